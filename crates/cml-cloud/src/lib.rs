@@ -1,0 +1,1 @@
+//! The Cloud trait, its words and error kinds, and the local provider

@@ -1,0 +1,1 @@
+//! Carries a launch out: step by step, each with an undo

@@ -1,0 +1,1 @@
+//! Everything said to GitHub: where it is, who we are, runners

@@ -1,0 +1,1 @@
+//! The simulated world: GitHub over loopback HTTP and a small runner program
