@@ -1,1 +1,72 @@
-//! The Cloud trait, its words and error kinds, and the local provider
+//! The `Cloud` trait, the words it speaks, and the local provider.
+//!
+//! A cloud is whatever gives a job a machine: EC2 (`cml-aws`) or this very machine ([`local`]).
+//! Everything above this crate sees instances, offers and error kinds, never an SDK type.
+//!
+//! What may not happen here: decisions (which offer, when to give up) and anything said to GitHub.
+
+pub mod error;
+pub mod ids;
+pub mod local;
+pub mod money;
+pub mod types;
+
+use std::future::Future;
+
+pub use error::{CloudError, ErrorKind, OfferFailure};
+pub use ids::{Deadline, InstanceId, LaunchId};
+pub use money::{Usd, UsdPerHour};
+pub use types::{
+    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Network, Offer,
+    OfferQuery, Resources, SpotPolicy, UserData, tag,
+};
+
+/// One place that sells (or lends) machines.
+///
+/// Every call is bounded in time by the implementation. No call retries on a kind that a repeat cannot cure.
+pub trait Cloud: Send + Sync {
+    /// The provider's name as in `--cloud`: `aws` or `local`.
+    fn name(&self) -> &'static str;
+
+    /// Ways to buy what is asked for, best first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a region, type or GPU is not known; the others as the provider answers.
+    fn offers(&self, query: &OfferQuery) -> impl Future<Output = Result<Vec<Offer>, CloudError>> + Send;
+
+    /// Buys one machine from any of `request.offers`, which all lie in one region and one market.
+    ///
+    /// A repeat with the same `launch` and `attempt` gives the same instance, never a second one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transient`] means that the outcome is unknown: the machine may exist. Every other kind means
+    /// that nothing was bought.
+    fn launch(&self, request: &LaunchRequest) -> impl Future<Output = Result<Launched, CloudError>> + Send;
+
+    /// Removes what [`Cloud::launch`] left beside the instance once its machine has read it (on EC2 the launch
+    /// template with the user data in it). Harmless when repeated or when there is nothing.
+    ///
+    /// # Errors
+    /// As the provider answers.
+    fn tidy(&self, request: &LaunchRequest) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// All instances of ours that match, the ended ones too while the provider still lists them.
+    ///
+    /// A new instance may be missing for some seconds, and a dead one may still show.
+    ///
+    /// # Errors
+    /// As the provider answers; a partial list is never returned as a whole one.
+    fn instances(&self, filter: &InstanceFilter) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+
+    /// Ends one instance. Ending one that is gone already is a success.
+    ///
+    /// # Errors
+    /// As the provider answers; the instance may still run.
+    fn terminate(&self, region: &str, id: &InstanceId) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// What the machine wrote to its console so far; empty when it has written nothing yet.
+    ///
+    /// # Errors
+    /// As the provider answers.
+    fn console(&self, region: &str, id: &InstanceId) -> impl Future<Output = Result<String, CloudError>> + Send;
+}

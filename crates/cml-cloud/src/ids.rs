@@ -1,0 +1,139 @@
+//! Names of things: one type per kind, so that they cannot be mixed up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// One decision to obtain an instance.
+///
+/// It is the cloud's idempotency token, rides in the instance's tags and ends the runner's name. It is written in
+/// lower case: GitHub compares runner names without regard to case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaunchId(Ulid);
+
+impl LaunchId {
+    /// Takes an identifier made elsewhere: this crate has no randomness of its own.
+    #[must_use]
+    pub fn new(ulid: Ulid) -> Self {
+        Self(ulid)
+    }
+
+    /// The runner's name when the user chose none: `cml-` and the launch id.
+    #[must_use]
+    pub fn runner_name(&self) -> String {
+        format!("cml-{self}")
+    }
+
+    /// Finds the launch id at the end of a runner name made by [`LaunchId::runner_name`].
+    #[must_use]
+    pub fn from_runner_name(name: &str) -> Option<Self> {
+        name.strip_prefix("cml-")?.parse().ok()
+    }
+}
+
+impl fmt::Display for LaunchId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.to_string().to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for LaunchId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// The text is no launch id.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is not a launch id: 26 letters and digits are expected, such as 01k9z3v6p4q8r2s5t7w0x1y2z3")]
+pub struct BadLaunchId {
+    text: String,
+}
+
+impl FromStr for LaunchId {
+    type Err = BadLaunchId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ulid::from_string(&text.to_ascii_uppercase())
+            .map(Self)
+            .map_err(|_| BadLaunchId { text: text.to_owned() })
+    }
+}
+
+impl Serialize for LaunchId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LaunchId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What the cloud calls the machine: `i-0abc…` on EC2, `local-<launch id>` here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InstanceId(pub String);
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The wall-clock instant after which the instance must not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Deadline(pub Timestamp);
+
+impl Deadline {
+    /// True once the instance has no right to live any more.
+    #[must_use]
+    pub fn passed(&self, now: Timestamp) -> bool {
+        now >= self.0
+    }
+
+    /// Seconds since 1970-01-01 UTC, as the bootstrap script compares them.
+    #[must_use]
+    pub fn epoch_seconds(&self) -> i64 {
+        self.0.as_second()
+    }
+}
+
+impl fmt::Display for Deadline {
+    /// RFC 3339 in UTC with whole seconds: the form of the `cml-runner:deadline` tag.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    }
+}
+
+impl FromStr for Deadline {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_id_survives_its_runner_name() {
+        let id = LaunchId::new(Ulid::from_parts(1_700_000_000_000, 42));
+        assert_eq!(LaunchId::from_runner_name(&id.runner_name()), Some(id));
+        assert_eq!(LaunchId::from_runner_name("somebody-else"), None);
+    }
+
+    #[test]
+    fn a_deadline_survives_its_tag() {
+        let deadline = Deadline(Timestamp::from_second(1_800_000_000).expect("in range"));
+        assert_eq!(deadline.to_string().parse::<Deadline>().expect("parses"), deadline);
+    }
+}

@@ -1,0 +1,316 @@
+//! The words of a cloud: offers, requests, instances.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Deadline, InstanceId, LaunchId};
+use crate::money::UsdPerHour;
+
+/// Keys of the tags that every instance of ours carries from its first moment.
+pub mod tag {
+    /// The launch id.
+    pub const LAUNCH: &str = "cml-runner:launch";
+    /// The spec's name, or `launch` for a launch without one.
+    pub const SPEC: &str = "cml-runner:spec";
+    /// The deadline, RFC 3339 in UTC.
+    pub const DEADLINE: &str = "cml-runner:deadline";
+    /// The GitHub scope it works for, such as `acme/vision`.
+    pub const OWNER: &str = "cml-runner:owner";
+    /// The runner's name at GitHub.
+    pub const RUNNER: &str = "cml-runner:runner";
+}
+
+/// Processor architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// x86-64.
+    X64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+impl fmt::Display for Arch {
+    /// As GitHub names runner packages: `x64`, `arm64`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::X64 => "x64",
+            Self::Arm64 => "arm64",
+        })
+    }
+}
+
+/// How capacity is bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// Spare capacity that the cloud may take back.
+    Spot,
+    /// The list price; kept until ended.
+    OnDemand,
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Spot => "spot",
+            Self::OnDemand => "on-demand",
+        })
+    }
+}
+
+/// Which markets a launch may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpotPolicy {
+    /// Spot or nothing.
+    Only,
+    /// Spot first, on-demand when there is none.
+    Prefer,
+    /// On-demand only.
+    Never,
+}
+
+/// Accelerators of one instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Lower-case model name: `t4`, `a10g`.
+    pub name: String,
+    /// How many.
+    pub count: u32,
+    /// Memory of one, MiB; 0 when not known.
+    pub memory_mib: u64,
+}
+
+/// What a machine has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Resources {
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Accelerators, if any.
+    pub gpu: Option<Gpu>,
+    /// Processor architecture.
+    pub arch: Arch,
+}
+
+/// One way to buy capacity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// `us-east-1`, or `local`.
+    pub region: String,
+    /// `us-east-1a`; none when any zone of the region will do.
+    pub zone: Option<String>,
+    /// `g4dn.xlarge`, or `local`.
+    pub instance_type: String,
+    /// Spot or on-demand.
+    pub market: Market,
+    /// Price of an hour, where known.
+    pub price: Option<UsdPerHour>,
+    /// What it has.
+    pub resources: Resources,
+}
+
+/// What is asked for, as the user says it; the provider resolves aliases.
+#[derive(Clone, Debug)]
+pub struct OfferQuery {
+    /// Regions in order of preference; CML's aliases (`us-west`) are understood. Empty: the provider's default.
+    pub regions: Vec<String>,
+    /// Instance types or CML's sizes (`m`, `m+t4`); empty: the provider's default.
+    pub types: Vec<String>,
+    /// GPU model asked for beside the type (`t4`); CML's `nogpu` is none.
+    pub gpu: Option<String>,
+    /// Allowed markets.
+    pub spot: SpotPolicy,
+    /// Highest spot price accepted.
+    pub spot_price_max: Option<UsdPerHour>,
+    /// Subnets and groups that the machine must live in; they limit the zones.
+    pub network: Network,
+}
+
+/// The image to boot.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Image {
+    /// An alias (`ubuntu-24.04`), an `ami-…` id, an `ssm:/path`, or none for the provider's default.
+    pub name: Option<String>,
+}
+
+/// Where in the cloud's network the machine lives; all optional.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Network {
+    /// Subnet ids; none: the default VPC's.
+    pub subnets: Vec<String>,
+    /// Security group id or name; none: ours, without any inbound rule.
+    pub security_group: Option<String>,
+}
+
+/// The script that turns a machine into a runner. Secret: it carries the runner's registration.
+#[derive(Clone)]
+pub struct UserData(SecretSlice<u8>);
+
+impl UserData {
+    /// Takes the rendered bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(SecretSlice::from(bytes))
+    }
+
+    /// The bytes; for the launch call only.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "UserData({} bytes)", self.expose().len())
+    }
+}
+
+/// One call for one machine.
+#[derive(Clone, Debug)]
+pub struct LaunchRequest {
+    /// The decision behind it.
+    pub launch: LaunchId,
+    /// Which try it is, from 1. A new try may ask for something else and is a new call; a repeat of the same try is
+    /// the same call.
+    pub attempt: u32,
+    /// Spec name for the tags.
+    pub spec: String,
+    /// GitHub scope for the tags, such as `acme/vision`.
+    pub owner: String,
+    /// The runner's name.
+    pub runner_name: String,
+    /// When the machine must be gone.
+    pub deadline: Deadline,
+    /// What would do, best first; one region, one market, never empty.
+    pub offers: Vec<Offer>,
+    /// Highest spot price accepted.
+    pub spot_price_max: Option<UsdPerHour>,
+    /// The rendered script.
+    pub user_data: UserData,
+    /// Image to boot.
+    pub image: Image,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
+    /// Where it lives.
+    pub network: Network,
+    /// EC2 instance profile (name or ARN) for the job's own use; none by default.
+    pub instance_profile: Option<String>,
+    /// The user's own tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl LaunchRequest {
+    /// The idempotency token of this try.
+    #[must_use]
+    pub fn client_token(&self) -> String {
+        format!("{}-{}", self.launch, self.attempt)
+    }
+
+    /// Our tags and the user's; ours win.
+    #[must_use]
+    pub fn all_tags(&self) -> BTreeMap<String, String> {
+        let mut tags = self.tags.clone();
+        tags.insert("Name".to_owned(), tags.get("Name").cloned().unwrap_or_else(|| self.runner_name.clone()));
+        tags.insert(tag::LAUNCH.to_owned(), self.launch.to_string());
+        tags.insert(tag::SPEC.to_owned(), self.spec.clone());
+        tags.insert(tag::OWNER.to_owned(), self.owner.clone());
+        tags.insert(tag::RUNNER.to_owned(), self.runner_name.clone());
+        tags.insert(tag::DEADLINE.to_owned(), self.deadline.to_string());
+        tags
+    }
+}
+
+/// What a launch call bought.
+#[derive(Clone, Debug)]
+pub struct Launched {
+    /// The machine.
+    pub id: InstanceId,
+    /// The offer it came from; the zone is filled in where the provider says it.
+    pub offer: Offer,
+    /// Offers that were refused on the way.
+    pub failures: Vec<crate::error::OfferFailure>,
+}
+
+/// Where an instance is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Bought, not running yet.
+    Pending,
+    /// Running.
+    Running,
+    /// On its way out; may still be billed.
+    Stopping,
+    /// Not running, but its disk is still there and billed.
+    Stopped,
+    /// Gone.
+    Terminated,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Terminated => "terminated",
+        })
+    }
+}
+
+/// What the cloud says exists.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Instance {
+    /// The cloud's id.
+    pub id: InstanceId,
+    /// The launch it came from; none when the tag was lost.
+    pub launch: Option<LaunchId>,
+    /// State now.
+    pub state: InstanceState,
+    /// Region, or `local`.
+    pub region: String,
+    /// Zone, where there is one.
+    pub zone: Option<String>,
+    /// Type, or `local`.
+    pub instance_type: String,
+    /// Spot or on-demand.
+    pub market: Market,
+    /// When the cloud started it.
+    pub started_at: Timestamp,
+    /// When it must be gone; none when the tag was lost.
+    pub deadline: Option<Deadline>,
+    /// GitHub scope.
+    pub owner: Option<String>,
+    /// The runner's name.
+    pub runner_name: Option<String>,
+    /// Why it ended, in the cloud's words, where it says so.
+    pub ended_because: Option<String>,
+}
+
+impl Instance {
+    /// True while it may cost money.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.state != InstanceState::Terminated
+    }
+}
+
+/// Which instances to list. Empty fields do not filter.
+#[derive(Clone, Debug, Default)]
+pub struct InstanceFilter {
+    /// Regions to look in; empty: the provider's default region.
+    pub regions: Vec<String>,
+    /// Only this launch.
+    pub launch: Option<LaunchId>,
+    /// Only this GitHub scope.
+    pub owner: Option<String>,
+}
