@@ -27,6 +27,13 @@ impl LaunchId {
         format!("cml-{self}")
     }
 
+    /// When the decision was made: the time inside the ULID, to the millisecond.
+    #[must_use]
+    pub fn made_at(&self) -> Timestamp {
+        let milliseconds = i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+    }
+
     /// Finds the launch id at the end of a runner name made by [`LaunchId::runner_name`].
     #[must_use]
     pub fn from_runner_name(name: &str) -> Option<Self> {

@@ -1,0 +1,82 @@
+//! Why a launch failed, for people and for branching.
+
+use cml_bootstrap::BootstrapError;
+use cml_cloud::{CloudError, ErrorKind};
+use cml_github::GitHubError;
+
+/// A launch failed; nothing of it is left but what `left_behind` names.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    /// Why.
+    #[source]
+    pub reason: Reason,
+    /// What could not be removed, each with what ends it. Empty nearly always.
+    pub left_behind: Vec<String>,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, left_behind: Vec::new() }
+    }
+}
+
+/// The reasons a launch can fail for.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// Every offer was refused; one error per region and market that was tried.
+    #[error("no machine could be bought: {}", summary(.0))]
+    NoCapacity(Vec<CloudError>),
+    /// The cloud failed in another way.
+    #[error("{0}")]
+    Cloud(CloudError),
+    /// GitHub failed.
+    #[error("{0}")]
+    GitHub(GitHubError),
+    /// The user data could not be made.
+    #[error("{0}")]
+    Bootstrap(BootstrapError),
+    /// GitHub offers no runner for this machine.
+    #[error("GitHub lists no runner package for linux-{0}")]
+    NoPackage(String),
+    /// The name belongs to another runner.
+    #[error("the runner name {name} is already in use")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The runner never came online.
+    #[error("the runner did not come online within {waited_seconds} s; the machine's last words: {last_words}")]
+    NotOnline {
+        /// How long we waited.
+        waited_seconds: u64,
+        /// What the machine said last, or that it said nothing.
+        last_words: String,
+    },
+    /// The machine ended before its runner came online.
+    #[error("the machine ended before its runner came online ({ended}); its last words: {last_words}")]
+    MachineEnded {
+        /// The cloud's reason.
+        ended: String,
+        /// What the machine said last.
+        last_words: String,
+    },
+    /// A signal asked us to stop.
+    #[error("interrupted by a signal")]
+    Interrupted,
+}
+
+impl Reason {
+    /// The worst kind among the refusals, for exit codes: quota says more than capacity.
+    #[must_use]
+    pub fn refused_by_quota(&self) -> bool {
+        match self {
+            Self::NoCapacity(errors) => errors.iter().all(|error| error.kind == ErrorKind::Quota),
+            _ => false,
+        }
+    }
+}
+
+fn summary(errors: &[CloudError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,68 @@
+//! What a launch is asked for.
+
+use std::collections::BTreeMap;
+
+use cml_bootstrap::RunnerPackage;
+use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery};
+use jiff::SignedDuration;
+
+/// How many jobs the runner may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// One: a single-use JIT configuration, no token on the machine.
+    OneJob,
+    /// As many as come until it has been idle: registered by a one-hour registration token, as CML does.
+    ManyJobs,
+}
+
+/// Whether a runner that is there already will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Always launch.
+    Never,
+    /// An online runner with all the labels will do, even a busy one.
+    Online,
+    /// Only one that is online and idle.
+    Idle,
+}
+
+/// One decision to obtain a machine.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Its id, made before anything else.
+    pub launch: LaunchId,
+    /// The runner's name.
+    pub runner_name: String,
+    /// Labels of the runner.
+    pub labels: Vec<String>,
+    /// Runner group: `1` is the default one.
+    pub group_id: u64,
+    /// How many jobs.
+    pub lifetime: Lifetime,
+    /// Whether an existing runner will do.
+    pub reuse: Reuse,
+    /// What to buy.
+    pub query: OfferQuery,
+    /// Image to boot.
+    pub image: Image,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
+    /// Where it lives.
+    pub network: Network,
+    /// Instance profile for the job's own use.
+    pub instance_profile: Option<String>,
+    /// The user's tags.
+    pub tags: BTreeMap<String, String>,
+    /// When the machine must be gone.
+    pub deadline: Deadline,
+    /// How long it may take from boot to "listening for jobs".
+    pub boot_timeout: SignedDuration,
+    /// How long it may wait for a job; none: for ever (until the deadline).
+    pub idle_timeout: Option<SignedDuration>,
+    /// The user's script, run before the runner.
+    pub startup_script: Option<Vec<u8>>,
+    /// A public key that may log in; none by default.
+    pub ssh_authorized_key: Option<String>,
+    /// The runner's package when the user names one; else GitHub's own list is asked.
+    pub package: Option<RunnerPackage>,
+}

@@ -1,0 +1,159 @@
+//! The second net: ends machines that have no right to live and removes registrations without a machine.
+//!
+//! The first net is the machine itself, which powers off at its deadline without anybody's help.
+
+use cml_cloud::{Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId};
+use cml_github::{GitHub, GitHubError, Removal, Runner};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::undo::terminate;
+
+/// Why a machine was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Its deadline has passed.
+    DeadlinePassed,
+    /// Older than the grace and GitHub has no runner for it.
+    NoRunner,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::DeadlinePassed => "its deadline has passed",
+            Self::NoRunner => "GitHub has no runner for it",
+        })
+    }
+}
+
+/// What a pass found and did.
+#[derive(Debug, Default)]
+pub struct ReapReport {
+    /// Machines that were ended (or would be).
+    pub instances: Vec<(Instance, Finding)>,
+    /// Registrations that were removed (or would be).
+    pub runners: Vec<String>,
+    /// Machines that could not be ended, with the reason.
+    pub failed: Vec<(InstanceId, CloudError)>,
+    /// GitHub could not be asked: only deadlines were looked at.
+    pub github_error: Option<GitHubError>,
+}
+
+/// Why this machine should be ended now, if it should.
+///
+/// `runners` is `None` when GitHub could not be asked: then only the deadline counts (not sure means busy, L3).
+#[must_use]
+pub fn why_reap(
+    instance: &Instance,
+    runners: Option<&[Runner]>,
+    now: Timestamp,
+    grace: SignedDuration,
+) -> Option<Finding> {
+    if !instance.is_alive() {
+        return None;
+    }
+    if instance.deadline.is_some_and(|deadline| deadline.passed(now)) {
+        return Some(Finding::DeadlinePassed);
+    }
+    let name = instance.runner_name.as_ref()?;
+    let old_enough = now.duration_since(instance.started_at) > grace;
+    let unknown_at_github = runners?.iter().all(|runner| !runner.name.eq_ignore_ascii_case(name));
+    (old_enough && unknown_at_github).then_some(Finding::NoRunner)
+}
+
+/// One pass over everything that belongs to the GitHub scope of `github`. With `dry_run` nothing is changed.
+///
+/// # Errors
+/// [`CloudError`] when the machines cannot be listed. Single failures are in the report.
+pub async fn reap<C: Cloud>(
+    filter: &InstanceFilter,
+    now: Timestamp,
+    grace: SignedDuration,
+    dry_run: bool,
+    cloud: &C,
+    github: &GitHub,
+) -> Result<ReapReport, CloudError> {
+    // The cloud first: a machine made after this look is not in the list, and its runner is too young to be removed.
+    let instances = cloud.instances(filter).await?;
+    let mut report = ReapReport::default();
+    let runners = match github.runners(None).await {
+        Ok(runners) => Some(runners),
+        Err(error) => {
+            report.github_error = Some(error);
+            None
+        }
+    };
+    for instance in &instances {
+        let Some(finding) = why_reap(instance, runners.as_deref(), now, grace) else { continue };
+        if !dry_run && let Err(error) = terminate(cloud, &instance.region, &instance.id).await {
+            report.failed.push((instance.id.clone(), error));
+            continue;
+        }
+        report.instances.push((instance.clone(), finding));
+    }
+    for runner in runners.iter().flatten().filter(|runner| is_orphan(runner, &instances, now, grace)) {
+        let removed = dry_run || matches!(github.remove_runner(runner.id).await, Ok(Removal::Removed));
+        if removed {
+            report.runners.push(runner.name.clone());
+        }
+    }
+    Ok(report)
+}
+
+fn is_orphan(runner: &Runner, instances: &[Instance], now: Timestamp, grace: SignedDuration) -> bool {
+    let Some(launch) = LaunchId::from_runner_name(&runner.name) else { return false };
+    let has_machine = instances.iter().any(|instance| instance.is_alive() && instance.launch == Some(launch));
+    !runner.online && !runner.busy && !has_machine && now.duration_since(launch.made_at()) > grace
+}
+
+#[cfg(test)]
+mod tests {
+    use cml_cloud::{Deadline, InstanceState, Market};
+
+    use super::*;
+
+    const GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("in range")
+    }
+
+    fn instance() -> Instance {
+        Instance {
+            id: InstanceId("i-1".to_owned()),
+            launch: None,
+            state: InstanceState::Running,
+            region: "us-east-1".to_owned(),
+            zone: None,
+            instance_type: "g4dn.xlarge".to_owned(),
+            market: Market::Spot,
+            started_at: at(0),
+            deadline: Some(Deadline(at(10_000))),
+            owner: None,
+            runner_name: Some("cml-a".to_owned()),
+            ended_because: None,
+        }
+    }
+
+    #[test]
+    fn a_machine_past_its_deadline_is_ended_even_when_github_is_down() {
+        assert_eq!(why_reap(&instance(), None, at(10_000), GRACE), Some(Finding::DeadlinePassed));
+    }
+
+    #[test]
+    fn a_machine_without_a_runner_is_ended_after_the_grace_only() {
+        assert_eq!(why_reap(&instance(), Some(&[]), at(800), GRACE), None);
+        assert_eq!(why_reap(&instance(), Some(&[]), at(1000), GRACE), Some(Finding::NoRunner));
+    }
+
+    #[test]
+    fn not_knowing_the_runners_means_busy() {
+        assert_eq!(why_reap(&instance(), None, at(5000), GRACE), None);
+    }
+
+    #[test]
+    fn a_dead_machine_is_left_alone() {
+        let dead = Instance { state: InstanceState::Terminated, ..instance() };
+        assert_eq!(why_reap(&dead, Some(&[]), at(20_000), GRACE), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Ending one machine on a person's word.
+
+use cml_cloud::{Cloud, CloudError, Instance, InstanceFilter};
+use cml_github::{GitHub, GitHubError, Removal};
+
+use crate::undo::terminate;
+
+/// What the person named: a launch id, an instance id or a runner's name.
+#[derive(Clone, Debug)]
+pub struct Target(pub String);
+
+/// What was ended.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// The machine.
+    pub instance: Instance,
+    /// True when GitHub still had its runner.
+    pub runner_removed: bool,
+}
+
+/// Why nothing was ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// No such machine.
+    #[error("no running instance is called {0}")]
+    NotFound(String),
+    /// A job runs on it.
+    #[error("the runner {0} is busy with a job")]
+    Busy(String),
+    /// The cloud failed.
+    #[error("{0}")]
+    Cloud(#[from] CloudError),
+    /// GitHub failed, so it is not known whether a job runs on it.
+    #[error("cannot tell whether a job runs on it: {0}")]
+    GitHub(GitHubError),
+}
+
+/// Ends the named machine and its registration. A busy one only with `force`.
+///
+/// # Errors
+/// [`StopError`]; the machine still runs then, except after [`StopError::Cloud`], where it may be on its way out.
+pub async fn stop<C: Cloud>(
+    target: &Target,
+    force: bool,
+    filter: &InstanceFilter,
+    cloud: &C,
+    github: &GitHub,
+) -> Result<Stopped, StopError> {
+    let instance = cloud
+        .instances(filter)
+        .await?
+        .into_iter()
+        .find(|instance| instance.is_alive() && matches(target, instance))
+        .ok_or_else(|| StopError::NotFound(target.0.clone()))?;
+    let mut runner_removed = false;
+    if let Some(name) = &instance.runner_name {
+        match github.remove_runner_by_name(name).await {
+            Ok(Removal::Busy) if !force => return Err(StopError::Busy(name.clone())),
+            Ok(removal) => runner_removed = removal == Removal::Removed,
+            Err(error) if !force => return Err(StopError::GitHub(error)),
+            Err(error) => tracing::warn!(%error, "the runner's registration could not be removed"),
+        }
+    }
+    terminate(cloud, &instance.region, &instance.id).await?;
+    Ok(Stopped { instance, runner_removed })
+}
+
+fn matches(target: &Target, instance: &Instance) -> bool {
+    let named = target.0.as_str();
+    instance.id.0 == named
+        || instance.runner_name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(named))
+        || instance.launch.is_some_and(|launch| launch.to_string().eq_ignore_ascii_case(named))
+}

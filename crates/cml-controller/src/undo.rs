@@ -1,0 +1,119 @@
+//! Taking back what a failed or interrupted launch has made.
+
+use cml_cloud::{Cloud, InstanceFilter, InstanceId, LaunchRequest};
+use cml_github::{GitHub, Removal};
+use std::time::Duration;
+
+/// How long we look for a machine that an unanswered launch call may have made. EC2's describes lag by seconds.
+const LOOK_FOR_UNKNOWN: Duration = Duration::from_secs(20);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Tries to end one machine before it is left to its own deadline.
+const TERMINATE_TRIES: u32 = 4;
+
+/// What a launch has made so far.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// The runner's registration.
+    pub(crate) runner: Option<RunnerMade>,
+    /// The launch call that may have left something beside the machine.
+    pub(crate) request: Option<LaunchRequest>,
+    /// The machine, with its region.
+    pub(crate) instance: Option<(String, InstanceId)>,
+    /// A launch call was made and its outcome is not known.
+    pub(crate) unknown: bool,
+}
+
+/// How the registration is found again.
+#[derive(Debug, Clone)]
+pub(crate) enum RunnerMade {
+    /// By id (JIT).
+    Id(u64),
+    /// By name (registered by the machine itself).
+    Name(String),
+}
+
+impl Made {
+    /// Removes everything; says what could not be removed.
+    pub(crate) async fn undo<C: Cloud>(mut self, cloud: &C, github: &GitHub) -> Vec<String> {
+        let mut left = Vec::new();
+        if let Some(runner) = &self.runner {
+            match remove_runner(github, runner).await {
+                // It took a job in the meantime: nobody is ended at work (L3).
+                Ok(Removal::Busy) => {
+                    left.push(
+                        "the runner is busy with a job: its machine ends after it, at the latest at its deadline"
+                            .to_owned(),
+                    );
+                    return left;
+                }
+                Ok(Removal::Removed | Removal::AlreadyGone) => {}
+                Err(error) => left.push(format!("the runner's registration ({error}); GitHub forgets it by itself")),
+            }
+        }
+        if self.instance.is_none() && self.unknown {
+            self.look_for_unknown(cloud).await;
+        }
+        if let Some((region, id)) = &self.instance
+            && let Err(error) = terminate(cloud, region, id).await
+        {
+            left.push(format!("instance {id} in {region} ({error}); it powers itself off at its boot timeout"));
+        }
+        if let Some(request) = &self.request
+            && let Err(error) = cloud.tidy(request).await
+        {
+            left.push(format!("the launch template of {} ({error}); `cml-runner reap` removes it", request.launch));
+        }
+        left
+    }
+
+    async fn look_for_unknown<C: Cloud>(&mut self, cloud: &C) {
+        let Some(request) = &self.request else { return };
+        let region = request.offers.first().map(|offer| offer.region.clone()).unwrap_or_default();
+        let filter = InstanceFilter { regions: vec![region.clone()], launch: Some(request.launch), owner: None };
+        let looks = LOOK_FOR_UNKNOWN.as_secs() / LOOK_EVERY.as_secs();
+        for _ in 0..looks {
+            if let Ok(found) = cloud.instances(&filter).await
+                && let Some(instance) = found.into_iter().find(cml_cloud::Instance::is_alive)
+            {
+                self.instance = Some((region, instance.id));
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+async fn remove_runner(github: &GitHub, runner: &RunnerMade) -> Result<Removal, cml_github::GitHubError> {
+    match runner {
+        RunnerMade::Id(id) => github.remove_runner(*id).await,
+        RunnerMade::Name(name) => github.remove_runner_by_name(name).await,
+    }
+}
+
+/// Ends a machine, trying again a few times: this is the call that money hangs on.
+pub(crate) async fn terminate<C: Cloud>(
+    cloud: &C,
+    region: &str,
+    id: &InstanceId,
+) -> Result<(), cml_cloud::CloudError> {
+    let mut pause = Duration::from_millis(500);
+    let mut tries = 1;
+    loop {
+        match cloud.terminate(region, id).await {
+            Err(error)
+                if tries < TERMINATE_TRIES
+                    && matches!(
+                        error.kind,
+                        cml_cloud::ErrorKind::Transient | cml_cloud::ErrorKind::Throttled
+                    ) =>
+            {
+                tracing::debug!(%id, %error, "ending the instance failed, trying again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
