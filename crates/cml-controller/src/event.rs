@@ -1,6 +1,7 @@
 //! What a launch tells while it works; the command line turns it into words.
 
 use cml_cloud::{InstanceId, InstanceState, Offer, OfferFailure};
+use cml_github::RunnerDownload;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -14,6 +15,11 @@ pub enum Event {
     Offers {
         /// How many.
         count: usize,
+    },
+    /// GitHub was asked for its runner packages.
+    Packages {
+        /// Its answer.
+        packages: Vec<RunnerDownload>,
     },
     /// GitHub knows the runner.
     Registered {

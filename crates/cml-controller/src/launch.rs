@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
-use crate::order::{Lifetime, Order, Reuse};
+use crate::order::{Lifetime, Order, Packages, Reuse};
 use crate::undo::{Made, RunnerMade};
 use crate::wait::{Wait, until_online};
 
@@ -270,10 +270,7 @@ impl<C: Cloud> Steps<'_, C> {
     }
 
     async fn render(&self, registration: Registration, offers: &[Offer]) -> Result<UserData, Reason> {
-        let package = match &self.order.package {
-            Some(package) => package.clone(),
-            None => self.package(offers).await?,
-        };
+        let package = self.package(offers).await?;
         cml_bootstrap::render(&Bootstrap {
             launch: self.order.launch,
             runner_name: self.order.runner_name.clone(),
@@ -289,12 +286,24 @@ impl<C: Cloud> Steps<'_, C> {
     }
 
     async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
+        let asked;
+        let packages = match &self.order.packages {
+            Packages::Exactly(package) => return Ok(package.clone()),
+            Packages::Known(packages) => packages,
+            Packages::Ask => {
+                asked = self.github.runner_packages().await.map_err(Reason::GitHub)?;
+                (self.tell)(Event::Packages { packages: asked.clone() });
+                &asked
+            }
+        };
         let arch = offers.first().map_or(cml_cloud::Arch::X64, |offer| offer.resources.arch).to_string();
-        let packages = self.github.runner_packages().await.map_err(Reason::GitHub)?;
         packages
-            .into_iter()
+            .iter()
             .find(|package| package.os == "linux" && package.architecture == arch)
-            .map(|package| RunnerPackage { url: package.download_url, sha256: package.sha256_checksum })
+            .map(|package| RunnerPackage {
+                url: package.download_url.clone(),
+                sha256: package.sha256_checksum.clone(),
+            })
             .ok_or(Reason::NoPackage(arch))
     }
 

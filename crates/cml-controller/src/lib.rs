@@ -17,6 +17,6 @@ mod wait;
 pub use event::Event;
 pub use failure::{Failure, Reason};
 pub use launch::{Launch, Outcome, launch};
-pub use order::{Lifetime, Order, Reuse};
+pub use order::{Lifetime, Order, Packages, Reuse};
 pub use reap::{Finding, ReapReport, reap, why_reap};
 pub use stop::{StopError, Stopped, Target, stop};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery};
+use cml_github::RunnerDownload;
 use jiff::SignedDuration;
 
 /// How many jobs the runner may take.
@@ -24,6 +25,17 @@ pub enum Reuse {
     Online,
     /// Only one that is online and idle.
     Idle,
+}
+
+/// Where the runner's package comes from.
+#[derive(Clone, Debug)]
+pub enum Packages {
+    /// GitHub is asked, and the answer is told as [`crate::Event::Packages`] so that it can be kept.
+    Ask,
+    /// GitHub's answer of a short while ago.
+    Known(Vec<RunnerDownload>),
+    /// The user names one.
+    Exactly(RunnerPackage),
 }
 
 /// One decision to obtain a machine.
@@ -63,6 +75,6 @@ pub struct Order {
     pub startup_script: Option<Vec<u8>>,
     /// A public key that may log in; none by default.
     pub ssh_authorized_key: Option<String>,
-    /// The runner's package when the user names one; else GitHub's own list is asked.
-    pub package: Option<RunnerPackage>,
+    /// Where the runner's package comes from.
+    pub packages: Packages,
 }

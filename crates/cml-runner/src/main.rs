@@ -1,1 +1,116 @@
-fn main() {}
+//! The command line: arguments in, words out. What is decided is decided in the crates below.
+//!
+//! Results go to stdout (plain, or one JSON object with `--json`), everything else to stderr.
+
+mod actions;
+mod args;
+mod demo;
+mod duration;
+mod exit;
+mod launch;
+mod machines;
+mod packages;
+mod place;
+mod progress;
+mod render;
+mod settings;
+mod signals;
+mod spelling;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Code, Trouble};
+
+fn main() -> ExitCode {
+    let spelled = spelling::spell(std::env::args_os());
+    let cli = Cli::parse_from(spelled.args);
+    let json = cli.global.json;
+    match log(&cli.global.log).and_then(|()| run(cli, spelled.as_cml)) {
+        Ok(text) => {
+            // A reader that has gone away (`| head`) is no failure.
+            drop(std::io::stdout().write_all(text.as_bytes()));
+            ExitCode::SUCCESS
+        }
+        Err(trouble) => {
+            tell(&trouble, json);
+            ExitCode::from(trouble.code as u8)
+        }
+    }
+}
+
+fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
+    let global = cli.global;
+    match cli.command {
+        Command::Supervise { dir } => {
+            return cml_cloud::local::supervise(&dir)
+                .map(|()| String::new())
+                .map_err(|error| Trouble::new(Code::Failed, error.to_string()));
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cml-runner", &mut script);
+            return Ok(String::from_utf8_lossy(&script).into_owned());
+        }
+        Command::Render(args) => return render::render(&args, as_cml),
+        Command::Launch(_)
+        | Command::Ls(_)
+        | Command::Stop(_)
+        | Command::Reap(_)
+        | Command::Logs(_)
+        | Command::Demo(_) => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot start: {error}")))?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Launch(args) => launch::launch(&global, &args, as_cml).await,
+            Command::Ls(place) => machines::list(&global, &place).await,
+            Command::Stop(args) => machines::stop(&global, &args).await,
+            Command::Reap(args) => machines::reap(&global, &args).await,
+            Command::Logs(args) => machines::logs(&args).await,
+            Command::Demo(args) => demo::demo(&global, &args).await,
+            Command::Supervise { .. } | Command::Completions { .. } | Command::Render(_) => Ok(String::new()),
+        }
+    });
+    // Idle connections and timers are nothing to wait for.
+    runtime.shutdown_background();
+    result
+}
+
+fn log(level: &str) -> Result<(), Trouble> {
+    let level: tracing::Level = level.parse().map_err(|_| {
+        Trouble::new(Code::Usage, format!("--log: {level:?} is not a level: error, warn, info, debug or trace"))
+    })?;
+    // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
+    let ours = ["cml_runner", "cml_controller", "cml_cloud", "cml_aws", "cml_github", "cml_bootstrap", "cml_world"];
+    let mut filter = EnvFilter::new("warn");
+    for target in ours {
+        if let Ok(directive) = format!("{target}={level}").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+fn tell(trouble: &Trouble, json: bool) {
+    let mut text = format!("error: {}\n", trouble.message);
+    for detail in &trouble.details {
+        text.push_str(&format!("  {detail}\n"));
+    }
+    if let Some(hint) = &trouble.hint {
+        text.push_str(&format!("\nhint: {hint}\n"));
+    }
+    drop(std::io::stderr().write_all(text.as_bytes()));
+    if json {
+        drop(std::io::stdout().write_all(format!("{}\n", trouble.json()).as_bytes()));
+    }
+}

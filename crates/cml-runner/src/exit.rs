@@ -1,0 +1,161 @@
+//! Exit codes and the words of a failure: what happened, what to do next.
+
+use cml_cloud::{CloudError, ErrorKind};
+use cml_controller::{Failure, Reason, StopError};
+use cml_github::{GitHubError, GitHubErrorKind};
+use serde_json::json;
+
+/// Exit codes that scripts branch on; documented in docs/reference.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Failed = 1,
+    Usage = 2,
+    NoCapacity = 3,
+    Quota = 4,
+    Denied = 5,
+    TimedOut = 6,
+    Interrupted = 7,
+}
+
+impl Code {
+    /// The name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NoCapacity => "no_capacity",
+            Self::Quota => "quota",
+            Self::Denied => "denied",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failure in words.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    pub(crate) details: Vec<String>,
+}
+
+impl Trouble {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, details: Vec::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The object that `--json` prints for a failure.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json!({"error": {
+            "kind": self.code.name(), "message": self.message, "hint": self.hint, "details": self.details,
+        }})
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        let mut trouble = Self::from(failure.reason);
+        for left in failure.left_behind {
+            trouble.details.push(format!("left behind: {left}"));
+        }
+        trouble
+    }
+}
+
+impl From<Reason> for Trouble {
+    fn from(reason: Reason) -> Self {
+        let message = reason.to_string();
+        let quota = reason.refused_by_quota();
+        match reason {
+            Reason::Cloud(error) => error.into(),
+            Reason::GitHub(error) => error.into(),
+            Reason::NoCapacity(errors) => no_capacity(&errors, quota),
+            Reason::Bootstrap(_) => Self::new(Code::Failed, message),
+            Reason::NoPackage(_) => Self::new(Code::Failed, message)
+                .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),
+            Reason::NameTaken { .. } => Self::new(Code::Failed, message)
+                .hint("choose another --name, leave --name out, or add --reuse to take the runner that is there"),
+            Reason::NotOnline { .. } | Reason::MachineEnded { .. } => Self::new(Code::TimedOut, message).hint(
+                "the machine has been removed; look at its last words above, check that its subnet has a route to the \
+                 internet, or raise --boot-timeout",
+            ),
+            Reason::Interrupted => {
+                Self::new(Code::Interrupted, "interrupted by a signal; what had been made was removed")
+            }
+        }
+    }
+}
+
+fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
+    let code = if quota { Code::Quota } else { Code::NoCapacity };
+    let mut trouble = Trouble::new(code, "no machine could be bought");
+    for error in errors {
+        trouble.details.push(error.to_string());
+        for failure in &error.failures {
+            let what = failure.offer.as_ref().map_or_else(|| "an offer".to_owned(), place);
+            trouble.details.push(format!("  {what}: {} {}", failure.code, failure.message));
+        }
+    }
+    trouble.hint = if quota {
+        errors.iter().find_map(|error| error.hint.clone())
+    } else {
+        Some("add regions (--region), types (--type) or on-demand (--spot prefer), or try again later".to_owned())
+    };
+    trouble
+}
+
+fn place(offer: &cml_cloud::Offer) -> String {
+    format!(
+        "{} {} in {}",
+        offer.market,
+        offer.instance_type,
+        offer.zone.as_deref().unwrap_or(offer.region.as_str())
+    )
+}
+
+impl From<CloudError> for Trouble {
+    fn from(error: CloudError) -> Self {
+        let code = match error.kind {
+            ErrorKind::Capacity => Code::NoCapacity,
+            ErrorKind::Quota => Code::Quota,
+            ErrorKind::Denied => Code::Denied,
+            ErrorKind::Throttled | ErrorKind::Invalid | ErrorKind::Transient => Code::Failed,
+        };
+        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new() }
+    }
+}
+
+impl From<GitHubError> for Trouble {
+    fn from(error: GitHubError) -> Self {
+        let code = match error.kind {
+            GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => Code::Denied,
+            _ => Code::Failed,
+        };
+        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new() }
+    }
+}
+
+impl From<StopError> for Trouble {
+    fn from(error: StopError) -> Self {
+        let message = error.to_string();
+        match error {
+            StopError::NotFound(_) => {
+                Self::new(Code::Failed, message).hint("`cml-runner ls` lists what runs; is it the right --cloud and --region?")
+            }
+            StopError::Busy(_) => Self::new(Code::Failed, message).hint("add --force to end it all the same"),
+            StopError::Cloud(error) => error.into(),
+            StopError::GitHub(error) => {
+                let mut trouble = Self::from(error);
+                trouble.message = message;
+                trouble
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `cml-runner launch`.
+
+use std::time::Duration;
+
+use cml_cloud::{Cloud, InstanceFilter, LaunchId};
+use cml_controller::{Event, Launch, Outcome, Packages, StopError, Target};
+use cml_github::GitHub;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::actions::{Outputs, now};
+use crate::args::{self, CloudName, Global};
+use crate::exit::{Code, Trouble};
+use crate::packages::PackageCache;
+use crate::place::{self, AnyCloud};
+use crate::progress::Progress;
+use crate::{settings, signals};
+
+/// How often the foreground looks whether its machine still lives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, Trouble> {
+    let stop = signals::stop_token()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
+    for warning in settings::legacy_warnings(&args.legacy, args.cloud) {
+        progress.warn(warning);
+    }
+    let github = place::github(global)?;
+    let cache = PackageCache::new(&place::cache_dir(), github.location());
+    let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
+    let known = cache.read(now()).map(Packages::Known);
+    let order = settings::order(args, as_cml, launch_id, now(), known)?;
+    let cloud =
+        AnyCloud::open(args.cloud.unwrap_or(CloudName::Local), &order.query.regions, args.state.state_dir.clone())
+            .await?;
+    let tell = |event: Event| {
+        if let Event::Packages { packages } = &event {
+            cache.write(packages, now());
+        }
+        progress.tell(&event);
+    };
+    let result = cml_controller::launch(&order, &cloud, &github, &tell, &stop).await;
+    progress.finish();
+    let outcome = result?;
+    let outputs =
+        Outputs { launch_id: launch_id.to_string(), labels: &order.labels, outcome: &outcome };
+    if let Err(error) = outputs.write() {
+        progress.warn(&error);
+    }
+    if let Outcome::Launched(launched) = &outcome {
+        progress.line(&format!("the machine ends by {} at the latest (--max-lifetime)", launched.deadline));
+        if args.wait || args.cloud.is_none() {
+            stay(launched, launch_id, &cloud, &github, &progress, &stop).await?;
+        }
+    }
+    Ok(if global.json { format!("{}\n", as_json(launch_id, &order.labels, cloud.name(), &outcome)) } else { String::new() })
+}
+
+/// A new launch id: the edge's only randomness.
+pub(crate) fn new_ulid() -> Ulid {
+    #[allow(clippy::disallowed_methods, reason = "the edge of the program: here launch ids are made")]
+    Ulid::new()
+}
+
+fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcome) -> serde_json::Value {
+    match outcome {
+        Outcome::Reused { runner, labels } => {
+            json!({"launch_id": null, "runner": runner, "labels": labels, "instance_id": null, "reused": true})
+        }
+        Outcome::Launched(launched) => json!({
+            "launch_id": launch_id,
+            "runner": launched.runner,
+            "labels": labels,
+            "instance_id": launched.instance,
+            "cloud": cloud,
+            "region": launched.region,
+            "zone": launched.offer.as_ref().and_then(|offer| offer.zone.as_ref()),
+            "instance_type": launched.offer.as_ref().map(|offer| &offer.instance_type),
+            "market": launched.offer.as_ref().map(|offer| offer.market),
+            "price_usd_per_hour": launched.offer.as_ref().and_then(|offer| offer.price),
+            "deadline": launched.deadline.to_string(),
+            "reused": false,
+        }),
+    }
+}
+
+/// Stays until the machine is gone. A signal ends an idle machine; a busy one needs a second signal.
+async fn stay(
+    launched: &Launch,
+    launch_id: LaunchId,
+    cloud: &AnyCloud,
+    github: &GitHub,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Result<(), Trouble> {
+    let filter =
+        InstanceFilter { regions: vec![launched.region.clone()], launch: Some(launch_id), owner: None };
+    let mut asked_to_stop = false;
+    loop {
+        match cloud.instances(&filter).await {
+            Ok(found) if !found.iter().any(cml_cloud::Instance::is_alive) => {
+                progress.line("the machine is gone");
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "could not look at the machine"),
+        }
+        if stop.is_cancelled() && !asked_to_stop {
+            asked_to_stop = true;
+            let target = Target(launched.instance.to_string());
+            match cml_controller::stop(&target, false, &filter, cloud, github).await {
+                Ok(_) | Err(StopError::NotFound(_)) => {}
+                Err(StopError::Busy(runner)) => progress.warn(&format!(
+                    "{runner} is busy: its machine ends after its job; a second signal leaves it to itself"
+                )),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled(), if !asked_to_stop => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}

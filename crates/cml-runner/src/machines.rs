@@ -1,0 +1,147 @@
+//! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
+
+use cml_cloud::{Cloud, Instance, InstanceFilter};
+use cml_controller::{ReapReport, Target};
+use cml_github::Runner;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::actions::now;
+use crate::args::{self, Global, Where};
+use crate::exit::{Code, Trouble};
+use crate::place::{self, AnyCloud};
+use crate::{duration, progress::Progress};
+
+fn filter(place: &Where) -> InstanceFilter {
+    InstanceFilter { regions: place.regions.clone(), launch: None, owner: None }
+}
+
+async fn open(place: &Where) -> Result<AnyCloud, Trouble> {
+    AnyCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
+}
+
+pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
+    let cloud = open(place).await?;
+    let mut instances = cloud.instances(&filter(place)).await?;
+    instances.retain(Instance::is_alive);
+    // Machines can be listed without GitHub; what it knows of them is then left out.
+    let runners = match place::github(global) {
+        Ok(github) => github.runners(None).await.map_err(|error| error.to_string()),
+        Err(trouble) => Err(trouble.message),
+    };
+    if let Err(error) = &runners {
+        Progress::new(false).warn(&format!("runner states are not shown: {error}"));
+    }
+    let runners = runners.ok();
+    let state = |instance: &Instance| runner_state(instance, runners.as_deref());
+    if global.json {
+        let rows: Vec<_> = instances
+            .iter()
+            .map(|instance| {
+                let mut row = serde_json::to_value(instance).unwrap_or_default();
+                row["runner_state"] = json!(state(instance));
+                row
+            })
+            .collect();
+        return Ok(format!("{}\n", json!(rows)));
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["INSTANCE", "STATE", "TYPE", "MARKET", "WHERE", "RUNNER", "RUNNER STATE", "ENDS BY"]);
+    for instance in &instances {
+        table.add_row([
+            instance.id.to_string(),
+            instance.state.to_string(),
+            instance.instance_type.clone(),
+            instance.market.to_string(),
+            instance.zone.clone().unwrap_or_else(|| instance.region.clone()),
+            instance.runner_name.clone().unwrap_or_default(),
+            state(instance).unwrap_or_default().to_owned(),
+            instance.deadline.map_or_else(|| "no deadline tag!".to_owned(), |deadline| deadline.to_string()),
+        ]);
+    }
+    Ok(format!("{}\n", table.trim_fmt()))
+}
+
+fn runner_state(instance: &Instance, runners: Option<&[Runner]>) -> Option<&'static str> {
+    let name = instance.runner_name.as_ref()?;
+    Some(match runners?.iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) {
+        Some(runner) if runner.busy => "busy",
+        Some(runner) if runner.online => "idle",
+        Some(_) => "offline",
+        None => "not at GitHub",
+    })
+}
+
+pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, Trouble> {
+    let cloud = open(&args.place).await?;
+    let github = place::github(global)?;
+    let target = Target(args.target.clone());
+    let stopped = cml_controller::stop(&target, args.force, &filter(&args.place), &cloud, &github).await?;
+    let (id, runner_removed) = (&stopped.instance.id, stopped.runner_removed);
+    Ok(if global.json {
+        format!("{}\n", json!({"instance_id": id, "runner_removed": runner_removed}))
+    } else {
+        format!("ended {id}\n")
+    })
+}
+
+pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, Trouble> {
+    let grace = duration::parse(&args.grace).map_err(|error| Trouble::new(Code::Usage, format!("--grace: {error}")))?;
+    let cloud = open(&args.place).await?;
+    let github = place::github(global)?;
+    // Only what belongs to this scope: another repository's runners cannot be seen from here.
+    let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
+    let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
+    if let Some(error) = &report.github_error {
+        Progress::new(false).warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));
+    }
+    if let Some((id, error)) = report.failed.first() {
+        let mut trouble = Trouble::from(error.clone());
+        trouble.message = format!("{} machines could not be ended; {id}: {}", report.failed.len(), trouble.message);
+        return Err(trouble);
+    }
+    Ok(reap_words(&report, global.json, args.dry_run))
+}
+
+fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
+    if as_json {
+        let instances: Vec<_> = report
+            .instances
+            .iter()
+            .map(|(instance, why)| json!({"instance_id": instance.id, "why": why.to_string()}))
+            .collect();
+        return format!("{}\n", json!({"dry_run": dry_run, "instances": instances, "runners": report.runners}));
+    }
+    let (ended, removed) = if dry_run { ("would end", "would remove") } else { ("ended", "removed") };
+    let mut text = String::new();
+    for (instance, why) in &report.instances {
+        text.push_str(&format!("{ended} {}: {why}\n", instance.id));
+    }
+    for runner in &report.runners {
+        text.push_str(&format!("{removed} the runner {runner}: it has no machine\n"));
+    }
+    if text.is_empty() {
+        text.push_str("nothing to reap\n");
+    }
+    text
+}
+
+pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
+    let cloud = open(&args.place).await?;
+    let named = args.target.as_str();
+    let instance = cloud
+        .instances(&filter(&args.place))
+        .await?
+        .into_iter()
+        .find(|instance| {
+            instance.id.0 == named
+                || instance.runner_name.as_deref() == Some(named)
+                || instance.launch.is_some_and(|launch| launch.to_string() == named)
+        })
+        .ok_or_else(|| {
+            Trouble::new(Code::Failed, format!("no instance is called {named}"))
+                .hint("is it the right --cloud and --region? EC2 forgets ended instances after about an hour")
+        })?;
+    Ok(cloud.console(&instance.region, &instance.id).await?)
+}

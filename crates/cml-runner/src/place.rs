@@ -1,0 +1,166 @@
+//! The clouds of this binary as one type, and the GitHub it speaks to. The edge: environment and processes are read here.
+
+use std::path::PathBuf;
+
+use cml_aws::{AwsCloud, AwsSettings};
+use cml_cloud::local::{LocalCloud, LocalSettings};
+use cml_cloud::{
+    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
+};
+use cml_github::{Auth, GitHub, Location};
+use secrecy::SecretString;
+
+use crate::args::{CloudName, Global};
+use crate::exit::{Code, Trouble};
+
+/// Whichever cloud was asked for.
+pub(crate) enum AnyCloud {
+    Aws(AwsCloud),
+    Local(LocalCloud),
+}
+
+impl AnyCloud {
+    /// Connects; the default region of EC2 is the first of `regions`.
+    pub(crate) async fn open(
+        name: CloudName,
+        regions: &[String],
+        state_dir: Option<PathBuf>,
+    ) -> Result<Self, Trouble> {
+        match name {
+            CloudName::Aws => {
+                let settings =
+                    AwsSettings { default_region: regions.first().cloned(), cache_dir: Some(cache_dir()) };
+                Ok(Self::Aws(AwsCloud::connect(settings).await))
+            }
+            CloudName::Local => Ok(Self::Local(local(state_dir.unwrap_or_else(default_state_dir))?)),
+        }
+    }
+}
+
+/// The local provider over one directory; its supervisor is this very program.
+pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, Trouble> {
+    let supervisor = std::env::current_exe()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot find this program's own file: {error}")))?;
+    Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
+}
+
+impl Cloud for AnyCloud {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Aws(cloud) => cloud.name(),
+            Self::Local(cloud) => cloud.name(),
+        }
+    }
+
+    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.offers(query).await,
+            Self::Local(cloud) => cloud.offers(query).await,
+        }
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.launch(request).await,
+            Self::Local(cloud) => cloud.launch(request).await,
+        }
+    }
+
+    async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.tidy(request).await,
+            Self::Local(cloud) => cloud.tidy(request).await,
+        }
+    }
+
+    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.instances(filter).await,
+            Self::Local(cloud) => cloud.instances(filter).await,
+        }
+    }
+
+    async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.terminate(region, id).await,
+            Self::Local(cloud) => cloud.terminate(region, id).await,
+        }
+    }
+
+    async fn console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.console(region, id).await,
+            Self::Local(cloud) => cloud.console(region, id).await,
+        }
+    }
+}
+
+/// One environment variable; empty counts as not set, as Actions sets unset secrets to nothing.
+pub(crate) fn env(name: &str) -> Option<String> {
+    #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the environment is read")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where caches lie: nothing in them is needed, all of it saves calls.
+pub(crate) fn cache_dir() -> PathBuf {
+    xdg("XDG_CACHE_HOME", ".cache")
+}
+
+/// Where the local provider's machines lie.
+pub(crate) fn default_state_dir() -> PathBuf {
+    xdg("XDG_STATE_HOME", ".local/state")
+}
+
+fn xdg(variable: &str, below_home: &str) -> PathBuf {
+    let base = env(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || env("HOME").map_or_else(std::env::temp_dir, PathBuf::from).join(below_home);
+    base.unwrap_or_else(home).join("cml-runner")
+}
+
+/// GitHub as the flags and the environment say.
+pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
+    if let Some(driver) = &global.driver
+        && driver != "github"
+    {
+        return Err(Trouble::new(Code::Usage, format!("--driver {driver}: only github is served")));
+    }
+    let needs_remote = global.repo.is_none() && env("GITHUB_REPOSITORY").is_none();
+    let remote = if needs_remote { git_remote() } else { None };
+    let location = Location::find(global.repo.as_deref(), &env, remote.as_deref())
+        .map_err(|error| Trouble::new(Code::Usage, error.to_string()))?;
+    Ok(GitHub::new(location, auth(global)?)?)
+}
+
+fn auth(global: &Global) -> Result<Auth, Trouble> {
+    if let (Some(app_id), Some(file)) = (global.app_id, &global.app_key_file) {
+        let pem = std::fs::read_to_string(file).map_err(|error| {
+            Trouble::new(Code::Usage, format!("--app-key-file: cannot read {}: {error}", file.display()))
+        })?;
+        return Ok(Auth::App {
+            app_id,
+            private_key_pem: SecretString::from(pem),
+            installation_id: global.app_installation_id,
+        });
+    }
+    // CML's own order of names, the lower-case one included.
+    let names = ["CML_RUNNER_TOKEN", "CML_DRIVER_TOKEN", "REPO_TOKEN", "repo_token", "GITHUB_TOKEN"];
+    global
+        .token
+        .clone()
+        .filter(|token| !token.is_empty())
+        .or_else(|| names.iter().find_map(|name| env(name)))
+        .map(|token| Auth::Token(SecretString::from(token)))
+        .ok_or_else(|| {
+            Trouble::new(Code::Denied, "no GitHub token: none of REPO_TOKEN, repo_token and GITHUB_TOKEN is set").hint(
+                "set REPO_TOKEN to a fine-grained token with the repository permission \"Administration: read and \
+                 write\" (organization: \"Self-hosted runners: read and write\"), or use --app-id and --app-key-file; \
+                 the GITHUB_TOKEN of a workflow can never register runners",
+            )
+        })
+}
+
+fn git_remote() -> Option<String> {
+    let output = std::process::Command::new("git").args(["remote", "get-url", "origin"]).output().ok()?;
+    let remote = String::from_utf8(output.stdout).ok()?;
+    Some(remote.trim().to_owned()).filter(|remote| output.status.success() && !remote.is_empty())
+}

@@ -1,0 +1,173 @@
+//! From flags to an order: every value checked before anything is done. Pure but for what is passed in.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use base64::Engine;
+use cml_bootstrap::RunnerPackage;
+use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
+use cml_controller::{Lifetime, Order, Packages, Reuse};
+use jiff::Timestamp;
+
+use crate::args::{CloudName, Launch, Legacy, Spot};
+use crate::duration;
+use crate::exit::{Code, Trouble};
+
+/// GitHub's limits on labels (1-100 of them) and on a runner's name (64 characters).
+const LABELS_MAX: usize = 100;
+const NAME_CHARS_MAX: usize = 64;
+/// A root disk on EC2 gp3 is at most 16 TiB; the runner and an image need some gigabytes.
+const DISK_GIB: std::ops::RangeInclusive<u32> = 8..=16_384;
+
+/// Checks the flags and makes the order.
+pub(crate) fn order(
+    args: &Launch,
+    as_cml: bool,
+    launch: LaunchId,
+    now: Timestamp,
+    packages: Option<Packages>,
+) -> Result<Order, Trouble> {
+    let usage = |message: String| Trouble::new(Code::Usage, message);
+    let time = |flag: &str, text: &str| {
+        duration::parse(text).map_err(|error| usage(format!("--{flag}: {error}")))
+    };
+    let exclusive = [args.single, args.reuse, args.reuse_idle].iter().filter(|set| **set).count();
+    if exclusive > 1 {
+        return Err(usage("--single, --reuse and --reuse-idle exclude each other".to_owned()));
+    }
+    let labels = labels(&args.labels)?;
+    let name = args.name.clone().unwrap_or_else(|| launch.runner_name());
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(usage(format!("--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters")));
+    }
+    if !DISK_GIB.contains(&args.disk_gib) {
+        return Err(usage(format!("--disk: {} GB is not between {} and {}", args.disk_gib, DISK_GIB.start(), DISK_GIB.end())));
+    }
+    let idle_timeout = duration::parse_idle(&args.idle_timeout)
+        .map_err(|error| usage(format!("--idle-timeout: {error}, or never")))?;
+    let max_lifetime = time("max-lifetime", &args.max_lifetime)?;
+    let boot_timeout = time("boot-timeout", &args.boot_timeout)?;
+    let deadline = now
+        .checked_add(max_lifetime)
+        .map_err(|_| usage(format!("--max-lifetime: {} is too long", args.max_lifetime)))?;
+    let many = (as_cml && !args.single) || args.reusable || args.reuse || args.reuse_idle;
+    let package = match (&args.package_url, &args.package_sha256) {
+        (Some(url), sha256) => Some(Packages::Exactly(RunnerPackage { url: url.clone(), sha256: sha256.clone() })),
+        (None, _) => packages,
+    };
+    Ok(Order {
+        launch,
+        runner_name: name,
+        labels,
+        group_id: args.group_id,
+        lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
+        reuse: match (args.reuse, args.reuse_idle) {
+            (true, _) => Reuse::Online,
+            (_, true) => Reuse::Idle,
+            _ => Reuse::Never,
+        },
+        query: OfferQuery {
+            regions: words(&args.regions),
+            types: words(&args.types),
+            gpu: args.gpu.clone().filter(|gpu| gpu != "nogpu"),
+            spot: match (args.spot, args.cloud_spot) {
+                (Some(Spot::Only), _) => SpotPolicy::Only,
+                (Some(Spot::Prefer), _) | (None, true) => SpotPolicy::Prefer,
+                (Some(Spot::Never), _) | (None, false) => SpotPolicy::Never,
+            },
+            spot_price_max: spot_price(args.spot_price.as_deref())?,
+            network: network(args),
+        },
+        image: Image { name: args.image.clone() },
+        disk_gib: args.disk_gib,
+        network: network(args),
+        instance_profile: args.instance_profile.clone().filter(|profile| !profile.is_empty()),
+        tags: tags(&args.tags)?,
+        deadline: Deadline(deadline),
+        boot_timeout,
+        idle_timeout,
+        startup_script: startup_script(args.startup_script.as_deref())?,
+        ssh_authorized_key: args.ssh_authorized_key.clone(),
+        packages: package.unwrap_or(Packages::Ask),
+    })
+}
+
+fn network(args: &Launch) -> Network {
+    Network {
+        subnets: words(&args.subnets),
+        security_group: args.security_group.clone().filter(|group| !group.is_empty()),
+    }
+}
+
+fn words(values: &[String]) -> Vec<String> {
+    values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+}
+
+fn labels(values: &[String]) -> Result<Vec<String>, Trouble> {
+    let labels = words(values);
+    if labels.is_empty() || labels.len() > LABELS_MAX {
+        return Err(Trouble::new(Code::Usage, format!("--labels: {} labels; GitHub takes 1 to {LABELS_MAX}", labels.len())));
+    }
+    Ok(labels)
+}
+
+fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty() && *text != "-1") else { return Ok(None) };
+    match rust_decimal::Decimal::from_str(text) {
+        Ok(price) if price > rust_decimal::Decimal::ZERO => Ok(Some(UsdPerHour(price))),
+        _ => Err(Trouble::new(Code::Usage, format!("--spot-price: {text:?} is not a price: write USD per hour, such as 0.25"))),
+    }
+}
+
+fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
+    let mut tags = BTreeMap::new();
+    for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() && !key.starts_with("aws:") && !key.starts_with("cml-runner:") => {
+                tags.insert(key.to_owned(), value.to_owned());
+            }
+            _ => {
+                return Err(Trouble::new(
+                    Code::Usage,
+                    format!("--tag: {pair:?} is not KEY=VALUE with a key of your own (not aws:… or cml-runner:…)"),
+                ));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+fn startup_script(text: Option<&str>) -> Result<Option<Vec<u8>>, Trouble> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let compact: String = text.split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(compact).map(Some).map_err(|error| {
+        Trouble::new(Code::Usage, format!("--startup-script: not base64: {error}"))
+            .hint("pass the script with --startup-script \"$(base64 -w0 < script.sh)\"")
+    })
+}
+
+/// Checks what only CML knew and says what each unused flag is replaced by.
+pub(crate) fn legacy_warnings(legacy: &Legacy, cloud: Option<CloudName>) -> Vec<&'static str> {
+    let said = [
+        (legacy.no_retry.is_some(), "--no-retry changes nothing: a launch re-runs no workflow"),
+        (!legacy.docker_volumes.is_empty(), "--docker-volumes is for GitLab only and changes nothing"),
+        (
+            legacy.cloud_ssh_private.is_some(),
+            "--cloud-ssh-private changes nothing: nothing logs in to the machine; --ssh-authorized-key lets you",
+        ),
+        (
+            !legacy.cloud_kubernetes_node_selector.is_empty(),
+            "--cloud-kubernetes-node-selector changes nothing: Kubernetes is not served",
+        ),
+        (
+            legacy.workdir.is_some() && cloud != Some(CloudName::Aws),
+            "--workdir changes nothing: each machine has a directory of its own; --state-dir says where they lie",
+        ),
+        (
+            legacy.tpi_version.is_some() || legacy.cml_version.is_some() || legacy.tf_resource.is_some(),
+            "--tpi-version, --cml-version and --tf-resource change nothing: there is no Terraform here",
+        ),
+        (legacy.destroy_delay.is_some(), "--destroy-delay changes nothing: the machine ends itself"),
+    ];
+    said.into_iter().filter_map(|(given, words)| given.then_some(words)).collect()
+}
