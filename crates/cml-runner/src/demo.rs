@@ -3,25 +3,25 @@
 //! Everything but GitHub is real: the launch, the local machine, the bootstrap script, the download with its SHA-256,
 //! the runner process, the training.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cml_cloud::{Cloud, Instance, InstanceFilter, LaunchId};
-use cml_controller::{Event, Failure};
+use cml_cloud::{Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy};
+use cml_controller::{Event, Failure, Lifetime, Order, Packages, Reuse};
 use cml_github::{Auth, GitHub, Location};
 use cml_world::{JobView, SimGitHub, SimSettings};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use clap::Parser;
-
 use crate::actions::now;
-use crate::args::{Cli, Command, Demo, Global, Launch};
+use crate::args::{Demo, Global};
 use crate::exit::{Code, Trouble};
+use crate::launch::new_ulid;
 use crate::progress::Progress;
-use crate::{launch::new_ulid, place, settings, signals};
+use crate::{place, signals};
 
 /// The workflow whose job is run.
 const WORKFLOW: &str = include_str!("../../../templates/demo/workflow.yml");
@@ -107,7 +107,7 @@ impl World {
             .map_err(|error| Trouble::new(Code::Failed, format!("the demo's workflow: {error}")))?;
         note(format!("a job is queued (run {run}), its labels: self-hosted, cml-demo"));
         let launch = LaunchId::new(new_ulid());
-        let order = settings::order(&launch_flags()?, false, launch, now(), None)?;
+        let order = order(launch, now())?;
         let tell = |event: Event| {
             if let Some(text) = timeline_words(&event) {
                 note(text);
@@ -199,23 +199,38 @@ fn remove(state: &Path) {
     }
 }
 
-/// The flags a person would type.
-fn launch_flags() -> Result<Launch, Trouble> {
-    let line = [
-        "cml-runner",
-        "launch",
-        "--cloud=local",
-        "--labels=self-hosted,cml-demo",
-        "--idle-timeout=30s",
-        "--boot-timeout=60s",
-        "--max-lifetime=5m",
-        "--single",
-    ];
-    match Cli::try_parse_from(line).map(|cli| cli.command) {
-        Ok(Command::Launch(flags)) => Ok(*flags),
-        Ok(_) => Err(Trouble::new(Code::Failed, "the demo's own flags are no launch")),
-        Err(error) => Err(Trouble::new(Code::Usage, error.to_string())),
-    }
+/// What `cml-runner launch --cloud local --single` would order, with limits that suit a demo.
+fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
+    let deadline = now
+        .checked_add(SignedDuration::from_mins(5))
+        .map_err(|error| Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}")))?;
+    Ok(Order {
+        launch,
+        runner_name: launch.runner_name(),
+        labels: vec!["self-hosted".to_owned(), "cml-demo".to_owned()],
+        group_id: 1,
+        lifetime: Lifetime::OneJob,
+        reuse: Reuse::Never,
+        query: OfferQuery {
+            regions: Vec::new(),
+            types: Vec::new(),
+            gpu: None,
+            spot: SpotPolicy::Never,
+            spot_price_max: None,
+            network: Network::default(),
+        },
+        image: Image::default(),
+        disk_gib: 8,
+        network: Network::default(),
+        instance_profile: None,
+        tags: BTreeMap::new(),
+        deadline: Deadline(deadline),
+        boot_timeout: SignedDuration::from_secs(60),
+        idle_timeout: Some(SignedDuration::from_secs(30)),
+        startup_script: None,
+        ssh_authorized_key: None,
+        packages: Packages::Ask,
+    })
 }
 
 fn timeline_words(event: &Event) -> Option<String> {

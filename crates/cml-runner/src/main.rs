@@ -6,6 +6,7 @@ mod actions;
 mod args;
 mod demo;
 mod duration;
+mod environment;
 mod exit;
 mod launch;
 mod machines;
@@ -27,10 +28,14 @@ use crate::args::{Cli, Command};
 use crate::exit::{Code, Trouble};
 
 fn main() -> ExitCode {
-    let spelled = spelling::spell(std::env::args_os());
+    let mut spelled = spelling::spell(std::env::args_os());
+    if spelled.args.iter().any(|arg| arg == "launch") {
+        let older = environment::flags_from_older_names(&spelled.args, &place::env);
+        spelled.args.extend(older);
+    }
     let cli = Cli::parse_from(spelled.args);
     let json = cli.global.json;
-    match log(&cli.global.log).and_then(|()| run(cli, spelled.as_cml)) {
+    match log(&cli.global.log).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
             drop(std::io::stdout().write_all(text.as_bytes()));
@@ -83,6 +88,18 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
     // Idle connections and timers are nothing to wait for.
     runtime.shutdown_background();
     result
+}
+
+/// A misspelt variable is an error before anything is bought, as in CML.
+fn known_environment(cli: &Cli) -> Result<(), Trouble> {
+    if !matches!(cli.command, Command::Launch(_) | Command::Render(_)) {
+        return Ok(());
+    }
+    match environment::misspelt(place::env_names()) {
+        None => Ok(()),
+        Some((name, nearest)) => Err(Trouble::new(Code::Usage, format!("the environment variable {name} means nothing here"))
+            .hint(format!("did you mean {nearest}? `cml-runner launch --help` lists them"))),
+    }
 }
 
 fn log(level: &str) -> Result<(), Trouble> {

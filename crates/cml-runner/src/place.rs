@@ -101,6 +101,12 @@ pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The names of all environment variables.
+pub(crate) fn env_names() -> impl Iterator<Item = String> {
+    #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the environment is read")]
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+}
+
 /// Where caches lie: nothing in them is needed, all of it saves calls.
 pub(crate) fn cache_dir() -> PathBuf {
     xdg("XDG_CACHE_HOME", ".cache")

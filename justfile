@@ -1,0 +1,29 @@
+# What people do here.
+
+# List the recipes
+_default:
+    @just --list
+
+# See a job get a machine, train and vanish
+demo:
+    cargo run --quiet -p cml-runner -- demo
+
+# Run every test
+test:
+    cargo test --workspace
+
+# Format, lint and check dependencies and templates
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    shellcheck templates/*.sh
+    cargo deny --offline check bans licenses sources
+
+# Run the benchmarks and print the tables of docs/benchmarks.md
+bench:
+    cargo build --release -p cml-runner
+    cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
+
+# Everything that CI runs
+ci:
+    .ci/run
