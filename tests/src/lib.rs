@@ -1,1 +1,13 @@
-//! End-to-end harness.
+//! End-to-end harness: the EC2 emulator behind our front, the simulated GitHub, and the built binaries as processes.
+//!
+//! Nothing here may need the world outside: the one thing that is fetched is the emulator's Python packages, once.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness fails a test by panicking")]
+
+pub mod front;
+pub mod moto;
+pub mod paths;
+pub mod processes;
+pub mod runner;
+pub mod secrets;
+pub mod wait;

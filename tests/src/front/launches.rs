@@ -1,0 +1,259 @@
+//! The calls that launch: what AWS checks and the emulator does not, and capacity that can be missing.
+
+use super::Inner;
+use super::weather::Override;
+use super::wire::{Answer, Ask, Refusal, all_between, escape};
+use base64::Engine;
+
+/// AWS's limit for user data before base64.
+const USER_DATA_MAX: usize = 16_384;
+/// AWS's limit for the ways to buy in one instant fleet.
+const OVERRIDES_MAX: usize = 300;
+
+/// A launch template as it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    region: String,
+    name: String,
+    id: String,
+    image: String,
+    user_data: String,
+}
+
+impl Inner {
+    /// Carries out a call that has a client token: the kept answer, or a new one that is kept.
+    ///
+    /// One at a time: two calls with one token at once are one call.
+    pub(super) async fn launch_call(&self, ask: &Ask) -> Answer {
+        let mut tokens = self.tokens.lock().await;
+        if let Some(kept) = tokens.kept(ask) {
+            return kept;
+        }
+        let answer = match ask.action.as_str() {
+            "CreateLaunchTemplate" => self.create_template(ask).await,
+            "CreateFleet" => self.create_fleet(ask).await,
+            _ => self.run_instances(ask).await,
+        };
+        tokens.keep(ask, &answer);
+        answer
+    }
+
+    async fn create_template(&self, ask: &Ask) -> Answer {
+        if let Some(refusal) = bad_user_data(ask.get("LaunchTemplateData.UserData")) {
+            return refusal.answer("ec2");
+        }
+        let answer = self.forward(ask).await;
+        let body = answer.text();
+        if let (200, [id, ..]) = (answer.status, all_between(&body, "launchTemplateId").as_slice()) {
+            self.templates().push(Template {
+                region: ask.region.clone(),
+                name: ask.get("LaunchTemplateName").to_owned(),
+                id: id.clone(),
+                image: ask.get("LaunchTemplateData.ImageId").to_owned(),
+                user_data: ask.get("LaunchTemplateData.UserData").to_owned(),
+            });
+        }
+        answer
+    }
+
+    async fn run_instances(&self, ask: &Ask) -> Answer {
+        let image = ask.get("ImageId");
+        if !image.is_empty() && !self.image_exists(ask, image).await {
+            return Refusal::no_such_image(image).answer("ec2");
+        }
+        if let Some(refusal) = bad_user_data(ask.get("UserData")) {
+            return refusal.answer("ec2");
+        }
+        let answer = self.forward(ask).await;
+        self.started(ask, &answer, "instanceId", ask.get("UserData"));
+        answer
+    }
+
+    async fn create_fleet(&self, ask: &Ask) -> Answer {
+        if let Some(refusal) = bad_fleet(ask) {
+            return refusal.answer("ec2");
+        }
+        let overrides = Override::all(ask);
+        let template = self.template_of(ask);
+        let image = template.as_ref().map(|template| template.image.clone()).unwrap_or_default();
+        // AWS names a missing image in the answer, once for every way to buy.
+        let no_image = (!image.is_empty() && !self.image_exists(ask, &image).await)
+            .then(|| Refusal::no_such_image(&image));
+        let refused: Vec<(String, Override, Refusal)> = {
+            let sky = self.sky();
+            overrides
+                .iter()
+                .filter_map(|(at, one)| {
+                    Some((at.clone(), one.clone(), no_image.clone().or_else(|| sky.refusal(one))?))
+                })
+                .collect()
+        };
+        if refused.is_empty() {
+            let answer = self.forward(ask).await;
+            self.started_fleet(ask, &answer, template.as_ref());
+            return answer;
+        }
+        let errors: String = refused.iter().map(|(_, one, refusal)| error_item(one, refusal)).collect();
+        let errors = format!("<errorSet>{errors}</errorSet>");
+        if refused.len() == overrides.len() {
+            let children = format!(
+                "<fleetId>fleet-00000000-0000-0000-0000-000000000000</fleetId>{errors}<fleetInstanceSet/>"
+            );
+            return Answer::ec2("CreateFleet", &children);
+        }
+        let mut params = ask.params.clone();
+        params.retain(|key, _| !refused.iter().any(|(at, ..)| key.starts_with(at.as_str())));
+        let mut answer = self.forward(&ask.with_params(renumbered(&params))).await;
+        self.started_fleet(ask, &answer, template.as_ref());
+        if answer.status == 200 {
+            let body = answer.text().replace("<fleetInstanceSet>", &format!("{errors}<fleetInstanceSet>"));
+            answer.body = body.into_bytes();
+        }
+        answer
+    }
+
+    fn started_fleet(&self, ask: &Ask, answer: &Answer, template: Option<&Template>) {
+        let sets = all_between(&answer.text(), "instanceIds").concat();
+        let inner = Answer { body: sets.into_bytes(), ..answer.clone() };
+        self.started(ask, &inner, "item", template.map_or("", |template| template.user_data.as_str()));
+    }
+
+    /// Remembers the machines of an answer, and boots them if the test wants that.
+    fn started(&self, ask: &Ask, answer: &Answer, tag: &str, user_data: &str) {
+        if answer.status != 200 {
+            return;
+        }
+        for id in all_between(&answer.text(), tag) {
+            self.boot(&ask.region, &id, user_data);
+        }
+    }
+
+    fn template_of(&self, ask: &Ask) -> Option<Template> {
+        let named = |field: &str| {
+            ask.get(&format!("LaunchTemplateConfigs.1.LaunchTemplateSpecification.{field}")).to_owned()
+        };
+        let (name, id) = (named("LaunchTemplateName"), named("LaunchTemplateId"));
+        let templates = self.templates();
+        templates
+            .iter()
+            .rev()
+            .find(|template| template.region == ask.region && (template.name == name || template.id == id))
+            .cloned()
+    }
+
+    async fn image_exists(&self, ask: &Ask, image: &str) -> bool {
+        if self.known_images().contains(image) {
+            return true;
+        }
+        let params = [("Action", "DescribeImages"), ("Version", "2016-11-15"), ("ImageId.1", image)];
+        let params = params.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let found = self.forward(&ask.with_params(params)).await.status == 200;
+        if found {
+            self.known_images().insert(image.to_owned());
+        }
+        found
+    }
+}
+
+fn bad_user_data(encoded: &str) -> Option<Refusal> {
+    match base64::engine::general_purpose::STANDARD.decode(encoded) {
+        Err(_) => {
+            Some(Refusal::new(400, "InvalidUserData.Malformed", "Invalid BASE64 encoding of user data"))
+        }
+        Ok(raw) if raw.len() > USER_DATA_MAX => Some(Refusal::new(
+            400,
+            "InvalidParameterValue",
+            format!("User data is limited to {USER_DATA_MAX} bytes"),
+        )),
+        Ok(_) => None,
+    }
+}
+
+/// What AWS checks in a fleet request as a whole.
+fn bad_fleet(ask: &Ask) -> Option<Refusal> {
+    let invalid = |message: String| Some(Refusal::new(400, "InvalidParameterValue", message));
+    let spot = ask.get("SpotOptions.AllocationStrategy");
+    let spot_known = [
+        "",
+        "lowest-price",
+        "diversified",
+        "capacity-optimized",
+        "capacity-optimized-prioritized",
+        "price-capacity-optimized",
+    ];
+    if !spot_known.contains(&spot) {
+        return invalid(format!("Invalid value '{spot}' for SpotOptions.AllocationStrategy"));
+    }
+    let on_demand = ask.get("OnDemandOptions.AllocationStrategy");
+    if !["", "lowest-price", "prioritized"].contains(&on_demand) {
+        return invalid(format!("Invalid value '{on_demand}' for OnDemandOptions.AllocationStrategy"));
+    }
+    let overrides = Override::all(ask).len();
+    if overrides > OVERRIDES_MAX {
+        return invalid(format!("{overrides} overrides, but at most {OVERRIDES_MAX} are allowed"));
+    }
+    None
+}
+
+fn error_item(one: &Override, refusal: &Refusal) -> String {
+    let optional = |name: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("<{name}>{value}</{name}>")).unwrap_or_default()
+    };
+    format!(
+        "<item><launchTemplateAndOverrides><overrides><instanceType>{}</instanceType>{}{}</overrides>\
+         </launchTemplateAndOverrides><lifecycle>{}</lifecycle><errorCode>{}</errorCode>\
+         <errorMessage>{}</errorMessage></item>",
+        one.instance_type,
+        optional("availabilityZone", &one.zone),
+        optional("subnetId", &one.subnet),
+        one.market,
+        refusal.code,
+        escape(&refusal.message),
+    )
+}
+
+/// The emulator wants overrides to be numbered without gaps.
+fn renumbered(
+    params: &std::collections::BTreeMap<String, String>,
+) -> std::collections::BTreeMap<String, String> {
+    let mut numbers: Vec<(String, u32, u32)> = Vec::new();
+    let mut entries: Vec<(String, u32)> =
+        params.keys().filter_map(|key| numbered(key)).map(|(head, n, _)| (head, n)).collect();
+    entries.sort();
+    entries.dedup();
+    for (head, old) in entries {
+        let new =
+            1 + u32::try_from(numbers.iter().filter(|(of, ..)| *of == head).count()).unwrap_or_default();
+        numbers.push((head, old, new));
+    }
+    params
+        .iter()
+        .map(|(key, value)| {
+            let new_key = numbered(key).and_then(|(head, old, tail)| {
+                let (_, _, new) = numbers.iter().find(|(of, number, _)| *of == head && *number == old)?;
+                Some(format!("{head}{new}.{tail}"))
+            });
+            (new_key.unwrap_or_else(|| key.clone()), value.clone())
+        })
+        .collect()
+}
+
+/// `LaunchTemplateConfigs.1.Overrides.7.InstanceType` as head, number and tail.
+fn numbered(key: &str) -> Option<(String, u32, &str)> {
+    let (head, rest) = key.split_once(".Overrides.")?;
+    let (number, tail) = rest.split_once('.')?;
+    Some((format!("{head}.Overrides."), number.parse().ok()?, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_that_are_left_are_numbered_without_gaps() {
+        let key = |n: u32| format!("LaunchTemplateConfigs.1.Overrides.{n}.InstanceType");
+        let params = [(key(2), "a".to_owned()), (key(10), "b".to_owned())].into_iter().collect();
+        let wanted = [(key(1), "a".to_owned()), (key(2), "b".to_owned())].into_iter().collect();
+        assert_eq!(renumbered(&params), wanted);
+    }
+}

@@ -1,0 +1,384 @@
+//! The EC2 test front: what AWS does and the emulator does not.
+//!
+//! A thin proxy before the emulator. It adds idempotent client tokens, refusals (capacity, quota, permissions, throttling),
+//! 5xx and silence after a call was done, late visibility, AWS's own checks, image aliases and spot prices; all scripted
+//! per test. It records every call. Everything else passes through byte for byte. Each front has an emulated account of
+//! its own.
+
+mod boot;
+mod catalog;
+mod launches;
+mod tokens;
+mod weather;
+mod wire;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Response, header};
+use base64::Engine;
+use jiff::Timestamp;
+
+use crate::moto::Moto;
+use boot::Boots;
+pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, spot_price, zones};
+use launches::Template;
+use tokens::Tokens;
+use weather::Sky;
+pub use weather::{Override, Weather};
+use wire::all_between;
+pub use wire::{Answer, Ask, Refusal};
+
+/// One call as AWS would have seen it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `CreateFleet`.
+    pub action: String,
+    /// `us-east-1`.
+    pub region: String,
+    /// Flat parameters.
+    pub params: BTreeMap<String, String>,
+    /// HTTP status of the answer; 0 while (or for ever if) there is none.
+    pub status: u16,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// The front of one test.
+pub struct Front {
+    inner: Arc<Inner>,
+    port: u16,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct Inner {
+    /// The account in the emulator.
+    account: String,
+    emulator: String,
+    client: reqwest::Client,
+    calls: Mutex<Vec<Call>>,
+    sky: Mutex<Sky>,
+    templates: Mutex<Vec<Template>>,
+    images: Mutex<HashSet<String>>,
+    boots: Mutex<Option<Boots>>,
+    tokens: tokio::sync::Mutex<Tokens>,
+    itself: Weak<Inner>,
+}
+
+impl Front {
+    /// A front on a free loopback port with an empty account behind it.
+    ///
+    /// # Panics
+    /// When the emulator cannot be had; the message says why.
+    pub async fn start() -> Self {
+        static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
+        let emulator =
+            tokio::task::spawn_blocking(|| Moto::shared().url()).await.expect("the emulator starts");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let account = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
+        let inner = Arc::new_cyclic(|itself| Inner {
+            account,
+            emulator,
+            client,
+            calls: Mutex::default(),
+            sky: Mutex::default(),
+            templates: Mutex::default(),
+            images: Mutex::default(),
+            boots: Mutex::default(),
+            tokens: tokio::sync::Mutex::default(),
+            itself: itself.clone(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("serves until the test ends");
+        });
+        Self { inner, port, server }
+    }
+
+    /// `http://127.0.0.1:PORT`: what `AWS_ENDPOINT_URL` is set to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The next call of this action meets this weather.
+    pub fn script(&self, action: &str, weather: Weather) {
+        self.inner.sky().add(action, weather, Some(1));
+    }
+
+    /// The next `times` calls of this action meet this weather.
+    pub fn script_times(&self, action: &str, weather: Weather, times: u32) {
+        self.inner.sky().add(action, weather, Some(times));
+    }
+
+    /// Every call of this action from now on meets this weather.
+    pub fn script_always(&self, action: &str, weather: Weather) {
+        self.inner.sky().add(action, weather, None);
+    }
+
+    /// No capacity for these ways to buy: said inside the 200 of CreateFleet, as AWS does.
+    pub fn dry(&self, is_dry: impl Fn(&Override) -> bool + Send + 'static) {
+        self.refuse(move |one| is_dry(one).then(Refusal::capacity));
+    }
+
+    /// These ways to buy are refused, each with its own reason, inside the 200 of CreateFleet.
+    pub fn refuse(&self, refusal: impl Fn(&Override) -> Option<Refusal> + Send + 'static) {
+        self.inner.sky().refusals.push(Box::new(refusal));
+    }
+
+    /// The next `describes` DescribeInstances calls see none of the account's machines yet.
+    pub fn hide_instances(&self, describes: u32) {
+        self.inner.sky().hidden_describes = describes;
+    }
+
+    /// From now on a new instance's user data really runs, here, and the instance ends when it ends.
+    pub fn boot_instances(&self) {
+        self.inner.boots().get_or_insert_with(Boots::new);
+    }
+
+    /// Every call so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.inner.calls.lock().expect("never poisoned").clone()
+    }
+
+    /// The calls of one action.
+    #[must_use]
+    pub fn calls_of(&self, action: &str) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| call.action == action).collect()
+    }
+
+    /// How many calls of one action came.
+    #[must_use]
+    pub fn count(&self, action: &str) -> usize {
+        self.calls_of(action).len()
+    }
+
+    /// What AWS's own Python client reads from the account, past this front: instances, launch templates, groups, volumes.
+    ///
+    /// # Panics
+    /// When the reading fails.
+    pub async fn third_party(&self, region: &str) -> serde_json::Value {
+        let python = Moto::shared().python();
+        let output = tokio::process::Command::new(python)
+            .arg(crate::paths::tests_dir().join("support/read_ec2.py"))
+            .arg(region)
+            .env("AWS_ENDPOINT_URL", format!("{}/past-the-front", self.url()))
+            .env("AWS_ACCESS_KEY_ID", "third-party")
+            .env("AWS_SECRET_ACCESS_KEY", "third-party")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .output()
+            .await
+            .expect("python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.server.abort();
+        // Machines that still run end with the test, even while a call under way holds the rest.
+        self.inner.boots().take();
+    }
+}
+
+impl Inner {
+    fn sky(&self) -> MutexGuard<'_, Sky> {
+        self.sky.lock().expect("never poisoned")
+    }
+
+    fn templates(&self) -> MutexGuard<'_, Vec<Template>> {
+        self.templates.lock().expect("never poisoned")
+    }
+
+    fn known_images(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.images.lock().expect("never poisoned")
+    }
+
+    fn boots(&self) -> MutexGuard<'_, Option<Boots>> {
+        self.boots.lock().expect("never poisoned")
+    }
+
+    async fn act(&self, ask: &Ask) -> Answer {
+        match ask.action.as_str() {
+            "CreateLaunchTemplate" | "CreateFleet" | "RunInstances" => self.launch_call(ask).await,
+            "DescribeInstances" => self.describe(ask).await,
+            "TerminateInstances" => self.terminate(ask).await,
+            "GetConsoleOutput" => self.console(ask).await,
+            "DescribeSpotPriceHistory" => catalog::spot_history(ask, Timestamp::now()),
+            "GetParameter" => match catalog::parameter(ask) {
+                Some(answer) => answer,
+                None => self.forward(ask).await,
+            },
+            _ => self.forward(ask).await,
+        }
+    }
+
+    async fn describe(&self, ask: &Ask) -> Answer {
+        let hidden = {
+            let mut sky = self.sky();
+            let hidden = sky.hidden_describes > 0;
+            sky.hidden_describes = sky.hidden_describes.saturating_sub(1);
+            hidden
+        };
+        match (hidden, ask.list("InstanceId").as_slice()) {
+            (false, _) => self.forward(ask).await,
+            (true, []) => Answer::ec2("DescribeInstances", "<reservationSet/>"),
+            (true, [id, ..]) => {
+                let message = format!("The instance ID '{id}' does not exist");
+                Refusal::new(400, "InvalidInstanceID.NotFound", message).answer("ec2")
+            }
+        }
+    }
+
+    async fn terminate(&self, ask: &Ask) -> Answer {
+        let answer = self.forward(ask).await;
+        if answer.status == 200 {
+            let ids = ask.list("InstanceId");
+            // Reads /proc, and waits for what it kills.
+            let ended = tokio::task::spawn_blocking(move || ids.iter().for_each(|id| boot::power_off(id)));
+            ended.await.expect("powers off");
+        }
+        answer
+    }
+
+    async fn console(&self, ask: &Ask) -> Answer {
+        let id = ask.get("InstanceId");
+        let Some(written) = self.boots().as_ref().and_then(|boots| boots.console(id)) else {
+            return self.forward(ask).await;
+        };
+        let output = base64::engine::general_purpose::STANDARD.encode(written);
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000Z");
+        let children =
+            format!("<instanceId>{id}</instanceId><timestamp>{now}</timestamp><output>{output}</output>");
+        Answer::ec2("GetConsoleOutput", &children)
+    }
+
+    /// To the emulator and back.
+    async fn forward(&self, ask: &Ask) -> Answer {
+        let mut headers = ask.headers.clone();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert("x-moto-account-id", HeaderValue::from_str(&self.account).expect("digits"));
+        let sent = self
+            .client
+            .post(format!("{}/", self.emulator))
+            .headers(headers)
+            .body(ask.body.clone())
+            .send()
+            .await;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => return Refusal::new(502, "EmulatorGone", error.to_string()).answer(&ask.service),
+        };
+        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Answer {
+            status: answer.status().as_u16(),
+            content_type: kind.unwrap_or("text/xml").to_owned(),
+            body: answer.bytes().await.map(|bytes| bytes.to_vec()).unwrap_or_default(),
+        }
+    }
+
+    /// A call of the front's own, which is not recorded.
+    async fn own_call(&self, region: &str, params: &[(&str, &str)]) -> Answer {
+        let signature = format!(
+            "AWS4-HMAC-SHA256 Credential=front/20260101/{region}/ec2/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&signature).expect("plain text"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let params = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self.forward(&Ask::read(headers, Vec::new()).with_params(params)).await
+    }
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let ask = Ask::read(headers, body.to_vec());
+    if uri.path().starts_with("/past-the-front") {
+        return inner.forward(&ask).await.into_response();
+    }
+    let index = {
+        let mut calls = inner.calls.lock().expect("never poisoned");
+        calls.push(Call {
+            action: ask.action.clone(),
+            region: ask.region.clone(),
+            params: ask.params.clone(),
+            status: 0,
+            at: Timestamp::now(),
+        });
+        calls.len() - 1
+    };
+    // In a task of its own: AWS finishes what it began when the caller hangs up.
+    let task = {
+        let inner = Arc::clone(&inner);
+        tokio::spawn(async move { under_the_sky(&inner, &ask).await })
+    };
+    let answer = task.await.expect("no call panics");
+    if let Some(call) = inner.calls.lock().expect("never poisoned").get_mut(index) {
+        call.status = answer.status;
+    }
+    answer.into_response()
+}
+
+async fn under_the_sky(inner: &Inner, ask: &Ask) -> Answer {
+    let weather = inner.sky().next(&ask.action);
+    let broken = |status: u16| {
+        Refusal::new(status, "InternalError", "An internal error has occurred").answer(&ask.service)
+    };
+    match weather {
+        None => inner.act(ask).await,
+        Some(Weather::Refuse(refusal)) => refusal.answer(&ask.service),
+        Some(Weather::ServerError(status)) => broken(status),
+        Some(Weather::ServerErrorAfterDoing(status)) => {
+            inner.act(ask).await;
+            broken(status)
+        }
+        Some(Weather::Hang) => std::future::pending().await,
+        Some(Weather::HangAfterDoing) => {
+            inner.act(ask).await;
+            std::future::pending().await
+        }
+        Some(Weather::Late(delay)) => {
+            tokio::time::sleep(delay).await;
+            inner.act(ask).await
+        }
+    }
+}
+
+impl Front {
+    /// The ids of the machines that an account's reading shows as not ended.
+    #[must_use]
+    pub fn alive(reading: &serde_json::Value) -> Vec<String> {
+        let instances = reading["instances"].as_array().cloned().unwrap_or_default();
+        instances
+            .iter()
+            .filter(|instance| {
+                instance["State"]["Name"] != "terminated" && instance["State"]["Name"] != "shutting-down"
+            })
+            .filter_map(|instance| Some(instance["InstanceId"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The same, asked of the emulator directly: cheap enough to be polled.
+    pub async fn alive_now(&self, region: &str) -> Vec<String> {
+        let params = [
+            ("Action", "DescribeInstances"),
+            ("Version", "2016-11-15"),
+            ("Filter.1.Name", "instance-state-name"),
+            ("Filter.1.Value.1", "pending"),
+            ("Filter.1.Value.2", "running"),
+        ];
+        all_between(&self.inner.own_call(region, &params).await.text(), "instanceId")
+    }
+}

@@ -1,0 +1,117 @@
+//! What a test makes AWS do: refuse, break, hang, hide.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::wire::{Ask, Refusal};
+
+/// What happens to one call.
+#[derive(Clone, Debug)]
+pub enum Weather {
+    /// The whole call is refused; nothing is done.
+    Refuse(Refusal),
+    /// A 5xx; nothing is done.
+    ServerError(u16),
+    /// A 5xx although the call was done.
+    ServerErrorAfterDoing(u16),
+    /// No answer ever; nothing is done.
+    Hang,
+    /// No answer ever although the call was done.
+    HangAfterDoing,
+    /// The answer comes late.
+    Late(Duration),
+}
+
+/// One entry of a fleet request: one way to buy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// `g4dn.xlarge`.
+    pub instance_type: String,
+    /// `us-east-1a`, where the request says it.
+    pub zone: Option<String>,
+    /// Subnet, where the request says it.
+    pub subnet: Option<String>,
+    /// `spot` or `on-demand`.
+    pub market: String,
+}
+
+impl Override {
+    /// True for spot capacity.
+    #[must_use]
+    pub fn is_spot(&self) -> bool {
+        self.market == "spot"
+    }
+
+    /// The overrides of a CreateFleet request, each with the prefix of its parameters.
+    #[must_use]
+    pub fn all(ask: &Ask) -> Vec<(String, Self)> {
+        let market = match ask.get("TargetCapacitySpecification.DefaultTargetCapacityType") {
+            "" => "on-demand",
+            market => market,
+        };
+        let mut found: BTreeMap<(u32, u32), Self> = BTreeMap::new();
+        for (key, value) in &ask.params {
+            let Some((config, entry, field)) = place(key) else { continue };
+            let entry = found.entry((config, entry)).or_insert_with(|| Self {
+                instance_type: String::new(),
+                zone: None,
+                subnet: None,
+                market: market.to_owned(),
+            });
+            match field {
+                "InstanceType" => entry.instance_type.clone_from(value),
+                "AvailabilityZone" => entry.zone = Some(value.clone()),
+                "SubnetId" => entry.subnet = Some(value.clone()),
+                _ => {}
+            }
+        }
+        found
+            .into_iter()
+            .map(|((config, entry), it)| (format!("LaunchTemplateConfigs.{config}.Overrides.{entry}."), it))
+            .collect()
+    }
+}
+
+/// `LaunchTemplateConfigs.1.Overrides.2.InstanceType` as `(1, 2, "InstanceType")`.
+fn place(key: &str) -> Option<(u32, u32, &str)> {
+    let (config, rest) = key.strip_prefix("LaunchTemplateConfigs.")?.split_once('.')?;
+    let (entry, field) = rest.strip_prefix("Overrides.")?.split_once('.')?;
+    Some((config.parse().ok()?, entry.parse().ok()?, field))
+}
+
+/// Says whether a way to buy is refused, and how.
+pub(super) type Refuse = Box<dyn Fn(&Override) -> Option<Refusal> + Send>;
+
+/// Everything scripted so far.
+#[derive(Default)]
+pub(super) struct Sky {
+    /// Action, weather, how many calls are left (none: for ever).
+    scripted: Vec<(String, Weather, Option<u32>)>,
+    pub(super) refusals: Vec<Refuse>,
+    pub(super) hidden_describes: u32,
+}
+
+impl Sky {
+    pub(super) fn add(&mut self, action: &str, weather: Weather, times: Option<u32>) {
+        self.scripted.push((action.to_owned(), weather, times));
+    }
+
+    /// The weather of this call, used up.
+    pub(super) fn next(&mut self, action: &str) -> Option<Weather> {
+        let index = self.scripted.iter().position(|(of, ..)| of == action)?;
+        let (_, weather, left) = self.scripted.get_mut(index)?;
+        let weather = weather.clone();
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.scripted.remove(index);
+            }
+        }
+        Some(weather)
+    }
+
+    /// The first scripted refusal of a way to buy.
+    pub(super) fn refusal(&self, of: &Override) -> Option<Refusal> {
+        self.refusals.iter().find_map(|refuse| refuse(of))
+    }
+}
