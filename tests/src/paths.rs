@@ -6,6 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use crate::edge::variable;
+
 /// The directory of this crate.
 #[must_use]
 pub fn tests_dir() -> &'static Path {
@@ -64,8 +66,8 @@ fn newest_source() -> SystemTime {
 }
 
 fn build(exe: &Path) {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let cargo = variable("CARGO");
+    let mut command = Command::new(if cargo.is_empty() { "cargo" } else { &cargo });
     command.args(["build", "--quiet", "-p", "cml-runner", "--target-dir"]).arg(target_dir());
     if exe.parent().is_some_and(|profile| profile.ends_with("release")) {
         command.arg("--release");

@@ -1,6 +1,7 @@
 //! Starts the built `cml-runner` as a user would, in a clean environment and within time.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 
+use crate::edge::variable;
 use crate::front::Front;
 use crate::secrets::{AWS_SECRET, TOKEN};
 use crate::{paths, processes, wait};
@@ -67,7 +69,7 @@ impl Runner {
         let home = TempDir::with_prefix("cml-e2e-home-").expect("a temporary directory");
         let mut env = BTreeMap::new();
         let path = |below: &str| home.path().join(below).display().to_string();
-        env.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+        env.insert("PATH".to_owned(), variable("PATH"));
         for (name, below) in [
             ("HOME", ""),
             ("TMPDIR", "tmp"),
@@ -145,10 +147,19 @@ impl Runner {
         }
     }
 
-    /// Starts a command.
+    /// Starts a command of the binary.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = tokio::process::Command::new(paths::cml_runner())
+        self.start_program(paths::cml_runner().as_os_str(), arguments)
+    }
+
+    /// Runs another program as this user to its end.
+    pub async fn run_program(&self, program: &str, arguments: &[&str]) -> Ran {
+        self.start_program(program.as_ref(), arguments).finish().await
+    }
+
+    fn start_program(&self, program: &OsStr, arguments: &[&str]) -> Running {
+        let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .current_dir(self.home())
             .env_clear()
@@ -158,7 +169,7 @@ impl Runner {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("cml-runner starts");
+            .expect("the program starts");
         let stdout = Said::collect(child.stdout.take().expect("piped"));
         let stderr = Said::collect(child.stderr.take().expect("piped"));
         Running { child, stdout, stderr, started: Instant::now(), what: arguments.join(" ") }
@@ -246,13 +257,18 @@ impl Running {
     }
 
     /// Waits for its end; kills it after a minute.
-    pub async fn finish(mut self) -> Ran {
-        let status = tokio::time::timeout(LIMIT, self.child.wait()).await;
+    pub async fn finish(self) -> Ran {
+        self.finish_within(LIMIT).await
+    }
+
+    /// Waits for its end; kills it after `limit`.
+    pub async fn finish_within(mut self, limit: Duration) -> Ran {
+        let status = tokio::time::timeout(limit, self.child.wait()).await;
         let took = self.started.elapsed();
         let Ok(status) = status else {
             self.signal(Signal::KILL);
             panic!(
-                "`{}` took longer than {LIMIT:?} and said {}{}",
+                "`{}` took longer than {limit:?} and said {}{}",
                 self.what,
                 self.stdout.text(),
                 self.stderr()

@@ -10,6 +10,7 @@ use base64::Engine;
 use tempfile::TempDir;
 
 use super::Inner;
+use crate::edge::variable;
 use crate::processes;
 
 /// Names an instance in the environment of everything that it runs.
@@ -46,7 +47,7 @@ impl Drop for Boots {
 /// Ends everything that the instance runs, however it has detached itself.
 pub(super) fn power_off(id: &str) {
     let mark = format!("{MARK}={id}");
-    processes::end_all(|process| process.environ.iter().any(|entry| *entry == mark));
+    processes::end_all(|process| process.environ.contains(&mark));
 }
 
 impl Inner {
@@ -66,7 +67,7 @@ impl Inner {
             .arg(&script)
             .current_dir(&home)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", variable("PATH"))
             .env("HOME", &home)
             .env("TMPDIR", home.join("tmp"))
             .env("CML_MACHINE", "local")
@@ -96,9 +97,12 @@ impl Inner {
     }
 }
 
-/// User data as the machine sees it: cloud-init unpacks gzip.
 fn decode(encoded: &str) -> Vec<u8> {
-    let raw = base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch");
+    unpacked(base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch"))
+}
+
+/// User data as the machine sees it: cloud-init unpacks gzip.
+pub(super) fn unpacked(raw: Vec<u8>) -> Vec<u8> {
     if !raw.starts_with(&[0x1f, 0x8b]) {
         return raw;
     }

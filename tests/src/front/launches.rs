@@ -73,7 +73,7 @@ impl Inner {
         if let Some(refusal) = bad_fleet(ask) {
             return refusal.answer("ec2");
         }
-        let overrides = Override::all(ask);
+        let overrides = Override::placed(&ask.params);
         let template = self.template_of(ask);
         let image = template.as_ref().map(|template| template.image.clone()).unwrap_or_default();
         // AWS names a missing image in the answer, once for every way to buy.
@@ -188,7 +188,7 @@ fn bad_fleet(ask: &Ask) -> Option<Refusal> {
     if !["", "lowest-price", "prioritized"].contains(&on_demand) {
         return invalid(format!("Invalid value '{on_demand}' for OnDemandOptions.AllocationStrategy"));
     }
-    let overrides = Override::all(ask).len();
+    let overrides = Override::placed(&ask.params).len();
     if overrides > OVERRIDES_MAX {
         return invalid(format!("{overrides} overrides, but at most {OVERRIDES_MAX} are allowed"));
     }

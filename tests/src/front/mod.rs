@@ -23,6 +23,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, header};
 use base64::Engine;
 use jiff::Timestamp;
 
+use crate::edge::now;
 use crate::moto::Moto;
 use boot::Boots;
 pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, spot_price, zones};
@@ -181,6 +182,12 @@ impl Front {
     }
 }
 
+/// User data as the machine reads it.
+#[must_use]
+pub fn plain(user_data: &[u8]) -> String {
+    String::from_utf8_lossy(&boot::unpacked(user_data.to_vec())).into_owned()
+}
+
 impl Drop for Front {
     fn drop(&mut self) {
         self.server.abort();
@@ -212,7 +219,7 @@ impl Inner {
             "DescribeInstances" => self.describe(ask).await,
             "TerminateInstances" => self.terminate(ask).await,
             "GetConsoleOutput" => self.console(ask).await,
-            "DescribeSpotPriceHistory" => catalog::spot_history(ask, Timestamp::now()),
+            "DescribeSpotPriceHistory" => catalog::spot_history(ask, now()),
             "GetParameter" => match catalog::parameter(ask) {
                 Some(answer) => answer,
                 None => self.forward(ask).await,
@@ -255,9 +262,10 @@ impl Inner {
             return self.forward(ask).await;
         };
         let output = base64::engine::general_purpose::STANDARD.encode(written);
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000Z");
-        let children =
-            format!("<instanceId>{id}</instanceId><timestamp>{now}</timestamp><output>{output}</output>");
+        let written_at = now().strftime("%Y-%m-%dT%H:%M:%S.000Z");
+        let children = format!(
+            "<instanceId>{id}</instanceId><timestamp>{written_at}</timestamp><output>{output}</output>"
+        );
         Answer::ec2("GetConsoleOutput", &children)
     }
 
@@ -315,7 +323,7 @@ async fn answer(
             region: ask.region.clone(),
             params: ask.params.clone(),
             status: 0,
-            at: Timestamp::now(),
+            at: now(),
         });
         calls.len() - 1
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::wire::{Ask, Refusal};
+use super::wire::Refusal;
 
 /// What happens to one call.
 #[derive(Clone, Debug)]
@@ -42,15 +42,19 @@ impl Override {
         self.market == "spot"
     }
 
-    /// The overrides of a CreateFleet request, each with the prefix of its parameters.
+    /// The overrides in the parameters of a CreateFleet call.
     #[must_use]
-    pub fn all(ask: &Ask) -> Vec<(String, Self)> {
-        let market = match ask.get("TargetCapacitySpecification.DefaultTargetCapacityType") {
-            "" => "on-demand",
-            market => market,
-        };
+    pub fn of(params: &BTreeMap<String, String>) -> Vec<Self> {
+        Self::placed(params).into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// The same, each with the prefix of its parameters.
+    pub(super) fn placed(params: &BTreeMap<String, String>) -> Vec<(String, Self)> {
+        let market = params
+            .get("TargetCapacitySpecification.DefaultTargetCapacityType")
+            .map_or("on-demand", String::as_str);
         let mut found: BTreeMap<(u32, u32), Self> = BTreeMap::new();
-        for (key, value) in &ask.params {
+        for (key, value) in params {
             let Some((config, entry, field)) = place(key) else { continue };
             let entry = found.entry((config, entry)).or_insert_with(|| Self {
                 instance_type: String::new(),
