@@ -1,0 +1,274 @@
+//! The rendered script: what people read, what shellcheck says, what a real `sh` does with it.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use cml_bootstrap::{Bootstrap, BootstrapError, MAX_BYTES, Registration, RunnerPackage, preview, render};
+use cml_cloud::{Deadline, LaunchId};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use ulid::Ulid;
+
+fn bootstrap() -> Bootstrap {
+    Bootstrap {
+        launch: LaunchId::new(Ulid::from_parts(1_767_225_600_000, 7)),
+        runner_name: "cml-it's mine".to_owned(),
+        registration: Registration::Jit { encoded: SecretString::from("c2VjcmV0LWJsb2I=") },
+        package: RunnerPackage {
+            url: "https://example.com/runner.tar.gz".to_owned(),
+            sha256: Some("ab".repeat(32)),
+        },
+        deadline: Deadline(Timestamp::from_second(1_767_229_200).expect("in range")),
+        boot_timeout: SignedDuration::from_mins(10),
+        idle_timeout: Some(SignedDuration::from_mins(5)),
+        startup_script: Some(b"#!/bin/sh\necho 'hello'\n".to_vec()),
+        ssh_authorized_key: None,
+    }
+}
+
+#[test]
+fn the_preview_shows_everything_but_the_secret() {
+    let text = preview(&bootstrap()).expect("renders");
+    assert!(!text.contains("c2VjcmV0"), "the secret shows");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_preview_of_a_token_registration_hides_the_token() {
+    let mut bootstrap = bootstrap();
+    bootstrap.registration = Registration::Token {
+        url: "https://github.com/acme/vision".to_owned(),
+        token: SecretString::from("AABBCC"),
+        labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        group: Some("lab's".to_owned()),
+    };
+    let text = preview(&bootstrap).expect("renders");
+    assert!(!text.contains("AABBCC"), "the secret shows");
+    let values = text
+        .lines()
+        .filter(|line| line.starts_with('r') && line.contains("='"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    insta::assert_snapshot!(values, @r"
+    runner_name='cml-it'\''s mine'
+    registration_kind='token' # jit or token
+    registration='<redacted>'           # secret: never exported, never an argument
+    runner_url='https://github.com/acme/vision'
+    runner_labels='cml,gpu'
+    runner_group='lab'\''s'
+    ");
+}
+
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    let shellcheck = |text: &str| {
+        let mut child =
+            Command::new("shellcheck").arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        child.stdin.take()?.write_all(text.as_bytes()).ok()?;
+        child.wait_with_output().ok()
+    };
+    let template = include_str!("../../../templates/bootstrap.sh");
+    for text in [template, preview(&bootstrap()).expect("renders").as_str()] {
+        match shellcheck(text) {
+            None => println!("skipped: shellcheck is not installed"),
+            Some(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        }
+    }
+}
+
+#[test]
+fn a_real_jit_configuration_and_a_startup_script_fit() {
+    let mut bootstrap = bootstrap();
+    // GitHub's blobs have about 4 to 5 kB; what is in them does not compress beyond its base64.
+    bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
+    bootstrap.startup_script = Some(noise(3_000).into_bytes());
+    let bytes = render(&bootstrap).expect("fits").expose().to_vec();
+    assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
+    assert_eq!(render(&bootstrap).expect("fits").expose(), bytes, "the same launch gives the same bytes");
+}
+
+#[test]
+fn what_is_too_large_says_how_large_and_why() {
+    let mut bootstrap = bootstrap();
+    bootstrap.startup_script = Some(noise(30_000).into_bytes());
+    let error = render(&bootstrap).expect_err("cannot fit");
+    let BootstrapError::TooLarge { packed, limit, startup_script, .. } = &error else { panic!("{error}") };
+    assert!(packed > limit && *startup_script > 15_000, "{error}");
+    assert!(error.to_string().contains("shorten the startup script"), "{error}");
+}
+
+/// Letters without a pattern, the same each time.
+fn noise(length: usize) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(alphabet[(state >> 58) as usize])
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+/// A machine of a test: its own directory, and a runner package that is one small shell script.
+struct Machine {
+    dir: tempfile::TempDir,
+    bootstrap: Bootstrap,
+}
+
+impl Machine {
+    fn with_runner(run_sh: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let package = dir.path().join("package");
+        std::fs::create_dir(&package).expect("a directory");
+        program(&package.join("run.sh"), run_sh);
+        program(
+            &package.join("config.sh"),
+            "#!/bin/sh\necho \"args $*\"; [ -n \"$ACTIONS_RUNNER_INPUT_TOKEN\" ] && echo with a token >configured\n",
+        );
+        let tarball = dir.path().join("runner.tar.gz");
+        let tar = Command::new("tar").arg("-czf").arg(&tarball).arg("-C").arg(&package).arg(".").status();
+        assert!(tar.expect("tar runs").success());
+        let sum = Command::new("sha256sum").arg(&tarball).output().expect("sha256sum runs");
+        let sum = String::from_utf8(sum.stdout).expect("text").split(' ').next().map(str::to_owned);
+        let now = Timestamp::now();
+        let mut bootstrap = bootstrap();
+        bootstrap.launch = LaunchId::new(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 7));
+        bootstrap.package = RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum };
+        bootstrap.deadline = Deadline(now + SignedDuration::from_secs(60));
+        bootstrap.startup_script = None;
+        Self { dir, bootstrap }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.dir.path().join("home it's")
+    }
+
+    /// Runs the script to its end, as the local provider does.
+    fn run(&self) -> String {
+        let file = self.dir.path().join("user-data");
+        std::fs::write(&file, render(&self.bootstrap).expect("renders").expose()).expect("written");
+        std::fs::create_dir_all(self.home()).expect("a directory");
+        let output: Output = Command::new("sh")
+            .arg(&file)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").expect("a path"))
+            .env("HOME", self.home())
+            .env("CML_MACHINE", "local")
+            .env("CML_INSTANCE", format!("test-{}-{}", self.bootstrap.launch, self.dir.path().display()))
+            .current_dir(self.home())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("sh runs");
+        assert!(!file.exists(), "the file with the secret is still there");
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+fn program(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+}
+
+#[track_caller]
+fn ended(console: &str, words: &str) {
+    let last = console.lines().filter(|line| line.starts_with("cml-runner: last words:")).collect::<Vec<_>>();
+    assert_eq!(last, [format!("cml-runner: last words: {words}")], "console:\n{console}");
+}
+
+const ONE_JOB: &str = r#"#!/bin/sh
+echo "Listening for Jobs"
+echo "got $ACTIONS_RUNNER_INPUT_JITCONFIG"
+tr '\0' ' ' </proc/$$/cmdline | grep c2Vj && echo "secret in argv"
+cat "$HOME"/.cml-shared/registration 2>/dev/null && echo "secret still in its file"
+echo "Running job: build"
+"$ACTIONS_RUNNER_HOOK_JOB_STARTED" || echo "hook failed"
+[ -e "$HOME/.cml-shared/busy" ] || echo "not busy"
+"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED" || echo "hook failed"
+echo "Job build completed with result: Succeeded"
+"#;
+
+#[test]
+fn one_job_is_done_and_the_machine_ends() {
+    let console = Machine::with_runner(ONE_JOB).run();
+    ended(&console, "stage=listening cause=job_done status=0");
+    assert!(console.contains("got c2VjcmV0LWJsb2I="), "{console}");
+    for wrong in ["secret in argv", "secret still", "hook failed", "not busy"] {
+        assert!(!console.contains(wrong), "{wrong}:\n{console}");
+    }
+}
+
+#[test]
+fn a_token_goes_to_config_sh_by_its_environment() {
+    let mut machine = Machine::with_runner("#!/bin/sh\ncat configured\necho Listening for Jobs; sleep 3\n");
+    machine.bootstrap.registration = Registration::Token {
+        url: "https://github.com/acme/vision".to_owned(),
+        token: SecretString::from("AABBCC"),
+        labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        group: None,
+    };
+    let console = machine.run();
+    ended(&console, "stage=listening cause=runner_exited status=0");
+    let args = "args --unattended --replace --url https://github.com/acme/vision --name cml-it's mine --labels cml,gpu\n";
+    assert!(console.contains(args) && console.contains("with a token\n"), "{console}");
+}
+
+#[test]
+fn a_wrong_checksum_ends_the_machine_before_anything_is_unpacked() {
+    let mut machine = Machine::with_runner(ONE_JOB);
+    machine.bootstrap.package.sha256 = Some("00".repeat(32));
+    ended(&machine.run(), "stage=verify cause=checksum status=1");
+    assert!(!machine.home().join("actions-runner").exists());
+}
+
+#[test]
+fn a_startup_script_runs_first_and_its_failure_ends_the_machine() {
+    let mut machine = Machine::with_runner(ONE_JOB);
+    machine.bootstrap.startup_script = Some(b"echo from the startup script; exit 7".to_vec());
+    let console = machine.run();
+    ended(&console, "stage=startup_script cause=startup_script status=7");
+    assert!(console.contains("from the startup script\n"), "{console}");
+}
+
+#[test]
+fn a_runner_that_never_listens_ends_the_machine() {
+    let mut machine = Machine::with_runner("#!/bin/sh\nsleep 50\n");
+    machine.bootstrap.boot_timeout = SignedDuration::from_secs(3);
+    ended(&machine.run(), "stage=run cause=boot_timeout status=1");
+}
+
+#[test]
+fn an_idle_runner_is_stopped_gently() {
+    let run = "#!/bin/sh\ntrap 'echo told to stop; exit 0' TERM\necho Listening for Jobs\nwhile :; do sleep 0.2; done\n";
+    let mut machine = Machine::with_runner(run);
+    machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
+    let console = machine.run();
+    ended(&console, "stage=listening cause=idle_timeout status=0");
+    assert!(console.contains("told to stop"), "{console}");
+}
+
+#[test]
+fn a_busy_runner_is_not_idle() {
+    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: long\nsleep 6\n\
+               echo Job long completed with result: Succeeded\n";
+    let mut machine = Machine::with_runner(run);
+    machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
+    ended(&machine.run(), "stage=listening cause=job_done status=0");
+}
+
+#[test]
+fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
+    let run = "#!/bin/sh\ntrap '' TERM INT\necho Listening for Jobs\necho Running job: endless\n\
+               setsid sh -c 'trap \"\" TERM; echo $$ >hidden; while :; do sleep 1; done' &\nwhile :; do sleep 1; done\n";
+    let mut machine = Machine::with_runner(run);
+    machine.bootstrap.deadline = Deadline(Timestamp::now() + SignedDuration::from_secs(6));
+    ended(&machine.run(), "stage=listening cause=deadline status=0");
+    let hidden = std::fs::read_to_string(machine.home().join("actions-runner/hidden")).expect("it ran");
+    let left = Path::new("/proc").join(hidden.trim()).join("environ");
+    assert!(std::fs::read(left).unwrap_or_default().is_empty(), "a child outlived the machine");
+}
