@@ -259,7 +259,7 @@ run_startup_script() {
   case $(head -n 1 "$state/startup" | tr -d '\0') in
     '#!'*) chmod 0700 "$state/startup" && shell= ;;
   esac
-  ${shell:+"$shell"} "$state/startup" </dev/null
+  (umask 022 && exec ${shell:+"$shell"} "$state/startup" </dev/null)
   code=$?
   rm -f "$state/startup"
   if [ "$code" -ne 0 ]; then end startup_script "$code"; fi
@@ -352,6 +352,7 @@ export ACTIONS_RUNNER_HOOK_JOB_STARTED="$shared/job-started.sh"
 export ACTIONS_RUNNER_HOOK_JOB_COMPLETED="$shared/job-completed.sh"
 export RUNNER_MANUALLY_TRAP_SIG=1
 echo "$$" >"$shared/pid"
+umask 022 # jobs make files as anywhere else
 exec ./run.sh
 START
   chmod 0700 "$shared"/*.sh

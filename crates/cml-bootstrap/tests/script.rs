@@ -1,6 +1,6 @@
 //! The rendered script: what people read, what shellcheck says, what a real `sh` does with it.
 
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "tests are an edge: real time, a real shell")]
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -55,7 +55,9 @@ impl fmt::Debug for LaunchId {
 
 /// The text is no launch id.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not a launch id: 26 letters and digits are expected, such as 01k9z3v6p4q8r2s5t7w0x1y2z3")]
+#[error(
+    "{text:?} is not a launch id: 26 letters and digits are expected, such as 01k9z3v6p4q8r2s5t7w0x1y2z3"
+)]
 pub struct BadLaunchId {
     text: String,
 }

@@ -17,8 +17,8 @@ pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
 pub use money::{Usd, UsdPerHour};
 pub use types::{
-    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Network, Offer,
-    OfferQuery, Resources, SpotPolicy, UserData, tag,
+    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Network,
+    Offer, OfferQuery, Resources, SpotPolicy, UserData, tag,
 };
 
 /// One place that sells (or lends) machines.
@@ -56,17 +56,25 @@ pub trait Cloud: Send + Sync {
     ///
     /// # Errors
     /// As the provider answers; a partial list is never returned as a whole one.
-    fn instances(&self, filter: &InstanceFilter) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+    fn instances(
+        &self,
+        filter: &InstanceFilter,
+    ) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
 
     /// Ends one instance. Ending one that is gone already is a success.
     ///
     /// # Errors
     /// As the provider answers; the instance may still run.
-    fn terminate(&self, region: &str, id: &InstanceId) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn terminate(&self, region: &str, id: &InstanceId)
+    -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// What the machine wrote to its console so far; empty when it has written nothing yet.
     ///
     /// # Errors
     /// As the provider answers.
-    fn console(&self, region: &str, id: &InstanceId) -> impl Future<Output = Result<String, CloudError>> + Send;
+    fn console(
+        &self,
+        region: &str,
+        id: &InstanceId,
+    ) -> impl Future<Output = Result<String, CloudError>> + Send;
 }

@@ -1,0 +1,226 @@
+//! The supervisor: one process that looks after one instance, and ends with it.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Resource, Rlimit, Signal, WaitOptions, getpid, set_child_subreaper, setrlimit, setsid, wait,
+};
+
+use super::cgroup::{self, Group};
+use super::directory::{Directory, Lock};
+use super::record::{Phase, Record};
+use super::{Limits, TICK, host, now, processes};
+
+/// What the processes have to end by themselves.
+const GRACE: Duration = Duration::from_secs(5);
+/// After which the supervisor gives up on what cannot be killed (a process in the kernel's hands).
+const KILL_FOR: Duration = Duration::from_secs(15);
+/// Whoever only looks whether the lock is held has it for microseconds.
+const LOCK_FOR: Duration = Duration::from_secs(2);
+/// The line by which the script says why it ended.
+const LAST_WORDS: &str = "cml-runner: last words: ";
+
+/// The supervisor could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// The directory is not an instance's.
+    #[error("{0} is not the directory of a local instance")]
+    NoInstance(PathBuf),
+    /// A file of the instance could not be used.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Looks after the instance in `dir` from its start to its end; returns when nothing of it runs.
+///
+/// This is what `<supervisor> supervise <dir>` calls, with nothing else in the process.
+///
+/// # Errors
+/// When there is no instance, or when it could not be started; one that was started is ended in any case.
+pub fn supervise(dir: &Path) -> Result<(), SuperviseError> {
+    // A terminal that closes or a step that is cancelled signals its session: not this one. It fails when there is a
+    // session already, which is as good.
+    setsid().ok();
+    let directory = Directory::at(dir).ok_or_else(|| SuperviseError::NoInstance(dir.to_owned()))?;
+    let Some(_lock) = take_lock(&directory) else { return Ok(()) };
+    let mut record =
+        directory.record().map_err(|source| SuperviseError::Io { doing: "reading the record", source })?;
+    if record.phase == Phase::Terminated {
+        return Ok(());
+    }
+    let own = getpid();
+    // So that a daemon, whose parent has gone, becomes our child and not init's.
+    if let Err(error) = set_child_subreaper(Some(own)) {
+        note(&format!("cannot adopt orphans: {error}"));
+    }
+    // Before this one there may have been another, killed: what it left has no place here.
+    let left = processes::marked(&directory.instance_id().0);
+    processes::signal(&left, Signal::KILL);
+    let because = match live(&directory, &mut record, own.as_raw_nonzero().get()) {
+        Ok(because) => because,
+        Err(error) => {
+            note(&format!("{error}"));
+            error.to_string()
+        }
+    };
+    directory.clear();
+    record.end(because, now());
+    record
+        .write(directory.path())
+        .map_err(|source| SuperviseError::Io { doing: "writing the record", source })
+}
+
+fn take_lock(directory: &Directory) -> Option<Lock> {
+    let until = Instant::now() + LOCK_FOR;
+    loop {
+        match directory.lock() {
+            None if Instant::now() < until => sleep(TICK),
+            lock => return lock,
+        }
+    }
+}
+
+/// Starts the script and waits for its end, the deadline or the mark. Returns why it ended, with nothing left alive.
+fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, SuperviseError> {
+    let id = directory.instance_id();
+    // By both clocks: neither one set back nor one that stands still while the machine sleeps gives more time.
+    let left = record.deadline.0.duration_since(now());
+    let until = Instant::now() + Duration::try_from(left).unwrap_or_default();
+    let group = match Group::make(&id, record.limits) {
+        Ok(group) => Some(group),
+        Err(error) => {
+            note(&format!("no cgroup for this instance ({error}): its processes are found in /proc"));
+            None
+        }
+    };
+    limit(record, group.is_some());
+    record.phase = Phase::Running;
+    record.supervisor = Some(own);
+    record.cgroup = group.as_ref().map(|group| group.path().to_owned());
+    record
+        .write(directory.path())
+        .map_err(|source| SuperviseError::Io { doing: "writing the record", source })?;
+    let script = start(directory, group.as_ref())
+        .map_err(|source| SuperviseError::Io { doing: "starting the user data", source })?;
+    let members = || processes::of_supervisor(own, &id.0, script);
+    let because = loop {
+        if let Some(status) = reap(script) {
+            break said(directory).unwrap_or(status);
+        }
+        if directory.is_asked_to_stop() {
+            break "it was stopped".to_owned();
+        }
+        if record.deadline.passed(now()) || Instant::now() >= until {
+            break "its deadline passed".to_owned();
+        }
+        sleep(TICK);
+    };
+    end(&members, group.as_ref());
+    Ok(because)
+}
+
+fn start(directory: &Directory, group: Option<&Group>) -> std::io::Result<i32> {
+    let home = directory.path().join("home");
+    let mut command = Command::new("sh");
+    // The shell enters the cgroup before it becomes the script: so nothing is ever outside.
+    if let Some(group) = group {
+        command
+            .args([
+                "-c",
+                r#"echo "$$" >"$1" || echo "cml-runner: the cgroup stays empty"; exec sh "$2""#,
+                "sh",
+            ])
+            .arg(group.door());
+    }
+    let child = command
+        .arg(directory.path().join("user-data"))
+        .env_clear()
+        .envs(host::plain_environment())
+        .env("HOME", &home)
+        .env("TMPDIR", directory.path().join("tmp"))
+        .env("CML_MACHINE", "local")
+        .env("CML_INSTANCE", directory.instance_id().0)
+        .current_dir(&home)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .spawn()?;
+    Ok(i32::try_from(child.id()).unwrap_or(i32::MAX))
+}
+
+/// Takes in all children that have ended, adopted ones too; the script's own end in words.
+fn reap(script: i32) -> Option<String> {
+    let mut ended = None;
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid.as_raw_nonzero().get() == script {
+            ended = Some(match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => format!("its script exited with status {code}"),
+                (None, Some(signal)) => format!("its script was ended by signal {signal}"),
+                (None, None) => "its script ended".to_owned(),
+            });
+        }
+    }
+    ended
+}
+
+/// The script's own words about its end.
+fn said(directory: &Directory) -> Option<String> {
+    let console = directory.console();
+    console.lines().rev().find_map(|line| line.strip_prefix(LAST_WORDS)).map(str::to_owned)
+}
+
+/// Asks all processes to end, and kills what is left after the grace.
+fn end(members: &dyn Fn() -> Vec<i32>, group: Option<&Group>) {
+    processes::signal(&members(), Signal::TERM);
+    let gone_within = |time: Duration, each: &dyn Fn(&[i32])| {
+        let until = Instant::now() + time;
+        loop {
+            while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+            let left = members();
+            if left.is_empty() || Instant::now() >= until {
+                return left.is_empty();
+            }
+            each(&left);
+            sleep(TICK);
+        }
+    };
+    let ended =
+        gone_within(GRACE, &|_| ()) || gone_within(KILL_FOR, &|left| processes::signal(left, Signal::KILL));
+    if let Some(group) = group {
+        cgroup::kill_at(group.path());
+        // An emptied group can be removed some moments later only.
+        sleep(TICK);
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
+    if !ended {
+        note(&format!("these processes could not be ended: {:?}", members()));
+    }
+}
+
+/// Writes a line to the console. A full disk is no reason to stop looking after the instance.
+fn note(text: &str) {
+    drop(writeln!(std::io::stdout(), "cml-runner: {text}"));
+}
+
+/// No core dumps: they would hold the registration. The other limits, which a cgroup keeps better, only without one.
+fn limit(record: &Record, has_cgroup: bool) {
+    let limits = if has_cgroup { Limits::default() } else { record.limits };
+    let wanted =
+        [(Resource::Core, Some(0)), (Resource::Nproc, limits.processes), (Resource::As, limits.memory_bytes)];
+    for (resource, limit) in wanted {
+        if limit.is_some()
+            && let Err(error) = setrlimit(resource, Rlimit { current: limit, maximum: limit })
+        {
+            note(&format!("the limit {resource:?} cannot be set: {error}"));
+        }
+    }
+}
