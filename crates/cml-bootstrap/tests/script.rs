@@ -75,7 +75,7 @@ fn shellcheck_has_nothing_to_say() {
     let template = include_str!("../../../templates/bootstrap.sh");
     for text in [template, preview(&bootstrap()).expect("renders").as_str()] {
         match shellcheck(text) {
-            None => println!("skipped: shellcheck is not installed"),
+            None => skipped("shellcheck is not installed"),
             Some(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
         }
     }
@@ -100,6 +100,11 @@ fn what_is_too_large_says_how_large_and_why() {
     let BootstrapError::TooLarge { packed, limit, startup_script, .. } = &error else { panic!("{error}") };
     assert!(packed > limit && *startup_script > 15_000, "{error}");
     assert!(error.to_string().contains("shorten the startup script"), "{error}");
+}
+
+#[allow(clippy::print_stdout, reason = "the test's reader is to know")]
+fn skipped(why: &str) {
+    println!("SKIPPED: {why}");
 }
 
 /// Letters without a pattern, the same each time.

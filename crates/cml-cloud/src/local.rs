@@ -6,6 +6,8 @@
 //!
 //! What may not happen here: trust in one process living on. Launcher and supervisor may be killed at any instruction.
 
+#![allow(clippy::result_large_err, reason = "the trait's error type; none of this is a hot path")]
+
 mod cgroup;
 mod directory;
 mod end;

@@ -361,6 +361,7 @@ async fn a_state_directory_that_is_a_file_is_a_clear_error() {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stdout, reason = "the test's reader is to know what was skipped")]
 async fn a_full_disk_is_a_clear_error_and_leaves_nothing() {
     let lab = Lab::new();
     let root = lab.dir.path().join("state");
