@@ -49,6 +49,9 @@ pub(super) fn truth(
         Phase::Pending => "its supervisor never started",
         Phase::Running | Phase::Terminated => "its supervisor was killed",
     };
+    if let Some(group) = record.cgroup.take() {
+        drop(std::fs::remove_dir(group));
+    }
     directory.clear();
     record.end(because, now);
     if let Err(error) = record.write(directory.path()) {
