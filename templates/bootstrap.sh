@@ -108,15 +108,17 @@ signal_others() {
   return "$some"
 }
 
+# Where sleep knows parts of a second, a machine that has ended does not wait out a whole one.
+pause() { sleep 0.1 2>/dev/null || sleep 1; }
+
 end_local_processes() {
   trap '' TERM
   signal_others TERM
-  tries=0
-  while [ "$tries" -lt 5 ] && signal_others 0; do
-    sleep 1
-    tries=$((tries + 1))
-  done
-  signal_others KILL
+  grace=$(($(uptime_seconds) + 5))
+  while [ "$(uptime_seconds)" -lt "$grace" ] && signal_others 0; do pause; done
+  # A killed process takes its time too, and one that was just born was not on the list.
+  grace=$(($(uptime_seconds) + 10))
+  while [ "$(uptime_seconds)" -lt "$grace" ] && signal_others KILL; do pause; done
   exit 0
 }
 
