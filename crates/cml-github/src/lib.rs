@@ -1,1 +1,19 @@
-//! Everything said to GitHub: where it is, who we are, runners
+//! Everything said to GitHub: where it is, who we are, and the runners registered there.
+//!
+//! The transport and the App's tokens are octocrab's; the models, the paging, the errors and what may be repeated are
+//! ours, because a repeated POST registers a second runner.
+//!
+//! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
+
+mod auth;
+mod error;
+mod location;
+mod models;
+mod runners;
+mod transport;
+
+pub use auth::Auth;
+pub use error::{GitHubError, GitHubErrorKind};
+pub use location::{BadLocation, Location, Scope};
+pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload};
+pub use runners::GitHub;

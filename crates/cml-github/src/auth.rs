@@ -1,0 +1,75 @@
+//! Who we are to GitHub.
+
+use octocrab::Octocrab;
+use octocrab::models::{AppId, InstallationId};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
+
+use crate::error::GitHubError;
+use crate::location::{Location, Scope};
+use crate::models::InstallationAnswer;
+use crate::transport::{self, Call};
+
+/// Credentials. Their `Debug` shows nothing secret.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// A personal access token, fine-grained or classic.
+    Token(SecretString),
+    /// A GitHub App; its one-hour installation tokens are made and renewed as needed.
+    App {
+        /// The App's id.
+        app_id: u64,
+        /// Its private key in PEM form.
+        private_key_pem: SecretString,
+        /// Its installation; none: GitHub is asked which one serves the scope.
+        installation_id: Option<u64>,
+    },
+}
+
+/// A client that may speak for the scope, made when it is first needed.
+#[derive(Debug)]
+pub(crate) enum Speaker {
+    Token(Octocrab),
+    App { app: Octocrab, installation_id: Option<u64>, installed: OnceCell<Octocrab> },
+}
+
+impl Speaker {
+    pub(crate) fn new(location: &Location, auth: Auth) -> Result<Self, GitHubError> {
+        let builder = transport::builder(location)?;
+        Ok(match auth {
+            Auth::Token(token) => Self::Token(transport::build(builder.personal_token(token))?),
+            Auth::App { app_id, private_key_pem, installation_id } => {
+                let builder = builder
+                    .app_from_rsa_pem(AppId(app_id), private_key_pem.expose_secret())
+                    .map_err(|error| GitHubError::bad_app_key(&error))?;
+                Self::App { app: transport::build(builder)?, installation_id, installed: OnceCell::new() }
+            }
+        })
+    }
+
+    /// The client to speak with.
+    pub(crate) async fn client(&self, scope: &Scope) -> Result<&Octocrab, GitHubError> {
+        match self {
+            Self::Token(client) => Ok(client),
+            Self::App { app, installation_id, installed } => {
+                installed.get_or_try_init(|| install(app, *installation_id, scope)).await
+            }
+        }
+    }
+}
+
+async fn install(app: &Octocrab, known: Option<u64>, scope: &Scope) -> Result<Octocrab, GitHubError> {
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let call = Call {
+                doing: format!("finding the App's installation on {scope}"),
+                hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
+                scope,
+            };
+            let path = format!("{}/installation", scope.api_path());
+            transport::get::<InstallationAnswer>(app, &path, &call).await?.id
+        }
+    };
+    app.installation(InstallationId(id)).map_err(|error| GitHubError::bad_app_key(&error))
+}

@@ -1,0 +1,252 @@
+//! Errors of GitHub as kinds that a caller can branch on, with the permission that is missing where one is.
+
+use std::error::Error;
+
+use jiff::{SignedDuration, Timestamp};
+use octocrab::Error as OctocrabError;
+
+use crate::location::Scope;
+use crate::transport::{Answer, Call};
+
+/// What kind of trouble it is; each has its own cure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitHubErrorKind {
+    /// The token or the App's key is wrong, revoked or expired.
+    BadCredentials,
+    /// The credentials are good, but lack a permission.
+    Forbidden,
+    /// It is not there, or these credentials may not see it.
+    NotFound,
+    /// Another runner has this name.
+    NameTaken,
+    /// Too many requests; nothing was done.
+    RateLimited {
+        /// When to come back, where GitHub says it.
+        retry_at: Option<Timestamp>,
+    },
+    /// The request can never work as it is.
+    Invalid,
+    /// Network, time-out or a 5xx. After a write the outcome is unknown.
+    Transient,
+}
+
+/// GitHub said no, or said nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{doing}: {cause}")]
+pub struct GitHubError {
+    /// The kind, to branch on.
+    pub kind: GitHubErrorKind,
+    /// What we were doing: `registering a runner for acme/vision`.
+    pub doing: String,
+    /// What happened, in GitHub's words where there are some.
+    pub cause: String,
+    /// What the reader can do about it.
+    pub hint: Option<String>,
+}
+
+impl GitHubError {
+    pub(crate) fn bad_app_key(error: &OctocrabError) -> Self {
+        Self {
+            kind: GitHubErrorKind::BadCredentials,
+            doing: "reading the App's private key".to_owned(),
+            cause: chain(error),
+            hint: Some(
+                "--app-key-file must be the .pem file with an RSA key, as the App's settings page gives it"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    pub(crate) fn client(error: &OctocrabError) -> Self {
+        Self {
+            kind: GitHubErrorKind::Invalid,
+            doing: "preparing to speak to GitHub".to_owned(),
+            cause: chain(error),
+            hint: Some(
+                "the system's CA certificates are needed for https (package ca-certificates)".to_owned(),
+            ),
+        }
+    }
+
+    /// No answer came, or none that is whole.
+    pub(crate) fn no_answer(call: &Call<'_>, cause: String) -> Self {
+        Self {
+            kind: GitHubErrorKind::Transient,
+            doing: call.doing.clone(),
+            cause,
+            hint: Some("check the network and https://www.githubstatus.com, then run it again".to_owned()),
+        }
+    }
+
+    /// GitHub's answer is not what its documentation promises.
+    pub(crate) fn not_understood(call: &Call<'_>, error: &serde_json::Error) -> Self {
+        Self {
+            kind: GitHubErrorKind::Invalid,
+            doing: call.doing.clone(),
+            // Never the body: it may hold what was just registered.
+            cause: format!(
+                "the answer is not as GitHub documents it ({:?} at column {})",
+                error.classify(),
+                error.column()
+            ),
+            hint: Some("is it really GitHub's API that answers at this address?".to_owned()),
+        }
+    }
+
+    /// Octocrab failed before there was an answer.
+    pub(crate) fn transport(call: &Call<'_>, error: &OctocrabError) -> Self {
+        match error {
+            // Only the exchange of the App's JWT for a token is read by octocrab itself.
+            OctocrabError::GitHub { source, .. } => {
+                let answer = Answer {
+                    status: source.status_code.as_u16(),
+                    headers: source.headers.clone().unwrap_or_default(),
+                    body: serde_json::json!({"message": source.message}).to_string().into_bytes(),
+                };
+                let mut failure = refused(call, &answer);
+                failure.doing = format!("{}: getting the App's token", failure.doing);
+                failure
+            }
+            OctocrabError::JWT { .. } => Self::bad_app_key(error),
+            _ => Self::no_answer(call, chain(error)),
+        }
+    }
+}
+
+/// An error and its causes on one line, without octocrab's backtraces.
+fn chain(error: &OctocrabError) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next: Option<&(dyn Error + 'static)> = error.source().or(Some(error));
+    while let Some(error) = next {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        if !line.is_empty() && !words.iter().any(|word| word.contains(&line)) {
+            words.push(line);
+        }
+        next = error.source();
+    }
+    words.join(": ")
+}
+
+/// Reads an answer that is no success.
+pub(crate) fn refused(call: &Call<'_>, answer: &Answer) -> GitHubError {
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let message = body["message"].as_str().unwrap_or_default();
+    let error = |kind, hint: String| GitHubError {
+        kind,
+        doing: call.doing.clone(),
+        cause: cause(answer, &body),
+        hint: Some(call.hint.clone().unwrap_or(hint)),
+    };
+    match answer.status {
+        401 => GitHubError {
+            hint: Some("the token is mistyped, expired or revoked: make a new one and store it as the secret that the workflow passes on".to_owned()),
+            ..error(GitHubErrorKind::BadCredentials, String::new())
+        },
+        403 | 429 if is_rate_limit(answer, message) => {
+            let retry_at = retry_at(answer);
+            let when = retry_at.map_or("in some minutes".to_owned(), |at| format!("after {at}"));
+            GitHubError {
+                hint: Some(format!("GitHub limits how often it may be asked: run it again {when}, or use a GitHub App, whose limit is its own")),
+                ..error(GitHubErrorKind::RateLimited { retry_at }, String::new())
+            }
+        }
+        403 if answer.header("x-github-sso").is_some() => {
+            error(GitHubErrorKind::Forbidden, "the organization wants single sign-on: authorize the token for it on its settings page (Configure SSO)".to_owned())
+        }
+        403 => error(GitHubErrorKind::Forbidden, lacks(answer, call.scope)),
+        404 => error(
+            GitHubErrorKind::NotFound,
+            format!("{} does not exist, or the credentials may not see it; {}", call.scope, lacks(answer, call.scope)),
+        ),
+        409 if message.to_ascii_lowercase().contains("already exists") => {
+            error(GitHubErrorKind::NameTaken, "choose another name, or remove the runner that has it".to_owned())
+        }
+        410 => error(GitHubErrorKind::Invalid, "GitHub has retired this version of its API: update cml-runner".to_owned()),
+        500.. => GitHubError {
+            hint: Some("see https://www.githubstatus.com, then run it again".to_owned()),
+            ..error(GitHubErrorKind::Transient, String::new())
+        },
+        _ => error(GitHubErrorKind::Invalid, "GitHub does not accept the request as it is; its words say why".to_owned()),
+    }
+}
+
+/// GitHub's message with its list of errors, or the bare status.
+fn cause(answer: &Answer, body: &serde_json::Value) -> String {
+    let mut text = match body["message"].as_str() {
+        Some(message) if !message.is_empty() => format!("GitHub answered {}: {message}", answer.status),
+        _ => format!("GitHub answered {}", answer.status),
+    };
+    for error in body["errors"].as_array().into_iter().flatten().take(5) {
+        let words = match error {
+            serde_json::Value::String(words) => words.clone(),
+            other => other["message"].as_str().map_or_else(
+                || {
+                    format!(
+                        "{} {}",
+                        other["field"].as_str().unwrap_or("?"),
+                        other["code"].as_str().unwrap_or("?")
+                    )
+                },
+                str::to_owned,
+            ),
+        };
+        text.push_str("; ");
+        text.push_str(&words);
+    }
+    text
+}
+
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+fn is_rate_limit(answer: &Answer, message: &str) -> bool {
+    answer.status == 429
+        || answer.header("retry-after").is_some()
+        || answer.header("x-ratelimit-remaining") == Some("0")
+        || message.to_ascii_lowercase().contains("rate limit")
+}
+
+/// The wait that GitHub asks for, counted from its own clock.
+pub(crate) fn retry_after(answer: &Answer) -> Option<SignedDuration> {
+    if let Some(seconds) = answer.header("retry-after").and_then(|text| text.parse().ok()) {
+        return Some(SignedDuration::from_secs(seconds));
+    }
+    Some(reset(answer)?.duration_since(answer.date()?))
+}
+
+fn retry_at(answer: &Answer) -> Option<Timestamp> {
+    match (answer.header("retry-after").and_then(|text| text.parse().ok()), answer.date()) {
+        (Some(seconds), Some(now)) => now.checked_add(SignedDuration::from_secs(seconds)).ok(),
+        _ => reset(answer),
+    }
+}
+
+fn reset(answer: &Answer) -> Option<Timestamp> {
+    if answer.header("x-ratelimit-remaining") != Some("0") {
+        return None;
+    }
+    Timestamp::from_second(answer.header("x-ratelimit-reset")?.parse().ok()?).ok()
+}
+
+/// The permission that is missing: GitHub's own word where it says one, else what managing runners takes.
+fn lacks(answer: &Answer, scope: &Scope) -> String {
+    if let Some(needed) = answer.header("x-accepted-github-permissions").filter(|needed| !needed.is_empty()) {
+        return format!("the token or App lacks the permission that GitHub names: {needed}");
+    }
+    let (fine_grained, classic) = match scope {
+        Scope::Repository { .. } => ("repository permission \"Administration: read and write\"", "repo"),
+        Scope::Organization(_) => {
+            ("organization permission \"Self-hosted runners: read and write\"", "admin:org")
+        }
+        Scope::Enterprise(_) => {
+            ("enterprise permission \"Enterprise self-hosted runners\"", "manage_runners:enterprise")
+        }
+    };
+    let has = answer
+        .header("x-oauth-scopes")
+        .map(|scopes| format!(" (this one has: {scopes})"))
+        .unwrap_or_default();
+    format!(
+        "managing runners of {scope} takes the {fine_grained}, or a classic token with the scope {classic}{has}; the \
+         GITHUB_TOKEN of a workflow never has it"
+    )
+}

@@ -1,0 +1,124 @@
+//! What GitHub says, as far as we need it. Every field that GitHub may leave out may be missing here.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// A runner to register for one job.
+#[derive(Clone, Debug)]
+pub struct JitRequest {
+    /// Its name, unique in the scope without regard to case.
+    pub name: String,
+    /// Its labels, 1 to 100.
+    pub labels: Vec<String>,
+    /// The runner group; 1 is the default group, and the only one of a repository.
+    pub group_id: u64,
+    /// Folder for jobs below the runner's; none: `_work`.
+    pub work_folder: Option<String>,
+}
+
+/// A runner registered just in time.
+#[derive(Clone, Debug)]
+pub struct JitRunner {
+    /// GitHub's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// The configuration that the machine needs. Secret: it holds a private key.
+    pub encoded: SecretString,
+}
+
+/// A runner as GitHub lists it.
+///
+/// `busy: false` and offline are no proof of idleness: GitHub has shown busy runners as both.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "RunnerWire")]
+pub struct Runner {
+    /// GitHub's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it has a job.
+    pub busy: bool,
+    /// Its labels, the system's own (`self-hosted`, `Linux`, `X64`) included.
+    pub labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RunnerWire {
+    id: u64,
+    name: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    busy: bool,
+    #[serde(default)]
+    labels: Vec<Label>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+impl From<RunnerWire> for Runner {
+    fn from(wire: RunnerWire) -> Self {
+        Self {
+            id: wire.id,
+            name: wire.name,
+            online: wire.status == "online",
+            busy: wire.busy,
+            labels: wire.labels.into_iter().map(|label| label.name).collect(),
+        }
+    }
+}
+
+/// One runner package that GitHub offers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RunnerDownload {
+    /// `linux`, `osx`, `win`.
+    pub os: String,
+    /// `x64`, `arm64`, `arm`.
+    pub architecture: String,
+    /// Where it is.
+    pub download_url: String,
+    /// What it is called.
+    pub filename: String,
+    /// Its SHA-256 in hexadecimal; GitHub does not promise it.
+    #[serde(default)]
+    pub sha256_checksum: Option<String>,
+}
+
+/// What became of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It was there and is removed.
+    Removed,
+    /// It was not there.
+    AlreadyGone,
+    /// It runs a job; GitHub keeps it.
+    Busy,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RunnerPage {
+    pub(crate) total_count: u64,
+    pub(crate) runners: Vec<Runner>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct JitAnswer {
+    pub(crate) runner: Runner,
+    pub(crate) encoded_jit_config: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct TokenAnswer {
+    pub(crate) token: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct InstallationAnswer {
+    pub(crate) id: u64,
+}

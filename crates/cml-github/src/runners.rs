@@ -1,0 +1,165 @@
+//! Runners of one scope: register, look, remove.
+//! <https://docs.github.com/en/rest/actions/self-hosted-runners>
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::auth::{Auth, Speaker};
+use crate::error::{GitHubError, refused};
+use crate::location::Location;
+use crate::models::{
+    JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
+};
+use crate::transport::{self, Call};
+
+/// Runners on one page; the most that GitHub gives.
+const PER_PAGE: usize = 100;
+
+/// One GitHub, one scope, one identity.
+#[derive(Debug)]
+pub struct GitHub {
+    location: Location,
+    speaker: Speaker,
+}
+
+impl GitHub {
+    /// Prepares to speak to GitHub; nothing is sent yet. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the App's key is no RSA key, or the system has no CA certificates.
+    pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
+        let speaker = Speaker::new(&location, auth)?;
+        Ok(Self { location, speaker })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Registers a runner for one job and gives the configuration that its machine needs. Never repeated: after
+    /// [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) the name may be taken by what was lost.
+    ///
+    /// # Errors
+    /// [`GitHubErrorKind::NameTaken`](crate::GitHubErrorKind::NameTaken) when a runner has the name already; the others as GitHub answers.
+    pub async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
+        let call = self.call("registering a runner for");
+        let body = json!({
+            "name": request.name,
+            "runner_group_id": request.group_id,
+            "labels": request.labels,
+            "work_folder": request.work_folder.as_deref().unwrap_or("_work"),
+        });
+        let path = self.path("generate-jitconfig");
+        let answer: JitAnswer = transport::post(self.client().await?, &path, Some(&body), &call).await?;
+        Ok(JitRunner {
+            id: answer.runner.id,
+            name: answer.runner.name,
+            encoded: SecretString::from(answer.encoded_jit_config),
+        })
+    }
+
+    /// A token with which machines register runners by themselves, valid for one hour.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn registration_token(&self) -> Result<SecretString, GitHubError> {
+        let call = self.call("getting a registration token for");
+        let path = self.path("registration-token");
+        let answer: TokenAnswer = transport::post(self.client().await?, &path, None::<&()>, &call).await?;
+        Ok(SecretString::from(answer.token))
+    }
+
+    /// All runners of the scope, or those with this name.
+    ///
+    /// # Errors
+    /// As GitHub answers; a partial list is never returned as a whole one.
+    pub async fn runners(&self, name: Option<&str>) -> Result<Vec<Runner>, GitHubError> {
+        let call = self.call("listing the runners of");
+        let client = self.client().await?;
+        let only = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
+        let base = format!("{}/actions/runners?per_page={PER_PAGE}{only}", self.location.scope.api_path());
+        let mut all: Vec<Runner> = Vec::new();
+        // By page number on our own base: octocrab drops the credentials when it follows GitHub's absolute links on
+        // any host but api.github.com.
+        for page in 1.. {
+            let answer: RunnerPage = transport::get(client, &format!("{base}&page={page}"), &call).await?;
+            let last = answer.runners.len() < PER_PAGE;
+            for runner in answer.runners {
+                // A runner that went while we turned the page shifts the others: none counts twice.
+                if all.iter().all(|known| known.id != runner.id) {
+                    all.push(runner);
+                }
+            }
+            if last || u64::try_from(all.len()).is_ok_and(|count| count >= answer.total_count) {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// One runner; none when it is not there (any more).
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
+        let call = self.call("looking at a runner of");
+        transport::find(self.client().await?, &self.path(&id.to_string()), &call).await
+    }
+
+    /// Removes a runner's registration, unless it has a job.
+    ///
+    /// # Errors
+    /// As GitHub answers; the runner may still be registered.
+    pub async fn remove_runner(&self, id: u64) -> Result<Removal, GitHubError> {
+        let call = self.call("removing a runner from");
+        let answer = transport::delete(self.client().await?, &self.path(&id.to_string()), &call).await?;
+        match answer.status {
+            200..300 => Ok(Removal::Removed),
+            404 => Ok(Removal::AlreadyGone),
+            // GitHub's one reason to refuse.
+            422 => Ok(Removal::Busy),
+            _ => Err(refused(&call, &answer)),
+        }
+    }
+
+    /// Removes the runner with this name.
+    ///
+    /// # Errors
+    /// As GitHub answers; the runner may still be registered.
+    pub async fn remove_runner_by_name(&self, name: &str) -> Result<Removal, GitHubError> {
+        let found = self.runners(Some(name)).await?;
+        match found.iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) {
+            Some(runner) => self.remove_runner(runner.id).await,
+            None => Ok(Removal::AlreadyGone),
+        }
+    }
+
+    /// The runner packages that GitHub offers this scope.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn runner_packages(&self) -> Result<Vec<RunnerDownload>, GitHubError> {
+        let call = self.call("asking for the runner packages of");
+        transport::get(self.client().await?, &self.path("downloads"), &call).await
+    }
+
+    async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
+        self.speaker.client(&self.location.scope).await
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("{}/actions/runners/{rest}", self.location.scope.api_path())
+    }
+
+    fn call(&self, doing: &str) -> Call<'_> {
+        let scope = &self.location.scope;
+        Call { doing: format!("{doing} {scope}"), hint: None, scope }
+    }
+}
+
+/// A query value; everything but plain characters is escaped.
+fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

@@ -1,0 +1,182 @@
+//! Requests and answers: what is sent with each, how long it may take, what may be repeated.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use octocrab::{Octocrab, OctocrabBuilder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{GitHubError, GitHubErrorKind, refused, retry_after};
+use crate::location::{Location, Scope};
+
+/// The version of the REST API that we speak.
+/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+const API_VERSION: &str = "2022-11-28";
+/// Limit for one request with its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Limit for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a read or a removal is repeated before it counts as failed.
+const REPEAT_FOR: Duration = Duration::from_secs(25);
+/// The longest wait that GitHub may ask for and get within a call; a longer one is the caller's to know about.
+const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(65);
+
+/// What a request is for, in the words of its errors.
+pub(crate) struct Call<'a> {
+    /// `registering a runner for acme/vision`.
+    pub(crate) doing: String,
+    /// Advice of its own, where the status alone does not tell it.
+    pub(crate) hint: Option<String>,
+    pub(crate) scope: &'a Scope,
+}
+
+/// GitHub's answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When GitHub answered, by its own clock.
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
+    }
+
+    fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, GitHubError> {
+        if !(200..300).contains(&self.status) {
+            return Err(refused(call, self));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| GitHubError::not_understood(call, &error))
+    }
+}
+
+type Builder = OctocrabBuilder<
+    octocrab::NoSvc,
+    octocrab::DefaultOctocrabBuilderConfig,
+    octocrab::NoAuth,
+    octocrab::NotLayerReady,
+>;
+
+/// A client for this GitHub, still without credentials.
+pub(crate) fn builder(location: &Location) -> Result<Builder, GitHubError> {
+    let header = |name: &'static str| http::HeaderName::from_static(name);
+    Ok(Octocrab::builder()
+        .base_uri(location.api.as_str())
+        .map_err(|error| GitHubError::client(&error))?
+        .set_connect_timeout(Some(CONNECT_TIMEOUT))
+        .add_header(header("accept"), "application/vnd.github+json".to_owned())
+        .add_header(header("x-github-api-version"), API_VERSION.to_owned()))
+}
+
+/// Octocrab's own retry is compiled out (its Cargo feature is off): it repeats POSTs.
+pub(crate) fn build(builder: Builder) -> Result<Octocrab, GitHubError> {
+    builder.build().map_err(|error| GitHubError::client(&error))
+}
+
+/// Reads; repeated while GitHub or the network stumbles.
+pub(crate) async fn get<T: DeserializeOwned>(
+    client: &Octocrab,
+    path: &str,
+    call: &Call<'_>,
+) -> Result<T, GitHubError> {
+    repeat(call, || within(call, client._get(path))).await?.read(call)
+}
+
+/// Like [`get`], with nothing found as an answer.
+pub(crate) async fn find<T: DeserializeOwned>(
+    client: &Octocrab,
+    path: &str,
+    call: &Call<'_>,
+) -> Result<Option<T>, GitHubError> {
+    let answer = repeat(call, || within(call, client._get(path))).await?;
+    if answer.status == 404 { Ok(None) } else { answer.read(call).map(Some) }
+}
+
+/// Removes; a repeat does no harm. The answer is for the caller to judge, but for what every call shares.
+pub(crate) async fn delete(client: &Octocrab, path: &str, call: &Call<'_>) -> Result<Answer, GitHubError> {
+    repeat(call, || within(call, client._delete(path, None::<&()>))).await
+}
+
+/// Writes, and is never repeated once GitHub may have done it. A rate limit is a refusal: nothing was done.
+pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
+    client: &Octocrab,
+    path: &str,
+    body: Option<&B>,
+    call: &Call<'_>,
+) -> Result<T, GitHubError> {
+    let answer = within(call, client._post(path, body)).await?;
+    match rate_limit_wait(call, &answer) {
+        Some(wait) => {
+            tracing::warn!(seconds = wait.as_secs(), "GitHub's rate limit: waiting as it asks");
+            tokio::time::sleep(wait).await;
+            within(call, client._post(path, body)).await?.read(call)
+        }
+        None => answer.read(call),
+    }
+}
+
+/// The wait that cures this answer, if it is a rate limit and the wait is short enough.
+fn rate_limit_wait(call: &Call<'_>, answer: &Answer) -> Option<Duration> {
+    if !matches!(answer.status, 403 | 429)
+        || !matches!(refused(call, answer).kind, GitHubErrorKind::RateLimited { .. })
+    {
+        return None;
+    }
+    let asked = Duration::try_from(retry_after(answer)?).ok()?;
+    (asked <= RATE_LIMIT_WAIT_MAX).then(|| asked.max(Duration::from_secs(1)))
+}
+
+type Response = http::Response<http_body_util::combinators::BoxBody<bytes::Bytes, octocrab::Error>>;
+
+/// One request with its whole answer, within the limit.
+async fn within(
+    call: &Call<'_>,
+    request: impl Future<Output = octocrab::Result<Response>>,
+) -> Result<Answer, GitHubError> {
+    let whole = async {
+        let (parts, body) = request.await.map_err(|error| GitHubError::transport(call, &error))?.into_parts();
+        let body = body.collect().await.map_err(|error| GitHubError::transport(call, &error))?;
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() })
+    };
+    let limit = REQUEST_TIMEOUT;
+    tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| {
+        Err(GitHubError::no_answer(call, format!("no answer within {} s", limit.as_secs())))
+    })
+}
+
+/// The policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait.
+async fn repeat<F: Future<Output = Result<Answer, GitHubError>>>(
+    call: &Call<'_>,
+    request: impl Fn() -> F,
+) -> Result<Answer, GitHubError> {
+    let policy = ExponentialBackoff {
+        initial_interval: Duration::from_millis(300),
+        max_interval: Duration::from_secs(5),
+        max_elapsed_time: Some(REPEAT_FOR),
+        ..ExponentialBackoff::default()
+    };
+    let once = || async {
+        match request().await {
+            Ok(answer) if answer.status >= 500 => Err(backoff::Error::transient(refused(call, &answer))),
+            Ok(answer) => match rate_limit_wait(call, &answer) {
+                Some(wait) => Err(backoff::Error::retry_after(refused(call, &answer), wait)),
+                None => Ok(answer),
+            },
+            Err(error) if error.kind == GitHubErrorKind::Transient => Err(backoff::Error::transient(error)),
+            Err(error) => Err(backoff::Error::permanent(error)),
+        }
+    };
+    backoff::future::retry_notify(policy, once, |error: GitHubError, wait: Duration| {
+        tracing::debug!(%error, milliseconds = wait.as_millis(), "trying again");
+    })
+    .await
+}
