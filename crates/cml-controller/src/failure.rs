@@ -46,7 +46,9 @@ pub enum Reason {
         name: String,
     },
     /// The runner never came online.
-    #[error("the runner did not come online within {waited_seconds} s; the machine's last words: {last_words}")]
+    #[error(
+        "the runner did not come online within {waited_seconds} s; the machine's last words: {last_words}"
+    )]
     NotOnline {
         /// How long we waited.
         waited_seconds: u64,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use cml_bootstrap::{Bootstrap, Registration, RunnerPackage};
 use cml_cloud::{
-    Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
-    UserData,
+    Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched,
+    Offer, UserData,
 };
 use cml_github::{GitHub, GitHubErrorKind, JitRequest, Removal, Runner};
 use tokio_util::sync::CancellationToken;
@@ -88,13 +88,14 @@ async fn reusable(order: &Order, github: &GitHub) -> Result<Option<Runner>, Reas
     }
     let runners = github.runners(None).await.map_err(Reason::GitHub)?;
     let fits = |runner: &Runner| {
-        let labels_fit = order.labels.iter().all(|wanted| runner.labels.iter().any(|has| has.eq_ignore_ascii_case(wanted)));
+        let labels_fit = order
+            .labels
+            .iter()
+            .all(|wanted| runner.labels.iter().any(|has| has.eq_ignore_ascii_case(wanted)));
         runner.online && labels_fit && (order.reuse == Reuse::Online || !runner.busy)
     };
     let same_name = |runner: &Runner| runner.name.eq_ignore_ascii_case(&order.runner_name);
-    Ok(runners.into_iter().find(|runner| {
-        fits(runner) || (order.reuse == Reuse::Online && same_name(runner))
-    }))
+    Ok(runners.into_iter().find(|runner| fits(runner) || (order.reuse == Reuse::Online && same_name(runner))))
 }
 
 struct Steps<'a, C> {
@@ -171,10 +172,7 @@ impl<C: Cloud> Steps<'_, C> {
                 },
                 // The answer was lost: the runner may be registered with a configuration that nobody has.
                 GitHubErrorKind::Transient => {
-                    self.github
-                        .remove_runner_by_name(&request.name)
-                        .await
-                        .map_err(Reason::GitHub)?;
+                    self.github.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
                     answer = self.github.jit_runner(&request).await;
                 }
                 _ => {}
@@ -352,11 +350,16 @@ impl<C: Cloud> Steps<'_, C> {
                 made.unknown = false;
                 return result;
             };
-            made.unknown = error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
+            made.unknown =
+                error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
             let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
             if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() {
                 // An unknown outcome stays unknown, whatever the last answer was.
-                return Err(if made.unknown { CloudError { kind: ErrorKind::Transient, ..error } } else { error });
+                return Err(if made.unknown {
+                    CloudError { kind: ErrorKind::Transient, ..error }
+                } else {
+                    error
+                });
             }
             (self.tell)(Event::Repeating { cause: error.to_string() });
             tokio::time::sleep(pause).await;

@@ -48,7 +48,9 @@ impl Made {
                     return left;
                 }
                 Ok(Removal::Removed | Removal::AlreadyGone) => {}
-                Err(error) => left.push(format!("the runner's registration ({error}); GitHub forgets it by itself")),
+                Err(error) => {
+                    left.push(format!("the runner's registration ({error}); GitHub forgets it by itself"))
+                }
             }
         }
         if self.instance.is_none() && self.unknown {
@@ -57,12 +59,17 @@ impl Made {
         if let Some((region, id)) = &self.instance
             && let Err(error) = terminate(cloud, region, id).await
         {
-            left.push(format!("instance {id} in {region} ({error}); it powers itself off at its boot timeout"));
+            left.push(format!(
+                "instance {id} in {region} ({error}); it powers itself off at its boot timeout"
+            ));
         }
         if let Some(request) = &self.request
             && let Err(error) = cloud.tidy(request).await
         {
-            left.push(format!("the launch template of {} ({error}); `cml-runner reap` removes it", request.launch));
+            left.push(format!(
+                "the launch template of {} ({error}); `cml-runner reap` removes it",
+                request.launch
+            ));
         }
         left
     }
@@ -70,7 +77,8 @@ impl Made {
     async fn look_for_unknown<C: Cloud>(&mut self, cloud: &C) {
         let Some(request) = &self.request else { return };
         let region = request.offers.first().map(|offer| offer.region.clone()).unwrap_or_default();
-        let filter = InstanceFilter { regions: vec![region.clone()], launch: Some(request.launch), owner: None };
+        let filter =
+            InstanceFilter { regions: vec![region.clone()], launch: Some(request.launch), owner: None };
         let looks = LOOK_FOR_UNKNOWN.as_secs() / LOOK_EVERY.as_secs();
         for _ in 0..looks {
             if let Ok(found) = cloud.instances(&filter).await

@@ -72,7 +72,11 @@ pub(crate) async fn until_online<C: Cloud>(
                 )
             {
                 let words = last_words(cloud, wait).await;
-                return if words.contains("cause=job_done") { Ok(()) } else { Err(ended(Some(instance), words)) };
+                return if words.contains("cause=job_done") {
+                    Ok(())
+                } else {
+                    Err(ended(Some(instance), words))
+                };
             }
         }
         if started.elapsed() >= limit {

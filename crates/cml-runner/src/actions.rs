@@ -33,7 +33,9 @@ impl Outputs<'_> {
 
     fn summary(&self) -> String {
         match self.outcome {
-            Outcome::Reused { runner, .. } => format!("Runner `{runner}` was online already; nothing was launched.\n"),
+            Outcome::Reused { runner, .. } => {
+                format!("Runner `{runner}` was online already; nothing was launched.\n")
+            }
             Outcome::Launched(launch) => {
                 let what = launch.offer.as_ref().map_or_else(
                     || format!("`{}`", launch.instance),
@@ -49,7 +51,10 @@ impl Outputs<'_> {
                         )
                     },
                 );
-                format!("Runner `{}` is online on {what}. The machine ends by {} at the latest.\n", launch.runner, launch.deadline)
+                format!(
+                    "Runner `{}` is online on {what}. The machine ends by {} at the latest.\n",
+                    launch.runner, launch.deadline
+                )
             }
         }
     }

@@ -21,13 +21,35 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", env = "CML_REPO", help_heading = "GitHub")]
     pub(crate) repo: Option<String>,
     /// GitHub token; prefer the environment [default: REPO_TOKEN, repo_token, GITHUB_TOKEN]
-    #[arg(long, global = true, alias = "driver-token", env = "CML_TOKEN", hide_env_values = true, value_name = "TOKEN", help_heading = "GitHub")]
+    #[arg(
+        long,
+        global = true,
+        alias = "driver-token",
+        env = "CML_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "GitHub"
+    )]
     pub(crate) token: Option<String>,
     /// GitHub App id, instead of a token
-    #[arg(long, global = true, env = "CML_APP_ID", value_name = "ID", requires = "app_key_file", help_heading = "GitHub")]
+    #[arg(
+        long,
+        global = true,
+        env = "CML_APP_ID",
+        value_name = "ID",
+        requires = "app_key_file",
+        help_heading = "GitHub"
+    )]
     pub(crate) app_id: Option<u64>,
     /// File with the App's private key (PEM)
-    #[arg(long, global = true, env = "CML_APP_KEY_FILE", value_name = "FILE", requires = "app_id", help_heading = "GitHub")]
+    #[arg(
+        long,
+        global = true,
+        env = "CML_APP_KEY_FILE",
+        value_name = "FILE",
+        requires = "app_id",
+        help_heading = "GitHub"
+    )]
     pub(crate) app_key_file: Option<PathBuf>,
     /// The App's installation; found by itself when not given
     #[arg(long, global = true, env = "CML_APP_INSTALLATION_ID", value_name = "ID", help_heading = "GitHub")]
@@ -96,13 +118,26 @@ pub(crate) enum Spot {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Launch {
     /// Labels of the runner, comma-separated
-    #[arg(long, env = "CML_RUNNER_LABELS", default_value = "cml", value_delimiter = ',', help_heading = "Runner")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_LABELS",
+        default_value = "cml",
+        value_delimiter = ',',
+        help_heading = "Runner"
+    )]
     pub(crate) labels: Vec<String>,
     /// The runner's name [default: cml-LAUNCH_ID]
     #[arg(long, env = "CML_RUNNER_NAME", help_heading = "Runner")]
     pub(crate) name: Option<String>,
     /// How long to wait for a job: 300, 5m, "1 day 2h"; never, 0 or -1 for no limit
-    #[arg(long, env = "CML_RUNNER_IDLE_TIMEOUT", default_value = "5 minutes", value_name = "TIME", allow_hyphen_values = true, help_heading = "Runner")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_IDLE_TIMEOUT",
+        default_value = "5 minutes",
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Runner"
+    )]
     pub(crate) idle_timeout: String,
     /// One job, then gone (JIT configuration; no token on the machine). The default of `cml-runner launch`
     #[arg(long, env = "CML_RUNNER_SINGLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), visible_alias = "ephemeral", help_heading = "Runner")]
@@ -117,7 +152,13 @@ pub(crate) struct Launch {
     #[arg(long, env = "CML_RUNNER_REUSE_IDLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) reuse_idle: bool,
     /// Runner group id; 1 is the default group
-    #[arg(long, env = "CML_RUNNER_GROUP_ID", default_value_t = 1, value_name = "ID", help_heading = "Runner")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_GROUP_ID",
+        default_value_t = 1,
+        value_name = "ID",
+        help_heading = "Runner"
+    )]
     pub(crate) group_id: u64,
     /// Stay until the machine is gone
     #[arg(long, env = "CML_RUNNER_WAIT", help_heading = "Runner")]
@@ -127,10 +168,22 @@ pub(crate) struct Launch {
     #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine")]
     pub(crate) cloud: Option<CloudName>,
     /// Regions in order of preference, comma-separated
-    #[arg(long = "region", alias = "cloud-region", env = "CML_RUNNER_CLOUD_REGION", value_delimiter = ',', help_heading = "Machine")]
+    #[arg(
+        long = "region",
+        alias = "cloud-region",
+        env = "CML_RUNNER_CLOUD_REGION",
+        value_delimiter = ',',
+        help_heading = "Machine"
+    )]
     pub(crate) regions: Vec<String>,
     /// Instance types or sizes (s, m, l, xl, m+t4), comma-separated
-    #[arg(long = "type", visible_alias = "cloud-type", env = "CML_RUNNER_CLOUD_TYPE", value_delimiter = ',', help_heading = "Machine")]
+    #[arg(
+        long = "type",
+        visible_alias = "cloud-type",
+        env = "CML_RUNNER_CLOUD_TYPE",
+        value_delimiter = ',',
+        help_heading = "Machine"
+    )]
     pub(crate) types: Vec<String>,
     /// GPU model: t4, a10g, l4, v100, …
     #[arg(long, visible_alias = "cloud-gpu", env = "CML_RUNNER_CLOUD_GPU", help_heading = "Machine")]
@@ -142,44 +195,99 @@ pub(crate) struct Launch {
     #[arg(long, env = "CML_RUNNER_CLOUD_SPOT", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Machine")]
     pub(crate) cloud_spot: bool,
     /// Highest spot price, USD per hour; -1 for the on-demand price
-    #[arg(long = "spot-price", alias = "cloud-spot-price", env = "CML_RUNNER_CLOUD_SPOT_PRICE", allow_hyphen_values = true, value_name = "USD", help_heading = "Machine")]
+    #[arg(
+        long = "spot-price",
+        alias = "cloud-spot-price",
+        env = "CML_RUNNER_CLOUD_SPOT_PRICE",
+        allow_hyphen_values = true,
+        value_name = "USD",
+        help_heading = "Machine"
+    )]
     pub(crate) spot_price: Option<String>,
     /// Root disk, GB
-    #[arg(long = "disk", visible_alias = "cloud-hdd-size", env = "CML_RUNNER_CLOUD_HDD_SIZE", default_value_t = 35, value_name = "GB", help_heading = "Machine")]
+    #[arg(
+        long = "disk",
+        visible_alias = "cloud-hdd-size",
+        env = "CML_RUNNER_CLOUD_HDD_SIZE",
+        default_value_t = 35,
+        value_name = "GB",
+        help_heading = "Machine"
+    )]
     pub(crate) disk_gib: u32,
     /// Image: ubuntu-24.04, ubuntu-22.04, debian-12, amazon-linux-2023, ami-…, ssm:/path
     #[arg(long, visible_alias = "cloud-image", env = "CML_RUNNER_CLOUD_IMAGE", help_heading = "Machine")]
     pub(crate) image: Option<String>,
     /// Script to run on the machine before the runner, base64
-    #[arg(long = "startup-script", alias = "cloud-startup-script", env = "CML_RUNNER_CLOUD_STARTUP_SCRIPT", value_name = "BASE64", help_heading = "Machine")]
+    #[arg(
+        long = "startup-script",
+        alias = "cloud-startup-script",
+        env = "CML_RUNNER_CLOUD_STARTUP_SCRIPT",
+        value_name = "BASE64",
+        help_heading = "Machine"
+    )]
     pub(crate) startup_script: Option<String>,
     /// Subnets, comma-separated [default: the default VPC's]
     #[arg(long = "subnet", aliases = ["cloud-aws-subnet", "cloud-aws-subnet-id"], env = "CML_RUNNER_CLOUD_AWS_SUBNET", value_delimiter = ',', help_heading = "Machine")]
     pub(crate) subnets: Vec<String>,
     /// Security group id or name [default: ours, with no inbound rule]
-    #[arg(long = "security-group", alias = "cloud-aws-security-group", env = "CML_RUNNER_CLOUD_AWS_SECURITY_GROUP", help_heading = "Machine")]
+    #[arg(
+        long = "security-group",
+        alias = "cloud-aws-security-group",
+        env = "CML_RUNNER_CLOUD_AWS_SECURITY_GROUP",
+        help_heading = "Machine"
+    )]
     pub(crate) security_group: Option<String>,
     /// Instance profile (name or ARN) for the job's own use of AWS [default: none]
-    #[arg(long = "instance-profile", alias = "cloud-permission-set", env = "CML_RUNNER_CLOUD_PERMISSION_SET", value_name = "ARN", help_heading = "Machine")]
+    #[arg(
+        long = "instance-profile",
+        alias = "cloud-permission-set",
+        env = "CML_RUNNER_CLOUD_PERMISSION_SET",
+        value_name = "ARN",
+        help_heading = "Machine"
+    )]
     pub(crate) instance_profile: Option<String>,
     /// Tag on the machine, KEY=VALUE; may be repeated
-    #[arg(long = "tag", visible_alias = "cloud-metadata", env = "CML_RUNNER_CLOUD_METADATA", value_name = "KEY=VALUE", help_heading = "Machine")]
+    #[arg(
+        long = "tag",
+        visible_alias = "cloud-metadata",
+        env = "CML_RUNNER_CLOUD_METADATA",
+        value_name = "KEY=VALUE",
+        help_heading = "Machine"
+    )]
     pub(crate) tags: Vec<String>,
     /// Public key that may log in
     #[arg(long, env = "CML_RUNNER_SSH_AUTHORIZED_KEY", value_name = "KEY", help_heading = "Machine")]
     pub(crate) ssh_authorized_key: Option<String>,
 
     /// The machine ends after this long, whatever happens
-    #[arg(long, env = "CML_RUNNER_MAX_LIFETIME", default_value = "12h", value_name = "TIME", help_heading = "Limits")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_MAX_LIFETIME",
+        default_value = "12h",
+        value_name = "TIME",
+        help_heading = "Limits"
+    )]
     pub(crate) max_lifetime: String,
     /// The machine ends when its runner has not come up in this time
-    #[arg(long, env = "CML_RUNNER_BOOT_TIMEOUT", default_value = "10m", value_name = "TIME", help_heading = "Limits")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_BOOT_TIMEOUT",
+        default_value = "10m",
+        value_name = "TIME",
+        help_heading = "Limits"
+    )]
     pub(crate) boot_timeout: String,
     /// Launch id (ULID): a repeat with the same id makes no second machine
     #[arg(long, env = "CML_RUNNER_LAUNCH_ID", value_name = "ULID", help_heading = "Limits")]
     pub(crate) launch_id: Option<cml_cloud::LaunchId>,
     /// Runner package to install instead of the one GitHub names
-    #[arg(long, env = "CML_RUNNER_PACKAGE_URL", value_name = "URL", requires = "package_sha256", help_heading = "Limits")]
+    #[arg(
+        long,
+        env = "CML_RUNNER_PACKAGE_URL",
+        value_name = "URL",
+        requires = "package_sha256",
+        help_heading = "Limits"
+    )]
     pub(crate) package_url: Option<String>,
     /// SHA-256 of that package
     #[arg(long, env = "CML_RUNNER_PACKAGE_SHA256", value_name = "HEX", help_heading = "Limits")]

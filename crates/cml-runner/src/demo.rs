@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cml_cloud::{Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy};
+use cml_cloud::{
+    Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy,
+};
 use cml_controller::{Event, Failure, Lifetime, Order, Packages, Reuse};
 use cml_github::{Auth, GitHub, Location};
 use cml_world::{JobView, SimGitHub, SimSettings};
@@ -72,7 +74,9 @@ struct Story {
 
 impl World {
     async fn make(output: Option<PathBuf>) -> Result<Self, Trouble> {
-        let failed = |what: &str, error: &dyn std::fmt::Display| Trouble::new(Code::Failed, format!("{what}: {error}"));
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            Trouble::new(Code::Failed, format!("{what}: {error}"))
+        };
         let id = LaunchId::new(new_ulid());
         let home = std::env::temp_dir().join(format!("cml-runner-demo-{id}"));
         let output = output.unwrap_or_else(|| home.join("report"));
@@ -80,8 +84,9 @@ impl World {
             .map_err(|error| failed(&format!("cannot make {}", output.display()), &error))?;
         let token = format!("demo-{}", new_ulid());
         let settings = SimSettings { token: token.clone(), ..SimSettings::default() };
-        let github_sim =
-            SimGitHub::start(settings).await.map_err(|error| failed("cannot start the simulated GitHub", &error))?;
+        let github_sim = SimGitHub::start(settings)
+            .await
+            .map_err(|error| failed("cannot start the simulated GitHub", &error))?;
         let location = Location::find(Some(&github_sim.repo_url()), &|_| None, None)
             .map_err(|error| failed("the simulated GitHub's address", &error))?;
         let github = GitHub::new(location, Auth::Token(SecretString::from(token)))?;
@@ -123,7 +128,10 @@ impl World {
         ));
         if job.conclusion.as_deref() != Some("success") {
             let log = self.github_sim.log(job.id).unwrap_or_default();
-            return Err(Trouble::new(Code::Failed, format!("the demo's job did not succeed; its log:\n{log}")));
+            return Err(Trouble::new(
+                Code::Failed,
+                format!("the demo's job did not succeed; its log:\n{log}"),
+            ));
         }
         let metrics = self.keep_results(&job)?;
         self.wait_until_gone(stop).await?;
@@ -148,12 +156,15 @@ impl World {
         for name in ["metrics.json", "plot.svg"] {
             let bytes = self.github_sim.artifact(job.id, name).ok_or_else(|| missing(name))?;
             let file = self.output.join(name);
-            std::fs::write(&file, bytes)
-                .map_err(|error| Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
+            std::fs::write(&file, bytes).map_err(|error| {
+                Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display()))
+            })?;
         }
-        let metrics = self.github_sim.artifact(job.id, "metrics.json").ok_or_else(|| missing("metrics.json"))?;
-        serde_json::from_slice(&metrics)
-            .map_err(|error| Trouble::new(Code::Failed, format!("the job's metrics.json is not JSON: {error}")))
+        let metrics =
+            self.github_sim.artifact(job.id, "metrics.json").ok_or_else(|| missing("metrics.json"))?;
+        serde_json::from_slice(&metrics).map_err(|error| {
+            Trouble::new(Code::Failed, format!("the job's metrics.json is not JSON: {error}"))
+        })
     }
 
     async fn wait_until_gone(&self, stop: &CancellationToken) -> Result<(), Trouble> {
@@ -201,9 +212,9 @@ fn remove(state: &Path) {
 
 /// What `cml-runner launch --cloud local --single` would order, with limits that suit a demo.
 fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
-    let deadline = now
-        .checked_add(SignedDuration::from_mins(5))
-        .map_err(|error| Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}")))?;
+    let deadline = now.checked_add(SignedDuration::from_mins(5)).map_err(|error| {
+        Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}"))
+    })?;
     Ok(Order {
         launch,
         runner_name: launch.runner_name(),

@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 
 /// The text is no length of time.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[error("{text:?} is not a length of time: write seconds (300), or numbers with units (90s, 5m, 1h 30m, \"1 day 2h\")")]
+#[error(
+    "{text:?} is not a length of time: write seconds (300), or numbers with units (90s, 5m, 1h 30m, \"1 day 2h\")"
+)]
 pub(crate) struct BadDuration {
     text: String,
 }
@@ -59,9 +61,14 @@ mod tests {
 
     #[test]
     fn cmls_ways_to_write_a_time_are_understood() {
-        for (text, seconds) in
-            [("300", 300), ("5min", 300), ("5 minutes", 300), ("1 day 2h", 93_600), ("1h, 30m", 5400), ("1h30m", 5400)]
-        {
+        for (text, seconds) in [
+            ("300", 300),
+            ("5min", 300),
+            ("5 minutes", 300),
+            ("1 day 2h", 93_600),
+            ("1h, 30m", 5400),
+            ("1h30m", 5400),
+        ] {
             assert_eq!(parse(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
         }
     }

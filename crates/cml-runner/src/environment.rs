@@ -24,10 +24,15 @@ const OTHERS: [&str; 5] =
     ["CML_RUNNER_TOKEN", "CML_RUNNER_REPO", "CML_RUNNER_LOG", "CML_RUNNER_DRIVER", "CML_RUNNER_DRIVER_TOKEN"];
 
 /// Flags that older names stand for, where neither the flag nor the newer name is given.
-pub(crate) fn flags_from_older_names(args: &[OsString], env: &dyn Fn(&str) -> Option<String>) -> Vec<OsString> {
+pub(crate) fn flags_from_older_names(
+    args: &[OsString],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Vec<OsString> {
     let given = |flag: &str| {
         let long = format!("--{flag}");
-        args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg == long || arg.starts_with(&format!("{long}=")))
+        args.iter()
+            .filter_map(|arg| arg.to_str())
+            .any(|arg| arg == long || arg.starts_with(&format!("{long}=")))
     };
     let newer = |flag: &str| {
         let name = flag.to_uppercase().replace('-', "_");
@@ -49,13 +54,10 @@ pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Option<(String, S
         .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
         .chain(OTHERS.iter().map(|name| (*name).to_owned()))
         .collect();
-    names
-        .filter(|name| name.starts_with("CML_RUNNER_"))
-        .find(|name| !known.contains(name))
-        .map(|name| {
-            let nearest = known.iter().min_by_key(|other| distance(&name, other)).cloned().unwrap_or_default();
-            (name, nearest)
-        })
+    names.filter(|name| name.starts_with("CML_RUNNER_")).find(|name| !known.contains(name)).map(|name| {
+        let nearest = known.iter().min_by_key(|other| distance(&name, other)).cloned().unwrap_or_default();
+        (name, nearest)
+    })
 }
 
 /// Edits between two names (Levenshtein).

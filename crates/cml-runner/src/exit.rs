@@ -106,7 +106,10 @@ fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
     trouble.hint = if quota {
         errors.iter().find_map(|error| error.hint.clone())
     } else {
-        Some("add regions (--region), types (--type) or on-demand (--spot prefer), or try again later".to_owned())
+        Some(
+            "add regions (--region), types (--type) or on-demand (--spot prefer), or try again later"
+                .to_owned(),
+        )
     };
     trouble
 }
@@ -135,7 +138,9 @@ impl From<CloudError> for Trouble {
 impl From<GitHubError> for Trouble {
     fn from(error: GitHubError) -> Self {
         let code = match error.kind {
-            GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => Code::Denied,
+            GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => {
+                Code::Denied
+            }
             _ => Code::Failed,
         };
         Self { code, message: error.to_string(), hint: error.hint, details: Vec::new() }
@@ -146,9 +151,8 @@ impl From<StopError> for Trouble {
     fn from(error: StopError) -> Self {
         let message = error.to_string();
         match error {
-            StopError::NotFound(_) => {
-                Self::new(Code::Failed, message).hint("`cml-runner ls` lists what runs; is it the right --cloud and --region?")
-            }
+            StopError::NotFound(_) => Self::new(Code::Failed, message)
+                .hint("`cml-runner ls` lists what runs; is it the right --cloud and --region?"),
             StopError::Busy(_) => Self::new(Code::Failed, message).hint("add --force to end it all the same"),
             StopError::Cloud(error) => error.into(),
             StopError::GitHub(error) => {

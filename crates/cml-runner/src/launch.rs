@@ -32,9 +32,12 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
     let known = cache.read(now()).map(Packages::Known);
     let order = settings::order(args, as_cml, launch_id, now(), known)?;
-    let cloud =
-        AnyCloud::open(args.cloud.unwrap_or(CloudName::Local), &order.query.regions, args.state.state_dir.clone())
-            .await?;
+    let cloud = AnyCloud::open(
+        args.cloud.unwrap_or(CloudName::Local),
+        &order.query.regions,
+        args.state.state_dir.clone(),
+    )
+    .await?;
     let tell = |event: Event| {
         if let Event::Packages { packages } = &event {
             cache.write(packages, now());
@@ -44,8 +47,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     let result = cml_controller::launch(&order, &cloud, &github, &tell, &stop).await;
     progress.finish();
     let outcome = result?;
-    let outputs =
-        Outputs { launch_id: launch_id.to_string(), labels: &order.labels, outcome: &outcome };
+    let outputs = Outputs { launch_id: launch_id.to_string(), labels: &order.labels, outcome: &outcome };
     if let Err(error) = outputs.write() {
         progress.warn(&error);
     }
@@ -55,7 +57,11 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
             stay(launched, launch_id, &cloud, &github, &progress, &stop).await?;
         }
     }
-    Ok(if global.json { format!("{}\n", as_json(launch_id, &order.labels, cloud.name(), &outcome)) } else { String::new() })
+    Ok(if global.json {
+        format!("{}\n", as_json(launch_id, &order.labels, cloud.name(), &outcome))
+    } else {
+        String::new()
+    })
 }
 
 /// A new launch id: the edge's only randomness.

@@ -87,18 +87,21 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
 }
 
 pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, Trouble> {
-    let grace = duration::parse(&args.grace).map_err(|error| Trouble::new(Code::Usage, format!("--grace: {error}")))?;
+    let grace = duration::parse(&args.grace)
+        .map_err(|error| Trouble::new(Code::Usage, format!("--grace: {error}")))?;
     let cloud = open(&args.place).await?;
     let github = place::github(global)?;
     // Only what belongs to this scope: another repository's runners cannot be seen from here.
     let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
     let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
     if let Some(error) = &report.github_error {
-        Progress::new(false).warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));
+        Progress::new(false)
+            .warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));
     }
     if let Some((id, error)) = report.failed.first() {
         let mut trouble = Trouble::from(error.clone());
-        trouble.message = format!("{} machines could not be ended; {id}: {}", report.failed.len(), trouble.message);
+        trouble.message =
+            format!("{} machines could not be ended; {id}: {}", report.failed.len(), trouble.message);
         return Err(trouble);
     }
     Ok(reap_words(&report, global.json, args.dry_run))
@@ -111,7 +114,10 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
             .iter()
             .map(|(instance, why)| json!({"instance_id": instance.id, "why": why.to_string()}))
             .collect();
-        return format!("{}\n", json!({"dry_run": dry_run, "instances": instances, "runners": report.runners}));
+        return format!(
+            "{}\n",
+            json!({"dry_run": dry_run, "instances": instances, "runners": report.runners})
+        );
     }
     let (ended, removed) = if dry_run { ("would end", "would remove") } else { ("ended", "removed") };
     let mut text = String::new();

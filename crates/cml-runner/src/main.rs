@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse_from(spelled.args);
     let json = cli.global.json;
-    match log(&cli.global.log).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
+    match log(&cli.global.log).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml))
+    {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
             drop(std::io::stdout().write_all(text.as_bytes()));
@@ -97,17 +98,23 @@ fn known_environment(cli: &Cli) -> Result<(), Trouble> {
     }
     match environment::misspelt(place::env_names()) {
         None => Ok(()),
-        Some((name, nearest)) => Err(Trouble::new(Code::Usage, format!("the environment variable {name} means nothing here"))
-            .hint(format!("did you mean {nearest}? `cml-runner launch --help` lists them"))),
+        Some((name, nearest)) => {
+            Err(Trouble::new(Code::Usage, format!("the environment variable {name} means nothing here"))
+                .hint(format!("did you mean {nearest}? `cml-runner launch --help` lists them")))
+        }
     }
 }
 
 fn log(level: &str) -> Result<(), Trouble> {
     let level: tracing::Level = level.parse().map_err(|_| {
-        Trouble::new(Code::Usage, format!("--log: {level:?} is not a level: error, warn, info, debug or trace"))
+        Trouble::new(
+            Code::Usage,
+            format!("--log: {level:?} is not a level: error, warn, info, debug or trace"),
+        )
     })?;
     // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
-    let ours = ["cml_runner", "cml_controller", "cml_cloud", "cml_aws", "cml_github", "cml_bootstrap", "cml_world"];
+    let ours =
+        ["cml_runner", "cml_controller", "cml_cloud", "cml_aws", "cml_github", "cml_bootstrap", "cml_world"];
     let mut filter = EnvFilter::new("warn");
     for target in ours {
         if let Ok(directive) = format!("{target}={level}").parse() {

@@ -39,8 +39,9 @@ impl AnyCloud {
 
 /// The local provider over one directory; its supervisor is this very program.
 pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, Trouble> {
-    let supervisor = std::env::current_exe()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot find this program's own file: {error}")))?;
+    let supervisor = std::env::current_exe().map_err(|error| {
+        Trouble::new(Code::Failed, format!("cannot find this program's own file: {error}"))
+    })?;
     Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
 }
 

@@ -60,7 +60,8 @@ impl Progress {
     pub(crate) fn tell(&self, event: &Event) {
         if let Event::Waiting { seconds, state } = event {
             let state = state.map_or_else(String::new, |state| format!(", machine {state}"));
-            return self.waiting(*seconds, &format!("waiting for the runner to come online ({seconds} s{state})"));
+            return self
+                .waiting(*seconds, &format!("waiting for the runner to come online ({seconds} s{state})"));
         }
         if let Some(text) = words(event) {
             self.line(&text);
@@ -97,7 +98,9 @@ fn words(event: &Event) -> Option<String> {
             format!("asking for a machine: {} in {}, any of {}", first.market, first.region, types.join(", "))
         }
         Event::Refused { failures } => match failures.first() {
-            Some(failure) => format!("{} offers refused ({}: {})", failures.len(), failure.code, failure.message),
+            Some(failure) => {
+                format!("{} offers refused ({}: {})", failures.len(), failure.code, failure.message)
+            }
             None => "refused".to_owned(),
         },
         Event::Repeating { cause } => format!("asking again: {cause}"),

@@ -17,9 +17,10 @@ pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Troubl
     let order = settings::order(args, as_cml, launch, now(), None)?;
     let package = match order.packages {
         Packages::Exactly(package) => package,
-        Packages::Ask | Packages::Known(_) => {
-            RunnerPackage { url: "https://github.com/actions/runner/releases (as GitHub names it)".to_owned(), sha256: None }
-        }
+        Packages::Ask | Packages::Known(_) => RunnerPackage {
+            url: "https://github.com/actions/runner/releases (as GitHub names it)".to_owned(),
+            sha256: None,
+        },
     };
     let registration = match order.lifetime {
         Lifetime::OneJob => Registration::Jit { encoded: SecretString::from("made at launch") },

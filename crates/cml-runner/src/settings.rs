@@ -28,9 +28,8 @@ pub(crate) fn order(
     packages: Option<Packages>,
 ) -> Result<Order, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
-    let time = |flag: &str, text: &str| {
-        duration::parse(text).map_err(|error| usage(format!("--{flag}: {error}")))
-    };
+    let time =
+        |flag: &str, text: &str| duration::parse(text).map_err(|error| usage(format!("--{flag}: {error}")));
     let exclusive = [args.single, args.reuse, args.reuse_idle].iter().filter(|set| **set).count();
     if exclusive > 1 {
         return Err(usage("--single, --reuse and --reuse-idle exclude each other".to_owned()));
@@ -38,10 +37,17 @@ pub(crate) fn order(
     let labels = labels(&args.labels)?;
     let name = args.name.clone().unwrap_or_else(|| launch.runner_name());
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        return Err(usage(format!("--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters")));
+        return Err(usage(format!(
+            "--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters"
+        )));
     }
     if !DISK_GIB.contains(&args.disk_gib) {
-        return Err(usage(format!("--disk: {} GB is not between {} and {}", args.disk_gib, DISK_GIB.start(), DISK_GIB.end())));
+        return Err(usage(format!(
+            "--disk: {} GB is not between {} and {}",
+            args.disk_gib,
+            DISK_GIB.start(),
+            DISK_GIB.end()
+        )));
     }
     let idle_timeout = duration::parse_idle(&args.idle_timeout)
         .map_err(|error| usage(format!("--idle-timeout: {error}, or never")))?;
@@ -52,7 +58,9 @@ pub(crate) fn order(
         .map_err(|_| usage(format!("--max-lifetime: {} is too long", args.max_lifetime)))?;
     let many = (as_cml && !args.single) || args.reusable || args.reuse || args.reuse_idle;
     let package = match (&args.package_url, &args.package_sha256) {
-        (Some(url), sha256) => Some(Packages::Exactly(RunnerPackage { url: url.clone(), sha256: sha256.clone() })),
+        (Some(url), sha256) => {
+            Some(Packages::Exactly(RunnerPackage { url: url.clone(), sha256: sha256.clone() }))
+        }
         (None, _) => packages,
     };
     Ok(Order {
@@ -106,16 +114,24 @@ fn words(values: &[String]) -> Vec<String> {
 fn labels(values: &[String]) -> Result<Vec<String>, Trouble> {
     let labels = words(values);
     if labels.is_empty() || labels.len() > LABELS_MAX {
-        return Err(Trouble::new(Code::Usage, format!("--labels: {} labels; GitHub takes 1 to {LABELS_MAX}", labels.len())));
+        return Err(Trouble::new(
+            Code::Usage,
+            format!("--labels: {} labels; GitHub takes 1 to {LABELS_MAX}", labels.len()),
+        ));
     }
     Ok(labels)
 }
 
 fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty() && *text != "-1") else { return Ok(None) };
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty() && *text != "-1") else {
+        return Ok(None);
+    };
     match rust_decimal::Decimal::from_str(text) {
         Ok(price) if price > rust_decimal::Decimal::ZERO => Ok(Some(UsdPerHour(price))),
-        _ => Err(Trouble::new(Code::Usage, format!("--spot-price: {text:?} is not a price: write USD per hour, such as 0.25"))),
+        _ => Err(Trouble::new(
+            Code::Usage,
+            format!("--spot-price: {text:?} is not a price: write USD per hour, such as 0.25"),
+        )),
     }
 }
 
@@ -123,13 +139,17 @@ fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
     let mut tags = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some((key, value)) if !key.is_empty() && !key.starts_with("aws:") && !key.starts_with("cml-runner:") => {
+            Some((key, value))
+                if !key.is_empty() && !key.starts_with("aws:") && !key.starts_with("cml-runner:") =>
+            {
                 tags.insert(key.to_owned(), value.to_owned());
             }
             _ => {
                 return Err(Trouble::new(
                     Code::Usage,
-                    format!("--tag: {pair:?} is not KEY=VALUE with a key of your own (not aws:… or cml-runner:…)"),
+                    format!(
+                        "--tag: {pair:?} is not KEY=VALUE with a key of your own (not aws:… or cml-runner:…)"
+                    ),
                 ));
             }
         }

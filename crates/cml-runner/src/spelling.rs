@@ -25,7 +25,8 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
         return Spelled { args, as_cml: true };
     }
     let asks_for_nothing_else = !["", "-h", "--help", "-V", "--version"].contains(&first.as_str());
-    let names_a_command = args.iter().skip(1).any(|arg| arg.to_str().is_some_and(|arg| COMMANDS.contains(&arg)));
+    let names_a_command =
+        args.iter().skip(1).any(|arg| arg.to_str().is_some_and(|arg| COMMANDS.contains(&arg)));
     if first.starts_with('-') && asks_for_nothing_else && !names_a_command {
         args.insert(1, OsString::from("launch"));
         return Spelled { args, as_cml: true };
@@ -53,7 +54,9 @@ mod tests {
 
     #[test]
     fn our_own_spelling_is_left_alone() {
-        for line in ["cml-runner launch --labels gpu", "cml-runner --help", "cml-runner --json ls", "cml-runner"] {
+        for line in
+            ["cml-runner launch --labels gpu", "cml-runner --help", "cml-runner --json ls", "cml-runner"]
+        {
             assert_eq!(spelled(line), (line.to_owned(), false));
         }
     }
