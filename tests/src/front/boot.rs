@@ -13,8 +13,8 @@ use super::Inner;
 use crate::edge::variable;
 use crate::processes;
 
-/// Names an instance in the environment of everything that it runs.
-const MARK: &str = "CML_E2E_INSTANCE";
+/// Names an instance in the environment of everything that it runs; the machine's own script ends its processes by it.
+const MARK: &str = "CML_INSTANCE";
 
 /// The machines that run here.
 pub(super) struct Boots {

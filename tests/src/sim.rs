@@ -1,0 +1,94 @@
+//! The simulated GitHub of one test. At its end every exchange is held against GitHub's own API description.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use cml_world::{JobView, SimGitHub, SimSettings};
+use serde_json::Value;
+
+use crate::runner::Runner;
+use crate::secrets::TOKEN;
+
+/// How long a job of these suites may take, from queued to completed.
+const JOB_LIMIT: Duration = Duration::from_secs(45);
+
+/// A simulated GitHub that knows [`TOKEN`].
+pub struct Sim {
+    github: SimGitHub,
+}
+
+impl Deref for Sim {
+    type Target = SimGitHub;
+
+    fn deref(&self) -> &SimGitHub {
+        &self.github
+    }
+}
+
+impl Sim {
+    /// Starts one on a free loopback port.
+    pub async fn start() -> Self {
+        let settings = SimSettings { token: TOKEN.to_owned(), ..SimSettings::default() };
+        Self { github: SimGitHub::start(settings).await.expect("the simulated GitHub starts") }
+    }
+
+    /// A user whose environment points here.
+    #[must_use]
+    pub fn user(&self) -> Runner {
+        Runner::new().on_github(&self.web_url(), &self.api_url(), "acme/vision")
+    }
+
+    /// Queues a job with this label and this shell script, and gives its id.
+    #[must_use]
+    pub fn queue(&self, label: &str, script: &str) -> u64 {
+        let before: Vec<u64> = self.jobs().iter().map(|job| job.id).collect();
+        let indented: String = script.lines().map(|line| format!("          {line}\n")).collect();
+        let workflow = format!(
+            "name: test\non: push\njobs:\n  work:\n    runs-on: [{label}]\n    steps:\n      - run: |\n{indented}"
+        );
+        self.queue_workflow(&workflow).expect("the workflow is good");
+        self.jobs().iter().map(|job| job.id).find(|id| !before.contains(id)).expect("the job is listed")
+    }
+
+    /// Waits for a job's end.
+    pub async fn ended(&self, job: u64) -> JobView {
+        self.wait_for_job(job, JOB_LIMIT).await.unwrap_or_else(|| {
+            panic!("job {job} did not end within {JOB_LIMIT:?}; it is {:#?}", self.jobs())
+        })
+    }
+
+    /// Waits for a job's success.
+    pub async fn succeeds(&self, job: u64) -> JobView {
+        let view = self.ended(job).await;
+        assert_eq!(view.conclusion.as_deref(), Some("success"), "{view:#?}\n{}", self.log(job).unwrap_or_default());
+        view
+    }
+
+    /// The values that nobody may see: the token, and every JIT configuration and registration token given so far.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![TOKEN.to_owned()];
+        for exchange in self.exchanges() {
+            let body: Value = serde_json::from_slice(exchange.response_body.as_ref()).unwrap_or_default();
+            let fields = ["encoded_jit_config", "token"];
+            secrets.extend(fields.iter().filter_map(|field| Some(body[*field].as_str()?.to_owned())));
+        }
+        secrets
+    }
+
+    /// How many API calls the product made, without the runner program's own protocol.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        self.exchanges().iter().map(|exchange| format!("{} {}", exchange.method, exchange.path)).collect()
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let exchanges = self.exchanges();
+            let violations = cml_world::contract::violations(&exchanges);
+            assert!(violations.is_empty(), "exchanges that GitHub's API description does not allow: {violations:#?}");
+        }
+    }
+}
