@@ -1,1 +1,28 @@
-//! The simulated world: GitHub over loopback HTTP and a small runner program
+//! The simulated world: GitHub over loopback HTTP, and a small runner program that takes its jobs.
+//!
+//! `cml-runner demo` and every test that needs a GitHub talk to this one. It keeps state as GitHub does (runners, runs,
+//! jobs, comments, checks, git objects, an App), answers in GitHub's shapes, and can be told to fail. With the feature
+//! `contract` every exchange can be held against GitHub's own OpenAPI description.
+//!
+//! Nothing here listens on anything but the address it is given, and nothing here asks the real GitHub.
+
+mod actions;
+mod api;
+mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod exchange;
+mod http;
+mod runner;
+mod server;
+mod settings;
+mod sim;
+mod views;
+mod webhook;
+mod world;
+
+pub use actions::workflow::WorkflowError;
+pub use exchange::{Exchange, Fault, FaultKind};
+pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};
+pub use sim::SimGitHub;
+pub use views::{JobView, RunId, RunView, RunnerView, StepView};

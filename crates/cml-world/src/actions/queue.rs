@@ -1,0 +1,257 @@
+//! From queued to completed: which runner gets which job, and what happens when either goes away.
+
+use jiff::Timestamp;
+
+use super::workflow::{JobSpec, Workflow};
+use super::{Conclusion, Job, JobState, Run};
+use crate::webhook;
+use crate::world::{World, signed};
+
+/// Starts a run of this workflow; its id.
+pub(crate) fn queue_run(world: &mut World, workflow: Workflow, now: Timestamp) -> u64 {
+    let id = world.next_id();
+    let number = world.runs.len() as u64 + 1;
+    let head_sha = world.git.head();
+    world.runs.insert(
+        id,
+        Run {
+            id,
+            number,
+            workflow,
+            head_sha,
+            attempt: 1,
+            created_at: now,
+            updated_at: now,
+            started_at: now,
+            cancelled: false,
+        },
+    );
+    queue_ready_jobs(world, id, now);
+    id
+}
+
+/// Queues every job of the run whose needs are met, and skips those whose needs failed.
+fn queue_ready_jobs(world: &mut World, run: u64, now: Timestamp) {
+    loop {
+        let Some(run) = world.runs.get(&run) else { return };
+        let latest = |key: &str| {
+            world.jobs.values().find(|job| {
+                job.run == run.id && job.attempt == run.attempt && job.spec.key == key
+            })
+        };
+        let ready = run.workflow.jobs.iter().find_map(|spec| {
+            if latest(&spec.key).is_some() {
+                return None;
+            }
+            let needs: Option<Vec<Conclusion>> =
+                spec.needs.iter().map(|need| latest(need).and_then(Job::conclusion)).collect();
+            needs.map(|needs| (spec.clone(), needs.iter().all(|need| *need == Conclusion::Success)))
+        });
+        let Some((spec, good)) = ready else { break };
+        let end = match (run.cancelled, good) {
+            (true, _) => Some(Conclusion::Cancelled),
+            (false, false) => Some(Conclusion::Skipped),
+            (false, true) => None,
+        };
+        add_job(world, run.id, spec, end, now);
+    }
+    world.changed();
+}
+
+fn add_job(world: &mut World, run: u64, spec: JobSpec, end: Option<Conclusion>, now: Timestamp) {
+    let id = world.next_id();
+    let Some(run) = world.runs.get(&run) else { return };
+    let mut job = Job::new(id, run, spec, now);
+    if let Some(conclusion) = end {
+        job.state = JobState::Completed(conclusion);
+        job.completed_at = Some(now);
+    }
+    world.jobs.insert(id, job);
+    webhook::job_event(world, id, if end.is_some() { "completed" } else { "queued" }, now);
+}
+
+/// The job that this runner is to take: the oldest that it may take and that nobody was offered.
+pub(crate) fn offer(world: &mut World, runner: u64, now: Timestamp) -> Option<u64> {
+    let taker = world.runners.get(&runner).filter(|taker| taker.session)?;
+    if let Some(job) = taker.job {
+        // Asked again: the answer to its first request was lost.
+        let waits = world.jobs.get(&job).is_some_and(|job| matches!(job.state, JobState::Offered(_)));
+        return waits.then_some(job);
+    }
+    let fits = |job: &&Job| job.state == JobState::Queued && taker.has_labels(&job.spec.labels);
+    let id = world.jobs.values().find(fits)?.id;
+    let job = world.jobs.get_mut(&id)?;
+    job.state = JobState::Offered(now);
+    let taker = world.runners.get_mut(&runner)?;
+    taker.job = Some(id);
+    job.runner = Some((runner, taker.name.clone(), taker.group));
+    Some(id)
+}
+
+/// The runner accepts the job that it was offered; false when that offer no longer holds.
+pub(crate) fn accept(world: &mut World, runner: u64, job: u64, now: Timestamp) -> bool {
+    let holds = world.runners.get(&runner).is_some_and(|runner| runner.job == Some(job));
+    let Some(one) = world.jobs.get_mut(&job).filter(|one| holds && matches!(one.state, JobState::Offered(_)))
+    else {
+        return false;
+    };
+    one.state = JobState::Running;
+    one.started_at = Some(now);
+    one.alive_at = now;
+    touch_run(world, job, now);
+    webhook::job_event(world, job, "in_progress", now);
+    world.changed();
+    true
+}
+
+/// A job ends. Its ephemeral runner vanishes, and what needed the job may begin.
+pub(crate) fn finish(world: &mut World, job: u64, conclusion: Conclusion, now: Timestamp) {
+    let Some(one) = world.jobs.get_mut(&job).filter(|one| one.conclusion().is_none()) else { return };
+    one.state = JobState::Completed(conclusion);
+    one.completed_at = Some(now);
+    for step in one.steps.iter_mut().filter(|step| step.conclusion.is_none()) {
+        step.conclusion = Some(Conclusion::Skipped);
+    }
+    let run = one.run;
+    let runner = one.runner.as_ref().map(|runner| runner.0);
+    touch_run(world, job, now);
+    // Told while the runner is still known: the event names it.
+    webhook::job_event(world, job, "completed", now);
+    if let Some(runner) = runner.and_then(|id| world.runners.get_mut(&id)).filter(|one| one.job == Some(job)) {
+        runner.job = None;
+        if runner.ephemeral {
+            let id = runner.id;
+            world.runners.remove(&id);
+        }
+    }
+    queue_ready_jobs(world, run, now);
+}
+
+fn touch_run(world: &mut World, job: u64, now: Timestamp) {
+    let run = world.jobs.get(&job).and_then(|job| world.runs.get_mut(&job.run));
+    if let Some(run) = run {
+        run.updated_at = now;
+    }
+}
+
+/// Takes back a job that was offered and not accepted.
+pub(crate) fn withdraw(world: &mut World, runner: u64) {
+    let Some(job) = world.runners.get(&runner).and_then(|runner| runner.job) else { return };
+    if let Some(one) = world.jobs.get_mut(&job).filter(|one| matches!(one.state, JobState::Offered(_))) {
+        one.state = JobState::Queued;
+        one.runner = None;
+        if let Some(runner) = world.runners.get_mut(&runner) {
+            runner.job = None;
+        }
+        world.changed();
+    }
+}
+
+/// Lets time pass: offers that nobody accepted return, jobs whose runner fell silent fail.
+pub(crate) fn sweep(world: &mut World, now: Timestamp) {
+    let accept_within = signed(world.settings.accept_within);
+    let lost_after = signed(world.settings.lost_after);
+    let stale = |job: &&Job| matches!(job.state, JobState::Offered(at) if now.duration_since(at) >= accept_within);
+    let offered: Vec<u64> =
+        world.jobs.values().filter(stale).filter_map(|job| Some(job.runner.as_ref()?.0)).collect();
+    for runner in offered {
+        withdraw(world, runner);
+    }
+    let silent =
+        |job: &&Job| job.state == JobState::Running && now.duration_since(job.alive_at) >= lost_after;
+    let lost: Vec<u64> = world.jobs.values().filter(silent).map(|job| job.id).collect();
+    for id in lost {
+        if let Some(job) = world.jobs.get_mut(&id) {
+            job.log.extend(b"The self-hosted runner lost communication with the server.\n");
+        }
+        finish(world, id, Conclusion::Failure, now);
+    }
+}
+
+/// Asks a run to stop; false when it is over.
+pub(crate) fn cancel(world: &mut World, run: u64, force: bool, now: Timestamp) -> bool {
+    let Some(one) = world.runs.get_mut(&run) else { return false };
+    one.cancelled = true;
+    let attempt = one.attempt;
+    let open: Vec<(u64, JobState)> = world
+        .jobs
+        .values()
+        .filter(|job| job.run == run && job.attempt == attempt && job.conclusion().is_none())
+        .map(|job| (job.id, job.state))
+        .collect();
+    for (id, state) in &open {
+        if *state == JobState::Running && !force {
+            // Its runner hears of it and reports the end.
+            if let Some(job) = world.jobs.get_mut(id) {
+                job.cancelled = true;
+            }
+        } else {
+            if let Some(runner) = world.jobs.get(id).and_then(|job| job.runner.as_ref()).map(|one| one.0) {
+                withdraw(world, runner);
+            }
+            finish(world, *id, Conclusion::Cancelled, now);
+        }
+    }
+    world.changed();
+    !open.is_empty()
+}
+
+/// Which jobs a new attempt runs again.
+pub(crate) enum Again {
+    All,
+    Failed,
+    /// This job and those that need it.
+    One(u64),
+}
+
+/// Starts a new attempt of a run that is over; false when it is not. What is not run again is carried over.
+pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, now: Timestamp) -> bool {
+    let Some(one) = world.runs.get(&run) else { return false };
+    let attempt = one.attempt;
+    if super::attempt_state(one, attempt, world.jobs.values()).0 != "completed" {
+        return false;
+    }
+    let last: Vec<&Job> =
+        world.jobs.values().filter(|job| job.run == run && job.attempt == attempt).collect();
+    let mut repeated: Vec<String> = last
+        .iter()
+        .filter(|job| match again {
+            Again::All => true,
+            Again::Failed => job.conclusion() != Some(Conclusion::Success),
+            Again::One(id) => job.id == *id,
+        })
+        .map(|job| job.spec.key.clone())
+        .collect();
+    let specs = &one.workflow.jobs;
+    while let Some(more) = specs.iter().find(|spec| {
+        !repeated.contains(&spec.key) && spec.needs.iter().any(|need| repeated.contains(need))
+    }) {
+        repeated.push(more.key.clone());
+    }
+    let kept: Vec<u64> =
+        last.iter().filter(|job| !repeated.contains(&job.spec.key)).map(|job| job.id).collect();
+    if let Some(one) = world.runs.get_mut(&run) {
+        one.attempt += 1;
+        one.cancelled = false;
+        one.started_at = now;
+        one.updated_at = now;
+    }
+    for id in kept {
+        carry_over(world, run, id);
+    }
+    queue_ready_jobs(world, run, now);
+    true
+}
+
+fn carry_over(world: &mut World, run: u64, job: u64) {
+    let id = world.next_id();
+    let (Some(run), Some(old)) = (world.runs.get(&run), world.jobs.get(&job)) else { return };
+    let mut copy = Job::new(id, run, old.spec.clone(), old.queued_at);
+    copy.state = old.state;
+    copy.started_at = old.started_at;
+    copy.completed_at = old.completed_at;
+    copy.runner = old.runner.clone();
+    copy.steps.clone_from(&old.steps);
+    copy.log.clone_from(&old.log);
+    world.jobs.insert(id, copy);
+}

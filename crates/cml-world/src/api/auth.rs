@@ -1,0 +1,108 @@
+//! Who asks, and what they may do.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::http::{Reply, Request};
+use crate::settings::Permissions;
+use crate::world::World;
+
+/// Who asks.
+pub(crate) struct Caller {
+    /// What its requests are counted under.
+    pub(crate) key: String,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    /// A token; without permissions it may do everything.
+    Token(Option<Permissions>),
+    /// An App by its JWT.
+    App,
+}
+
+/// The caller, when its credentials are good.
+pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
+    let header = request.header("authorization")?;
+    let (scheme, credential) = header.split_once(' ')?;
+    if !["bearer", "token"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let token = |permissions| Some(Caller { key: credential.to_owned(), kind: Kind::Token(permissions) });
+    if credential == world.settings.token {
+        return token(None);
+    }
+    if let Some(grant) = world.settings.tokens.iter().find(|grant| grant.token == credential) {
+        return token(grant.permissions.clone());
+    }
+    if let Some(installed) = world.installation_tokens.get(credential) {
+        return (installed.expires_at > request.at).then(|| token(Some(installed.permissions.clone()))).flatten();
+    }
+    is_app(world, credential, request.at.as_second()).then(|| Caller { key: "app".to_owned(), kind: Kind::App })
+}
+
+/// Whether this JWT has the claims that GitHub asks for. Its signature is not checked.
+fn is_app(world: &World, jwt: &str, now: i64) -> bool {
+    let parts: Vec<&str> = jwt.split('.').collect();
+    let [header, claims, signature] = parts.as_slice() else { return false };
+    let read = |part: &str| -> Option<Value> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    };
+    let (Some(app), Some(header), Some(claims)) = (&world.settings.app, read(header), read(claims)) else {
+        return false;
+    };
+    let issuer = match &claims["iss"] {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let (Some(issued), Some(expires)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) else { return false };
+    header["alg"] == "RS256"
+        && !signature.is_empty()
+        && issuer == Some(app.id)
+        && issued <= now + 60
+        && expires > now
+        && expires - now <= 600
+}
+
+/// Why this caller may not do this, when it may not.
+pub(crate) fn refusal(caller: &Caller, method: &str, segments: &[&str]) -> Option<Reply> {
+    let wants_app = match segments {
+        ["app", ..] => true,
+        ["repos", _, _, "installation"] | ["orgs", _, "installation"] => true,
+        _ => false,
+    };
+    match (&caller.kind, wants_app) {
+        (Kind::App, true) => None,
+        (Kind::App, false) => Some(forbidden()),
+        (Kind::Token(_), true) => Some(Reply::error(401, "A JSON web token could not be decoded")),
+        (Kind::Token(None), false) => None,
+        (Kind::Token(Some(permissions)), false) => {
+            let name = permission(segments)?;
+            let has = permissions.get(name).map(String::as_str);
+            let enough = has == Some("write") || (has == Some("read") && method == "GET");
+            (!enough).then(forbidden)
+        }
+    }
+}
+
+fn forbidden() -> Reply {
+    Reply::error(403, "Resource not accessible by integration")
+}
+
+/// The permission that an operation needs: `read` for GET, `write` for the rest.
+fn permission(segments: &[&str]) -> Option<&'static str> {
+    Some(match segments {
+        ["repos", _, _, "actions", "runs" | "jobs", ..] => "actions",
+        ["repos", _, _, "actions", ..] => "administration",
+        ["orgs", _, "actions", ..] => "organization_self_hosted_runners",
+        ["enterprises", ..] => "enterprise_self_hosted_runners",
+        ["repos", _, _, "check-runs", ..] => "checks",
+        ["repos", _, _, "statuses", ..] | ["repos", _, _, "commits", _, "statuses"] => "statuses",
+        ["repos", _, _, "issues", ..] => "issues",
+        ["repos", _, _, "commits", _, "pulls"] => "pull_requests",
+        ["repos", _, _, "commits" | "comments" | "contents" | "git", ..] => "contents",
+        _ => return None,
+    })
+}

@@ -1,0 +1,118 @@
+//! The API: who asks, whether they may, what they ask for.
+
+pub(crate) mod app;
+mod auth;
+pub(crate) mod checks;
+pub(crate) mod comments;
+mod contents;
+pub(crate) mod git;
+mod jobs;
+mod pulls;
+mod rate;
+mod runners;
+mod runs;
+pub(crate) mod shapes;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock;
+use crate::http::{Reply, Request, decode};
+use crate::server::api_path;
+use crate::world::{Scope, World};
+
+/// Answers a request, and adds what every answer of GitHub has.
+pub(crate) fn answer(world: &mut World, request: &Request) -> Reply {
+    let path = api_path(&request.path).to_owned();
+    let segments: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let caller = auth::caller(world, request);
+    let mut reply = match &caller {
+        None => Reply::error(401, "Bad credentials"),
+        Some(caller) => match rate::refusal(world, caller, request.at) {
+            Some(refusal) if segments != ["rate_limit"] => refusal,
+            _ => routed(world, caller, request, &segments),
+        },
+    };
+    conditional(request, &mut reply);
+    if let Some(caller) = &caller {
+        rate::spend(world, caller, &segments, &mut reply, request.at);
+    }
+    let version = request.header("x-github-api-version").unwrap_or("2022-11-28").to_owned();
+    reply
+        .with("x-github-request-id", clock::fresh_word(24).to_uppercase())
+        .with("x-github-media-type", "github.v3; format=json")
+        .with("x-github-api-version-selected", version)
+        .with("server", "github.com (simulated)")
+}
+
+fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments: &[&str]) -> Reply {
+    if let Some(refusal) = auth::refusal(caller, &request.method, segments) {
+        return refusal;
+    }
+    if let Some(reply) = known_version(request) {
+        return reply;
+    }
+    let known = |name: &str, expected: &str| name.eq_ignore_ascii_case(expected);
+    let method = request.method.as_str();
+    let found = match segments {
+        ["rate_limit"] if method == "GET" => Some(rate::view(world, caller, request.at)),
+        ["app", rest @ ..] => app::route(world, method, rest, request),
+        ["repos", owner, repo, rest @ ..]
+            if known(owner, &world.settings.owner) && known(repo, &world.settings.repo) =>
+        {
+            repository(world, method, rest, request)
+        }
+        ["orgs", org, rest @ ..] if known(org, &world.settings.owner) => match rest {
+            ["actions", rest @ ..] => runners::route(world, Scope::Organization, method, rest, request),
+            ["installation"] if method == "GET" => Some(app::installation_of(world)),
+            _ => None,
+        },
+        ["enterprises", enterprise, "actions", rest @ ..] if known(enterprise, &world.settings.enterprise) => {
+            runners::route(world, Scope::Enterprise, method, rest, request)
+        }
+        _ => None,
+    };
+    found.unwrap_or_else(Reply::not_found)
+}
+
+fn repository(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+    match rest {
+        [] if method == "GET" => Some(Reply::json(200, &shapes::full_repository(world))),
+        ["installation"] if method == "GET" => Some(app::installation_of(world)),
+        ["actions", "runs", rest @ ..] => runs::route(world, method, rest, request),
+        ["actions", "jobs", rest @ ..] => jobs::route(world, method, rest, request),
+        ["actions", rest @ ..] => runners::route(world, Scope::Repository, method, rest, request),
+        ["commits", _, "comments"] | ["comments", _] | ["issues", _, "comments"] | ["issues", "comments", _] => {
+            comments::route(world, method, rest, request)
+        }
+        ["commits", sha, "pulls"] if method == "GET" => Some(pulls::of_commit(world, sha, request)),
+        ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses"] => {
+            checks::route(world, method, rest, request)
+        }
+        ["contents", path @ ..] => contents::route(world, method, &path.join("/"), request),
+        ["git", rest @ ..] => git::route(world, method, rest, request),
+        _ => None,
+    }
+}
+
+/// Only the versions that GitHub serves; no header means the oldest of them.
+fn known_version(request: &Request) -> Option<Reply> {
+    let version = request.header("x-github-api-version")?;
+    let known = matches!(version, "2022-11-28" | "2026-03-10");
+    (!known).then(|| Reply::error(400, "The specified API version is not supported"))
+}
+
+/// An answer that the caller has already is not sent again.
+fn conditional(request: &Request, reply: &mut Reply) {
+    if request.method != "GET" || reply.status != 200 {
+        return;
+    }
+    let tag = format!("\"{}\"", clock::hex(&Sha256::digest(&reply.body)));
+    let held = request.header("if-none-match").unwrap_or_default();
+    if held.split(',').any(|one| one.trim().trim_start_matches("W/") == tag) {
+        reply.status = 304;
+        reply.body.clear();
+        reply.headers.retain(|(name, _)| name != "content-type");
+    }
+    reply.headers.push(("etag".to_owned(), tag));
+}

@@ -1,0 +1,305 @@
+//! GitHub's shapes of the things that several operations answer with, every required field present.
+
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use serde_json::{Map, Value, json};
+
+use crate::actions::{Job, Run, Step, attempt_state};
+use crate::clock;
+use crate::world::{Runner, Scope, World, signed};
+use sha2::{Digest, Sha256};
+
+/// A time as GitHub writes it: whole seconds.
+pub(crate) fn time(at: Timestamp) -> String {
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+    at.round(whole).unwrap_or(at).to_string()
+}
+
+fn maybe_time(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| time(at).into())
+}
+
+/// A number that stays the same for a name.
+fn number_of(name: &str) -> u64 {
+    name.bytes().fold(7, |sum, byte| (sum * 31 + u64::from(byte)) % 100_000_000)
+}
+
+/// An opaque node id.
+pub(crate) fn node(kind: &str, id: impl std::fmt::Display) -> String {
+    format!("{kind}_{}", &clock::hex(&Sha256::digest(format!("{kind}{id}")))[..20])
+}
+
+/// The parts of a user, a bot or an organization's account.
+pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
+    let url = format!("{}/users/{login}", world.api());
+    let id = number_of(login);
+    json!({
+        "login": login,
+        "id": id,
+        "node_id": node("U", id),
+        "avatar_url": format!("{}/avatars/{id}", world.web),
+        "gravatar_id": "",
+        "url": url,
+        "html_url": format!("{}/{login}", world.web),
+        "followers_url": format!("{url}/followers"),
+        "following_url": format!("{url}/following{{/other_user}}"),
+        "gists_url": format!("{url}/gists{{/gist_id}}"),
+        "starred_url": format!("{url}/starred{{/owner}}{{/repo}}"),
+        "subscriptions_url": format!("{url}/subscriptions"),
+        "organizations_url": format!("{url}/orgs"),
+        "repos_url": format!("{url}/repos"),
+        "events_url": format!("{url}/events{{/privacy}}"),
+        "received_events_url": format!("{url}/received_events"),
+        "type": kind,
+        "site_admin": false,
+    })
+}
+
+pub(crate) fn user(world: &World, login: &str) -> Value {
+    account(world, login, "User")
+}
+
+/// The organization as webhooks have it.
+pub(crate) fn organization(world: &World) -> Value {
+    let login = &world.settings.owner;
+    let url = format!("{}/orgs/{login}", world.api());
+    let id = number_of(login);
+    json!({
+        "login": login,
+        "id": id,
+        "node_id": node("O", id),
+        "url": url,
+        "repos_url": format!("{url}/repos"),
+        "events_url": format!("{url}/events"),
+        "hooks_url": format!("{url}/hooks"),
+        "issues_url": format!("{url}/issues"),
+        "members_url": format!("{url}/members{{/member}}"),
+        "public_members_url": format!("{url}/public_members{{/member}}"),
+        "avatar_url": format!("{}/avatars/{id}", world.web),
+        "description": null,
+    })
+}
+
+/// Names of a repository's `*_url` fields and what they end with.
+const REPOSITORY_URLS: [(&str, &str); 36] = [
+    ("archive_url", "/{archive_format}{/ref}"),
+    ("assignees_url", "/assignees{/user}"),
+    ("blobs_url", "/git/blobs{/sha}"),
+    ("branches_url", "/branches{/branch}"),
+    ("collaborators_url", "/collaborators{/collaborator}"),
+    ("comments_url", "/comments{/number}"),
+    ("commits_url", "/commits{/sha}"),
+    ("compare_url", "/compare/{base}...{head}"),
+    ("contents_url", "/contents/{+path}"),
+    ("contributors_url", "/contributors"),
+    ("deployments_url", "/deployments"),
+    ("downloads_url", "/downloads"),
+    ("events_url", "/events"),
+    ("forks_url", "/forks"),
+    ("git_commits_url", "/git/commits{/sha}"),
+    ("git_refs_url", "/git/refs{/sha}"),
+    ("git_tags_url", "/git/tags{/sha}"),
+    ("hooks_url", "/hooks"),
+    ("issue_comment_url", "/issues/comments{/number}"),
+    ("issue_events_url", "/issues/events{/number}"),
+    ("issues_url", "/issues{/number}"),
+    ("keys_url", "/keys{/key_id}"),
+    ("labels_url", "/labels{/name}"),
+    ("languages_url", "/languages"),
+    ("merges_url", "/merges"),
+    ("milestones_url", "/milestones{/number}"),
+    ("notifications_url", "/notifications{?since,all,participating}"),
+    ("pulls_url", "/pulls{/number}"),
+    ("releases_url", "/releases{/id}"),
+    ("stargazers_url", "/stargazers"),
+    ("statuses_url", "/statuses/{sha}"),
+    ("subscribers_url", "/subscribers"),
+    ("subscription_url", "/subscription"),
+    ("tags_url", "/tags"),
+    ("teams_url", "/teams"),
+    ("trees_url", "/git/trees{/sha}"),
+];
+
+/// The repository as it stands inside other answers.
+pub(crate) fn repository(world: &World) -> Value {
+    let api = world.repo_api();
+    let id = number_of(&world.full_name());
+    let mut fields = Map::new();
+    for (name, end) in REPOSITORY_URLS {
+        fields.insert(name.to_owned(), format!("{api}{end}").into());
+    }
+    for (name, value) in [
+        ("id", json!(id)),
+        ("node_id", node("R", id).into()),
+        ("name", world.settings.repo.clone().into()),
+        ("full_name", world.full_name().into()),
+        ("owner", account(world, &world.settings.owner, "Organization")),
+        ("private", true.into()),
+        ("html_url", world.repo_web().into()),
+        ("description", Value::Null),
+        ("fork", false.into()),
+        ("url", api.into()),
+    ] {
+        fields.insert(name.to_owned(), value);
+    }
+    Value::Object(fields)
+}
+
+/// The repository by itself.
+pub(crate) fn full_repository(world: &World) -> Value {
+    let mut value = repository(world);
+    let web = world.repo_web();
+    let more = json!({
+        "clone_url": format!("{web}.git"), "git_url": format!("{web}.git"), "ssh_url": format!("{web}.git"),
+        "svn_url": web, "homepage": null, "language": null, "mirror_url": null, "license": null,
+        "default_branch": "main", "visibility": "private", "topics": [], "is_template": false,
+        "forks": 0, "forks_count": 0, "open_issues": 0, "open_issues_count": 0, "stargazers_count": 0,
+        "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0, "size": 1,
+        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false,
+        "has_discussions": false, "has_downloads": false, "archived": false, "disabled": false,
+        "allow_forking": false, "web_commit_signoff_required": false,
+        "pushed_at": time(world.git.began), "created_at": time(world.git.began), "updated_at": time(world.git.began),
+    });
+    if let (Value::Object(fields), Value::Object(more)) = (&mut value, more) {
+        fields.extend(more);
+    }
+    value
+}
+
+pub(crate) fn runner(world: &World, runner: &Runner, now: Timestamp) -> Value {
+    let online = runner.is_online(now, signed(world.settings.offline_after));
+    let labels: Vec<Value> = runner
+        .labels
+        .iter()
+        .map(|label| {
+            let kind = if label.custom { "custom" } else { "read-only" };
+            json!({"id": label.id, "name": label.name, "type": kind})
+        })
+        .collect();
+    json!({
+        "id": runner.id,
+        "runner_group_id": runner.group,
+        "name": runner.name,
+        "os": "linux",
+        "status": if online { "online" } else { "offline" },
+        "busy": runner.job.is_some(),
+        "ephemeral": runner.ephemeral,
+        "labels": labels,
+    })
+}
+
+pub(crate) fn group(world: &World, scope: Scope, (id, name): &(u64, String)) -> Value {
+    let base = match scope {
+        Scope::Enterprise => format!("{}/enterprises/{}", world.api(), world.settings.enterprise),
+        _ => format!("{}/orgs/{}", world.api(), world.settings.owner),
+    };
+    json!({
+        "id": id,
+        "name": name,
+        "visibility": "all",
+        "default": *id == 1,
+        "runners_url": format!("{base}/actions/runner-groups/{id}/runners"),
+        "inherited": false,
+        "allows_public_repositories": false,
+        "restricted_to_workflows": false,
+        "selected_workflows": [],
+    })
+}
+
+/// An attempt of a run.
+pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
+    let (status, conclusion) = attempt_state(run, attempt, world.jobs.values());
+    let url = format!("{}/actions/runs/{}", world.repo_api(), run.id);
+    let workflow_id = number_of(&run.workflow.name);
+    let owner = user(world, &world.settings.owner);
+    let person = json!({"name": world.settings.owner, "email": format!("{}@users.invalid", world.settings.owner)});
+    json!({
+        "id": run.id,
+        "name": run.workflow.name,
+        "node_id": node("WFR", run.id),
+        "head_branch": "main",
+        "head_sha": run.head_sha,
+        "path": ".github/workflows/workflow.yml",
+        "display_title": run.workflow.name,
+        "run_number": run.number,
+        "run_attempt": attempt,
+        "event": run.workflow.event,
+        "status": status,
+        "conclusion": conclusion.map(|one| one.word()),
+        "workflow_id": workflow_id,
+        "check_suite_id": run.id,
+        "check_suite_node_id": node("CS", run.id),
+        "url": url,
+        "html_url": format!("{}/actions/runs/{}", world.repo_web(), run.id),
+        "pull_requests": [],
+        "created_at": time(run.created_at),
+        "updated_at": time(run.updated_at),
+        "run_started_at": time(run.started_at),
+        "actor": owner,
+        "triggering_actor": owner,
+        "jobs_url": format!("{url}/jobs"),
+        "logs_url": format!("{url}/logs"),
+        "check_suite_url": format!("{}/check-suites/{}", world.repo_api(), run.id),
+        "artifacts_url": format!("{url}/artifacts"),
+        "cancel_url": format!("{url}/cancel"),
+        "rerun_url": format!("{url}/rerun"),
+        "previous_attempt_url": (attempt > 1).then(|| format!("{url}/attempts/{}", attempt - 1)),
+        "workflow_url": format!("{}/actions/workflows/{workflow_id}", world.repo_api()),
+        "head_commit": {
+            "id": run.head_sha, "tree_id": run.head_sha, "message": "a commit", "timestamp": time(run.created_at),
+            "author": person, "committer": person,
+        },
+        "repository": repository(world),
+        "head_repository": repository(world),
+    })
+}
+
+/// A job, in answers and in webhooks.
+pub(crate) fn job(world: &World, job: &Job, run: &Run) -> Value {
+    let accepted = job.runner.as_ref().filter(|_| job.started_at.is_some());
+    let group = accepted.map(|runner| runner.2);
+    let group_name = group.and_then(|id| world.groups().into_iter().find(|group| group.0 == id));
+    let steps: Vec<Value> = job.steps.iter().enumerate().map(|(index, one)| step(index, one)).collect();
+    let run_url = format!("{}/actions/runs/{}", world.repo_api(), run.id);
+    json!({
+        "id": job.id,
+        "run_id": job.run,
+        "run_url": run_url,
+        "run_attempt": job.attempt,
+        "node_id": node("CR", job.id),
+        "head_sha": run.head_sha,
+        "head_branch": "main",
+        "workflow_name": run.workflow.name,
+        "name": job.spec.name,
+        "url": format!("{}/actions/jobs/{}", world.repo_api(), job.id),
+        "html_url": format!("{}/actions/runs/{}/job/{}", world.repo_web(), run.id, job.id),
+        "check_run_url": format!("{}/check-runs/{}", world.repo_api(), job.id),
+        "status": job.status(),
+        "conclusion": job.conclusion().map(|one| one.word()),
+        "created_at": time(job.queued_at),
+        // GitHub gives the time of queueing until the job starts.
+        "started_at": time(job.started_at.unwrap_or(job.queued_at)),
+        "completed_at": maybe_time(job.completed_at),
+        "steps": steps,
+        "labels": job.spec.labels,
+        "runner_id": accepted.map(|runner| runner.0),
+        "runner_name": accepted.map(|runner| runner.1.clone()),
+        "runner_group_id": group,
+        "runner_group_name": group_name.map(|group| group.1),
+    })
+}
+
+fn step(index: usize, step: &Step) -> Value {
+    let status = match (step.conclusion, step.started_at) {
+        (Some(_), _) => "completed",
+        (None, Some(_)) => "in_progress",
+        (None, None) => "queued",
+    };
+    json!({
+        "name": step.name,
+        "number": index + 1,
+        "status": status,
+        "conclusion": step.conclusion.map(|one| one.word()),
+        "started_at": maybe_time(step.started_at),
+        "completed_at": maybe_time(step.completed_at),
+    })
+}

@@ -1,0 +1,88 @@
+//! What was said over the API, and faults on demand.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// One request to the API and its answer. The runner program's own protocol is not kept.
+#[derive(Clone)]
+pub struct Exchange {
+    /// When the request came.
+    pub at: Timestamp,
+    /// HTTP method.
+    pub method: String,
+    /// Path without `/api/v3` and without the query.
+    pub path: String,
+    /// The query, as sent.
+    pub query: String,
+    /// Headers of the request, names in lower case, without `authorization`.
+    pub request_headers: Vec<(String, String)>,
+    /// Body of the request.
+    pub request_body: Vec<u8>,
+    /// The answer's status; 0 when the connection was dropped instead.
+    pub status: u16,
+    /// Headers of the answer, names in lower case.
+    pub response_headers: Vec<(String, String)>,
+    /// Body of the answer; what it would have been when the connection was dropped after the work was done.
+    pub response_body: Vec<u8>,
+    /// True when a fault made this answer.
+    pub faulted: bool,
+}
+
+impl std::fmt::Debug for Exchange {
+    /// Without bodies: they may hold a JIT configuration or a token.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {} -> {}", self.method, self.path, self.status)?;
+        if self.faulted { write!(out, " (fault)") } else { Ok(()) }
+    }
+}
+
+/// A fault that the next matching requests meet.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// HTTP method, or `*`.
+    pub method: String,
+    /// A part of the path.
+    pub path_contains: String,
+    /// What happens.
+    pub kind: FaultKind,
+    /// How many requests meet it.
+    pub times: u32,
+}
+
+/// What a fault does to a request.
+#[derive(Clone, Debug)]
+pub enum FaultKind {
+    /// This status and body; nothing is done.
+    Status(u16, String),
+    /// This status, headers and body; nothing is done.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// Headers, such as `retry-after`.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: String,
+    },
+    /// The work is done and answered, this much later.
+    Delay(Duration),
+    /// The connection closes without an answer; nothing is done.
+    DropBeforeDoing,
+    /// The work is done, then the connection closes without an answer.
+    DropAfterDoing,
+}
+
+impl Fault {
+    fn meets(&self, method: &str, path: &str) -> bool {
+        (self.method == "*" || self.method.eq_ignore_ascii_case(method)) && path.contains(&self.path_contains)
+    }
+}
+
+/// Takes the first fault that meets this request.
+pub(crate) fn take_fault(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<FaultKind> {
+    let index = faults.iter().position(|fault| fault.times > 0 && fault.meets(method, path))?;
+    faults[index].times -= 1;
+    let kind = faults[index].kind.clone();
+    faults.retain(|fault| fault.times > 0);
+    Some(kind)
+}

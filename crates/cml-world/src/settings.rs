@@ -1,0 +1,104 @@
+//! What a simulated GitHub is started with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How the simulated GitHub starts. Every field has a default that suits a test.
+#[derive(Clone)]
+pub struct SimSettings {
+    /// The token that may do everything. Callers choose it, so that two simulations never share one.
+    pub token: String,
+    /// Further tokens, with what they may do.
+    pub tokens: Vec<TokenGrant>,
+    /// Owner of the one repository, and the one organization.
+    pub owner: String,
+    /// Name of the one repository.
+    pub repo: String,
+    /// The one enterprise.
+    pub enterprise: String,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A GitHub App that is installed on the repository.
+    pub app: Option<SimApp>,
+    /// Where `workflow_job` events are sent.
+    pub webhook: Option<Webhook>,
+    /// Names of runner groups besides `Default`, whose ids follow 1.
+    pub runner_groups: Vec<String>,
+    /// Requests that a token may make in an hour; an answer from the cache (304) is free.
+    pub rate_limit: u32,
+    /// How long a runner without a connection still counts as online.
+    pub offline_after: Duration,
+    /// How long a job may wait for its runner to accept it before another may have it. GitHub: 60 s.
+    pub accept_within: Duration,
+    /// How long a running job may stay without a sign of life before it fails. GitHub: about 10 min.
+    pub lost_after: Duration,
+    /// The longest that a runner's request for a job stays open.
+    pub poll: Duration,
+}
+
+impl Default for SimSettings {
+    fn default() -> Self {
+        Self {
+            token: "sim-token".to_owned(),
+            tokens: Vec::new(),
+            owner: "acme".to_owned(),
+            repo: "vision".to_owned(),
+            enterprise: "acme-inc".to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            app: None,
+            webhook: None,
+            runner_groups: Vec::new(),
+            rate_limit: 5000,
+            offline_after: Duration::from_secs(5),
+            accept_within: Duration::from_secs(5),
+            lost_after: Duration::from_secs(60),
+            poll: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for SimSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SimSettings")
+            .field("repository", &format_args!("{}/{}", self.owner, self.repo))
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token may do: names of permissions as GitHub's Apps have them (`administration`, `actions`, `checks`, …), to
+/// `read` or `write`.
+pub type Permissions = BTreeMap<String, String>;
+
+/// One token and its rights.
+#[derive(Clone)]
+pub struct TokenGrant {
+    /// The token.
+    pub token: String,
+    /// Who it belongs to.
+    pub login: String,
+    /// What it may do; none means everything.
+    pub permissions: Option<Permissions>,
+}
+
+/// A GitHub App. Its signature on a JWT is not checked, its claims are.
+#[derive(Clone, Debug)]
+pub struct SimApp {
+    /// The App's id, which is the issuer of its JWT.
+    pub id: u64,
+    /// Its installation on the repository and its organization.
+    pub installation_id: u64,
+    /// What its installation tokens may do.
+    pub permissions: Permissions,
+}
+
+/// Where `workflow_job` events are sent.
+#[derive(Clone)]
+pub struct Webhook {
+    /// An `http://` address.
+    pub url: String,
+    /// The secret behind `X-Hub-Signature-256`.
+    pub secret: String,
+}

@@ -1,0 +1,87 @@
+//! What tests and the demo see of runs, jobs and runners.
+
+use jiff::Timestamp;
+
+/// A workflow run's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// A workflow run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// The workflow's name.
+    pub name: String,
+    /// The number of its latest attempt, from 1.
+    pub attempt: u64,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// `success`, `failure`, `cancelled`; none until it is completed.
+    pub conclusion: Option<String>,
+}
+
+/// A job of a run's attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Its id.
+    pub id: u64,
+    /// The run it belongs to.
+    pub run_id: RunId,
+    /// The attempt of that run, from 1.
+    pub attempt: u64,
+    /// Its name.
+    pub name: String,
+    /// The labels of `runs-on`.
+    pub labels: Vec<String>,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// `success`, `failure`, `cancelled`, `skipped`; none until it is completed.
+    pub conclusion: Option<String>,
+    /// The runner that took it.
+    pub runner_id: Option<u64>,
+    /// The name of that runner.
+    pub runner_name: Option<String>,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When its runner accepted it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Its steps, in order.
+    pub steps: Vec<StepView>,
+}
+
+/// A step of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepView {
+    /// Its name.
+    pub name: String,
+    /// `success`, `failure`, `skipped` or `cancelled`; none until it ended.
+    pub conclusion: Option<String>,
+}
+
+/// A registered runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerView {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it has a job.
+    pub busy: bool,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Whether it goes after one job.
+    pub ephemeral: bool,
+    /// `acme/vision`, `acme` or `enterprises/acme-inc`.
+    pub scope: String,
+}
