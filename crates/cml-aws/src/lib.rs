@@ -1,1 +1,28 @@
-//! The Cloud trait on EC2; the only crate that compiles the AWS SDK
+//! EC2 behind the `Cloud` trait; the only crate that compiles the AWS SDK.
+//!
+//! Credentials, endpoint and region come from the SDK's normal chain, so `AWS_ENDPOINT_URL` alone points all of it at an
+//! emulator. One launch is one launch template and one `CreateFleet` of type `instant` over types and zones, with our
+//! own client token; see docs/decisions/0003-a-launch-template-per-launch.md.
+//!
+//! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
+//! would hide from the caller how often AWS was asked.
+
+mod cache;
+mod catalog;
+mod clients;
+mod clock;
+mod cloud;
+mod console;
+mod errors;
+mod fleet;
+mod images;
+mod instances;
+mod network;
+mod offers;
+mod prices;
+mod regions;
+mod sizes;
+mod template;
+
+pub use clients::AwsSettings;
+pub use cloud::AwsCloud;

@@ -19,7 +19,7 @@ pub(crate) fn fresh_bytes(count: usize) -> Vec<u8> {
         let mut hash = Sha256::new();
         // One ULID carries 80 random bits.
         for _ in 0..4 {
-            hash.update(ulid::Ulid::new().to_bytes());
+            hash.update(ulid::Ulid::generate().to_bytes());
         }
         bytes.extend(hash.finalize());
     }

@@ -1,0 +1,84 @@
+//! What AWS told us some time ago. Nothing in it is needed; all of it saves calls.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::now;
+
+/// Files in a directory, one per question.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    dir: Option<PathBuf>,
+    /// Which AWS answered: an emulator's answers are never taken for AWS's.
+    origin: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    fetched_at: Timestamp,
+    value: T,
+}
+
+impl Cache {
+    pub(crate) fn new(dir: Option<PathBuf>, endpoint: Option<&str>) -> Self {
+        Self { dir, origin: endpoint.unwrap_or("aws").to_owned() }
+    }
+
+    fn file(&self, question: &str) -> Option<PathBuf> {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
+        let name: String = format!("{}-{question}", self.origin).chars().map(plain).collect();
+        Some(self.dir.as_ref()?.join(format!("ec2-{name}.json")))
+    }
+
+    /// The kept answer, if it is younger than this. Anything unreadable counts as nothing.
+    pub(crate) fn read<T: DeserializeOwned>(&self, question: &str, younger_than: SignedDuration) -> Option<T> {
+        let kept: Kept<T> = serde_json::from_slice(&std::fs::read(self.file(question)?).ok()?).ok()?;
+        let age = now().duration_since(kept.fetched_at);
+        (!age.is_negative() && age < younger_than).then_some(kept.value)
+    }
+
+    /// Keeps an answer; a cache that cannot be written costs a call next time, no more.
+    pub(crate) fn write<T: Serialize>(&self, question: &str, value: T) {
+        let Some(file) = self.file(question) else { return };
+        let write = || -> std::io::Result<()> {
+            if let Some(dir) = file.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            let partial = file.with_extension(format!("{}.partial", std::process::id()));
+            std::fs::write(&partial, serde_json::to_vec(&Kept { fetched_at: now(), value })?)?;
+            std::fs::rename(partial, &file)
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, file = %file.display(), "an answer of AWS could not be kept");
+        }
+    }
+
+    /// Forgets an answer that has proved wrong.
+    pub(crate) fn forget(&self, question: &str) {
+        if let Some(file) = self.file(question) {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_until_it_is_old_or_forgotten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = Cache::new(Some(dir.path().to_owned()), Some("http://127.0.0.1:1"));
+        cache.write("image", "ami-1");
+        let read = |age| cache.read::<String>("image", SignedDuration::from_secs(age));
+        assert_eq!(read(60).as_deref(), Some("ami-1"));
+        assert_eq!(read(0), None);
+        let elsewhere = Cache::new(Some(dir.path().to_owned()), None);
+        assert_eq!(elsewhere.read::<String>("image", SignedDuration::from_secs(60)), None);
+        cache.forget("image");
+        assert_eq!(read(60), None);
+    }
+}

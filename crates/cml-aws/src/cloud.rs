@@ -1,0 +1,74 @@
+//! The `Cloud` trait on EC2.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use cml_cloud::{
+    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
+};
+
+use crate::cache::Cache;
+use crate::clients::{AwsSettings, Clients};
+use crate::template;
+
+/// EC2 with the account of the SDK's credential chain.
+pub struct AwsCloud {
+    pub(crate) clients: Clients,
+    pub(crate) cache: Cache,
+    pub(crate) asked_again: AskedAgain,
+}
+
+/// Tries whose first version rested on something that was gone: their repeats are repeats of the second.
+#[derive(Default)]
+pub(crate) struct AskedAgain(Mutex<HashSet<String>>);
+
+impl AskedAgain {
+    pub(crate) fn contains(&self, request: &LaunchRequest) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&request.client_token())
+    }
+
+    pub(crate) fn add(&self, request: &LaunchRequest) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request.client_token());
+    }
+}
+
+impl AwsCloud {
+    /// Reads the SDK's configuration; nothing is asked of AWS yet.
+    pub async fn connect(settings: AwsSettings) -> Self {
+        let clients = Clients::connect(&settings).await;
+        let cache = Cache::new(settings.cache_dir, clients.endpoint());
+        Self { clients, cache, asked_again: AskedAgain::default() }
+    }
+}
+
+impl Cloud for AwsCloud {
+    fn name(&self) -> &'static str {
+        "aws"
+    }
+
+    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+        self.find_offers(query).await
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        self.buy(request).await
+    }
+
+    async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
+        let Some(offer) = request.offers.first() else { return Ok(()) };
+        let version = if self.asked_again.contains(request) { crate::fleet::AGAIN } else { "" };
+        self.remove_template(&offer.region, &template::name(request, version)).await
+    }
+
+    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        self.list(filter).await
+    }
+
+    async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
+        self.end(region, id).await
+    }
+
+    async fn console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
+        self.read_console(region, id).await
+    }
+}

@@ -1,0 +1,40 @@
+//! What a machine wrote to its console.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cml_cloud::{CloudError, InstanceId};
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+
+impl AwsCloud {
+    pub(crate) async fn read_console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
+        let doing = format!("reading the console of {id} in {region}");
+        Self::check_instance_id(&doing, id)?;
+        // The latest output is to be had from Nitro types only; others give what they wrote some minutes ago.
+        match self.console_output(region, id, &doing, true).await {
+            Err(error) if error.code.as_deref() == Some("UnsupportedOperation") => {
+                self.console_output(region, id, &doing, false).await
+            }
+            result => result,
+        }
+    }
+
+    async fn console_output(
+        &self,
+        region: &str,
+        id: &InstanceId,
+        doing: &str,
+        latest: bool,
+    ) -> Result<String, CloudError> {
+        let client = self.clients.ec2(region);
+        let answer = repeat(|| async {
+            let call = client.get_console_output().instance_id(&id.0).latest(latest);
+            call.send().await.map_err(|error| failed(doing, "ec2:GetConsoleOutput", &error))
+        })
+        .await?;
+        let encoded: String = answer.output().unwrap_or_default().split_whitespace().collect();
+        Ok(String::from_utf8_lossy(&STANDARD.decode(encoded).unwrap_or_default()).into_owned())
+    }
+}

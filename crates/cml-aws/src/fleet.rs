@@ -1,0 +1,311 @@
+//! The launch: one `CreateFleet` of type `instant` over all offers.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instant-fleet.html>
+
+use std::time::Duration;
+
+use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
+use aws_sdk_ec2::types::{
+    CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
+    FleetLaunchTemplateOverrides, FleetLaunchTemplateOverridesRequest,
+    FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
+    OnDemandOptionsRequest, SpotAllocationStrategy, SpotInstanceInterruptionBehavior, SpotOptionsRequest,
+    TargetCapacitySpecificationRequest,
+};
+use cml_cloud::{
+    CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, Offer, OfferFailure,
+};
+
+use crate::cloud::AwsCloud;
+use crate::errors::{failed, hint_for, is_gone, kind_of, readable};
+use crate::instances::is_instance_id;
+use crate::network::{Landing, Subnet};
+use crate::template;
+
+/// EC2's limit for the ways to buy in one instant fleet.
+const OVERRIDES_MAX: usize = 300;
+/// EC2's limit for user data before base64.
+const USER_DATA_MAX_BYTES: usize = 16_384;
+/// Marks the second version of a try: what we knew from earlier was wrong, and the call is another one.
+pub(crate) const AGAIN: &str = "-again";
+/// How long a machine that must exist may take to show.
+const LOOKS: u32 = 6;
+const LOOK_EVERY: Duration = Duration::from_millis(1500);
+
+impl AwsCloud {
+    pub(crate) async fn buy(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        let Some(first) = request.offers.first() else {
+            return Err(CloudError::new(ErrorKind::Invalid, "launching", "there is no offer to buy from"));
+        };
+        if request.user_data.expose().len() > USER_DATA_MAX_BYTES {
+            return Err(CloudError::new(
+                ErrorKind::Invalid,
+                "launching",
+                format!("user data of {} bytes, EC2 takes {USER_DATA_MAX_BYTES}", request.user_data.expose().len()),
+            )
+            .hint("make the startup script smaller: let it download the rest"));
+        }
+        if self.asked_again.contains(request) {
+            return self.try_version(request, first, AGAIN).await.map_err(Missed::into_error);
+        }
+        let region = first.region.as_str();
+        match self.try_version(request, first, "").await {
+            Ok(launched) => return Ok(launched),
+            Err(Missed::Other(error)) => return Err(error),
+            Err(Missed::Gone(error)) => {
+                tracing::info!(%error, "something remembered from an earlier launch is gone, asking AWS again");
+                self.forget_image(region, &request.image, first.resources.arch, has_gpu(first));
+                self.forget_landing(region, &request.network);
+            }
+            // The registration in that template is dead by now; its machine, if it was bought, is this launch's.
+            Err(Missed::TemplateTaken(error)) => {
+                tracing::info!(%error, "an earlier life of this launch left a template");
+                if let Some(instance) = self.machine_of(request, region, LOOKS).await? {
+                    return Ok(launched_before(request, first, instance));
+                }
+            }
+        }
+        // What comes now is another call, so it gets another token: the first has bought nothing.
+        self.remove_template(region, &template::name(request, "")).await?;
+        self.asked_again.add(request);
+        self.try_version(request, first, AGAIN).await.map_err(Missed::into_error)
+    }
+
+    async fn try_version(&self, request: &LaunchRequest, first: &Offer, version: &str) -> Result<Launched, Missed> {
+        let region = first.region.as_str();
+        let (image, landing) = tokio::try_join!(
+            self.image(region, &request.image, first.resources.arch, has_gpu(first)),
+            self.landing(region, &request.network)
+        )
+        .map_err(Missed::Other)?;
+        let made = self.make_template(request, region, version, &image, &landing.group).await;
+        made.map_err(|error| match error.code.as_deref() {
+            Some(code) if is_taken(code) => Missed::TemplateTaken(error),
+            Some(code) if is_gone(code) => Missed::Gone(error),
+            _ => Missed::Other(error),
+        })?;
+        match self.create_fleet(request, region, version, &landing).await {
+            Err(error) if error.code.as_deref().is_some_and(is_taken) => {
+                self.earlier_life(request, first, error).await.map_err(Missed::Other)
+            }
+            Err(error) if all_gone(&error) => Err(Missed::Gone(error)),
+            result => result.map_err(Missed::Other),
+        }
+    }
+
+    /// The token was used for another fleet: an earlier life of this launch id bought a machine.
+    async fn earlier_life(
+        &self,
+        request: &LaunchRequest,
+        first: &Offer,
+        error: CloudError,
+    ) -> Result<Launched, CloudError> {
+        match self.machine_of(request, &first.region, LOOKS).await? {
+            Some(instance) => Ok(launched_before(request, first, instance)),
+            None => Err(CloudError { kind: ErrorKind::Invalid, ..error }.hint(
+                "this launch id was used before for another launch: choose another one, or leave --launch-id out",
+            )),
+        }
+    }
+
+    async fn machine_of(
+        &self,
+        request: &LaunchRequest,
+        region: &str,
+        looks: u32,
+    ) -> Result<Option<Instance>, CloudError> {
+        let filter =
+            InstanceFilter { regions: vec![region.to_owned()], launch: Some(request.launch), owner: None };
+        for look in 1..=looks {
+            if let Some(found) = self.list(&filter).await?.into_iter().find(Instance::is_alive) {
+                return Ok(Some(found));
+            }
+            if look < looks {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn create_fleet(
+        &self,
+        request: &LaunchRequest,
+        region: &str,
+        version: &str,
+        landing: &Landing,
+    ) -> Result<Launched, CloudError> {
+        let doing = format!("launching in {region}");
+        let market = request.offers.first().map_or(Market::Spot, |offer| offer.market);
+        let spec = FleetLaunchTemplateSpecificationRequest::builder()
+            .launch_template_name(template::name(request, version))
+            .version("1")
+            .build();
+        let config = FleetLaunchTemplateConfigRequest::builder()
+            .launch_template_specification(spec)
+            .set_overrides(Some(overrides(request, landing)))
+            .build();
+        let default = match market {
+            Market::Spot => DefaultTargetCapacityType::Spot,
+            Market::OnDemand => DefaultTargetCapacityType::OnDemand,
+        };
+        let capacity = TargetCapacitySpecificationRequest::builder()
+            .total_target_capacity(1)
+            .default_target_capacity_type(default)
+            .build();
+        let call = self.clients.ec2(region).create_fleet();
+        let call = call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
+        let call = call.launch_template_configs(config).target_capacity_specification(capacity);
+        let call = match market {
+            Market::Spot => call.spot_options(
+                SpotOptionsRequest::builder()
+                    .allocation_strategy(SpotAllocationStrategy::PriceCapacityOptimized)
+                    .instance_interruption_behavior(SpotInstanceInterruptionBehavior::Terminate)
+                    .build(),
+            ),
+            Market::OnDemand => call.on_demand_options(
+                OnDemandOptionsRequest::builder()
+                    .allocation_strategy(FleetOnDemandAllocationStrategy::LowestPrice)
+                    .build(),
+            ),
+        };
+        let answer = call.send().await.map_err(|error| failed(&doing, "ec2:CreateFleet", &error))?;
+        bought(request, &doing, &answer, landing)
+    }
+}
+
+/// Why a version of a try bought nothing.
+enum Missed {
+    /// An image, a subnet or a group that we remembered is gone.
+    Gone(CloudError),
+    /// The template's name or token is in use for something else: an earlier life of this launch id was here.
+    TemplateTaken(CloudError),
+    Other(CloudError),
+}
+
+impl Missed {
+    fn into_error(self) -> CloudError {
+        match self {
+            Self::Gone(error) | Self::TemplateTaken(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+fn launched_before(request: &LaunchRequest, first: &Offer, instance: Instance) -> Launched {
+    let same = |offer: &&Offer| offer.instance_type == instance.instance_type && offer.zone == instance.zone;
+    let offer = request.offers.iter().find(same).unwrap_or(first).clone();
+    Launched { id: instance.id, offer, failures: Vec::new() }
+}
+
+fn has_gpu(offer: &Offer) -> bool {
+    offer.resources.gpu.is_some()
+}
+
+/// A client token or a name that was used before with other parameters.
+fn is_taken(code: &str) -> bool {
+    code == "IdempotentParameterMismatch" || code.contains("AlreadyExists")
+}
+
+fn all_gone(error: &CloudError) -> bool {
+    let itself = error.code.as_deref().is_some_and(is_gone);
+    itself || (!error.failures.is_empty() && error.failures.iter().all(|failure| is_gone(&failure.code)))
+}
+
+fn overrides(request: &LaunchRequest, landing: &Landing) -> Vec<FleetLaunchTemplateOverridesRequest> {
+    let limit = request.spot_price_max.filter(|_| request.offers.iter().all(|it| it.market == Market::Spot));
+    let mut all = Vec::new();
+    for offer in &request.offers {
+        let here = |subnet: &&Subnet| offer.zone.as_ref().is_none_or(|zone| *zone == subnet.zone);
+        for subnet in landing.subnets.iter().filter(here) {
+            all.push(
+                FleetLaunchTemplateOverridesRequest::builder()
+                    .instance_type(InstanceType::from(offer.instance_type.as_str()))
+                    .subnet_id(&subnet.id)
+                    .set_max_price(limit.map(|price| price.0.to_string()))
+                    .build(),
+            );
+        }
+    }
+    all.truncate(OVERRIDES_MAX);
+    all
+}
+
+/// Reads the answer: a machine, or the reasons inside the 200.
+fn bought(
+    request: &LaunchRequest,
+    doing: &str,
+    answer: &CreateFleetOutput,
+    landing: &Landing,
+) -> Result<Launched, CloudError> {
+    let failures: Vec<OfferFailure> =
+        answer.errors().iter().map(|error| refusal(request, error, landing)).collect();
+    let made = answer.instances().iter().find_map(|set| Some((set, set.instance_ids().first()?)));
+    let Some((set, id)) = made else { return Err(nothing_bought(doing, failures)) };
+    if !is_instance_id(id) {
+        // A cut-off answer is read as a whole one by the SDK.
+        return Err(CloudError::new(
+            ErrorKind::Transient,
+            doing,
+            format!("the answer was cut off (instance id {id:?})"),
+        ));
+    }
+    let way = set.launch_template_and_overrides().and_then(|it| it.overrides());
+    let mut offer = way.and_then(|way| offer_of(request, way, landing)).or(request.offers.first()).cloned();
+    if let (Some(offer), Some(kind)) = (&mut offer, set.instance_type())
+        && offer.instance_type != kind.as_str()
+        && let Some(same) = request.offers.iter().find(|it| it.instance_type == kind.as_str())
+    {
+        offer.clone_from(same);
+    }
+    let offer = offer.ok_or_else(|| CloudError::new(ErrorKind::Invalid, doing, "there is no offer to buy from"))?;
+    Ok(Launched { id: InstanceId(id.clone()), offer, failures })
+}
+
+fn offer_of<'a>(
+    request: &'a LaunchRequest,
+    way: &FleetLaunchTemplateOverrides,
+    landing: &Landing,
+) -> Option<&'a Offer> {
+    let by_subnet = way.subnet_id().and_then(|id| landing.subnets.iter().find(|subnet| subnet.id == id));
+    let zone = by_subnet.map(|subnet| subnet.zone.as_str()).or(way.availability_zone());
+    let kind = way.instance_type()?.as_str();
+    let same_type = |offer: &&Offer| offer.instance_type == kind;
+    let same_zone = |offer: &&Offer| zone.is_none() || offer.zone.as_deref() == zone;
+    let offers = || request.offers.iter().filter(same_type);
+    offers().find(same_zone).or_else(|| offers().next())
+}
+
+fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &Landing) -> OfferFailure {
+    let code = error.error_code().unwrap_or("Unknown");
+    let way = error.launch_template_and_overrides().and_then(|it| it.overrides());
+    // "Your requested instance type is not supported in your requested Availability Zone": another zone may do.
+    let elsewhere = ["Unsupported", "InvalidFleetConfiguration"].contains(&code);
+    let otherwise = if elsewhere { ErrorKind::Capacity } else { ErrorKind::Invalid };
+    OfferFailure {
+        offer: way.and_then(|way| offer_of(request, way, landing)).cloned(),
+        kind: kind_of(code).unwrap_or(otherwise),
+        code: code.to_owned(),
+        message: readable(error.error_message().unwrap_or_default()),
+    }
+}
+
+/// What the refusals mean together: the one that the reader can do something about, unless capacity is among them.
+fn nothing_bought(doing: &str, failures: Vec<OfferFailure>) -> CloudError {
+    let has = |kind| failures.iter().any(|failure| failure.kind == kind);
+    let order = [
+        ErrorKind::Denied,
+        ErrorKind::Transient,
+        ErrorKind::Throttled,
+        ErrorKind::Capacity,
+        ErrorKind::Quota,
+        ErrorKind::Invalid,
+    ];
+    // Without any reason given: as AWS says it when it has no machine.
+    let kind = order.into_iter().find(|kind| has(*kind)).unwrap_or(ErrorKind::Capacity);
+    let told = failures.iter().find(|failure| failure.kind == kind);
+    let code = told.map_or("UnfulfillableCapacity", |failure| failure.code.as_str()).to_owned();
+    let cause = match told {
+        Some(failure) => format!("{}: {} ({} ways to buy refused)", failure.code, failure.message, failures.len()),
+        None => "AWS launched nothing and gave no reason".to_owned(),
+    };
+    let hint = hint_for(kind, &code, "ec2:CreateFleet");
+    CloudError::new(kind, doing, cause).code(code).hint(hint).failures(failures)
+}

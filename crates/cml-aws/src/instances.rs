@@ -1,0 +1,153 @@
+//! What exists, and its end.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceLifecycleType, InstanceStateName};
+use cml_cloud::{
+    CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, Market, tag,
+};
+use jiff::Timestamp;
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+use crate::regions;
+
+/// A page of the list; EC2's largest.
+const PAGE: i32 = 1000;
+/// A machine that AWS does not know may be too young: calls see it some seconds after its launch.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/query-api-troubleshooting.html#eventual-consistency>
+const UNKNOWN_LOOKS: u32 = 6;
+const UNKNOWN_LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// `i-` and 8 or 17 hexadecimal digits. A cut-off answer of AWS has given `i-` alone.
+pub(crate) fn is_instance_id(id: &str) -> bool {
+    id.strip_prefix("i-").is_some_and(|rest| {
+        [8, 17].contains(&rest.len()) && rest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    })
+}
+
+fn must_be_instance_id(doing: &str, id: &InstanceId) -> Result<(), CloudError> {
+    if is_instance_id(&id.0) {
+        return Ok(());
+    }
+    Err(CloudError::new(ErrorKind::Invalid, doing, format!("{:?} is no instance id", id.0))
+        .hint("`cml-runner ls` shows the ids; they look like i-0123456789abcdef0"))
+}
+
+impl AwsCloud {
+    pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        let mut regions = Vec::new();
+        for name in &filter.regions {
+            let region = regions::place(name)?.region;
+            if !regions.contains(&region) {
+                regions.push(region);
+            }
+        }
+        if regions.is_empty() {
+            regions.push(self.clients.default_region.clone());
+        }
+        let mut all = Vec::new();
+        for region in &regions {
+            all.extend(self.list_region(region, filter).await?);
+        }
+        Ok(all)
+    }
+
+    async fn list_region(&self, region: &str, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        let doing = format!("listing instances in {region}");
+        let by = |name: String, value: &str| Filter::builder().name(name).values(value).build();
+        let mut filters = vec![match &filter.launch {
+            Some(launch) => by(format!("tag:{}", tag::LAUNCH), &launch.to_string()),
+            None => by("tag-key".to_owned(), tag::LAUNCH),
+        }];
+        filters.extend(filter.owner.as_ref().map(|owner| by(format!("tag:{}", tag::OWNER), owner)));
+        let client = self.clients.ec2(region);
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let answer = repeat(|| async {
+                let call = client.describe_instances().set_filters(Some(filters.clone())).max_results(PAGE);
+                let sent = call.set_next_token(next.clone()).send().await;
+                sent.map_err(|error| failed(&doing, "ec2:DescribeInstances", &error))
+            })
+            .await?;
+            let instances = answer.reservations().iter().flat_map(|it| it.instances());
+            found.extend(instances.filter_map(|it| read(region, it)));
+            next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    pub(crate) async fn end(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
+        let doing = format!("ending {id} in {region}");
+        must_be_instance_id(&doing, id)?;
+        let client = self.clients.ec2(region);
+        for _ in 0..UNKNOWN_LOOKS {
+            let ended = repeat(|| async {
+                let call = client.terminate_instances().instance_ids(&id.0);
+                call.send().await.map_err(|error| failed(&doing, "ec2:TerminateInstances", &error))
+            })
+            .await;
+            match ended {
+                Ok(_) => return Ok(()),
+                Err(error) if error.code.as_deref() == Some("InvalidInstanceID.NotFound") => {
+                    tokio::time::sleep(UNKNOWN_LOOK_EVERY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // Gone for more than an hour: AWS has forgotten it.
+        Ok(())
+    }
+
+    pub(crate) fn check_instance_id(doing: &str, id: &InstanceId) -> Result<(), CloudError> {
+        must_be_instance_id(doing, id)
+    }
+}
+
+/// One instance in our words; none for what is no whole instance.
+fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
+    let id = it.instance_id().filter(|id| is_instance_id(id))?;
+    let tagged = |key: &str| it.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value());
+    let state = match it.state().and_then(|state| state.name()) {
+        Some(InstanceStateName::Pending) => InstanceState::Pending,
+        Some(InstanceStateName::ShuttingDown | InstanceStateName::Stopping) => InstanceState::Stopping,
+        Some(InstanceStateName::Stopped) => InstanceState::Stopped,
+        Some(InstanceStateName::Terminated) => InstanceState::Terminated,
+        // A state that is not known here counts as one that costs.
+        _ => InstanceState::Running,
+    };
+    let is_spot = it.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
+    let started_at = it.launch_time().and_then(|at| Timestamp::from_second(at.secs()).ok());
+    let reason = it.state_reason().and_then(|reason| reason.message()).or(it.state_transition_reason());
+    Some(Instance {
+        id: InstanceId(id.to_owned()),
+        launch: tagged(tag::LAUNCH).and_then(|id| id.parse().ok()),
+        state,
+        region: region.to_owned(),
+        zone: it.placement().and_then(|place| place.availability_zone()).map(str::to_owned),
+        instance_type: it.instance_type().map_or("?", |kind| kind.as_str()).to_owned(),
+        market: if is_spot { Market::Spot } else { Market::OnDemand },
+        started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        deadline: tagged(tag::DEADLINE).and_then(|text| text.parse::<Deadline>().ok()),
+        owner: tagged(tag::OWNER).map(str::to_owned),
+        runner_name: tagged(tag::RUNNER).map(str::to_owned),
+        ended_because: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_instance_ids_are_taken() {
+        assert!(is_instance_id("i-0123456789abcdef0") && is_instance_id("i-01234567"));
+        for bad in ["i-", "i-0123", "", "*", "i-0123456789abcdeg0", "i-0123456789ABCDEF0"] {
+            assert!(!is_instance_id(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The launch template of one launch: the only way to give a fleet its user data. It is removed once it has been read.
+
+use aws_sdk_ec2::types::{
+    Filter, LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
+    LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
+    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag,
+    TagSpecification, VolumeType,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cml_cloud::{CloudError, LaunchRequest, tag};
+use jiff::Timestamp;
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+use crate::images::Found;
+
+/// The template's name: one for each launch, try and version of the try.
+pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
+    format!("cml-runner-{}{version}", request.client_token())
+}
+
+fn tags(request: &LaunchRequest) -> Vec<Tag> {
+    request.all_tags().iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+/// Everything about the machine but its type, its zone and its price.
+fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTemplateData {
+    // Version 2 of the metadata service only, and not from within containers: a job cannot be tricked into giving away
+    // the machine's role.
+    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(1)
+        .build();
+    let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .volume_type(VolumeType::Gp3)
+        .volume_size(i32::try_from(request.disk_gib).unwrap_or(i32::MAX))
+        .encrypted(true)
+        .delete_on_termination(true)
+        .build();
+    let root =
+        LaunchTemplateBlockDeviceMappingRequest::builder().device_name(&image.root_device).ebs(disk).build();
+    let mut data = RequestLaunchTemplateData::builder()
+        .image_id(&image.id)
+        .user_data(STANDARD.encode(request.user_data.expose()))
+        .metadata_options(metadata)
+        // The machine ends itself by powering off.
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+        .block_device_mappings(root)
+        .security_group_ids(group);
+    for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
+        let tagged = LaunchTemplateTagSpecificationRequest::builder();
+        data = data.tag_specifications(tagged.resource_type(kind).set_tags(Some(tags(request))).build());
+    }
+    if let Some(profile) = &request.instance_profile {
+        let spec = LaunchTemplateIamInstanceProfileSpecificationRequest::builder();
+        let spec = if profile.starts_with("arn:") { spec.arn(profile) } else { spec.name(profile) };
+        data = data.iam_instance_profile(spec.build());
+    }
+    data.build()
+}
+
+impl AwsCloud {
+    /// Makes the template. The same call again is the same template.
+    pub(crate) async fn make_template(
+        &self,
+        request: &LaunchRequest,
+        region: &str,
+        version: &str,
+        image: &Found,
+        group: &str,
+    ) -> Result<(), CloudError> {
+        let doing = format!("preparing the launch in {region}");
+        let own_tags =
+            TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).set_tags(Some(tags(request)));
+        let call = self.clients.ec2(region).create_launch_template();
+        let call = call.launch_template_name(name(request, version));
+        let call = call.client_token(format!("{}{version}", request.client_token()));
+        let call = call.tag_specifications(own_tags.build());
+        let sent = call.launch_template_data(data(request, image, group)).send().await;
+        sent.map(|_| ()).map_err(|error| failed(&doing, "ec2:CreateLaunchTemplate", &error))
+    }
+
+    /// Removes a template; success when there is none.
+    pub(crate) async fn remove_template(&self, region: &str, name: &str) -> Result<(), CloudError> {
+        let doing = format!("removing launch template {name} in {region}");
+        let client = self.clients.ec2(region);
+        let removed = repeat(|| async {
+            let call = client.delete_launch_template().launch_template_name(name);
+            call.send().await.map_err(|error| failed(&doing, "ec2:DeleteLaunchTemplate", &error))
+        })
+        .await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) if error.code.as_deref().is_some_and(|code| code.contains("NotFound")) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the templates of ours that are older than this: what a launch that was killed has left.
+    pub(crate) async fn sweep_region(
+        &self,
+        region: &str,
+        older_than: Timestamp,
+    ) -> Result<Vec<String>, CloudError> {
+        let doing = format!("looking for leftover launch templates in {region}");
+        let client = self.clients.ec2(region);
+        let mut leftover = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let answer = repeat(|| async {
+                let ours = Filter::builder().name("tag-key").values(tag::LAUNCH).build();
+                let call = client.describe_launch_templates().filters(ours).set_next_token(next.clone());
+                call.send().await.map_err(|error| failed(&doing, "ec2:DescribeLaunchTemplates", &error))
+            })
+            .await?;
+            leftover.extend(answer.launch_templates().iter().filter_map(|template| {
+                let made_at = template.create_time()?.secs();
+                (made_at < older_than.as_second()).then(|| template.launch_template_name().map(str::to_owned))?
+            }));
+            next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                break;
+            }
+        }
+        for name in &leftover {
+            self.remove_template(region, name).await?;
+        }
+        Ok(leftover)
+    }
+}

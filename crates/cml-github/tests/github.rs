@@ -1,0 +1,220 @@
+//! The client against the simulated GitHub, over real HTTP.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use cml_github::{Auth, GitHub, GitHubErrorKind, JitRequest, Location, Removal};
+use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant};
+use secrecy::{ExposeSecret, SecretString};
+
+const TOKEN: &str = "the-token-of-these-tests";
+/// Made for these tests with `openssl genrsa -traditional 2048`; it opens nothing.
+const APP_KEY: &str = include_str!("app_key.pem");
+
+async fn world() -> SimGitHub {
+    start(SimSettings::default()).await
+}
+
+async fn start(settings: SimSettings) -> SimGitHub {
+    SimGitHub::start(SimSettings { token: TOKEN.to_owned(), ..settings }).await.expect("listens")
+}
+
+fn client(world: &SimGitHub, url: &str, token: &str) -> GitHub {
+    let location = Location::find(Some(url), &|_| None, None).expect("is understood");
+    assert_eq!(location.api.as_str().trim_end_matches('/'), world.api_url().trim_end_matches('/'));
+    GitHub::new(location, Auth::Token(SecretString::from(token))).expect("is made")
+}
+
+fn repository(world: &SimGitHub) -> GitHub {
+    client(world, &world.repo_url(), TOKEN)
+}
+
+fn request(name: &str) -> JitRequest {
+    JitRequest { name: name.to_owned(), labels: vec!["gpu".to_owned()], group_id: 1, work_folder: None }
+}
+
+fn fault(method: &str, path: &str, kind: FaultKind, times: u32) -> Fault {
+    Fault { method: method.to_owned(), path_contains: path.to_owned(), kind, times }
+}
+
+fn calls(world: &SimGitHub, method: &str, path: &str) -> usize {
+    world.exchanges().iter().filter(|it| it.method == method && it.path.contains(path)).count()
+}
+
+/// Everything that was said is as GitHub's own description has it.
+fn keeps_the_contract(world: &SimGitHub) {
+    let violations = cml_world::contract::check(&world.exchanges());
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[tokio::test]
+async fn a_runner_is_registered_found_and_removed_in_every_scope() {
+    let world = world().await;
+    let web = world.web_url();
+    for url in [world.repo_url(), format!("{web}/acme"), format!("{web}/enterprises/acme-inc")] {
+        let github = client(&world, &url, TOKEN);
+        let made = github.jit_runner(&request("cml-one")).await.expect(&url);
+        assert!(!made.encoded.expose_secret().is_empty());
+        assert!(!format!("{made:?}").contains(made.encoded.expose_secret()), "the blob is in Debug");
+        let found = github.runner(made.id).await.expect(&url).expect("is there");
+        assert_eq!((found.name.as_str(), found.online, found.busy), ("cml-one", false, false));
+        assert!(found.labels.contains(&"gpu".to_owned()));
+        assert_eq!(github.runners(Some("cml-one")).await.expect(&url).len(), 1);
+        assert_eq!(github.remove_runner(made.id).await.expect(&url), Removal::Removed);
+        assert_eq!(github.remove_runner(made.id).await.expect(&url), Removal::AlreadyGone);
+        assert_eq!(github.runner(made.id).await.expect(&url), None);
+        assert_eq!(github.remove_runner_by_name("cml-one").await.expect(&url), Removal::AlreadyGone);
+        assert!(!github.registration_token().await.expect(&url).expose_secret().is_empty());
+        assert!(github.runner_packages().await.expect(&url).iter().any(|it| it.os == "linux"));
+    }
+    keeps_the_contract(&world);
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_read_whole_with_credentials_on_each() {
+    let world = world().await;
+    let github = repository(&world);
+    for number in 0..205 {
+        github.jit_runner(&request(&format!("cml-{number}"))).await.expect("registers");
+    }
+    assert_eq!(github.runners(None).await.expect("lists").len(), 205);
+    assert_eq!(calls(&world, "GET", "/actions/runners"), 3);
+    keeps_the_contract(&world);
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_told_apart() {
+    let world = world().await;
+    let github = repository(&world);
+    github.jit_runner(&request("cml-one")).await.expect("registers");
+    let error = github.jit_runner(&request("CML-One")).await.expect_err("is taken");
+    assert_eq!(error.kind, GitHubErrorKind::NameTaken);
+    keeps_the_contract(&world);
+}
+
+#[tokio::test]
+async fn a_bad_token_and_a_missing_permission_say_what_to_do() {
+    let read_only = BTreeMap::from([("administration".to_owned(), "read".to_owned())]);
+    let grant = TokenGrant {
+        token: "weak".to_owned(),
+        login: "mona".to_owned(),
+        permissions: Some(read_only),
+    };
+    let world = start(SimSettings { tokens: vec![grant], ..SimSettings::default() }).await;
+
+    let bad = client(&world, &world.repo_url(), "no-such-token");
+    let error = bad.jit_runner(&request("cml-one")).await.expect_err("is refused");
+    assert_eq!(error.kind, GitHubErrorKind::BadCredentials);
+    assert_eq!(error.to_string(), "registering a runner for acme/vision: GitHub answered 401: Bad credentials");
+    assert!(error.hint.expect("a hint").contains("expired or revoked"));
+
+    let weak = client(&world, &world.repo_url(), "weak");
+    let error = weak.jit_runner(&request("cml-one")).await.expect_err("is refused");
+    assert_eq!(error.kind, GitHubErrorKind::Forbidden);
+    assert!(error.hint.expect("a hint").contains("dministration"));
+
+    let elsewhere = client(&world, &format!("{}/acme/nothing", world.web_url()), TOKEN);
+    let error = elsewhere.jit_runner(&request("cml-one")).await.expect_err("is not there");
+    assert_eq!(error.kind, GitHubErrorKind::NotFound);
+    assert!(error.hint.expect("a hint").contains("acme/nothing does not exist, or the credentials may not see it"));
+    assert!(world.runners().is_empty());
+}
+
+#[tokio::test]
+async fn a_registration_with_an_unknown_outcome_is_never_repeated() {
+    let world = world().await;
+    let github = repository(&world);
+    for kind in [
+        FaultKind::Status(503, "{}".to_owned()),
+        FaultKind::DropBeforeDoing,
+        FaultKind::DropAfterDoing,
+    ] {
+        let before = calls(&world, "POST", "generate-jitconfig");
+        world.fail_next(fault("POST", "generate-jitconfig", kind.clone(), 1));
+        let error = github.jit_runner(&request("cml-one")).await.expect_err("fails");
+        assert_eq!(error.kind, GitHubErrorKind::Transient, "{kind:?}");
+        assert_eq!(calls(&world, "POST", "generate-jitconfig") - before, 1, "{kind:?}");
+    }
+    assert_eq!(github.remove_runner_by_name("cml-one").await.expect("removes"), Removal::Removed);
+}
+
+#[tokio::test]
+async fn reads_and_removals_survive_stumbles() {
+    let world = world().await;
+    let github = repository(&world);
+    let made = github.jit_runner(&request("cml-one")).await.expect("registers");
+    world.fail_next(fault("GET", "/actions/runners", FaultKind::Status(502, "<html>".to_owned()), 2));
+    assert_eq!(github.runners(None).await.expect("lists").len(), 1);
+    world.fail_next(fault("DELETE", "/actions/runners", FaultKind::DropAfterDoing, 1));
+    assert_eq!(github.remove_runner(made.id).await.expect("removes"), Removal::AlreadyGone);
+}
+
+#[tokio::test]
+async fn a_short_rate_limit_is_waited_for_and_a_long_one_told() {
+    let world = world().await;
+    let github = repository(&world);
+    let limit = |seconds: &str| FaultKind::Answer {
+        status: 403,
+        headers: vec![("retry-after".to_owned(), seconds.to_owned())],
+        body: r#"{"message":"You have exceeded a secondary rate limit"}"#.to_owned(),
+    };
+    world.fail_next(fault("POST", "generate-jitconfig", limit("1"), 1));
+    let started = Instant::now();
+    github.jit_runner(&request("cml-one")).await.expect("registers in the end");
+    assert!(started.elapsed() >= Duration::from_secs(1));
+
+    world.fail_next(fault("GET", "/actions/runners", limit("1800"), 1));
+    let error = github.runners(None).await.expect_err("is not waited for");
+    assert!(matches!(error.kind, GitHubErrorKind::RateLimited { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_app_finds_its_installation_and_gets_a_token_once() {
+    let permissions = BTreeMap::from([
+        ("administration".to_owned(), "write".to_owned()),
+        ("metadata".to_owned(), "read".to_owned()),
+    ]);
+    let app = SimApp { id: 4711, installation_id: 99, permissions };
+    let world = start(SimSettings { app: Some(app), ..SimSettings::default() }).await;
+    let location = Location::find(Some(&world.repo_url()), &|_| None, None).expect("is understood");
+    let auth = |app_id, pem: &str| Auth::App {
+        app_id,
+        private_key_pem: SecretString::from(pem),
+        installation_id: None,
+    };
+    let github = GitHub::new(location.clone(), auth(4711, APP_KEY)).expect("is made");
+    for name in ["cml-one", "cml-two"] {
+        github.jit_runner(&request(name)).await.expect("registers");
+    }
+    assert_eq!(calls(&world, "POST", "access_tokens"), 1);
+    assert_eq!(calls(&world, "GET", "/installation"), 1);
+    keeps_the_contract(&world);
+
+    let stranger = GitHub::new(location.clone(), auth(1, APP_KEY)).expect("is made");
+    let error = stranger.jit_runner(&request("cml-three")).await.expect_err("is unknown");
+    assert_eq!(error.kind, GitHubErrorKind::BadCredentials);
+    let error = GitHub::new(location, auth(4711, "no key")).expect_err("is no key");
+    assert_eq!(error.kind, GitHubErrorKind::BadCredentials);
+    assert!(error.hint.expect("a hint").contains("--app-key-file"));
+}
+
+#[tokio::test]
+async fn what_answers_in_githubs_place_is_told_without_its_words() {
+    let world = world().await;
+    let github = repository(&world);
+    world.fail_next(fault("POST", "generate-jitconfig", FaultKind::Status(201, "secret=hunter2".to_owned()), 1));
+    let error = github.jit_runner(&request("cml-one")).await.expect_err("is no JSON");
+    assert_eq!(error.kind, GitHubErrorKind::Invalid);
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_told_as_such() {
+    let world = world().await;
+    let github = repository(&world);
+    drop(world);
+    let error = github.jit_runner(&request("cml-one")).await.expect_err("fails");
+    assert_eq!(error.kind, GitHubErrorKind::Transient);
+    assert!(error.hint.is_some());
+}
