@@ -34,7 +34,11 @@ impl Cache {
     }
 
     /// The kept answer, if it is younger than this. Anything unreadable counts as nothing.
-    pub(crate) fn read<T: DeserializeOwned>(&self, question: &str, younger_than: SignedDuration) -> Option<T> {
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        question: &str,
+        younger_than: SignedDuration,
+    ) -> Option<T> {
         let kept: Kept<T> = serde_json::from_slice(&std::fs::read(self.file(question)?).ok()?).ok()?;
         let age = now().duration_since(kept.fetched_at);
         (!age.is_negative() && age < younger_than).then_some(kept.value)

@@ -29,7 +29,8 @@ pub(crate) fn find(name: &str) -> Option<&'static TypeFacts> {
 
 fn row(line: &str) -> Option<TypeFacts> {
     let fields: Vec<&str> = line.split(',').collect();
-    let [name, arch, vcpus, memory_mib, gpu_name, gpu_count, gpu_memory_mib, price] = fields.as_slice() else {
+    let [name, arch, vcpus, memory_mib, gpu_name, gpu_count, gpu_memory_mib, price] = fields.as_slice()
+    else {
         return None;
     };
     let gpu = match gpu_count.parse() {

@@ -45,7 +45,8 @@ impl Clients {
     pub(crate) async fn connect(settings: &AwsSettings) -> Self {
         let asked = settings.default_region.as_deref();
         // A wrong name is told by the first call that uses it.
-        let asked = asked.map(|name| regions::place(name).map_or_else(|_| name.to_owned(), |place| place.region));
+        let asked =
+            asked.map(|name| regions::place(name).map_or_else(|_| name.to_owned(), |place| place.region));
         // Without the instance metadata: a machine that is no EC2 instance would wait for it.
         let region = RegionProviderChain::first_try(asked.map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
@@ -75,8 +76,9 @@ impl Clients {
     pub(crate) fn ec2(&self, region: &str) -> aws_sdk_ec2::Client {
         let mut clients = self.ec2.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let config =
-                aws_sdk_ec2::config::Builder::from(&self.config).region(Region::new(region.to_owned())).build();
+            let config = aws_sdk_ec2::config::Builder::from(&self.config)
+                .region(Region::new(region.to_owned()))
+                .build();
             aws_sdk_ec2::Client::from_conf(config)
         };
         clients.entry(region.to_owned()).or_insert_with(make).clone()

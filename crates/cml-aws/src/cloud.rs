@@ -7,6 +7,8 @@ use cml_cloud::{
     Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
 };
 
+use jiff::Timestamp;
+
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
 use crate::template;
@@ -58,6 +60,19 @@ impl Cloud for AwsCloud {
         let Some(offer) = request.offers.first() else { return Ok(()) };
         let version = if self.asked_again.contains(request) { crate::fleet::AGAIN } else { "" };
         self.remove_template(&offer.region, &template::name(request, version)).await
+    }
+
+    async fn sweep(
+        &self,
+        filter: &InstanceFilter,
+        older_than: Timestamp,
+        dry_run: bool,
+    ) -> Result<Vec<String>, CloudError> {
+        let mut swept = Vec::new();
+        for region in self.regions_of(filter)? {
+            swept.extend(self.sweep_region(&region, filter.owner.as_deref(), older_than, dry_run).await?);
+        }
+        Ok(swept)
     }
 
     async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {

@@ -18,8 +18,14 @@ pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
         | "UnfulfillableCapacity"
         | "SpotMaxPriceTooLow"
         | "InsufficientFreeAddressesInSubnet" => ErrorKind::Capacity,
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException"
-        | "EC2ThrottledException" | "RequestThrottled" | "RequestThrottledException" | "TooManyRequestsException"
+        "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "EC2ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
         | "SlowDown" => ErrorKind::Throttled,
         "UnauthorizedOperation"
         | "AuthFailure"
@@ -38,8 +44,13 @@ pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
         | "PendingVerification"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException" => ErrorKind::Denied,
-        "InternalError" | "InternalFailure" | "InternalServerError" | "Unavailable" | "ServiceUnavailable"
-        | "RequestTimeout" | "RequestTimeoutException" => ErrorKind::Transient,
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "Unavailable"
+        | "ServiceUnavailable"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => ErrorKind::Transient,
         _ if code.ends_with("LimitExceeded") || code == "MaxSpotInstanceCountExceeded" => ErrorKind::Quota,
         _ => return None,
     })
@@ -48,9 +59,16 @@ pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
 /// True for something that we knew from earlier and that is gone by now: an image, a subnet, a group.
 pub(crate) fn is_gone(code: &str) -> bool {
     let code = code.trim_start_matches("Client.");
-    ["InvalidAMIID.", "InvalidSubnetID.", "InvalidSubnet.", "InvalidGroup.", "InvalidGroupId.", "InvalidSecurityGroupID."]
-        .iter()
-        .any(|prefix| code.starts_with(prefix))
+    [
+        "InvalidAMIID.",
+        "InvalidSubnetID.",
+        "InvalidSubnet.",
+        "InvalidGroup.",
+        "InvalidGroupId.",
+        "InvalidSecurityGroupID.",
+    ]
+    .iter()
+    .any(|prefix| code.starts_with(prefix))
 }
 
 /// What the reader can do about a code.
@@ -104,7 +122,8 @@ where
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or("Unknown");
             let message = readable(service.err().message().unwrap_or_default());
-            let by_status = if service.raw().status() >= 500 { ErrorKind::Transient } else { ErrorKind::Invalid };
+            let by_status =
+                if service.raw().status() >= 500 { ErrorKind::Transient } else { ErrorKind::Invalid };
             let kind = kind_of(code).unwrap_or(by_status);
             CloudError::new(kind, doing, format!("{operation}: {code}: {message}"))
                 .code(code)
@@ -114,10 +133,11 @@ where
             let cause = chain(other);
             // The SDK says it in several ways, all with this word.
             if cause.to_ascii_lowercase().contains("credential") {
-                return CloudError::new(ErrorKind::Denied, doing, format!("no AWS credentials: {cause}")).hint(
-                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
+                return CloudError::new(ErrorKind::Denied, doing, format!("no AWS credentials: {cause}"))
+                    .hint(
+                        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
                      aws-actions/configure-aws-credentials do it in the workflow",
-                );
+                    );
             }
             CloudError::new(ErrorKind::Transient, doing, format!("{operation}: {cause}"))
                 .hint("no usable answer came from AWS: check the network (and AWS_ENDPOINT_URL, if it is set), then run it again")

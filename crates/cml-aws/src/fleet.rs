@@ -12,7 +12,8 @@ use aws_sdk_ec2::types::{
     TargetCapacitySpecificationRequest,
 };
 use cml_cloud::{
-    CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, Offer, OfferFailure,
+    CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, Offer,
+    OfferFailure,
 };
 
 use crate::cloud::AwsCloud;
@@ -40,7 +41,10 @@ impl AwsCloud {
             return Err(CloudError::new(
                 ErrorKind::Invalid,
                 "launching",
-                format!("user data of {} bytes, EC2 takes {USER_DATA_MAX_BYTES}", request.user_data.expose().len()),
+                format!(
+                    "user data of {} bytes, EC2 takes {USER_DATA_MAX_BYTES}",
+                    request.user_data.expose().len()
+                ),
             )
             .hint("make the startup script smaller: let it download the rest"));
         }
@@ -70,7 +74,12 @@ impl AwsCloud {
         self.try_version(request, first, AGAIN).await.map_err(Missed::into_error)
     }
 
-    async fn try_version(&self, request: &LaunchRequest, first: &Offer, version: &str) -> Result<Launched, Missed> {
+    async fn try_version(
+        &self,
+        request: &LaunchRequest,
+        first: &Offer,
+        version: &str,
+    ) -> Result<Launched, Missed> {
         let region = first.region.as_str();
         let (image, landing) = tokio::try_join!(
             self.image(region, &request.image, first.resources.arch, has_gpu(first)),
@@ -152,7 +161,8 @@ impl AwsCloud {
             .default_target_capacity_type(default)
             .build();
         let call = self.clients.ec2(region).create_fleet();
-        let call = call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
+        let call =
+            call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
         let call = call.launch_template_configs(config).target_capacity_specification(capacity);
         let call = match market {
             Market::Spot => call.spot_options(
@@ -255,7 +265,8 @@ fn bought(
     {
         offer.clone_from(same);
     }
-    let offer = offer.ok_or_else(|| CloudError::new(ErrorKind::Invalid, doing, "there is no offer to buy from"))?;
+    let offer =
+        offer.ok_or_else(|| CloudError::new(ErrorKind::Invalid, doing, "there is no offer to buy from"))?;
     Ok(Launched { id: InstanceId(id.clone()), offer, failures })
 }
 
@@ -303,7 +314,9 @@ fn nothing_bought(doing: &str, failures: Vec<OfferFailure>) -> CloudError {
     let told = failures.iter().find(|failure| failure.kind == kind);
     let code = told.map_or("UnfulfillableCapacity", |failure| failure.code.as_str()).to_owned();
     let cause = match told {
-        Some(failure) => format!("{}: {} ({} ways to buy refused)", failure.code, failure.message, failures.len()),
+        Some(failure) => {
+            format!("{}: {} ({} ways to buy refused)", failure.code, failure.message, failures.len())
+        }
         None => "AWS launched nothing and gave no reason".to_owned(),
     };
     let hint = hint_for(kind, &code, "ec2:CreateFleet");

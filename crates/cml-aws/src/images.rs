@@ -27,7 +27,10 @@ enum Source {
     Id(String),
     Parameter(String),
     /// CML's `user@owner:architecture:name pattern`.
-    Name { owner: String, pattern: String },
+    Name {
+        owner: String,
+        pattern: String,
+    },
 }
 
 /// Aliases. GPU images bring the NVIDIA driver, CUDA's container toolkit and Docker.
@@ -42,20 +45,25 @@ fn alias(name: &str, arch: Arch) -> Option<String> {
         format!("/aws/service/canonical/ubuntu/server/{version}/stable/current/{debian}/hvm/{disk}/ami-id")
     };
     let gpu = |version: &str| {
-        format!("/aws/service/deeplearning/ami/{amazon}/base-oss-nvidia-driver-gpu-ubuntu-{version}/latest/ami-id")
+        format!(
+            "/aws/service/deeplearning/ami/{amazon}/base-oss-nvidia-driver-gpu-ubuntu-{version}/latest/ami-id"
+        )
     };
     Some(match name {
         "ubuntu-24.04" => canonical("24.04", "ebs-gp3"),
         "ubuntu-22.04" => canonical("22.04", "ebs-gp2"),
         "debian-12" => format!("/aws/service/debian/release/12/latest/{debian}"),
-        "amazon-linux-2023" => format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{amazon}"),
+        "amazon-linux-2023" => {
+            format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{amazon}")
+        }
         "ubuntu-24.04-gpu" => gpu("24.04"),
         "ubuntu-22.04-gpu" => gpu("22.04"),
         _ => return None,
     })
 }
 
-const ALIASES: &str = "ubuntu-24.04, ubuntu-22.04, ubuntu-24.04-gpu, ubuntu-22.04-gpu, debian-12, amazon-linux-2023";
+const ALIASES: &str =
+    "ubuntu-24.04, ubuntu-22.04, ubuntu-24.04-gpu, ubuntu-22.04-gpu, debian-12, amazon-linux-2023";
 
 fn source(image: &Image, arch: Arch, has_gpu: bool) -> Result<Source, CloudError> {
     let default = if has_gpu { "ubuntu-22.04-gpu" } else { "ubuntu-24.04" };
@@ -150,14 +158,23 @@ impl AwsCloud {
         })
         .await;
         let answer = asked.map_err(|error| match error.kind {
-            ErrorKind::Invalid => unknown(id, &format!("is not there, or not for this account, in {region}: {}", error.cause)),
+            ErrorKind::Invalid => {
+                unknown(id, &format!("is not there, or not for this account, in {region}: {}", error.cause))
+            }
             _ => error,
         })?;
-        let image = answer.images().first().ok_or_else(|| unknown(id, &format!("is not there in {region}")))?;
+        let image =
+            answer.images().first().ok_or_else(|| unknown(id, &format!("is not there in {region}")))?;
         checked(image, arch)
     }
 
-    async fn newest_image(&self, region: &str, owner: &str, pattern: &str, arch: Arch) -> Result<Found, CloudError> {
+    async fn newest_image(
+        &self,
+        region: &str,
+        owner: &str,
+        pattern: &str,
+        arch: Arch,
+    ) -> Result<Found, CloudError> {
         let doing = format!("looking for images called {pattern} of {owner} in {region}");
         let architecture = if arch == Arch::Arm64 { "arm64" } else { "x86_64" };
         let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
@@ -169,7 +186,8 @@ impl AwsCloud {
         })
         .await?;
         let newest = answer.images().iter().max_by_key(|image| image.creation_date().unwrap_or_default());
-        let newest = newest.ok_or_else(|| unknown(pattern, &format!("names no image of {owner} in {region}")))?;
+        let newest =
+            newest.ok_or_else(|| unknown(pattern, &format!("names no image of {owner} in {region}")))?;
         checked(newest, arch)
     }
 }
@@ -186,7 +204,11 @@ fn checked(image: &aws_sdk_ec2::types::Image, arch: Arch) -> Result<Found, Cloud
     }
     Ok(Found {
         id: id.to_owned(),
-        root_device: image.root_device_name().filter(|name| !name.is_empty()).unwrap_or(USUAL_ROOT).to_owned(),
+        root_device: image
+            .root_device_name()
+            .filter(|name| !name.is_empty())
+            .unwrap_or(USUAL_ROOT)
+            .to_owned(),
     })
 }
 
@@ -201,7 +223,10 @@ mod tests {
     #[test]
     fn every_form_of_an_image_is_understood() {
         assert_eq!(read(Some("ami-1"), false).expect("ok"), Source::Id("ami-1".to_owned()));
-        assert_eq!(read(Some("ssm:/my/image"), false).expect("ok"), Source::Parameter("/my/image".to_owned()));
+        assert_eq!(
+            read(Some("ssm:/my/image"), false).expect("ok"),
+            Source::Parameter("/my/image".to_owned())
+        );
         assert_eq!(
             read(Some("ubuntu@099720109477:x86_64:*ubuntu*24.04*"), false).expect("ok"),
             Source::Name { owner: "099720109477".to_owned(), pattern: "*ubuntu*24.04*".to_owned() }

@@ -36,7 +36,8 @@ fn must_be_instance_id(doing: &str, id: &InstanceId) -> Result<(), CloudError> {
 }
 
 impl AwsCloud {
-    pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+    /// The regions that a filter names, or the default one.
+    pub(crate) fn regions_of(&self, filter: &InstanceFilter) -> Result<Vec<String>, CloudError> {
         let mut regions = Vec::new();
         for name in &filter.regions {
             let region = regions::place(name)?.region;
@@ -47,9 +48,13 @@ impl AwsCloud {
         if regions.is_empty() {
             regions.push(self.clients.default_region.clone());
         }
+        Ok(regions)
+    }
+
+    pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
         let mut all = Vec::new();
-        for region in &regions {
-            all.extend(self.list_region(region, filter).await?);
+        for region in self.regions_of(filter)? {
+            all.extend(self.list_region(&region, filter).await?);
         }
         Ok(all)
     }

@@ -38,7 +38,11 @@ impl Landing {
 }
 
 fn question(region: &str, network: &Network) -> String {
-    format!("network-{region}-{}-{}", network.subnets.join("+"), network.security_group.as_deref().unwrap_or(""))
+    format!(
+        "network-{region}-{}-{}",
+        network.subnets.join("+"),
+        network.security_group.as_deref().unwrap_or("")
+    )
 }
 
 impl AwsCloud {
@@ -128,7 +132,9 @@ impl AwsCloud {
             && name == GROUP
             && !group.ip_permissions().is_empty()
         {
-            tracing::warn!("security group {GROUP} in {region} has inbound rules that cml-runner never makes: are they wanted?");
+            tracing::warn!(
+                "security group {GROUP} in {region} has inbound rules that cml-runner never makes: are they wanted?"
+            );
         }
         Ok(found.and_then(|group| group.group_id()).map(str::to_owned))
     }
@@ -153,7 +159,8 @@ impl AwsCloud {
             }
         };
         made.ok_or_else(|| {
-            CloudError::new(ErrorKind::Transient, doing, "AWS did not say which group it made").hint("run it again")
+            CloudError::new(ErrorKind::Transient, doing, "AWS did not say which group it made")
+                .hint("run it again")
         })
     }
 }

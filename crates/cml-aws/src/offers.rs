@@ -24,8 +24,11 @@ impl AwsCloud {
         for place in &places {
             let types = self.types(&place.region, query).await?;
             let landing = self.landing(&place.region, &query.network).await?;
-            let zones: Vec<&str> =
-                landing.zones().into_iter().filter(|zone| place.zone.as_deref().is_none_or(|one| one == *zone)).collect();
+            let zones: Vec<&str> = landing
+                .zones()
+                .into_iter()
+                .filter(|zone| place.zone.as_deref().is_none_or(|one| one == *zone))
+                .collect();
             if zones.is_empty() {
                 return Err(no_subnet(place));
             }
@@ -33,13 +36,17 @@ impl AwsCloud {
             let prices = match self.spot_prices(&place.region, &names).await {
                 Ok(prices) => Some(prices),
                 // The list's order will do: a missing price list stops no job.
-                Err(error) if error.kind != ErrorKind::Denied || error.code.as_deref() == Some("UnauthorizedOperation") => {
+                Err(error)
+                    if error.kind != ErrorKind::Denied
+                        || error.code.as_deref() == Some("UnauthorizedOperation") =>
+                {
                     tracing::warn!(%error, "spot prices are not known; the order is that of the on-demand prices");
                     None
                 }
                 Err(error) => return Err(error),
             };
-            let sales = Sales { region: &place.region, zones: &zones, types: &types, prices: prices.as_ref() };
+            let sales =
+                Sales { region: &place.region, zones: &zones, types: &types, prices: prices.as_ref() };
             if query.spot != SpotPolicy::Never {
                 spot.extend(sales.spot(query));
             }
@@ -102,8 +109,10 @@ impl AwsCloud {
             Err(error) => return Err(error),
         };
         let info = answer.instance_types().first().ok_or_else(|| sizes::unknown_type(name))?;
-        let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
-        let small = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
+        let number =
+            |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
+        let small =
+            |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
         let is_arm = info
             .processor_info()
             .is_some_and(|cpu| cpu.supported_architectures().iter().any(|arch| arch.as_str() == "arm64"));
@@ -158,7 +167,8 @@ impl Sales<'_> {
     fn on_demand(&self) -> Vec<Offer> {
         let mut offers = Vec::new();
         for facts in self.types {
-            let sold = self.prices.and_then(|prices| prices.get(&facts.name)).filter(|zones| !zones.is_empty());
+            let sold =
+                self.prices.and_then(|prices| prices.get(&facts.name)).filter(|zones| !zones.is_empty());
             for zone in self.zones.iter().filter(|zone| sold.is_none_or(|sold| sold.contains_key(**zone))) {
                 offers.push(self.offer(facts, zone, Market::OnDemand, facts.on_demand));
             }
@@ -235,9 +245,13 @@ mod tests {
 
     #[test]
     fn cheap_zones_come_first_and_zones_that_do_not_sell_a_type_are_left_out() {
-        let types: Vec<TypeFacts> =
-            ["g4dn.xlarge", "g5.xlarge"].iter().map(|name| catalog::find(name).expect("known").clone()).collect();
-        let zones = |list: &[(&str, &str)]| list.iter().map(|(zone, price)| ((*zone).to_owned(), usd(price))).collect();
+        let types: Vec<TypeFacts> = ["g4dn.xlarge", "g5.xlarge"]
+            .iter()
+            .map(|name| catalog::find(name).expect("known").clone())
+            .collect();
+        let zones = |list: &[(&str, &str)]| {
+            list.iter().map(|(zone, price)| ((*zone).to_owned(), usd(price))).collect()
+        };
         let prices = SpotPrices::from([
             ("g4dn.xlarge".to_owned(), zones(&[("a", "0.30"), ("b", "0.20")])),
             ("g5.xlarge".to_owned(), zones(&[("a", "0.25")])),

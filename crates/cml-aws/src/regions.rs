@@ -81,8 +81,10 @@ fn is_region(name: &str) -> bool {
 }
 
 fn nearest(name: &str) -> &'static str {
-    let shared = |region: &&&str| region.chars().zip(name.chars()).filter(|(one, other)| one == other).count();
-    let alike = |region: &&&str| (shared(region), region.split('-').filter(|part| name.contains(part)).count());
+    let shared =
+        |region: &&&str| region.chars().zip(name.chars()).filter(|(one, other)| one == other).count();
+    let alike =
+        |region: &&&str| (shared(region), region.split('-').filter(|part| name.contains(part)).count());
     REGIONS.iter().rev().max_by_key(alike).copied().unwrap_or("us-east-1")
 }
 

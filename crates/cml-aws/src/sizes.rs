@@ -79,7 +79,9 @@ fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static TypeFacts>, CloudError
     let mut fitting: Vec<&TypeFacts> = catalog::all()
         .iter()
         .filter(|facts| facts.resources.arch == Arch::X64 && facts.on_demand.is_some())
-        .filter(|facts| facts.resources.gpu.as_ref().is_some_and(|has| has.name == gpu && has.count >= wanted))
+        .filter(|facts| {
+            facts.resources.gpu.as_ref().is_some_and(|has| has.name == gpu && has.count >= wanted)
+        })
         .collect();
     fitting.sort_by_key(|facts| (facts.resources.gpu.as_ref().map(|gpu| gpu.count), facts.on_demand));
     fitting.truncate(TYPES_PER_SIZE);
@@ -150,7 +152,8 @@ mod tests {
                 assert!(names(size, Some(gpu)).len() >= 3, "{size}+{gpu}");
             }
         }
-        for (_, listed) in PLAIN.iter().copied().chain(RETIRED.iter().map(|(size, _, names)| (*size, *names))) {
+        for (_, listed) in PLAIN.iter().copied().chain(RETIRED.iter().map(|(size, _, names)| (*size, *names)))
+        {
             assert!(listed.iter().all(|name| catalog::find(name).is_some()), "{listed:?}");
         }
     }
@@ -173,7 +176,7 @@ mod tests {
     fn what_does_not_exist_is_told_with_what_does() {
         let error = |name, gpu| {
             let error = read(name, gpu).expect_err("does not exist");
-            format!("{error}; {}", error.hint.unwrap_or_default())
+            format!("{error}; {}", error.hint.as_deref().unwrap_or_default())
         };
         assert!(error("huge", None).contains("\"huge\" is no instance type and no size"));
         assert!(error("m", Some("voodoo2")).contains("EC2 has no GPU called \"voodoo2\""));

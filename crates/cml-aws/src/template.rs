@@ -74,8 +74,9 @@ impl AwsCloud {
         group: &str,
     ) -> Result<(), CloudError> {
         let doing = format!("preparing the launch in {region}");
-        let own_tags =
-            TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).set_tags(Some(tags(request)));
+        let own_tags = TagSpecification::builder()
+            .resource_type(ResourceType::LaunchTemplate)
+            .set_tags(Some(tags(request)));
         let call = self.clients.ec2(region).create_launch_template();
         let call = call.launch_template_name(name(request, version));
         let call = call.client_token(format!("{}{version}", request.client_token()));
@@ -104,29 +105,37 @@ impl AwsCloud {
     pub(crate) async fn sweep_region(
         &self,
         region: &str,
+        owner: Option<&str>,
         older_than: Timestamp,
+        dry_run: bool,
     ) -> Result<Vec<String>, CloudError> {
         let doing = format!("looking for leftover launch templates in {region}");
+        let by = |name: String, value: &str| Filter::builder().name(name).values(value).build();
+        let mut filters = vec![by("tag-key".to_owned(), tag::LAUNCH)];
+        filters.extend(owner.map(|owner| by(format!("tag:{}", tag::OWNER), owner)));
         let client = self.clients.ec2(region);
         let mut leftover = Vec::new();
         let mut next: Option<String> = None;
         loop {
             let answer = repeat(|| async {
-                let ours = Filter::builder().name("tag-key").values(tag::LAUNCH).build();
-                let call = client.describe_launch_templates().filters(ours).set_next_token(next.clone());
-                call.send().await.map_err(|error| failed(&doing, "ec2:DescribeLaunchTemplates", &error))
+                let call = client.describe_launch_templates().set_filters(Some(filters.clone()));
+                call.set_next_token(next.clone())
+                    .send()
+                    .await
+                    .map_err(|error| failed(&doing, "ec2:DescribeLaunchTemplates", &error))
             })
             .await?;
             leftover.extend(answer.launch_templates().iter().filter_map(|template| {
                 let made_at = template.create_time()?.secs();
-                (made_at < older_than.as_second()).then(|| template.launch_template_name().map(str::to_owned))?
+                (made_at < older_than.as_second())
+                    .then(|| template.launch_template_name().map(str::to_owned))?
             }));
             next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if next.is_none() {
                 break;
             }
         }
-        for name in &leftover {
+        for name in leftover.iter().filter(|_| !dry_run) {
             self.remove_template(region, name).await?;
         }
         Ok(leftover)

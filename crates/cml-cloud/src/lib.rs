@@ -50,6 +50,18 @@ pub trait Cloud: Send + Sync {
     /// As the provider answers.
     fn tidy(&self, request: &LaunchRequest) -> impl Future<Output = Result<(), CloudError>> + Send;
 
+    /// Removes what launches that were killed have left beside their instances, if it was made before `older_than`,
+    /// and names it. With `dry_run` it is only named. Only the filter's regions and owner count.
+    ///
+    /// # Errors
+    /// As the provider answers.
+    fn sweep(
+        &self,
+        filter: &InstanceFilter,
+        older_than: jiff::Timestamp,
+        dry_run: bool,
+    ) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
+
     /// All instances of ours that match, the ended ones too while the provider still lists them.
     ///
     /// A new instance may be missing for some seconds, and a dead one may still show.

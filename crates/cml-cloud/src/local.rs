@@ -171,6 +171,16 @@ impl Cloud for LocalCloud {
         Ok(())
     }
 
+    /// A local instance has nothing beside its own directory.
+    async fn sweep(
+        &self,
+        _filter: &InstanceFilter,
+        _older_than: jiff::Timestamp,
+        _dry_run: bool,
+    ) -> Result<Vec<String>, CloudError> {
+        Ok(Vec::new())
+    }
+
     async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
         let now = now();
         let mut found = Vec::new();

@@ -33,6 +33,8 @@ pub struct ReapReport {
     pub instances: Vec<(Instance, Finding)>,
     /// Registrations that were removed (or would be).
     pub runners: Vec<String>,
+    /// What killed launches left beside their machines and was removed (or would be).
+    pub swept: Vec<String>,
     /// Machines that could not be ended, with the reason.
     pub failed: Vec<(InstanceId, CloudError)>,
     /// GitHub could not be asked: only deadlines were looked at.
@@ -97,6 +99,8 @@ pub async fn reap<C: Cloud>(
             report.runners.push(runner.name.clone());
         }
     }
+    let older_than = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
+    report.swept = cloud.sweep(filter, older_than, dry_run).await?;
     Ok(report)
 }
 

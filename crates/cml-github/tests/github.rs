@@ -96,17 +96,17 @@ async fn a_name_in_use_is_told_apart() {
 #[tokio::test]
 async fn a_bad_token_and_a_missing_permission_say_what_to_do() {
     let read_only = BTreeMap::from([("administration".to_owned(), "read".to_owned())]);
-    let grant = TokenGrant {
-        token: "weak".to_owned(),
-        login: "mona".to_owned(),
-        permissions: Some(read_only),
-    };
+    let grant =
+        TokenGrant { token: "weak".to_owned(), login: "mona".to_owned(), permissions: Some(read_only) };
     let world = start(SimSettings { tokens: vec![grant], ..SimSettings::default() }).await;
 
     let bad = client(&world, &world.repo_url(), "no-such-token");
     let error = bad.jit_runner(&request("cml-one")).await.expect_err("is refused");
     assert_eq!(error.kind, GitHubErrorKind::BadCredentials);
-    assert_eq!(error.to_string(), "registering a runner for acme/vision: GitHub answered 401: Bad credentials");
+    assert_eq!(
+        error.to_string(),
+        "registering a runner for acme/vision: GitHub answered 401: Bad credentials"
+    );
     assert!(error.hint.expect("a hint").contains("expired or revoked"));
 
     let weak = client(&world, &world.repo_url(), "weak");
@@ -117,7 +117,12 @@ async fn a_bad_token_and_a_missing_permission_say_what_to_do() {
     let elsewhere = client(&world, &format!("{}/acme/nothing", world.web_url()), TOKEN);
     let error = elsewhere.jit_runner(&request("cml-one")).await.expect_err("is not there");
     assert_eq!(error.kind, GitHubErrorKind::NotFound);
-    assert!(error.hint.expect("a hint").contains("acme/nothing does not exist, or the credentials may not see it"));
+    assert!(
+        error
+            .hint
+            .expect("a hint")
+            .contains("acme/nothing does not exist, or the credentials may not see it")
+    );
     assert!(world.runners().is_empty());
 }
 
@@ -125,11 +130,9 @@ async fn a_bad_token_and_a_missing_permission_say_what_to_do() {
 async fn a_registration_with_an_unknown_outcome_is_never_repeated() {
     let world = world().await;
     let github = repository(&world);
-    for kind in [
-        FaultKind::Status(503, "{}".to_owned()),
-        FaultKind::DropBeforeDoing,
-        FaultKind::DropAfterDoing,
-    ] {
+    for kind in
+        [FaultKind::Status(503, "{}".to_owned()), FaultKind::DropBeforeDoing, FaultKind::DropAfterDoing]
+    {
         let before = calls(&world, "POST", "generate-jitconfig");
         world.fail_next(fault("POST", "generate-jitconfig", kind.clone(), 1));
         let error = github.jit_runner(&request("cml-one")).await.expect_err("fails");
@@ -203,7 +206,12 @@ async fn an_app_finds_its_installation_and_gets_a_token_once() {
 async fn what_answers_in_githubs_place_is_told_without_its_words() {
     let world = world().await;
     let github = repository(&world);
-    world.fail_next(fault("POST", "generate-jitconfig", FaultKind::Status(201, "secret=hunter2".to_owned()), 1));
+    world.fail_next(fault(
+        "POST",
+        "generate-jitconfig",
+        FaultKind::Status(201, "secret=hunter2".to_owned()),
+        1,
+    ));
     let error = github.jit_runner(&request("cml-one")).await.expect_err("is no JSON");
     assert_eq!(error.kind, GitHubErrorKind::Invalid);
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");

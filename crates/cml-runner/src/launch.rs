@@ -67,7 +67,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
 /// A new launch id: the edge's only randomness.
 pub(crate) fn new_ulid() -> Ulid {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here launch ids are made")]
-    Ulid::new()
+    Ulid::generate()
 }
 
 fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcome) -> serde_json::Value {

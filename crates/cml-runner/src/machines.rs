@@ -46,7 +46,7 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
         return Ok(format!("{}\n", json!(rows)));
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["INSTANCE", "STATE", "TYPE", "MARKET", "WHERE", "RUNNER", "RUNNER STATE", "ENDS BY"]);
     for instance in &instances {
         table.add_row([
@@ -116,7 +116,7 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
             .collect();
         return format!(
             "{}\n",
-            json!({"dry_run": dry_run, "instances": instances, "runners": report.runners})
+            json!({"dry_run": dry_run, "instances": instances, "runners": report.runners, "left_behind": report.swept})
         );
     }
     let (ended, removed) = if dry_run { ("would end", "would remove") } else { ("ended", "removed") };
@@ -126,6 +126,9 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
     }
     for runner in &report.runners {
         text.push_str(&format!("{removed} the runner {runner}: it has no machine\n"));
+    }
+    for name in &report.swept {
+        text.push_str(&format!("{removed} {name}: a launch that was killed left it\n"));
     }
     if text.is_empty() {
         text.push_str("nothing to reap\n");

@@ -8,6 +8,7 @@ use cml_cloud::{
     Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
 };
 use cml_github::{Auth, GitHub, Location};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::args::{CloudName, Global};
@@ -71,6 +72,18 @@ impl Cloud for AnyCloud {
         match self {
             Self::Aws(cloud) => cloud.tidy(request).await,
             Self::Local(cloud) => cloud.tidy(request).await,
+        }
+    }
+
+    async fn sweep(
+        &self,
+        filter: &InstanceFilter,
+        older_than: Timestamp,
+        dry_run: bool,
+    ) -> Result<Vec<String>, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.sweep(filter, older_than, dry_run).await,
+            Self::Local(cloud) => cloud.sweep(filter, older_than, dry_run).await,
         }
     }
 
