@@ -44,7 +44,7 @@ fn calls(world: &SimGitHub, method: &str, path: &str) -> usize {
 
 /// Everything that was said is as GitHub's own description has it.
 fn keeps_the_contract(world: &SimGitHub) {
-    let violations = cml_world::contract::check(&world.exchanges());
+    let violations = cml_world::contract::violations(&world.exchanges());
     assert!(violations.is_empty(), "{violations:#?}");
 }
 

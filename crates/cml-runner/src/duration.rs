@@ -11,11 +11,14 @@ pub(crate) struct BadDuration {
     text: String,
 }
 
-/// A length of time that must be positive.
+/// Ten years: nothing here lasts longer, and times may be added without overflow.
+const LONGEST_SECONDS: i64 = 10 * 366 * 86_400;
+
+/// A length of time that must be positive, and shorter than ten years.
 pub(crate) fn parse(text: &str) -> Result<SignedDuration, BadDuration> {
     let bad = || BadDuration { text: text.to_owned() };
     let seconds = seconds(text).ok_or_else(bad)?;
-    if seconds > 0 { Ok(SignedDuration::from_secs(seconds)) } else { Err(bad()) }
+    if (1..=LONGEST_SECONDS).contains(&seconds) { Ok(SignedDuration::from_secs(seconds)) } else { Err(bad()) }
 }
 
 /// An idle time-out: `never`, `0` and `-1` mean none.

@@ -125,7 +125,9 @@ fn exchange(request: &Request, reply: &Reply, faulted: bool) -> Exchange {
         path: api_path(&request.path).to_owned(),
         query: request.raw_query.clone(),
         request_headers: headers
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect(),
         request_body: request.body.to_vec(),
         status: reply.status,

@@ -61,14 +61,20 @@ pub(crate) fn redeliver(world: &mut World, delivery: u64, now: Timestamp) -> boo
     true
 }
 
-fn deliver(world: &mut World, guid: String, action: String, payload: Value, redelivery: bool, now: Timestamp) {
+fn deliver(
+    world: &mut World,
+    guid: String,
+    action: String,
+    payload: Value,
+    redelivery: bool,
+    now: Timestamp,
+) {
     let id = world.next_id();
     let body = payload.to_string();
     world.send(Parcel { delivery: id, guid: guid.clone(), body });
-    world.deliveries.insert(
-        id,
-        Delivery { id, guid, action, at: now, redelivery, payload, status: 0, seconds: 0.0 },
-    );
+    world
+        .deliveries
+        .insert(id, Delivery { id, guid, action, at: now, redelivery, payload, status: 0, seconds: 0.0 });
 }
 
 fn delivery_guid() -> String {
@@ -84,7 +90,11 @@ fn signature(secret: &str, body: &str) -> Option<String> {
 }
 
 /// Sends events in their order until the simulation ends. A receiver that fails is not asked again, as on GitHub.
-pub(crate) async fn send_all(shared: Shared, hook: Option<Webhook>, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
+pub(crate) async fn send_all(
+    shared: Shared,
+    hook: Option<Webhook>,
+    mut parcels: mpsc::UnboundedReceiver<Parcel>,
+) {
     let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(10)).build();
     while let Some(parcel) = parcels.recv().await {
         let (Some(hook), Ok(client)) = (&hook, &client) else { continue };

@@ -86,7 +86,9 @@ impl Conclusion {
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Success, Self::Failure, Self::Cancelled, Self::Skipped].into_iter().find(|one| one.word() == word)
+        [Self::Success, Self::Failure, Self::Cancelled, Self::Skipped]
+            .into_iter()
+            .find(|one| one.word() == word)
     }
 }
 

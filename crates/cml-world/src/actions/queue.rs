@@ -35,9 +35,10 @@ fn queue_ready_jobs(world: &mut World, run: u64, now: Timestamp) {
     loop {
         let Some(run) = world.runs.get(&run) else { return };
         let latest = |key: &str| {
-            world.jobs.values().find(|job| {
-                job.run == run.id && job.attempt == run.attempt && job.spec.key == key
-            })
+            world
+                .jobs
+                .values()
+                .find(|job| job.run == run.id && job.attempt == run.attempt && job.spec.key == key)
         };
         let ready = run.workflow.jobs.iter().find_map(|spec| {
             if latest(&spec.key).is_some() {
@@ -117,7 +118,8 @@ pub(crate) fn finish(world: &mut World, job: u64, conclusion: Conclusion, now: T
     touch_run(world, job, now);
     // Told while the runner is still known: the event names it.
     webhook::job_event(world, job, "completed", now);
-    if let Some(runner) = runner.and_then(|id| world.runners.get_mut(&id)).filter(|one| one.job == Some(job)) {
+    if let Some(runner) = runner.and_then(|id| world.runners.get_mut(&id)).filter(|one| one.job == Some(job))
+    {
         runner.job = None;
         if runner.ephemeral {
             let id = runner.id;
@@ -151,7 +153,8 @@ pub(crate) fn withdraw(world: &mut World, runner: u64) {
 pub(crate) fn sweep(world: &mut World, now: Timestamp) {
     let accept_within = signed(world.settings.accept_within);
     let lost_after = signed(world.settings.lost_after);
-    let stale = |job: &&Job| matches!(job.state, JobState::Offered(at) if now.duration_since(at) >= accept_within);
+    let stale =
+        |job: &&Job| matches!(job.state, JobState::Offered(at) if now.duration_since(at) >= accept_within);
     let offered: Vec<u64> =
         world.jobs.values().filter(stale).filter_map(|job| Some(job.runner.as_ref()?.0)).collect();
     for runner in offered {
@@ -223,9 +226,10 @@ pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, now: Timestamp) 
         .map(|job| job.spec.key.clone())
         .collect();
     let specs = &one.workflow.jobs;
-    while let Some(more) = specs.iter().find(|spec| {
-        !repeated.contains(&spec.key) && spec.needs.iter().any(|need| repeated.contains(need))
-    }) {
+    while let Some(more) = specs
+        .iter()
+        .find(|spec| !repeated.contains(&spec.key) && spec.needs.iter().any(|need| repeated.contains(need)))
+    {
         repeated.push(more.key.clone());
     }
     let kept: Vec<u64> =

@@ -136,7 +136,8 @@ impl Workflow {
                 left.into_iter().partition(|job| job.needs.iter().all(|need| done.contains(&need.as_str())));
             if ready.is_empty() {
                 let job = rest[0];
-                let unknown = job.needs.iter().find(|need| !self.jobs.iter().any(|other| other.key == **need));
+                let unknown =
+                    job.needs.iter().find(|need| !self.jobs.iter().any(|other| other.key == **need));
                 let problem = match unknown {
                     Some(unknown) => format!("it needs `{unknown}`, which is no job of this workflow"),
                     None => "its `needs` lead back to itself".to_owned(),
@@ -205,7 +206,9 @@ fn variables(raw: &BTreeMap<String, Value>) -> Result<BTreeMap<String, String>, 
             }
             let text = match value {
                 Value::String(text) if text.contains("${{") => {
-                    return Err(format!("the variable `{name}` has an expression, which is not understood here"));
+                    return Err(format!(
+                        "the variable `{name}` has an expression, which is not understood here"
+                    ));
                 }
                 Value::String(text) => text.clone(),
                 Value::Bool(flag) => flag.to_string(),
@@ -234,7 +237,9 @@ fn step(job: &str, number: usize, value: Value) -> Result<Option<StepSpec>, Work
         _ => return Err(problem("a step has either `run:` or `uses:`".to_owned())),
     };
     if script.contains("${{") {
-        return Err(problem("expressions are not understood here; use variables such as $GITHUB_SHA".to_owned()));
+        return Err(problem(
+            "expressions are not understood here; use variables such as $GITHUB_SHA".to_owned(),
+        ));
     }
     let shell = raw.shell.unwrap_or_else(|| "sh".to_owned());
     if !matches!(shell.as_str(), "sh" | "bash") {
@@ -277,7 +282,10 @@ jobs:
     fn what_cannot_be_run_is_an_error_that_names_job_and_step() {
         let job = |body: &str| format!("on: push\njobs:\n  train: {{runs-on: a, {body}}}\n");
         for (yaml, words) in [
-            (job("steps: [{run: a}, {uses: docker/build@v1}]"), "job `train`, step 2: `uses: docker/build@v1`"),
+            (
+                job("steps: [{run: a}, {uses: docker/build@v1}]"),
+                "job `train`, step 2: `uses: docker/build@v1`",
+            ),
             (job("steps: [{name: Say, run: 'echo ${{ x }}'}]"), "job `train`, step 1 (Say): expressions"),
             (job("steps: [{run: a, shell: pwsh}]"), "`shell: pwsh`"),
             (job("steps: [{run: a, if: failure()}]"), "unknown field `if`"),

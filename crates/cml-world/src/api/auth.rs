@@ -37,18 +37,20 @@ pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
         return token(grant.permissions.clone());
     }
     if let Some(installed) = world.installation_tokens.get(credential) {
-        return (installed.expires_at > request.at).then(|| token(Some(installed.permissions.clone()))).flatten();
+        return (installed.expires_at > request.at)
+            .then(|| token(Some(installed.permissions.clone())))
+            .flatten();
     }
-    is_app(world, credential, request.at.as_second()).then(|| Caller { key: "app".to_owned(), kind: Kind::App })
+    is_app(world, credential, request.at.as_second())
+        .then(|| Caller { key: "app".to_owned(), kind: Kind::App })
 }
 
 /// Whether this JWT has the claims that GitHub asks for. Its signature is not checked.
 fn is_app(world: &World, jwt: &str, now: i64) -> bool {
     let parts: Vec<&str> = jwt.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else { return false };
-    let read = |part: &str| -> Option<Value> {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-    };
+    let read =
+        |part: &str| -> Option<Value> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
     let (Some(app), Some(header), Some(claims)) = (&world.settings.app, read(header), read(claims)) else {
         return false;
     };
@@ -57,7 +59,9 @@ fn is_app(world: &World, jwt: &str, now: i64) -> bool {
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    let (Some(issued), Some(expires)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) else { return false };
+    let (Some(issued), Some(expires)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) else {
+        return false;
+    };
     header["alg"] == "RS256"
         && !signature.is_empty()
         && issuer == Some(app.id)

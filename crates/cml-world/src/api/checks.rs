@@ -54,11 +54,12 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
 fn checked(request: &Request) -> Result<Value, Reply> {
     let body = request.json()?;
     let invalid = |field, code| Err(Reply::invalid("CheckRun", field, code));
-    let conclusions = [
-        "action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out",
-    ];
+    let conclusions =
+        ["action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out"];
     if let Some(status) = body.get("status")
-        && !["queued", "in_progress", "completed", "waiting", "requested", "pending"].iter().any(|one| status == one)
+        && !["queued", "in_progress", "completed", "waiting", "requested", "pending"]
+            .iter()
+            .any(|one| status == one)
     {
         return invalid("status", "invalid");
     }
@@ -90,7 +91,8 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     if !body["name"].is_string() {
         return Err(Reply::invalid("CheckRun", "name", "missing_field"));
     }
-    let head = body["head_sha"].as_str().ok_or_else(|| Reply::invalid("CheckRun", "head_sha", "missing_field"))?;
+    let head =
+        body["head_sha"].as_str().ok_or_else(|| Reply::invalid("CheckRun", "head_sha", "missing_field"))?;
     if world.git.resolve(head).is_none() {
         return Err(Reply::error(422, &format!("No commit found for SHA: {head}")));
     }

@@ -23,7 +23,12 @@ pub(crate) struct Comment {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum On {
     /// A commit, and a line of the diff when given: path, position, line.
-    Commit { sha: String, path: Value, position: Value, line: Value },
+    Commit {
+        sha: String,
+        path: Value,
+        position: Value,
+        line: Value,
+    },
     Issue(u64),
 }
 

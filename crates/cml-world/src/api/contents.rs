@@ -52,7 +52,12 @@ fn read(world: &World, path: &str, request: &Request) -> Option<Reply> {
     (!entries.is_empty()).then(|| Reply::json(200, &entries.into()))
 }
 
-fn entry_shape(world: &World, path: &str, (kind, sha, size): (&str, String, usize), reference: &str) -> Value {
+fn entry_shape(
+    world: &World,
+    path: &str,
+    (kind, sha, size): (&str, String, usize),
+    reference: &str,
+) -> Value {
     let api = format!("{}/contents/{path}?ref={reference}", world.repo_api());
     let objects = if kind == "dir" { "trees" } else { "blobs" };
     let git = format!("{}/git/{objects}/{sha}", world.repo_api());

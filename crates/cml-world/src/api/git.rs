@@ -78,7 +78,13 @@ impl Git {
         name
     }
 
-    pub(crate) fn add_commit(&mut self, tree: String, parents: Vec<String>, message: String, at: Timestamp) -> String {
+    pub(crate) fn add_commit(
+        &mut self,
+        tree: String,
+        parents: Vec<String>,
+        message: String,
+        at: Timestamp,
+    ) -> String {
         let name = name_of("commit", format!("{tree} {parents:?} {at} {message}").as_bytes());
         self.commits.insert(name.clone(), Commit { tree, parents, message, at });
         name
@@ -125,7 +131,9 @@ impl Git {
             if name == old {
                 return true;
             }
-            todo.extend(self.commits.get(name).into_iter().flat_map(|one| one.parents.iter().map(String::as_str)));
+            todo.extend(
+                self.commits.get(name).into_iter().flat_map(|one| one.parents.iter().map(String::as_str)),
+            );
         }
         false
     }
@@ -155,12 +163,10 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
         ("PATCH", ["refs", name @ ..]) => {
             update_reference(world, &format!("refs/{}", name.join("/")), request)
         }
-        ("DELETE", ["refs", name @ ..]) => {
-            match world.git.refs.remove(&format!("refs/{}", name.join("/"))) {
-                Some(_) => Ok(Reply::empty(204)),
-                None => Err(Reply::error(422, "Reference does not exist")),
-            }
-        }
+        ("DELETE", ["refs", name @ ..]) => match world.git.refs.remove(&format!("refs/{}", name.join("/"))) {
+            Some(_) => Ok(Reply::empty(204)),
+            None => Err(Reply::error(422, "Reference does not exist")),
+        },
         _ => return None,
     };
     Some(reply.unwrap_or_else(|refusal| refusal))
@@ -203,7 +209,11 @@ fn create_tree(world: &mut World, request: &Request) -> Result<Reply, Reply> {
         None => Tree::new(),
         Some(base) => {
             let base = world.git.commit(base).map_or(base, |commit| commit.tree.as_str());
-            world.git.tree(base).cloned().ok_or_else(|| Reply::error(422, "base_tree is not a valid tree oid"))?
+            world
+                .git
+                .tree(base)
+                .cloned()
+                .ok_or_else(|| Reply::error(422, "base_tree is not a valid tree oid"))?
         }
     };
     for entry in entries {
@@ -214,7 +224,8 @@ fn create_tree(world: &mut World, request: &Request) -> Result<Reply, Reply> {
 }
 
 fn put_entry(world: &mut World, tree: &mut Tree, entry: &Value) -> Result<(), Reply> {
-    let malformed = || Reply::error(422, "tree.path, tree.mode and one of tree.sha and tree.content are needed");
+    let malformed =
+        || Reply::error(422, "tree.path, tree.mode and one of tree.sha and tree.content are needed");
     let path = entry["path"].as_str().filter(|path| !path.is_empty()).ok_or_else(malformed)?;
     let mode = entry["mode"].as_str().ok_or_else(malformed)?;
     let below = format!("{path}/");
@@ -260,7 +271,9 @@ fn create_commit(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     let mut parents = Vec::new();
     for parent in body["parents"].as_array().into_iter().flatten() {
         let parent = parent.as_str().filter(|parent| world.git.commit(parent).is_some());
-        parents.push(parent.ok_or_else(|| Reply::error(422, "Parent SHA does not exist or is not a commit object"))?);
+        parents.push(
+            parent.ok_or_else(|| Reply::error(422, "Parent SHA does not exist or is not a commit object"))?,
+        );
     }
     let parents = parents.into_iter().map(str::to_owned).collect();
     let sha = world.git.add_commit(tree.to_owned(), parents, message.to_owned(), request.at);
@@ -276,9 +289,7 @@ pub(crate) fn commit_shape(world: &World, name: &str) -> Option<Value> {
     let owner = &world.settings.owner;
     let person =
         json!({"name": owner, "email": format!("{owner}@users.invalid"), "date": shapes::time(commit.at)});
-    let parent = |sha: &String| {
-        json!({"sha": sha, "url": format!("{api}/git/commits/{sha}"), "html_url": format!("{web}/commit/{sha}")})
-    };
+    let parent = |sha: &String| json!({"sha": sha, "url": format!("{api}/git/commits/{sha}"), "html_url": format!("{web}/commit/{sha}")});
     let parents: Vec<Value> = commit.parents.iter().map(parent).collect();
     Some(json!({
         "sha": name,
@@ -301,7 +312,10 @@ fn create_reference(world: &mut World, request: &Request) -> Result<Reply, Reply
     let name = body["ref"].as_str().ok_or_else(|| Reply::invalid("Reference", "ref", "missing_field"))?;
     let sha = body["sha"].as_str().ok_or_else(|| Reply::invalid("Reference", "sha", "missing_field"))?;
     if !name.starts_with("refs/") || name.matches('/').count() < 2 {
-        return Err(Reply::error(422, "Reference name must start with 'refs/' and have at least two slashes"));
+        return Err(Reply::error(
+            422,
+            "Reference name must start with 'refs/' and have at least two slashes",
+        ));
     }
     if world.git.reference(name).is_some() {
         return Err(Reply::error(422, "Reference already exists"));

@@ -67,7 +67,9 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
             ["installation"] if method == "GET" => Some(app::installation_of(world)),
             _ => None,
         },
-        ["enterprises", enterprise, "actions", rest @ ..] if known(enterprise, &world.settings.enterprise) => {
+        ["enterprises", enterprise, "actions", rest @ ..]
+            if known(enterprise, &world.settings.enterprise) =>
+        {
             runners::route(world, Scope::Enterprise, method, rest, request)
         }
         _ => None,
@@ -82,9 +84,10 @@ fn repository(world: &mut World, method: &str, rest: &[&str], request: &Request)
         ["actions", "runs", rest @ ..] => runs::route(world, method, rest, request),
         ["actions", "jobs", rest @ ..] => jobs::route(world, method, rest, request),
         ["actions", rest @ ..] => runners::route(world, Scope::Repository, method, rest, request),
-        ["commits", _, "comments"] | ["comments", _] | ["issues", _, "comments"] | ["issues", "comments", _] => {
-            comments::route(world, method, rest, request)
-        }
+        ["commits", _, "comments"]
+        | ["comments", _]
+        | ["issues", _, "comments"]
+        | ["issues", "comments", _] => comments::route(world, method, rest, request),
         ["commits", sha, "pulls"] if method == "GET" => Some(pulls::of_commit(world, sha, request)),
         ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses"] => {
             checks::route(world, method, rest, request)

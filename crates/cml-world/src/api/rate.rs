@@ -23,7 +23,13 @@ pub(crate) fn refusal(world: &mut World, caller: &Caller, now: Timestamp) -> Opt
 }
 
 /// Counts an answered request, and says what is left. What the caller had already, and this very question, are free.
-pub(crate) fn spend(world: &mut World, caller: &Caller, segments: &[&str], reply: &mut Reply, now: Timestamp) {
+pub(crate) fn spend(
+    world: &mut World,
+    caller: &Caller,
+    segments: &[&str],
+    reply: &mut Reply,
+    now: Timestamp,
+) {
     let (mut count, until) = spent(world, caller, now);
     if reply.status != 304 && segments != ["rate_limit"] && count < world.settings.rate_limit {
         count += 1;

@@ -67,13 +67,16 @@ fn jit(world: &mut World, scope: Scope, request: &Request) -> Result<Reply, Repl
     if name.is_empty() || name.len() > 64 {
         return Err(invalid("name", "invalid"));
     }
-    let group = body["runner_group_id"].as_u64().ok_or_else(|| invalid("runner_group_id", "missing_field"))?;
+    let group =
+        body["runner_group_id"].as_u64().ok_or_else(|| invalid("runner_group_id", "missing_field"))?;
     if !world.groups().iter().any(|known| known.0 == group) {
         return Err(Reply::not_found());
     }
     let labels = body["labels"].as_array().ok_or_else(|| invalid("labels", "missing_field"))?;
-    let words: Option<Vec<String>> =
-        labels.iter().map(|label| label.as_str().filter(|label| !label.is_empty()).map(str::to_owned)).collect();
+    let words: Option<Vec<String>> = labels
+        .iter()
+        .map(|label| label.as_str().filter(|label| !label.is_empty()).map(str::to_owned))
+        .collect();
     let labels = words.filter(|words| (1..=100).contains(&words.len()));
     let labels = labels.ok_or_else(|| invalid("labels", "invalid"))?;
     let work_folder = match &body["work_folder"] {
@@ -81,9 +84,9 @@ fn jit(world: &mut World, scope: Scope, request: &Request) -> Result<Reply, Repl
         Value::String(folder) if !folder.is_empty() => folder.clone(),
         _ => return Err(invalid("work_folder", "invalid")),
     };
-    let new =
-        NewRunner { name: name.to_owned(), scope, group, labels, system_labels: 0, ephemeral: true };
-    let taken = || Reply::error(409, &format!("Already exists - A runner with the name {name} already exists"));
+    let new = NewRunner { name: name.to_owned(), scope, group, labels, system_labels: 0, ephemeral: true };
+    let taken =
+        || Reply::error(409, &format!("Already exists - A runner with the name {name} already exists"));
     let id = configuration::register(world, new, request.at).ok_or_else(taken)?;
     let runner = world.runners.get(&id).ok_or_else(Reply::not_found)?;
     let encoded = configuration::jit(world, runner, &work_folder);

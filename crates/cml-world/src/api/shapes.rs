@@ -211,7 +211,8 @@ pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
     let url = format!("{}/actions/runs/{}", world.repo_api(), run.id);
     let workflow_id = number_of(&run.workflow.name);
     let owner = user(world, &world.settings.owner);
-    let person = json!({"name": world.settings.owner, "email": format!("{}@users.invalid", world.settings.owner)});
+    let person =
+        json!({"name": world.settings.owner, "email": format!("{}@users.invalid", world.settings.owner)});
     json!({
         "id": run.id,
         "name": run.workflow.name,

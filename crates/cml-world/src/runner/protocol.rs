@@ -127,7 +127,10 @@ fn register(world: &mut World, request: &Request) -> Reply {
     let form = String::from_utf8_lossy(&request.body).into_owned();
     let value = |name: &str| form_value(&form, name).unwrap_or_default();
     let Some(scope) = bearer_scope(world, request) else {
-        return Reply::text(404, "Invalid configuration provided for token. Terminating unattended configuration.\n");
+        return Reply::text(
+            404,
+            "Invalid configuration provided for token. Terminating unattended configuration.\n",
+        );
     };
     let expected = match scope {
         Scope::Repository => world.repo_web(),
@@ -138,12 +141,22 @@ fn register(world: &mut World, request: &Request) -> Reply {
     }
     let group = match value("group").as_str() {
         "" => Some(1),
-        name => world.groups().into_iter().find(|group| group.1.eq_ignore_ascii_case(name)).map(|group| group.0),
+        name => {
+            world.groups().into_iter().find(|group| group.1.eq_ignore_ascii_case(name)).map(|group| group.0)
+        }
     };
     let Some(group) = group else {
-        return Reply::text(404, format!("Could not find any self-hosted runner group named \"{}\".\n", value("group")));
+        return Reply::text(
+            404,
+            format!("Could not find any self-hosted runner group named \"{}\".\n", value("group")),
+        );
     };
-    let own = value("labels").split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let own = value("labels")
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
     let mut labels = match value("default_labels").as_str() {
         "no" => Vec::new(),
         _ => vec!["self-hosted".to_owned(), "Linux".to_owned(), value("architecture")],
@@ -151,7 +164,9 @@ fn register(world: &mut World, request: &Request) -> Reply {
     let system_labels = labels.len();
     labels.extend(own);
     let name = value("name");
-    let idle = |runner: &&Runner| runner.scope == scope && runner.name.eq_ignore_ascii_case(&name) && runner.job.is_none();
+    let idle = |runner: &&Runner| {
+        runner.scope == scope && runner.name.eq_ignore_ascii_case(&name) && runner.job.is_none()
+    };
     if value("replace") == "yes"
         && let Some(old) = world.runners.values().find(idle).map(|runner| runner.id)
     {
