@@ -9,4 +9,5 @@ pub mod paths;
 pub mod processes;
 pub mod runner;
 pub mod secrets;
+pub mod sim;
 pub mod wait;
