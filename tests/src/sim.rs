@@ -52,15 +52,20 @@ impl Sim {
 
     /// Waits for a job's end.
     pub async fn ended(&self, job: u64) -> JobView {
-        self.wait_for_job(job, JOB_LIMIT).await.unwrap_or_else(|| {
-            panic!("job {job} did not end within {JOB_LIMIT:?}; it is {:#?}", self.jobs())
-        })
+        self.wait_for_job(job, JOB_LIMIT)
+            .await
+            .unwrap_or_else(|| panic!("job {job} did not end within {JOB_LIMIT:?}; it is {:#?}", self.jobs()))
     }
 
     /// Waits for a job's success.
     pub async fn succeeds(&self, job: u64) -> JobView {
         let view = self.ended(job).await;
-        assert_eq!(view.conclusion.as_deref(), Some("success"), "{view:#?}\n{}", self.log(job).unwrap_or_default());
+        assert_eq!(
+            view.conclusion.as_deref(),
+            Some("success"),
+            "{view:#?}\n{}",
+            self.log(job).unwrap_or_default()
+        );
         view
     }
 
@@ -88,7 +93,10 @@ impl Drop for Sim {
         if !std::thread::panicking() {
             let exchanges = self.exchanges();
             let violations = cml_world::contract::violations(&exchanges);
-            assert!(violations.is_empty(), "exchanges that GitHub's API description does not allow: {violations:#?}");
+            assert!(
+                violations.is_empty(),
+                "exchanges that GitHub's API description does not allow: {violations:#?}"
+            );
         }
     }
 }

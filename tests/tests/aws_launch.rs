@@ -65,9 +65,13 @@ fn tag(instance: &Value, key: &str) -> String {
 async fn a_spot_fleet_over_three_types_and_all_zones_runs_the_job_and_is_gone() {
     let World { sim, front, user } = world().await;
     let job = sim.queue("gpu", "sleep 3; echo trained");
+    // Long enough for a third party to read the account before the launch tidies up after itself.
+    let pause = base64::engine::general_purpose::STANDARD.encode("sleep 4");
     let flags = [
         "--type",
         "g4dn.xlarge,g5.xlarge,g6.xlarge",
+        "--startup-script",
+        &pause,
         "--spot",
         "only",
         "--launch-id",

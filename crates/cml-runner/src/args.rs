@@ -6,7 +6,14 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// A machine for one GitHub Actions job, on your own cloud account, gone when the job is done.
 #[derive(Debug, Parser)]
-#[command(name = "cml-runner", version, max_term_width = 110, disable_help_subcommand = true)]
+// The last of a repeated option wins, so that a wrapper's defaults can be overridden.
+#[command(
+    name = "cml-runner",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
