@@ -6,7 +6,7 @@ pub enum BootstrapError {
     /// It does not fit into a cloud's user data, packed neither.
     #[error(
         "the user data has {packed} bytes after compression ({plain} before), {limit} are the limit; \
-         the startup script takes {startup_script} of them: {advice}"
+         the startup script takes {startup_script} of them"
     )]
     TooLarge {
         /// Bytes before compression.

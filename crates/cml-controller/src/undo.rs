@@ -49,7 +49,7 @@ impl Made {
                 }
                 Ok(Removal::Removed | Removal::AlreadyGone) => {}
                 Err(error) => {
-                    left.push(format!("the runner's registration ({error}); GitHub forgets it by itself"))
+                    left.push(format!("the runner's registration ({error}); GitHub forgets it by itself"));
                 }
             }
         }

@@ -30,7 +30,15 @@ pub enum Auth {
 #[derive(Debug)]
 pub(crate) enum Speaker {
     Token(Octocrab),
-    App { app: Octocrab, installation_id: Option<u64>, installed: OnceCell<Octocrab> },
+    App(Box<App>),
+}
+
+/// An App, which speaks through its installation.
+#[derive(Debug)]
+pub(crate) struct App {
+    itself: Octocrab,
+    installation_id: Option<u64>,
+    installed: OnceCell<Octocrab>,
 }
 
 impl Speaker {
@@ -42,7 +50,8 @@ impl Speaker {
                 let builder = builder
                     .app_from_rsa_pem(AppId(app_id), private_key_pem.expose_secret())
                     .map_err(|error| GitHubError::bad_app_key(&error))?;
-                Self::App { app: transport::build(builder)?, installation_id, installed: OnceCell::new() }
+                let itself = transport::build(builder)?;
+                Self::App(Box::new(App { itself, installation_id, installed: OnceCell::new() }))
             }
         })
     }
@@ -51,8 +60,9 @@ impl Speaker {
     pub(crate) async fn client(&self, scope: &Scope) -> Result<&Octocrab, GitHubError> {
         match self {
             Self::Token(client) => Ok(client),
-            Self::App { app, installation_id, installed } => {
-                installed.get_or_try_init(|| install(app, *installation_id, scope)).await
+            Self::App(app) => {
+                let install = || install(&app.itself, app.installation_id, scope);
+                app.installed.get_or_try_init(install).await
             }
         }
     }

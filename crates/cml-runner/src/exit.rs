@@ -1,5 +1,6 @@
 //! Exit codes and the words of a failure: what happened, what to do next.
 
+use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
 use cml_controller::{Failure, Reason, StopError};
 use cml_github::{GitHubError, GitHubErrorKind};
@@ -77,6 +78,7 @@ impl From<Reason> for Trouble {
             Reason::Cloud(error) => error.into(),
             Reason::GitHub(error) => error.into(),
             Reason::NoCapacity(errors) => no_capacity(&errors, quota),
+            Reason::Bootstrap(BootstrapError::TooLarge { advice, .. }) => Self::new(Code::Failed, message).hint(advice),
             Reason::Bootstrap(_) => Self::new(Code::Failed, message),
             Reason::NoPackage(_) => Self::new(Code::Failed, message)
                 .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),

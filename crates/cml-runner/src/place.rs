@@ -16,7 +16,7 @@ use crate::exit::{Code, Trouble};
 
 /// Whichever cloud was asked for.
 pub(crate) enum AnyCloud {
-    Aws(AwsCloud),
+    Aws(Box<AwsCloud>),
     Local(LocalCloud),
 }
 
@@ -31,7 +31,7 @@ impl AnyCloud {
             CloudName::Aws => {
                 let settings =
                     AwsSettings { default_region: regions.first().cloned(), cache_dir: Some(cache_dir()) };
-                Ok(Self::Aws(AwsCloud::connect(settings).await))
+                Ok(Self::Aws(Box::new(AwsCloud::connect(settings).await)))
             }
             CloudName::Local => Ok(Self::Local(local(state_dir.unwrap_or_else(default_state_dir))?)),
         }

@@ -72,11 +72,8 @@ fn is_app(world: &World, jwt: &str, now: i64) -> bool {
 
 /// Why this caller may not do this, when it may not.
 pub(crate) fn refusal(caller: &Caller, method: &str, segments: &[&str]) -> Option<Reply> {
-    let wants_app = match segments {
-        ["app", ..] => true,
-        ["repos", _, _, "installation"] | ["orgs", _, "installation"] => true,
-        _ => false,
-    };
+    let wants_app =
+        matches!(segments, ["app", ..] | ["repos", _, _, "installation"] | ["orgs", _, "installation"]);
     match (&caller.kind, wants_app) {
         (Kind::App, true) => None,
         (Kind::App, false) => Some(forbidden()),

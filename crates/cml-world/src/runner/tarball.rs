@@ -36,7 +36,7 @@ pub(crate) fn package() -> &'static Package {
 
 /// The file name of an architecture's package.
 pub(crate) fn file_name(architecture: &str) -> String {
-    format!("actions-runner-linux-{architecture}.tar.gz")
+    format!("actions-runner-linux-{architecture}-{VERSION}.tar.gz")
 }
 
 fn pack() -> std::io::Result<Vec<u8>> {
