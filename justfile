@@ -15,8 +15,8 @@ test:
 # Format, lint and check dependencies and templates
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets -- -D warnings
-    shellcheck templates/*.sh
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    git ls-files '*.sh' '*/Runner.Listener' .ci/run | xargs shellcheck -x -P SCRIPTDIR
     cargo deny --offline check bans licenses sources
 
 # Run the benchmarks and print the tables of docs/benchmarks.md
