@@ -17,7 +17,8 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     git ls-files '*.sh' '*/Runner.Listener' .ci/run | xargs shellcheck -x -P SCRIPTDIR
-    cargo deny --offline check bans licenses sources
+    cargo fetch --locked --quiet
+    cargo deny --offline --locked check bans licenses sources
 
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
