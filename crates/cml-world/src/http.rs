@@ -110,6 +110,15 @@ impl Reply {
         Self::error(404, "Not Found")
     }
 
+    /// The same for operations that tell their errors in words.
+    pub(crate) fn invalid_in_words(errors: &[&str]) -> Self {
+        let documentation = "https://docs.github.com/rest";
+        Self::json(
+            422,
+            &json!({"message": "Validation Failed", "errors": errors, "documentation_url": documentation}),
+        )
+    }
+
     /// 422 for one field: `code` is `missing_field`, `invalid`, `already_exists` and the like.
     pub(crate) fn invalid(resource: &str, field: &str, code: &str) -> Self {
         Self::json(

@@ -22,7 +22,6 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
     let is_installation = |id: &str| id == app.installation_id.to_string();
     Some(match (method, rest) {
         ("GET", []) => Reply::json(200, &app_shape(world, &app)),
-        ("GET", ["installations"]) => Reply::json(200, &json!([installation(world, &app)])),
         ("GET", ["installations", id]) if is_installation(id) => Reply::json(200, &installation(world, &app)),
         ("POST", ["installations", id, "access_tokens"]) if is_installation(id) => {
             access_token(world, &app, request).unwrap_or_else(|refusal| refusal)

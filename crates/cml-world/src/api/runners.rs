@@ -61,7 +61,7 @@ fn list(world: &World, scope: Scope, request: &Request) -> Reply {
 
 fn jit(world: &mut World, scope: Scope, request: &Request) -> Result<Reply, Reply> {
     let body = request.json()?;
-    let invalid = |field, code| Reply::invalid("Runner", field, code);
+    let invalid = |field: &str, code: &str| Reply::invalid_in_words(&[&format!("{field}: {code}")]);
     let name = body["name"].as_str().ok_or_else(|| invalid("name", "missing_field"))?;
     // GitHub's own limit for a runner's name.
     if name.is_empty() || name.len() > 64 {
