@@ -2,7 +2,7 @@
 //!
 //! Credentials, endpoint and region come from the SDK's normal chain, so `AWS_ENDPOINT_URL` alone points all of it at an
 //! emulator. One launch is one launch template and one `CreateFleet` of type `instant` over types and zones, with our
-//! own client token; see docs/decisions/0003-a-launch-template-per-launch.md.
+//! own client token; see docs/decisions/0003-launch-templates-per-launch.md.
 //!
 //! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
 //! would hide from the caller how often AWS was asked.
