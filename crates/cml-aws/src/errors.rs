@@ -133,16 +133,27 @@ where
             let cause = chain(other);
             // The SDK says it in several ways, all with this word.
             if cause.to_ascii_lowercase().contains("credential") {
-                return CloudError::new(ErrorKind::Denied, doing, format!("no AWS credentials: {cause}"))
-                    .hint(
-                        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
+                return CloudError::new(
+                    ErrorKind::Denied,
+                    doing,
+                    format!("no AWS credentials: {}", in_short(&cause)),
+                )
+                .hint(
+                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
                      aws-actions/configure-aws-credentials do it in the workflow",
-                    );
+                );
             }
             CloudError::new(ErrorKind::Transient, doing, format!("{operation}: {cause}"))
                 .hint("no usable answer came from AWS: check the network (and AWS_ENDPOINT_URL, if it is set), then run it again")
         }
     }
+}
+
+/// The SDK tells every source that it tried, line by line: more than anybody reads.
+fn in_short(cause: &str) -> &str {
+    let first = cause.lines().next().unwrap_or(cause);
+    let first = first.rsplit("not enabled: ").next().unwrap_or(first);
+    first.trim_end_matches(" Attempted:").trim_end_matches('.')
 }
 
 /// The HTTP status of an answer.

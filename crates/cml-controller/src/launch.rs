@@ -74,7 +74,9 @@ pub async fn launch<C: Cloud>(
     match step.run(&mut made).await {
         Ok(outcome) => Ok(outcome),
         Err(reason) => {
-            tell(Event::Undoing);
+            if !made.is_empty() {
+                tell(Event::Undoing);
+            }
             let left_behind = made.undo(cloud, github).await;
             Err(Failure { reason, left_behind })
         }

@@ -34,6 +34,11 @@ pub(crate) enum RunnerMade {
 }
 
 impl Made {
+    /// True when there is nothing to remove.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runner.is_none() && self.request.is_none() && self.instance.is_none()
+    }
+
     /// Removes everything; says what could not be removed.
     pub(crate) async fn undo<C: Cloud>(mut self, cloud: &C, github: &GitHub) -> Vec<String> {
         let mut left = Vec::new();

@@ -158,6 +158,10 @@ impl Location {
 fn parse(text: &str, origin: &'static str, server: &Url) -> Result<(Url, Scope), BadLocation> {
     let text = text.trim();
     let misunderstood = || BadLocation::NotUnderstood { origin, text: without_credentials(text) };
+    if text.starts_with(['/', '.']) {
+        // A directory: a clone of a clone has such a remote.
+        return Err(misunderstood());
+    }
     let (web, path) = if text.contains("://") {
         parse_web(text, origin)?
     } else if let Some((host, path)) = text.split_once(':') {
@@ -314,6 +318,7 @@ mod tests {
         );
         assert!(message("https://github.com/acme/%2e%2e").contains("names no repository"));
         assert!(message("https://").contains("names no repository"));
+        assert!(message("/srv/vision").contains("names no repository"));
         assert!(message("http://ghes.example.com/acme/vision").contains("unencrypted"));
         assert_eq!(find(None, &[], None), Err(BadLocation::Missing));
     }

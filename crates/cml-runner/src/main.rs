@@ -18,7 +18,7 @@ mod settings;
 mod signals;
 mod spelling;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -115,13 +115,15 @@ fn log(level: &str) -> Result<(), Trouble> {
     // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
     let ours =
         ["cml_runner", "cml_controller", "cml_cloud", "cml_aws", "cml_github", "cml_bootstrap", "cml_world"];
-    let mut filter = EnvFilter::new("warn");
+    // Octocrab calls every failed attempt an error, also those that are repeated with success.
+    let mut filter = EnvFilter::new("warn,octocrab=off");
     for target in ours {
         if let Ok(directive) = format!("{target}={level}").parse() {
             filter = filter.add_directive(directive);
         }
     }
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     Ok(())
 }
 
