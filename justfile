@@ -24,6 +24,7 @@ lint:
 bench:
     cargo build --release -p cml-runner
     cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
 # Everything that CI runs
 ci:

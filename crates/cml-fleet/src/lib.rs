@@ -1,0 +1,25 @@
+//! The decision. [`plan()`] looks at everything that is known and says what to do now; whoever carries it out looks again
+//! afterwards, so a lost webhook, a stolen runner or a machine made by hand only change what is observed next time.
+//!
+//! Read [`plan()`] from top to bottom and you know what the product does.
+//!
+//! What may not happen here: any I/O, a clock, randomness, async. Same input, same plan.
+
+mod budget;
+mod demand;
+mod gaps;
+mod labels;
+mod observed;
+mod placement;
+mod plan;
+mod print;
+mod refuse;
+mod retire;
+mod supply;
+mod warm;
+
+pub use gaps::auto_idle_timeout;
+pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
+pub use plan::{Action, Plan, Waiting, plan};
+pub use refuse::{Rule, Why};
+pub use retire::Cause;

@@ -1,0 +1,178 @@
+//! Everything that is known when a plan is made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use cml_cloud::{Deadline, ErrorKind, Instance, LaunchId, Market, Offer, Usd, UsdPerHour};
+use cml_spec::Spec;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// GitHub's id of a job; another attempt is another job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0)
+    }
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobState {
+    /// It wants a runner.
+    Queued,
+    /// It waits for an approval or another job: it wants nothing yet.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It has failed because the cloud took its machine back.
+    Interrupted {
+        /// GitHub accepts a re-run: the whole run has ended, and is not too old.
+        may_rerun: bool,
+    },
+}
+
+/// A GitHub `workflow_job` that asks for self-hosted labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// GitHub's id.
+    pub id: JobId,
+    /// The run it belongs to.
+    pub run_id: u64,
+    /// `owner/name`.
+    pub repository: String,
+    /// Labels it asks for.
+    pub labels: Vec<String>,
+    /// The runner group it asks for, if any.
+    pub group: Option<String>,
+    /// `push`, `pull_request`, …
+    pub event: String,
+    /// The code comes from a fork.
+    pub from_fork: bool,
+    /// Who started the run.
+    pub actor: String,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// Where it is.
+    pub state: JobState,
+    /// How often this job of this run has lost its machine before.
+    pub interruptions: u32,
+}
+
+/// A launch that was decided and has not been seen to end: the journal's word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaunchRecord {
+    /// The decision.
+    pub id: LaunchId,
+    /// The spec it is of.
+    pub spec: String,
+    /// Labels of its runner: the spec's of that time.
+    pub labels: Vec<String>,
+    /// When it was decided.
+    pub intended_at: Timestamp,
+    /// When its machine must be gone.
+    pub deadline: Deadline,
+    /// What was bought; none while the call is under way or its outcome is unknown.
+    pub bought: Option<Offer>,
+    /// Price that counts against budgets: what was bought, or the dearest of what was asked for.
+    pub price: UsdPerHour,
+    /// Virtual processors that count against quotas.
+    pub vcpus: u32,
+    /// When the runner was first online, if it was.
+    pub online_at: Option<Timestamp>,
+    /// Since when it has been without a job, while it is.
+    pub idle_since: Option<Timestamp>,
+    /// When the cloud announced to take the machine back.
+    pub notice_at: Option<Timestamp>,
+}
+
+/// What GitHub says is registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownRunner {
+    /// GitHub's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Connected.
+    pub online: bool,
+    /// Has a job.
+    pub busy: bool,
+}
+
+/// An answer of the cloud that is worth remembering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Region of the refused offer.
+    pub region: String,
+    /// Zone; none when the region as a whole refused.
+    pub zone: Option<String>,
+    /// Type.
+    pub instance_type: String,
+    /// Market.
+    pub market: Market,
+    /// What kind.
+    pub kind: RefusalKind,
+    /// How many in a row, this one included, since the last success.
+    pub in_a_row: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The kinds of refusal that the core treats differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RefusalKind {
+    /// No machine there now.
+    Capacity,
+    /// The account's limit, met with this many vCPUs of the class in use.
+    Quota {
+        /// In use in that region, class and market when it was met.
+        vcpus_in_use: u32,
+    },
+    /// Too many calls.
+    Throttled,
+    /// A permission is missing.
+    Denied,
+    /// That type is not sold there.
+    Unsupported,
+}
+
+impl RefusalKind {
+    /// The core's kind of a cloud's error; none for those that say nothing about the offer.
+    #[must_use]
+    pub fn of(kind: ErrorKind, vcpus_in_use: u32) -> Option<Self> {
+        match kind {
+            ErrorKind::Capacity => Some(Self::Capacity),
+            ErrorKind::Quota => Some(Self::Quota { vcpus_in_use }),
+            ErrorKind::Throttled => Some(Self::Throttled),
+            ErrorKind::Denied => Some(Self::Denied),
+            ErrorKind::Invalid => Some(Self::Unsupported),
+            ErrorKind::Transient => None,
+        }
+    }
+}
+
+/// Everything that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// What is wanted.
+    pub specs: Vec<Spec>,
+    /// Jobs that are not over, and interrupted ones.
+    pub jobs: Vec<Job>,
+    /// Launches that are not known to be over.
+    pub launches: Vec<LaunchRecord>,
+    /// Machines of ours, ended ones too while the cloud shows them; none when the cloud could not be asked.
+    pub instances: Option<Vec<Instance>>,
+    /// Runners; none when GitHub could not be asked.
+    pub runners: Option<Vec<KnownRunner>>,
+    /// What each spec could buy, in the provider's order.
+    pub offers: BTreeMap<String, Vec<Offer>>,
+    /// What was refused, the latest of each offer.
+    pub refusals: Vec<Refusal>,
+    /// What each spec has spent today on machines that are gone.
+    pub spent_today: BTreeMap<String, Usd>,
+    /// Gaps between the arrivals of each spec's jobs, in seconds, the latest last.
+    pub gaps_seconds: BTreeMap<String, Vec<u64>>,
+}

@@ -1,0 +1,205 @@
+//! Where to buy: what is for sale, without what was refused not long ago.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{Market, Offer, SpotPolicy};
+use cml_spec::Spec;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observed::{Observed, Refusal, RefusalKind};
+use crate::refuse::Why;
+use crate::supply::Machine;
+
+/// Missing capacity is asked for again after this; each further refusal doubles it.
+const CAPACITY_FIRST: SignedDuration = SignedDuration::from_mins(3);
+/// But never later than this.
+const CAPACITY_LAST: SignedDuration = SignedDuration::from_mins(30);
+/// A region that throttles is left alone for this.
+const THROTTLED: SignedDuration = SignedDuration::from_secs(20);
+/// Permissions are given by people.
+const DENIED: SignedDuration = SignedDuration::from_mins(5);
+/// A quota may have been raised meanwhile; falling usage is noticed at once.
+const QUOTA: SignedDuration = SignedDuration::from_mins(15);
+
+/// What EC2 counts together against one quota.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum QuotaClass {
+    Standard,
+    GraphicsAndVideo,
+    Other(char),
+}
+
+fn quota_class(instance_type: &str) -> QuotaClass {
+    match instance_type.chars().next().unwrap_or('?') {
+        'a' | 'c' | 'd' | 'h' | 'i' | 'm' | 'r' | 't' | 'z' => QuotaClass::Standard,
+        'g' | 'v' => QuotaClass::GraphicsAndVideo,
+        other => QuotaClass::Other(other),
+    }
+}
+
+type QuotaKey = (String, QuotaClass, Market);
+/// Type, zone and market.
+type PoolKey<'a> = (&'a str, Option<&'a str>, Market);
+
+fn quota_key(region: &str, instance_type: &str, market: Market) -> QuotaKey {
+    (region.to_owned(), quota_class(instance_type), market)
+}
+
+/// What was refused, found by what is offered, and what is in use.
+pub(crate) struct Shop<'a> {
+    offers: &'a BTreeMap<String, Vec<Offer>>,
+    pools: BTreeMap<PoolKey<'a>, Vec<&'a Refusal>>,
+    quotas: BTreeMap<QuotaKey, &'a Refusal>,
+    regions: BTreeMap<&'a str, Vec<&'a Refusal>>,
+    in_use: BTreeMap<QuotaKey, u32>,
+    now: Timestamp,
+}
+
+/// A reason to skip an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Skip {
+    /// None when time does not cure it.
+    until: Option<Timestamp>,
+    said: &'static str,
+}
+
+impl<'a> Shop<'a> {
+    pub(crate) fn open(observed: &'a Observed, machines: &[Machine<'_>], now: Timestamp) -> Self {
+        let mut shop = Self {
+            offers: &observed.offers,
+            pools: BTreeMap::new(),
+            quotas: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            in_use: BTreeMap::new(),
+            now,
+        };
+        for refusal in &observed.refusals {
+            match refusal.kind {
+                RefusalKind::Quota { .. } => {
+                    let key = quota_key(&refusal.region, &refusal.instance_type, refusal.market);
+                    let latest = shop.quotas.entry(key).or_insert(refusal);
+                    if refusal.at > latest.at {
+                        *latest = refusal;
+                    }
+                }
+                RefusalKind::Throttled | RefusalKind::Denied => {
+                    shop.regions.entry(&refusal.region).or_default().push(refusal);
+                }
+                RefusalKind::Capacity | RefusalKind::Unsupported => {
+                    let key = (refusal.instance_type.as_str(), refusal.zone.as_deref(), refusal.market);
+                    shop.pools.entry(key).or_default().push(refusal);
+                }
+            }
+        }
+        for machine in machines {
+            if let Some((record, offer)) =
+                machine.record.and_then(|record| Some((record, record.bought.as_ref()?)))
+            {
+                let key = quota_key(&offer.region, &offer.instance_type, offer.market);
+                *shop.in_use.entry(key).or_default() += record.vcpus;
+            }
+        }
+        shop
+    }
+
+    /// What to ask the cloud for: all offers of the first region and market that has some, best first.
+    ///
+    /// Every market of the spec in every region before nothing at all: spot here, spot elsewhere, on-demand here,
+    /// on-demand elsewhere, in the order in which the provider ranked them.
+    pub(crate) fn choose(&self, spec: &Spec, on_demand_only: bool) -> Result<Vec<&'a Offer>, Why> {
+        let allowed = |offer: &&Offer| match (spec.spot, on_demand_only) {
+            (SpotPolicy::Only, _) => offer.market == Market::Spot,
+            (SpotPolicy::Never, _) | (SpotPolicy::Prefer, true) => offer.market == Market::OnDemand,
+            (SpotPolicy::Prefer, false) => true,
+        };
+        let sold: Vec<&Offer> = self.offers.get(&spec.name).into_iter().flatten().filter(allowed).collect();
+        if sold.is_empty() {
+            return Err(Why::NothingForSale { spec: spec.name.clone() });
+        }
+        let mut skips: Vec<Skip> = Vec::new();
+        let mut open: Vec<&Offer> = Vec::new();
+        for offer in sold {
+            match self.skip(offer) {
+                Some(skip) => skips.push(skip),
+                None => open.push(offer),
+            }
+        }
+        let best = open.iter().copied().min_by_key(|offer| offer.market);
+        let Some(best) = best else {
+            // The one that is tried again first tells what is waited for.
+            let first = skips.iter().min_by_key(|skip| (skip.until.is_none(), skip.until, skip.said));
+            let said = first.map_or("everything was refused", |skip| skip.said);
+            let again_at = first.and_then(|skip| skip.until);
+            return Err(Why::Refused { spec: spec.name.clone(), said, again_at });
+        };
+        open.retain(|offer| offer.region == best.region && offer.market == best.market);
+        Ok(open)
+    }
+
+    /// Counts a launch that was just decided, so that one plan does not run into the quota it knows.
+    pub(crate) fn take(&mut self, offer: &Offer) {
+        let key = quota_key(&offer.region, &offer.instance_type, offer.market);
+        *self.in_use.entry(key).or_default() += offer.resources.vcpus;
+    }
+
+    fn skip(&self, offer: &Offer) -> Option<Skip> {
+        let here = self.pools.get(&(offer.instance_type.as_str(), offer.zone.as_deref(), offer.market));
+        let anywhere = self.pools.get(&(offer.instance_type.as_str(), None, offer.market));
+        let elsewhere = |refusal: &&&Refusal| refusal.region == offer.region;
+        let of_pool =
+            here.into_iter().chain(anywhere.filter(|_| offer.zone.is_some())).flatten().filter(elsewhere);
+        let of_region = self.regions.get(offer.region.as_str()).into_iter().flatten();
+        of_pool
+            .chain(of_region)
+            .filter_map(|refusal| self.still(refusal))
+            .chain(self.quota(offer))
+            .max_by_key(|skip| (skip.until.is_none(), skip.until))
+    }
+
+    /// The refusal as a skip, while it holds.
+    fn still(&self, refusal: &Refusal) -> Option<Skip> {
+        let (length, said) = match refusal.kind {
+            RefusalKind::Unsupported => {
+                return Some(Skip { until: None, said: "the type is not sold there" });
+            }
+            RefusalKind::Capacity => {
+                (capacity_skip(refusal.in_a_row), "the cloud has no such machine at the moment")
+            }
+            RefusalKind::Throttled => (THROTTLED, "the cloud asks for fewer calls"),
+            RefusalKind::Denied => (DENIED, "the credentials may not launch there"),
+            RefusalKind::Quota { .. } => (QUOTA, QUOTA_SAID),
+        };
+        let until = refusal.at.checked_add(length).ok()?;
+        (until > self.now).then_some(Skip { until: Some(until), said })
+    }
+
+    /// A quota that was met holds while as much is in use as then.
+    fn quota(&self, offer: &Offer) -> Option<Skip> {
+        let key = quota_key(&offer.region, &offer.instance_type, offer.market);
+        let refusal = self.quotas.get(&key)?;
+        let RefusalKind::Quota { vcpus_in_use } = refusal.kind else { return None };
+        let now_in_use = self.in_use.get(&key).copied().unwrap_or(0);
+        (now_in_use >= vcpus_in_use).then(|| self.still(refusal)).flatten()
+    }
+}
+
+const QUOTA_SAID: &str = "the account's quota is used up";
+
+/// 3, 6, 12, 24, then 30 minutes.
+fn capacity_skip(in_a_row: u32) -> SignedDuration {
+    let doublings = in_a_row.saturating_sub(1).min(4);
+    let grown = CAPACITY_FIRST.checked_mul(1 << doublings).unwrap_or(CAPACITY_LAST);
+    grown.min(CAPACITY_LAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_without_capacity_is_left_alone_ever_longer_up_to_half_an_hour() {
+        let minutes: Vec<i64> = [1, 2, 3, 4, 5, 60].iter().map(|it| capacity_skip(*it).as_mins()).collect();
+        assert_eq!(minutes, [3, 6, 12, 24, 30, 30]);
+    }
+}

@@ -1,0 +1,282 @@
+//! The plan: read it from top to bottom.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cml_cloud::{Deadline, InstanceId, Offer};
+use cml_spec::Spec;
+use jiff::Timestamp;
+
+use crate::budget::{Books, cost};
+use crate::demand::{self, Wanted};
+use crate::labels;
+use crate::observed::{Job, JobId, JobState, Observed};
+use crate::placement::Shop;
+use crate::refuse::Why;
+use crate::retire::{self, Cause};
+use crate::supply::{self, Machine, Phase};
+use crate::warm;
+
+/// One thing to do now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Obtain a machine.
+    Launch {
+        /// Of this spec.
+        spec: String,
+        /// For this job; none for a warm machine.
+        job: Option<JobId>,
+        /// From any of these: one region, one market, best first.
+        offers: Vec<Offer>,
+        /// When it must be gone.
+        deadline: Deadline,
+    },
+    /// End a machine. An idle one's registration goes first: GitHub refuses that when a job has come meanwhile.
+    Terminate {
+        /// Region.
+        region: String,
+        /// The machine.
+        instance: InstanceId,
+        /// Its runner's id at GitHub, if it is registered.
+        runner: Option<u64>,
+        /// Why.
+        cause: Cause,
+    },
+    /// Remove a registration.
+    RemoveRunner {
+        /// GitHub's id.
+        runner: u64,
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: Cause,
+    },
+    /// Run a job again whose machine the cloud took back.
+    Rerun {
+        /// The job.
+        job: JobId,
+        /// Its run.
+        run_id: u64,
+        /// Which re-run it is, from 1.
+        number: u32,
+    },
+}
+
+/// A queued job that gets no machine of its own now, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The job.
+    pub job: JobId,
+    /// Why.
+    pub why: Why,
+}
+
+/// What to do now, and why the rest waits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to do, in this order.
+    pub actions: Vec<Action>,
+    /// Jobs that get nothing now. Every queued job is either here, or served by a machine that is free or on its way,
+    /// or has a launch among the actions.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Decides everything.
+#[must_use]
+pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
+    let machines = supply::machines(observed, now);
+    let specs: BTreeMap<&str, &Spec> = observed.specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    let mut plan = Plan::default();
+    // What must go goes first: it may make room.
+    for machine in &machines {
+        let spec = machine.spec().and_then(|spec| specs.get(spec).copied());
+        if let Some(cause) = retire::must_go(machine, spec, now) {
+            plan.actions.extend(terminate(machine, cause));
+        }
+    }
+    for runner in retire::orphans(observed, &machines, now) {
+        let (runner, name) = (runner.id, runner.name.clone());
+        plan.actions.push(Action::RemoveRunner { runner, name, cause: Cause::NoMachine });
+    }
+    let mut round = Round::begin(observed, &machines, now);
+    // Jobs before warm machines, the oldest job first. A job that cannot be served holds up nobody else.
+    for wanted in demand::wanted(observed) {
+        round.serve(&wanted, &mut plan);
+    }
+    for spec in &observed.specs {
+        round.keep_ready(spec, &mut plan);
+    }
+    round.retire_idle(observed, &specs, &mut plan);
+    plan.actions.extend(observed.jobs.iter().filter_map(|job| rerun(job, &round)));
+    plan
+}
+
+/// What is left to give while one plan is made.
+struct Round<'a> {
+    now: Timestamp,
+    specs: &'a [Spec],
+    shop: Shop<'a>,
+    books: Books,
+    /// Machines of each spec, those on their way in and out included.
+    count: BTreeMap<String, u32>,
+    /// Machines that a job may get, by the labels of their runners, those online first.
+    free: BTreeMap<Vec<String>, VecDeque<&'a Machine<'a>>>,
+}
+
+impl<'a> Round<'a> {
+    fn begin(observed: &'a Observed, machines: &'a [Machine<'a>], now: Timestamp) -> Self {
+        let mut count: BTreeMap<String, u32> = BTreeMap::new();
+        let mut free: BTreeMap<Vec<String>, VecDeque<&Machine<'_>>> = BTreeMap::new();
+        for machine in machines {
+            let Some(record) = machine.record else { continue };
+            *count.entry(record.spec.clone()).or_default() += 1;
+            // A machine that must go any moment is no help.
+            if machine.is_free() && !record.deadline.passed(now) {
+                let queue = free.entry(labels::lower(&record.labels)).or_default();
+                match machine.phase {
+                    Phase::Idle(_) => queue.push_front(machine),
+                    _ => queue.push_back(machine),
+                }
+            }
+        }
+        let shop = Shop::open(observed, machines, now);
+        let books = Books::open(observed, machines, now);
+        Self { now, specs: &observed.specs, shop, books, count, free }
+    }
+
+    /// A machine that is there or on its way, else a launch, else a reason.
+    fn serve(&mut self, wanted: &Wanted<'_>, plan: &mut Plan) {
+        if self.take_free(&wanted.key) {
+            return;
+        }
+        if let Some(why) = &wanted.refused {
+            plan.waiting.push(Waiting { job: wanted.job.id, why: why.clone() });
+            return;
+        }
+        let mut first_reason = None;
+        for spec in &wanted.specs {
+            let last_resort =
+                spec.reruns.last_on_demand && wanted.job.interruptions >= spec.reruns.max.max(1);
+            match self.launch(spec, Some(wanted.job.id), last_resort) {
+                Ok(action) => {
+                    plan.actions.push(action);
+                    return;
+                }
+                // Another spec may serve the job: a broken one blocks nobody.
+                Err(why) => first_reason = first_reason.or(Some(why)),
+            }
+        }
+        plan.waiting.extend(first_reason.map(|why| Waiting { job: wanted.job.id, why }));
+    }
+
+    /// Gives the job any machine whose runner may take it: the one with the fewest labels that are not asked for.
+    fn take_free(&mut self, key: &[String]) -> bool {
+        let fitting = self
+            .free
+            .iter_mut()
+            .filter(|(labels, queue)| !queue.is_empty() && labels::serves(labels, key))
+            .min_by_key(|(labels, _)| labels.len());
+        fitting.is_some_and(|(_, queue)| queue.pop_front().is_some())
+    }
+
+    fn launch(&mut self, spec: &Spec, job: Option<JobId>, on_demand_only: bool) -> Result<Action, Why> {
+        let name = &spec.name;
+        if self.count.get(name).copied().unwrap_or(0) >= spec.max {
+            return Err(Why::Full { spec: name.clone(), max: spec.max });
+        }
+        let offers = self.shop.choose(spec, on_demand_only)?;
+        // The dearest that may be bought is what is promised.
+        let dearest = offers.iter().filter_map(|offer| offer.price).max();
+        let promised = dearest.map(|price| cost(price, spec.max_lifetime));
+        if let (Some(left), Some(budget)) = (self.books.left(spec), spec.budget)
+            && promised.is_none_or(|promised| promised > left)
+        {
+            let committed = self.books.committed(name);
+            return Err(Why::Budget { spec: name.clone(), per_day: budget.per_day, committed });
+        }
+        if let Some(promised) = promised {
+            self.books.add(name, promised);
+        }
+        if let Some(offer) = offers.first() {
+            self.shop.take(offer);
+        }
+        *self.count.entry(name.clone()).or_default() += 1;
+        let deadline = Deadline(self.now.checked_add(spec.max_lifetime).unwrap_or(Timestamp::MAX));
+        let offers = offers.into_iter().cloned().collect();
+        Ok(Action::Launch { spec: name.clone(), job, offers, deadline })
+    }
+
+    /// Fills up to the machines that a spec keeps without being asked. What is refused is tried again next time.
+    fn keep_ready(&mut self, spec: &Spec, plan: &mut Plan) {
+        let free = |round: &Self| {
+            let of_spec = |machine: &&&Machine<'_>| machine.spec() == Some(spec.name.as_str());
+            round.free.values().flatten().filter(of_spec).count()
+        };
+        let ready = u32::try_from(free(self)).unwrap_or(u32::MAX);
+        let for_warmth = warm::ready(spec, self.now).saturating_sub(ready);
+        let for_minimum = spec.min.saturating_sub(self.count.get(&spec.name).copied().unwrap_or(0));
+        for _ in 0..for_warmth.max(for_minimum) {
+            match self.launch(spec, None, false) {
+                Ok(action) => plan.actions.push(action),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Ends idle machines that nobody wants, the longest idle first, down to what is kept.
+    fn retire_idle(&self, observed: &Observed, specs: &BTreeMap<&str, &Spec>, plan: &mut Plan) {
+        let mut idle: BTreeMap<&str, Vec<(Timestamp, &Machine<'_>)>> = BTreeMap::new();
+        for machine in self.free.values().flatten() {
+            if let (Phase::Idle(since), Some(spec)) = (machine.phase, machine.spec()) {
+                idle.entry(spec).or_default().push((since, machine));
+            }
+        }
+        for (name, mut machines) in idle {
+            let spec = specs.get(name).copied();
+            // A spec that is gone from the configuration keeps nothing.
+            let (timeout, kept) = match spec {
+                Some(spec) => {
+                    let others = self.count.get(name).copied().unwrap_or(0);
+                    let idle_count = u32::try_from(machines.len()).unwrap_or(u32::MAX);
+                    let by_minimum = spec.min.saturating_sub(others.saturating_sub(idle_count));
+                    let Some(timeout) = retire::idle_timeout(observed, spec) else { continue };
+                    (timeout, warm::ready(spec, self.now).max(by_minimum))
+                }
+                None => (jiff::SignedDuration::ZERO, 0),
+            };
+            machines.sort_by_key(|(since, machine)| (*since, machine.launch));
+            let over = machines.len().saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+            for (since, machine) in machines.into_iter().take(over) {
+                if self.now.duration_since(since) >= timeout {
+                    plan.actions.extend(terminate(machine, Cause::Idle));
+                }
+            }
+        }
+    }
+
+    fn spec_for(&self, job: &Job) -> Option<&'a Spec> {
+        let key = labels::key(&job.labels);
+        let fitting = self.specs.iter().filter(|spec| labels::serves(&labels::lower(&spec.labels), &key));
+        fitting.min_by_key(|spec| (spec.labels.len(), &spec.name))
+    }
+}
+
+fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
+    let instance = machine.instance.filter(|instance| instance.is_alive())?;
+    Some(Action::Terminate {
+        region: instance.region.clone(),
+        instance: instance.id.clone(),
+        runner: machine.runner.map(|runner| runner.id),
+        cause,
+    })
+}
+
+/// Only what the cloud interrupted, only once GitHub accepts it, only so often.
+fn rerun(job: &Job, round: &Round<'_>) -> Option<Action> {
+    let JobState::Interrupted { may_rerun: true } = job.state else { return None };
+    let spec = round.spec_for(job)?;
+    (job.interruptions <= spec.reruns.max && spec.reruns.max > 0).then_some(Action::Rerun {
+        job: job.id,
+        run_id: job.run_id,
+        number: job.interruptions,
+    })
+}

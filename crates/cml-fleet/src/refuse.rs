@@ -1,0 +1,100 @@
+//! Why a job gets no machine now, in words for its owner.
+
+use std::fmt;
+
+use cml_cloud::Usd;
+use jiff::Timestamp;
+
+/// Why a job gets no machine now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No spec has all the labels that the job asks for.
+    NoSpec {
+        /// What it asks for.
+        labels: Vec<String>,
+    },
+    /// The spec does not take such jobs.
+    Policy {
+        /// The spec.
+        spec: String,
+        /// Which rule.
+        rule: Rule,
+    },
+    /// The spec has as many machines as it may.
+    Full {
+        /// The spec.
+        spec: String,
+        /// Its limit.
+        max: u32,
+    },
+    /// The day's money is spent or promised.
+    Budget {
+        /// The spec.
+        spec: String,
+        /// The limit.
+        per_day: Usd,
+        /// Spent and promised.
+        committed: Usd,
+    },
+    /// Everything that could be bought was refused not long ago.
+    Refused {
+        /// The spec.
+        spec: String,
+        /// What the cloud said, most frequent first.
+        said: &'static str,
+        /// When the first of it is tried again; none when it is not by itself.
+        again_at: Option<Timestamp>,
+    },
+    /// Nothing is for sale for the spec.
+    NothingForSale {
+        /// The spec.
+        spec: String,
+    },
+}
+
+/// A rule of a spec's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Its code comes from a fork.
+    Fork,
+    /// Its event is not among those allowed.
+    Event(String),
+    /// Who started it is not among those allowed.
+    Actor(String),
+    /// Its repository is not among those allowed.
+    Repository(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSpec { labels } => write!(out, "no spec has the labels {}", labels.join(", ")),
+            Self::Policy { spec, rule } => write!(out, "{spec} takes no {rule}"),
+            Self::Full { spec, max } => {
+                write!(out, "{spec} has its {max} machines; the next one that ends makes room")
+            }
+            Self::Budget { spec, per_day, committed } => {
+                write!(out, "{spec} may spend {per_day} a day, {committed} are spent or promised")
+            }
+            Self::Refused { spec, said, again_at } => {
+                write!(out, "{spec}: {said}")?;
+                match again_at {
+                    Some(at) => write!(out, "; tried again at {}", at.strftime("%H:%M:%S UTC")),
+                    None => Ok(()),
+                }
+            }
+            Self::NothingForSale { spec } => write!(out, "nothing is for sale that {spec} could buy"),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fork => out.write_str("code from forks"),
+            Self::Event(event) => write!(out, "jobs of the event {event}"),
+            Self::Actor(actor) => write!(out, "jobs started by {actor}"),
+            Self::Repository(repository) => write!(out, "jobs of {repository}"),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Machines as one thing: what was decided, what the cloud shows, what GitHub shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cml_cloud::{Deadline, Instance, InstanceId, LaunchId, UsdPerHour};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observed::{KnownRunner, LaunchRecord, Observed};
+
+/// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not.
+/// EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
+pub(crate) const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a machine is doing, as far as it counts for jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// On its way: its runner has never been online.
+    Starting,
+    /// Online, without a job, since then.
+    Idle(Timestamp),
+    /// Has a job, or nobody can say that it has none.
+    Busy,
+    /// Its runner was online and is gone: it has done its job and is powering off.
+    Done,
+    /// The cloud is about to take it back, or is taking it down.
+    Leaving,
+}
+
+/// One machine, or the intent to have one.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine<'a> {
+    pub(crate) launch: Option<LaunchId>,
+    pub(crate) record: Option<&'a LaunchRecord>,
+    pub(crate) instance: Option<&'a Instance>,
+    pub(crate) runner: Option<&'a KnownRunner>,
+    pub(crate) phase: Phase,
+}
+
+impl Machine<'_> {
+    pub(crate) fn spec(&self) -> Option<&str> {
+        self.record.map(|record| record.spec.as_str())
+    }
+
+    pub(crate) fn instance_id(&self) -> Option<&InstanceId> {
+        self.instance.map(|instance| &instance.id)
+    }
+
+    /// The tag's word first: it is what the machine itself obeys.
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.instance.and_then(|instance| instance.deadline).or(self.record.map(|record| record.deadline))
+    }
+
+    pub(crate) fn price(&self) -> Option<UsdPerHour> {
+        self.record.map(|record| record.bought.as_ref().and_then(|offer| offer.price).unwrap_or(record.price))
+    }
+
+    /// True for a machine that a queued job may still get.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Idle(_))
+    }
+}
+
+/// All machines, oldest launch first, then those that no record explains.
+pub(crate) fn machines(observed: &Observed, now: Timestamp) -> Vec<Machine<'_>> {
+    let launch_of = |runner: &KnownRunner| LaunchId::from_runner_name(&runner.name);
+    let runners: BTreeMap<LaunchId, &KnownRunner> =
+        observed.runners.iter().flatten().filter_map(|runner| Some((launch_of(runner)?, runner))).collect();
+    let mut instances: BTreeMap<LaunchId, &Instance> = BTreeMap::new();
+    for instance in observed.instances.iter().flatten() {
+        let Some(launch) = instance.launch else { continue };
+        let known = instances.entry(launch).or_insert(instance);
+        // A dead one still shows beside a living one of the same launch: the living one counts.
+        if instance.is_alive() && !known.is_alive() {
+            *known = instance;
+        }
+    }
+    let mut records: Vec<&LaunchRecord> = observed.launches.iter().collect();
+    records.sort_by_key(|record| record.id);
+    let mut all: Vec<Machine<'_>> = Vec::new();
+    for record in records {
+        let instance = instances.remove(&record.id);
+        let runner = runners.get(&record.id).copied();
+        let Some(phase) = phase(observed, record, instance, runner, now) else { continue };
+        all.push(Machine { launch: Some(record.id), record: Some(record), instance, runner, phase });
+    }
+    let explained: BTreeSet<&InstanceId> = all.iter().filter_map(Machine::instance_id).collect();
+    let unexplained: Vec<&Instance> = observed
+        .instances
+        .iter()
+        .flatten()
+        .filter(|instance| instance.is_alive() && !explained.contains(&instance.id))
+        .collect();
+    for instance in unexplained {
+        let runner = instance.launch.and_then(|launch| runners.get(&launch).copied());
+        // Nobody remembers deciding it: until its deadline it may be at work for somebody.
+        all.push(Machine {
+            launch: instance.launch,
+            record: None,
+            instance: Some(instance),
+            runner,
+            phase: Phase::Busy,
+        });
+    }
+    all
+}
+
+/// None once the launch is over.
+fn phase(
+    observed: &Observed,
+    record: &LaunchRecord,
+    instance: Option<&Instance>,
+    runner: Option<&KnownRunner>,
+    now: Timestamp,
+) -> Option<Phase> {
+    use cml_cloud::InstanceState::{Pending, Running, Stopped, Stopping, Terminated};
+    match (instance.map(|instance| instance.state), observed.instances.is_some()) {
+        (Some(Terminated), _) => return None,
+        (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
+        // The cloud was asked and shows nothing: too young to show, or over.
+        (None, true) if now.duration_since(record.intended_at) > UNSEEN_GRACE => return None,
+        (None | Some(Pending | Running), _) => {}
+    }
+    if record.notice_at.is_some() {
+        return Some(Phase::Leaving);
+    }
+    Some(match (runner, observed.runners.is_some()) {
+        (Some(runner), _) if runner.busy => Phase::Busy,
+        (Some(runner), _) if runner.online => Phase::Idle(record.idle_since.unwrap_or(now)),
+        // Registered before its machine boots, and offline until then. Offline later is no proof of anything.
+        (Some(_), _) if record.online_at.is_none() => Phase::Starting,
+        (Some(_), _) => Phase::Busy,
+        (None, true) if record.online_at.is_some() => Phase::Done,
+        (None, true) => Phase::Starting,
+        (None, false) if record.online_at.is_none() => Phase::Starting,
+        // GitHub cannot say: not sure whether it is busy means busy (L3).
+        (None, false) => Phase::Busy,
+    })
+}

@@ -1,0 +1,300 @@
+//! What the plan does, one behaviour a test.
+#![allow(missing_docs)]
+
+mod world;
+
+use cml_cloud::{Market, SpotPolicy};
+use cml_fleet::{Action, Cause, JobState, RefusalKind, plan};
+use cml_spec::{Forks, Idle, Warm};
+use jiff::SignedDuration;
+use world::{Doing, at, budget, job, machine, now, offers, refusal, spec, world};
+
+fn shown(observed: &cml_fleet::Observed) -> String {
+    plan(observed, now()).to_string()
+}
+
+fn launches(observed: &cml_fleet::Observed) -> usize {
+    let is_launch = |action: &&Action| matches!(action, Action::Launch { .. });
+    plan(observed, now()).actions.iter().filter(is_launch).count()
+}
+
+fn causes(observed: &cml_fleet::Observed) -> Vec<Cause> {
+    let cause = |action: &Action| match action {
+        Action::Terminate { cause, .. } | Action::RemoveRunner { cause, .. } => Some(*cause),
+        _ => None,
+    };
+    plan(observed, now()).actions.iter().filter_map(cause).collect()
+}
+
+#[test]
+fn a_queued_job_gets_a_launch_with_every_offer_of_the_best_region_and_market() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs.push(job(1, "self-hosted GPU"));
+    insta::assert_snapshot!(shown(&world), @"launch gpu for job 1: spot g5.xlarge in us-east-1a at $0.4/h, spot g5.xlarge in us-east-1b at $0.5/h; gone by 2027-01-15T09:00:00Z");
+}
+
+#[test]
+fn machines_that_are_free_or_on_their_way_are_taken_before_any_launch() {
+    let gpu = spec("gpu", "cml gpu");
+    for doing in [Doing::Asked, Doing::Booting, Doing::Idle(10)] {
+        let mut world = world(vec![gpu.clone()]);
+        machine(&mut world, &gpu, 1, 100, doing);
+        world.jobs.push(job(1, "gpu"));
+        assert_eq!(shown(&world), "nothing to do\n", "{doing:?}");
+        world.jobs.push(job(2, "gpu"));
+        assert_eq!(launches(&world), 1, "{doing:?}: the second job needs another one");
+    }
+}
+
+#[test]
+fn busy_finished_and_noticed_machines_serve_nobody() {
+    let gpu = spec("gpu", "cml gpu");
+    for doing in [Doing::Busy, Doing::Done] {
+        let mut world = world(vec![gpu.clone()]);
+        machine(&mut world, &gpu, 1, 100, doing);
+        world.jobs.push(job(1, "gpu"));
+        assert_eq!(launches(&world), 1, "{doing:?}");
+    }
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 100, Doing::Idle(10));
+    world.launches[0].notice_at = Some(at(-5));
+    world.jobs.push(job(1, "gpu"));
+    assert_eq!(launches(&world), 1, "a machine under notice is given no job");
+}
+
+#[test]
+fn a_job_goes_to_the_spec_with_the_fewest_other_labels() {
+    let mut world = world(vec![spec("a-big", "cml gpu big"), spec("small", "cml gpu")]);
+    world.jobs.push(job(1, "gpu"));
+    assert!(shown(&world).starts_with("launch small for job 1"));
+}
+
+#[test]
+fn a_job_that_nobody_serves_is_told_why() {
+    let mut picky = spec("gpu", "cml gpu");
+    picky.allow.events = vec!["push".to_owned()];
+    let mut world = world(vec![picky]);
+    let mut fork = job(1, "gpu");
+    fork.from_fork = true;
+    let mut event = job(2, "gpu");
+    event.event = "issue_comment".to_owned();
+    world.jobs = vec![fork, event, job(3, "tpu")];
+    insta::assert_snapshot!(shown(&world), @r"
+    job 1 waits: gpu takes no code from forks
+    job 2 waits: gpu takes no jobs of the event issue_comment
+    job 3 waits: no spec has the labels tpu
+    ");
+    world.specs[0].allow.forks = Forks::Always;
+    assert_eq!(launches(&world), 1);
+}
+
+#[test]
+fn the_oldest_jobs_come_first_and_the_limit_counts_everything_that_lives() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.max = 3;
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 100, Doing::Busy);
+    machine(&mut world, &gpu, 2, 400, Doing::Done);
+    world.jobs = vec![job(9, "gpu"), job(1, "gpu"), job(5, "gpu")];
+    let shown = shown(&world);
+    assert!(shown.contains("launch gpu for job 1"), "{shown}");
+    assert!(
+        shown.contains("job 5 waits: gpu has its 3 machines") && shown.contains("job 9 waits"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_broken_spec_or_a_refused_job_holds_up_nobody_else() {
+    let mut world = world(vec![spec("dry", "cml gpu"), spec("cpu", "cml cpu")]);
+    world.offers.insert("dry".to_owned(), Vec::new());
+    world.jobs = vec![job(1, "gpu"), job(2, "cpu")];
+    insta::assert_snapshot!(shown(&world), @r"
+    launch cpu for job 2: spot g5.xlarge in us-east-1a at $0.4/h, spot g5.xlarge in us-east-1b at $0.5/h; gone by 2027-01-15T09:00:00Z
+    job 1 waits: nothing is for sale that dry could buy
+    ");
+}
+
+#[test]
+fn another_spec_that_may_serve_the_job_helps_out() {
+    let mut world = world(vec![spec("dry", "gpu"), spec("rich", "gpu big")]);
+    world.offers.insert("dry".to_owned(), Vec::new());
+    world.jobs.push(job(1, "gpu"));
+    assert!(shown(&world).starts_with("launch rich for job 1"));
+}
+
+#[test]
+fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
+    let mut gpu = spec("gpu", "cml gpu");
+    // One machine promises at most 0.5 USD/h for one hour.
+    gpu.budget = budget("1.2");
+    let mut world = world(vec![gpu.clone()]);
+    world.jobs = vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")];
+    assert_eq!(launches(&world), 2);
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day, $1 are spent or promised");
+    world.spent_today.insert("gpu".to_owned(), world::usd("0.5"));
+    assert_eq!(launches(&world), 1);
+    machine(&mut world, &gpu, 1, 100, Doing::Busy);
+    assert_eq!(launches(&world), 0);
+}
+
+#[test]
+fn refused_pools_are_left_alone_then_other_regions_then_on_demand_then_a_reason() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs.push(job(1, "gpu"));
+    let all = offers();
+    world.refusals.push(refusal(&all[0], RefusalKind::Capacity, 1, -60));
+    assert!(shown(&world).contains("spot g5.xlarge in us-east-1b"));
+    world.refusals.push(refusal(&all[1], RefusalKind::Capacity, 1, -60));
+    assert!(shown(&world).contains("spot g5.xlarge in us-west-2a"));
+    world.refusals.push(refusal(&all[2], RefusalKind::Capacity, 2, -200));
+    assert!(shown(&world).contains("on-demand g5.xlarge in us-east-1a"));
+    world.refusals.push(refusal(&all[3], RefusalKind::Unsupported, 1, -99_999));
+    insta::assert_snapshot!(shown(&world), @"job 1 waits: gpu: the cloud has no such machine at the moment; tried again at 08:02:00 UTC");
+    assert!(
+        plan(&world, at(121)).to_string().contains("spot g5.xlarge in us-east-1a"),
+        "and it is tried again"
+    );
+}
+
+#[test]
+fn a_quota_holds_for_its_class_until_usage_falls() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 100, Doing::Busy);
+    world.jobs.push(job(1, "gpu"));
+    world.refusals.push(refusal(&offers()[0], RefusalKind::Quota { vcpus_in_use: 4 }, 1, -60));
+    assert!(shown(&world).contains("us-west-2a"), "the whole class in that region: {}", shown(&world));
+    world.launches.clear();
+    world.instances = Some(Vec::new());
+    world.runners = Some(Vec::new());
+    assert!(shown(&world).contains("us-east-1a"), "usage has fallen");
+}
+
+#[test]
+fn spot_only_never_pays_the_list_price() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.spot = SpotPolicy::Only;
+    let mut world = world(vec![gpu]);
+    world
+        .offers
+        .insert("gpu".to_owned(), offers().into_iter().filter(|it| it.market == Market::OnDemand).collect());
+    world.jobs.push(job(1, "gpu"));
+    assert!(shown(&world).contains("nothing is for sale"));
+}
+
+#[test]
+fn deadlines_end_everything_and_idleness_only_the_idle() {
+    let gpu = spec("gpu", "cml gpu");
+    for doing in [Doing::Booting, Doing::Busy, Doing::Idle(1), Doing::Done] {
+        let mut world = world(vec![gpu.clone()]);
+        machine(&mut world, &gpu, 1, 3600, doing);
+        assert_eq!(causes(&world), [Cause::Deadline], "{doing:?}");
+    }
+    let mut idle = world(vec![gpu.clone()]);
+    machine(&mut idle, &gpu, 1, 1000, Doing::Idle(299));
+    assert_eq!(causes(&idle), []);
+    machine(&mut idle, &gpu, 2, 1000, Doing::Idle(300));
+    assert_eq!(causes(&idle), [Cause::Idle]);
+}
+
+#[test]
+fn not_knowing_whether_it_is_busy_means_busy() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
+    world.runners = None;
+    assert_eq!(causes(&world), []);
+    let mut offline = self::world::world(vec![gpu.clone()]);
+    machine(&mut offline, &gpu, 1, 1000, Doing::Idle(900));
+    offline.runners.as_mut().expect("known")[0].online = false;
+    assert_eq!(causes(&offline), [], "offline is no proof of idleness");
+}
+
+#[test]
+fn a_machine_whose_runner_never_comes_is_ended_after_its_own_chance() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 890, Doing::Booting);
+    assert_eq!(causes(&world), []);
+    machine(&mut world, &gpu, 2, 910, Doing::Booting);
+    assert_eq!(causes(&world), [Cause::NeverRegistered]);
+}
+
+#[test]
+fn what_is_left_on_one_side_only_is_cleared() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 2000, Doing::Booting);
+    world.instances = Some(Vec::new());
+    assert_eq!(causes(&world), [Cause::NoMachine]);
+    world.instances = None;
+    assert_eq!(causes(&world), [], "the cloud could not be asked");
+    let mut stranger = self::world::world(vec![gpu.clone()]);
+    machine(&mut stranger, &gpu, 1, 2000, Doing::Idle(1000));
+    stranger.launches.clear();
+    assert_eq!(causes(&stranger), [], "a machine that nobody remembers lives until its deadline");
+    stranger.instances.as_mut().expect("known")[0].deadline = None;
+    assert_eq!(causes(&stranger), []);
+    stranger.instances.as_mut().expect("known")[0].started_at = at(-6 * 86_400);
+    assert_eq!(causes(&stranger), [Cause::Deadline], "but not for ever without one");
+}
+
+#[test]
+fn warm_machines_are_kept_in_their_hours_and_jobs_come_before_them() {
+    let mut gpu = spec("gpu", "cml gpu");
+    // The test's now is a Friday, 08:00 UTC.
+    gpu.warm = vec![Warm { count: 2, hours: Some("Mon-Fri 07:00-19:00 UTC".parse().expect("hours")) }];
+    gpu.max = 3;
+    let mut world = world(vec![gpu.clone()]);
+    assert_eq!(launches(&world), 2);
+    world.jobs = vec![job(1, "gpu"), job(2, "gpu")];
+    let shown = shown(&world);
+    assert!(shown.contains("job 1:") && shown.contains("job 2:"), "{shown}");
+    assert_eq!(shown.matches("to be kept ready").count(), 1, "{shown}");
+    world.jobs.clear();
+    machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
+    machine(&mut world, &gpu, 2, 1000, Doing::Idle(900));
+    assert_eq!(causes(&world), []);
+    world.specs[0].warm[0].hours = Some("Sat 07:00-19:00 UTC".parse().expect("hours"));
+    assert_eq!(causes(&world), [Cause::Idle, Cause::Idle]);
+    world.specs[0].min = 1;
+    assert_eq!(causes(&world), [Cause::Idle], "the minimum stays");
+}
+
+#[test]
+fn an_idle_machine_that_a_job_waits_for_is_kept() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.idle = Idle::After(SignedDuration::from_secs(1));
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
+    world.jobs.push(job(1, "gpu"));
+    assert_eq!(shown(&world), "nothing to do\n");
+}
+
+#[test]
+fn an_interrupted_job_runs_again_once_github_allows_and_not_for_ever() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    let mut lost = job(1, "gpu");
+    lost.state = JobState::Interrupted { may_rerun: false };
+    lost.interruptions = 1;
+    world.jobs.push(lost);
+    assert_eq!(shown(&world), "nothing to do\n");
+    world.jobs[0].state = JobState::Interrupted { may_rerun: true };
+    insta::assert_snapshot!(shown(&world), @"run job 1 of run 10 again (re-run 1): the cloud took its machine back");
+    world.jobs[0].interruptions = 3;
+    assert_eq!(shown(&world), "nothing to do\n");
+    world.jobs[0].state = JobState::Queued;
+    world.jobs[0].interruptions = 2;
+    assert!(shown(&world).contains("on-demand"), "the last re-run is not left to the spot market");
+}
+
+#[test]
+fn a_launch_that_the_cloud_never_showed_counts_until_it_cannot_come_any_more() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 299, Doing::Asked);
+    world.jobs.push(job(1, "gpu"));
+    assert_eq!(launches(&world), 0);
+    assert_eq!(plan(&world, at(10)).actions.len(), 1);
+}
