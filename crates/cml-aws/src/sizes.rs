@@ -42,7 +42,8 @@ pub(crate) fn read(name: &str, gpu: Option<&str>) -> Result<Asked, CloudError> {
         Some((size, gpu)) => (size, Some(gpu.to_ascii_lowercase())),
         None => (name, None),
     };
-    let gpu = gpu_in_name.or(gpu);
+    // CML's older name.
+    let gpu = gpu_in_name.or(gpu).map(|gpu| if gpu == "tesla" { "v100".to_owned() } else { gpu });
     let is_size = ["s", "m", "l", "xl"].contains(&size);
     match (is_size, gpu) {
         (true, None) => Ok(Asked::Known(plain(size))),
@@ -163,6 +164,7 @@ mod tests {
         assert_eq!(names("m+t4", None), ["g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge"]);
         assert_eq!(names("m", Some("T4")), names("m+t4", None));
         assert_eq!(names("m", Some("nogpu")), names("m", None));
+        assert_eq!(names("m+tesla", None), names("m+v100", None));
         assert_eq!(names("l+a10g", None)[0], "g5.12xlarge");
         assert_eq!(names("g5.xlarge", Some("a10g")), ["g5.xlarge"]);
     }

@@ -50,6 +50,7 @@ impl Made {
                         "the runner is busy with a job: its machine ends after it, at the latest at its deadline"
                             .to_owned(),
                     );
+                    self.tidy(cloud, &mut left).await;
                     return left;
                 }
                 Ok(Removal::Removed | Removal::AlreadyGone) => {}
@@ -68,6 +69,12 @@ impl Made {
                 "instance {id} in {region} ({error}); it powers itself off at its boot timeout"
             ));
         }
+        self.tidy(cloud, &mut left).await;
+        left
+    }
+
+    /// What lies beside the machine goes in any case: a machine at work has read it long ago.
+    async fn tidy<C: Cloud>(&self, cloud: &C, left: &mut Vec<String>) {
         if let Some(request) = &self.request
             && let Err(error) = cloud.tidy(request).await
         {
@@ -76,7 +83,6 @@ impl Made {
                 request.launch
             ));
         }
-        left
     }
 
     async fn look_for_unknown<C: Cloud>(&mut self, cloud: &C) {
