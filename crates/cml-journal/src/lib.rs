@@ -1,0 +1,39 @@
+//! The journal: what was decided and learned, in the order in which it happened, never changed afterwards.
+//!
+//! All state is a fold of it ([`State`]), the ledger too: a process that was killed reads it and knows what it knew. An
+//! intent is on the disk before the call that it announces is made.
+//!
+//! What may not happen here: decisions, and anything said to a cloud or to GitHub. Times come from the caller.
+
+mod bill;
+mod event;
+mod ledger;
+mod sqlite;
+mod state;
+
+pub use bill::{End, bill};
+pub use event::Event;
+pub use ledger::{Entry, Share};
+pub use sqlite::{JournalError, Line, SqliteJournal};
+pub use state::State;
+
+use jiff::Timestamp;
+
+/// A place in the journal: the number of the last line that was seen; 0 before the first.
+pub type Seen = i64;
+
+/// Where events are kept. Small, so that several daemons may share a server one day.
+pub trait Journal {
+    /// Appends events, all or none, and returns once they are durable. Fails with [`JournalError::Overtaken`] when another
+    /// process has appended since `seen`: then what was decided rests on what is not true any more.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then nothing was appended.
+    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError>;
+
+    /// The lines after `seen`, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError>;
+}

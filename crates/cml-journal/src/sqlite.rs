@@ -1,0 +1,250 @@
+//! The journal in one SQLite file. <https://www.sqlite.org/wal.html>
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::event::Event;
+use crate::{Journal, Seen};
+
+/// How long one process waits for another that is writing.
+const BUSY: Duration = Duration::from_secs(5);
+/// Steps from one version of the schema to the next; the version is how many were taken.
+const MIGRATIONS: &[&str] = &["CREATE TABLE lines (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    event TEXT NOT NULL
+) STRICT"];
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Its number, from 1, growing.
+    pub number: i64,
+    /// When it was written, by the writer's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The journal cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has appended meanwhile: read, decide again.
+    #[error("another process has written to the journal since line {seen} (it is at {last}): look again")]
+    Overtaken {
+        /// What the caller had seen.
+        seen: Seen,
+        /// The last line now.
+        last: Seen,
+    },
+    /// There is no room. Nothing that was there is lost, nothing of this was written.
+    #[error("{}: the disk is full; make room, nothing was lost", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the file.
+    #[error("{}: another process has been writing for more than {} s; is one stopped or hung?", path.display(), BUSY.as_secs())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of this program wrote it.
+    #[error("{}: written by a later cml-runner (schema {found}, this one knows {known}); update cml-runner", path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A line is not understood.
+    #[error("{}: line {number} is not understood ({cause}); was it written by a later cml-runner?", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        number: i64,
+        /// Why.
+        cause: String,
+    },
+    /// Anything else, in SQLite's words.
+    #[error("{}: {cause}", path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+}
+
+/// A journal in a file that several processes may have open.
+pub struct SqliteJournal {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl SqliteJournal {
+    /// Opens the file, making it and bringing it up to date as needed. Only its owner can read it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let failed = |error: rusqlite::Error| told(path, &error);
+        // Made before SQLite does, with rights for nobody else; its side files take the same.
+        private(path)
+            .map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        // Every commit is on the disk before it returns: intents must be.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        migrate(path, &mut connection)?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+}
+
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(|_| ())
+}
+
+/// Takes the missing steps, one process at a time.
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), JournalError> {
+    let failed = |error: rusqlite::Error| told(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let found: i64 =
+        transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(JournalError::TooNew { path: path.to_owned(), found, known });
+    }
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => JournalError::Full { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => JournalError::Busy { path },
+        _ => JournalError::Other { path, cause: error.to_string() },
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| told(&path, &error);
+        // Immediate: between the look and the lines nobody else writes.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let mut last: Seen = transaction
+            .query_row("SELECT coalesce(max(number), 0) FROM lines", [], |row| row.get(0))
+            .map_err(failed)?;
+        if last != seen {
+            return Err(JournalError::Overtaken { seen, last });
+        }
+        {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO lines (number, at, event) VALUES (?1, ?2, ?3)")
+                .map_err(failed)?;
+            for event in events {
+                let text = serde_json::to_string(event)
+                    .map_err(|error| JournalError::Other { path: path.clone(), cause: error.to_string() })?;
+                last += 1;
+                insert.execute((last, at.to_string(), text)).map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(last)
+    }
+
+    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
+        let failed = |error: rusqlite::Error| told(&self.path, &error);
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number")
+            .map_err(failed)?;
+        let rows = select
+            .query_map([seen], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
+            .map_err(failed)?;
+        rows.map(|row| {
+            let (number, at, text): (i64, String, String) = row.map_err(failed)?;
+            let bad = |cause: String| JournalError::Line { path: self.path.clone(), number, cause };
+            let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
+            let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+            Ok(Line { number, at, event })
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cml_fleet::JobId;
+
+    fn at() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn came(number: u64) -> Event {
+        Event::JobCame { job: JobId(number), spec: "x".repeat(3000) }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_loses_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        let mut journal = SqliteJournal::open(&path).expect("opens");
+        journal.connection.pragma_update(None, "max_page_count", 12).expect("a small disk");
+        let mut seen = 0;
+        let error = loop {
+            match journal.append(seen, at(), &[came(1), came(2)]) {
+                Ok(last) => seen = last,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, JournalError::Full { .. }), "{error}");
+        assert!(error.to_string().contains("make room, nothing was lost"));
+        assert!(seen > 0);
+        assert_eq!(journal.after(0).expect("reads").len(), usize::try_from(seen).expect("small"));
+        journal.connection.pragma_update(None, "max_page_count", 1000).expect("room");
+        assert_eq!(journal.append(seen, at(), &[came(3)]).expect("appends"), seen + 1);
+    }
+
+    #[test]
+    fn a_journal_of_a_later_version_is_not_touched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        let journal = SqliteJournal::open(&path).expect("opens");
+        journal.connection.pragma_update(None, "user_version", 99).expect("writes");
+        let error = SqliteJournal::open(&path).map(|_| ()).expect_err("is too new");
+        assert!(error.to_string().contains("schema 99, this one knows 1"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        let mut journal = SqliteJournal::open(&path).expect("opens");
+        journal.append(0, at(), &[came(1)]).expect("appends");
+        let insert =
+            "INSERT INTO lines (at, event) VALUES ('1970-01-01T00:00:00Z', '{\"kind\":\"flew_away\"}')";
+        journal.connection.execute(insert, []).expect("writes");
+        let error = journal.after(0).expect_err("is not understood").to_string();
+        assert!(error.contains("line 2 is not understood") && error.contains("flew_away"), "{error}");
+    }
+}

@@ -1,0 +1,277 @@
+//! The journal on a real disk.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use cml_cloud::{Arch, Deadline, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerHour};
+use cml_fleet::{JobId, Refusal, RefusalKind};
+use cml_journal::{End, Event, Journal, JournalError, Share, SqliteJournal, State};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).expect("in range")
+}
+
+fn launch(number: u128) -> LaunchId {
+    LaunchId::new(ulid::Ulid::from_parts(1_800_000_000_000, number))
+}
+
+fn price(text: &str) -> UsdPerHour {
+    UsdPerHour(text.parse().expect("a number"))
+}
+
+fn offer() -> Offer {
+    Offer {
+        region: "us-east-1".to_owned(),
+        zone: Some("us-east-1a".to_owned()),
+        instance_type: "g5.xlarge".to_owned(),
+        market: Market::Spot,
+        price: Some(price("0.36")),
+        resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+    }
+}
+
+fn intended(number: u128) -> Event {
+    Event::LaunchIntended {
+        launch: launch(number),
+        spec: "gpu".to_owned(),
+        labels: vec!["gpu".to_owned()],
+        job: Some(JobId(7)),
+        deadline: Deadline(at(3600)),
+        price: price("0.5"),
+        vcpus: 4,
+    }
+}
+
+fn bought(number: u128) -> Event {
+    Event::LaunchBought {
+        launch: launch(number),
+        instance: InstanceId(format!("i-{number:017x}")),
+        offer: offer(),
+    }
+}
+
+/// A life of 1000 s: boots for 100 s, waits 100 s, works 700 s, is idle for 100 s.
+fn life(number: u128) -> Vec<(i64, Event)> {
+    let launch = launch(number);
+    vec![
+        (0, intended(number)),
+        (0, bought(number)),
+        (100, Event::RunnerIdle { launch }),
+        (200, Event::RunnerBusy { launch, job: Some(JobId(7)) }),
+        (900, Event::RunnerIdle { launch }),
+        (1000, Event::InstanceGone { launch, end: End::Ours }),
+    ]
+}
+
+fn open(path: &Path) -> SqliteJournal {
+    SqliteJournal::open(path).expect("opens")
+}
+
+fn write(journal: &mut SqliteJournal, events: &[(i64, Event)]) {
+    for (second, event) in events {
+        let seen = journal.after(0).expect("reads").last().map_or(0, |line| line.number);
+        journal.append(seen, at(*second), std::slice::from_ref(event)).expect("appends");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_by_another_and_only_by_its_owner() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state/journal.db");
+    let mut one = open(&path);
+    write(&mut one, &life(1));
+    let other = open(&path);
+    let lines = other.after(0).expect("reads");
+    assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(lines[0].event, intended(1));
+    assert_eq!(other.after(4).expect("reads").len(), 2);
+    for file in std::fs::read_dir(path.parent().expect("a directory")).expect("reads") {
+        let file = file.expect("a file");
+        assert_eq!(file.metadata().expect("is there").permissions().mode() & 0o077, 0, "{file:?}");
+    }
+}
+
+#[test]
+fn who_decided_on_what_is_not_true_any_more_writes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let (mut one, mut other) = (open(&path), open(&path));
+    assert_eq!(one.append(0, at(0), &[intended(1)]).expect("appends"), 1);
+    let error = other.append(0, at(0), &[intended(2)]).expect_err("is overtaken");
+    assert!(matches!(error, JournalError::Overtaken { seen: 0, last: 1 }), "{error}");
+    assert_eq!(other.append(1, at(0), &[intended(2), bought(2)]).expect("appends"), 3);
+}
+
+#[test]
+fn two_writers_at_once_lose_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let _first = open(&path);
+    let writer = |base: u128| {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let mut journal = open(&path);
+            for number in 0..40 {
+                let mut seen = 0;
+                loop {
+                    match journal.append(seen, at(0), &[intended(base + number)]) {
+                        Ok(_) => break,
+                        Err(JournalError::Overtaken { last, .. }) => seen = last,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        })
+    };
+    let writers = [writer(0), writer(1000)];
+    for writer in writers {
+        writer.join().expect("finishes");
+    }
+    let lines = open(&path).after(0).expect("reads");
+    assert_eq!(lines.len(), 80);
+    assert!(lines.iter().zip(1..).all(|(line, number)| line.number == number));
+    assert_eq!(State::of(&lines).launches().len(), 80);
+}
+
+#[test]
+fn a_torn_tail_loses_no_more_than_what_was_not_finished() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let mut journal = open(&path);
+    for number in 0..20 {
+        let seen = i64::try_from(number).expect("small") * 2;
+        journal.append(seen, at(0), &[intended(number), bought(number)]).expect("appends");
+    }
+    let side = |name: &str| dir.path().join(format!("journal.db{name}"));
+    let wal = std::fs::read(side("-wal")).expect("the side file");
+    let mut seen = BTreeMap::new();
+    for length in (0..=wal.len()).step_by(997) {
+        let copy = dir.path().join(format!("torn-{length}.db"));
+        std::fs::copy(&path, &copy).expect("copies");
+        std::fs::write(dir.path().join(format!("torn-{length}.db-wal")), &wal[..length]).expect("writes");
+        let lines = open(&copy).after(0).expect("reads");
+        assert_eq!(lines.len() % 2, 0, "half an append is none");
+        assert!(lines.iter().zip(1..).all(|(line, number)| line.number == number));
+        seen.insert(lines.len(), length);
+    }
+    assert!(seen.len() > 5, "the tail was really torn in many places: {seen:?}");
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_told_as_such_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let text = "this is a letter, not a database. ".repeat(100);
+    std::fs::write(&path, &text).expect("writes");
+    let error = SqliteJournal::open(&path).map(|_| ()).expect_err("is refused");
+    assert!(error.to_string().contains("journal.db: file is not a database"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).expect("reads"), text);
+}
+
+#[test]
+fn a_life_is_billed_and_every_cent_has_an_owner() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut journal = open(&dir.path().join("journal.db"));
+    write(&mut journal, &life(1));
+    let state = State::of(&journal.after(0).expect("reads"));
+    assert!(state.launches().is_empty());
+    let [entry] = state.ledger() else { panic!("{:?}", state.ledger()) };
+    let usd = |text: &str| Usd(text.parse().expect("a number"));
+    assert_eq!(entry.cost, usd("0.1"));
+    let expected =
+        [(Share::Boot, usd("0.01")), (Share::Idle, usd("0.02")), (Share::Work(Some(JobId(7))), usd("0.07"))];
+    assert_eq!(entry.shares, expected);
+    assert_eq!(state.spent_today(at(2000))["gpu"], usd("0.1"));
+    assert!(state.spent_today(at(2 * 86_400)).is_empty());
+}
+
+#[test]
+fn a_machine_that_never_did_anything_is_waste() {
+    let launch = launch(1);
+    let lines = [(0, intended(1)), (0, bought(1)), (500, Event::InstanceGone { launch, end: End::Ours })];
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut journal = open(&dir.path().join("journal.db"));
+    write(&mut journal, &lines);
+    let state = State::of(&journal.after(0).expect("reads"));
+    assert_eq!(state.ledger()[0].shares[0].0, Share::Waste);
+}
+
+#[test]
+fn refusals_in_a_row_are_counted_until_something_is_sold() {
+    let refused = |second| {
+        let offer = offer();
+        let refusal = Refusal {
+            region: offer.region,
+            zone: offer.zone,
+            instance_type: offer.instance_type,
+            market: offer.market,
+            kind: RefusalKind::Capacity,
+            in_a_row: 1,
+            at: at(second),
+        };
+        (second, Event::Refused { refusal })
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut journal = open(&dir.path().join("journal.db"));
+    write(&mut journal, &[refused(0), refused(200), refused(600)]);
+    assert_eq!(State::of(&journal.after(0).expect("reads")).refusals()[0].in_a_row, 3);
+    write(&mut journal, &[(700, intended(1)), (701, bought(1))]);
+    assert!(State::of(&journal.after(0).expect("reads")).refusals().is_empty());
+}
+
+fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+    let one = (0_u128..4, 0_i64..200, 0..8_u8, prop::option::of(0_u64..3));
+    prop::collection::vec(one, 0..40).prop_map(|all| {
+        let mut second = 0;
+        all.into_iter()
+            .map(|(number, later, kind, job)| {
+                second += later;
+                let launch = launch(number);
+                let event = match kind {
+                    0 => intended(number),
+                    1 => bought(number),
+                    2 => Event::LaunchFailed { launch, why: "no capacity".to_owned() },
+                    3 => Event::RunnerIdle { launch },
+                    4 => Event::RunnerBusy { launch, job: job.map(JobId) },
+                    5 => Event::NoticeSeen { launch },
+                    6 => Event::InstanceGone {
+                        launch,
+                        end: if later % 2 == 0 { End::Ours } else { End::TakenBack },
+                    },
+                    _ => Event::JobCame { job: JobId(job.unwrap_or(9)), spec: "gpu".to_owned() },
+                };
+                (second, event)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// L7: whoever was killed and reads again knows what it knew, wherever it stopped reading before.
+    #[test]
+    fn replaying_gives_the_same_state(events in events(), cut in 0_usize..40) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut journal = open(&dir.path().join("journal.db"));
+        for (number, (second, event)) in events.iter().enumerate() {
+            let seen = i64::try_from(number).expect("small");
+            journal.append(seen, at(*second), std::slice::from_ref(event)).expect("appends");
+        }
+        let lines = journal.after(0).expect("reads");
+        let whole = State::of(&lines);
+        let mut parts = State::of(&lines[..cut.min(lines.len())]);
+        parts.apply_all(&journal.after(parts.seen()).expect("reads"));
+        prop_assert_eq!(&parts, &whole);
+        parts.apply_all(&lines);
+        prop_assert_eq!(&parts, &whole, "what is known already changes nothing");
+        for entry in whole.ledger() {
+            let sum = entry.shares.iter().map(|(_, part)| part.0).sum();
+            prop_assert_eq!(Usd(sum), entry.cost, "every cent has an owner (L6)");
+        }
+    }
+}
