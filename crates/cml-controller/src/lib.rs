@@ -7,6 +7,7 @@
 
 mod event;
 mod failure;
+pub mod fleet;
 mod launch;
 mod order;
 mod reap;

@@ -23,3 +23,4 @@ pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Re
 pub use plan::{Action, Plan, Waiting, plan};
 pub use refuse::{Rule, Why};
 pub use retire::Cause;
+pub use supply::UNSEEN_GRACE;

@@ -9,7 +9,7 @@ use crate::observed::{KnownRunner, LaunchRecord, Observed};
 
 /// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not.
 /// EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
-pub(crate) const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
+pub const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a machine is doing, as far as it counts for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
