@@ -26,6 +26,10 @@ bench:
     cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
+# Play many more histories of the fleet than the everyday tests do
+sim-night:
+    cargo test --release -p cml-controller --test fleet_sim -- --ignored --nocapture
+
 # Everything that CI runs
 ci:
     .ci/run

@@ -1,7 +1,9 @@
 //! A small world with a truth of its own: machines, runners and jobs in virtual time, and faults by chance. One seed is one
 //! history.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use cml_cloud::{
     Arch, CloudError, Deadline, ErrorKind, Instance, InstanceId, InstanceState, LaunchId, Launched, Market,
@@ -77,14 +79,43 @@ impl Faults {
     }
 }
 
-/// One journal that several processes have open, in memory.
-#[derive(Clone, Default)]
-pub(crate) struct Shared(std::rc::Rc<std::cell::RefCell<Vec<Line>>>);
+/// One journal that several processes have open, in memory. Sometimes another of them is faster.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    lines: Rc<RefCell<Vec<Line>>>,
+    chance: Rc<RefCell<Chance>>,
+    /// How often another process is faster, percent.
+    overtaken: Rc<Cell<i64>>,
+    pub(crate) met: Rc<Cell<bool>>,
+}
+
+impl Shared {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0xfeed);
+        let overtaken = if chance.percent(40) { 1 + chance.below(30) } else { 0 };
+        Self {
+            lines: Rc::default(),
+            chance: Rc::new(RefCell::new(chance)),
+            overtaken: Rc::new(Cell::new(overtaken)),
+            met: Rc::default(),
+        }
+    }
+
+    pub(crate) fn calm(&self) {
+        self.overtaken.set(0);
+    }
+}
 
 impl Journal for Shared {
     fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
-        let mut lines = self.0.borrow_mut();
+        let mut lines = self.lines.borrow_mut();
         let mut last = lines.last().map_or(0, |line| line.number);
+        if self.overtaken.get() > 0 && self.chance.borrow_mut().percent(self.overtaken.get()) {
+            self.met.set(true);
+            last += 1;
+            let event = Event::JobCame { job: JobId(0), spec: "another".to_owned() };
+            lines.push(Line { number: last, at, event });
+        }
         if last != seen {
             return Err(JournalError::Overtaken { seen, last });
         }
@@ -96,7 +127,7 @@ impl Journal for Shared {
     }
 
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
-        Ok(self.0.borrow().iter().filter(|line| line.number > seen).cloned().collect())
+        Ok(self.lines.borrow().iter().filter(|line| line.number > seen).cloned().collect())
     }
 }
 
@@ -252,8 +283,8 @@ impl World {
         let shown =
             |machine: &&Machine| now >= machine.shows_at && machine.ended_at.is_none_or(|at| now - at < 3600);
         let instances = self.machines.iter().filter(shown).map(as_instance).collect();
-        let registered = |machine: &&Machine| machine.registered;
-        let runners = self.machines.iter().enumerate().filter(|(_, it)| registered(&it));
+        let registered = |machine: &Machine| machine.registered;
+        let runners = self.machines.iter().enumerate().filter(|(_, it)| registered(it));
         let runners = runners
             .map(|(number, machine)| KnownRunner {
                 id: u64::try_from(number).expect("small"),
@@ -446,19 +477,18 @@ impl World {
             let bored = online
                 && machine.job.is_none()
                 && now - machine.idle_since.max(machine.started) >= machine.idle_limit;
-            if due || unborn || bored {
-                self.end(index, false);
-            } else if now % 60 == 0 && self.meet("dies", self.faults.dies) {
-                self.end(index, false);
-            } else if now % 60 == 0 && self.meet("taken back", self.faults.taken_back) {
-                if self.machines[index].offer.market == Market::Spot {
-                    self.end(index, true);
-                }
-            } else if now % 60 == 0
-                && self.machines[index].job.is_none()
-                && self.meet("killed by hand", self.faults.killed_by_hand)
+            // Machines meet their fate once a minute; a person ends none at work.
+            let fated = now % 60 == 0;
+            let at_work = machine.job.is_some();
+            let is_spot = machine.offer.market == Market::Spot;
+            let by_itself = due || unborn || bored;
+            if by_itself
+                || (fated && self.meet("dies", self.faults.dies))
+                || (fated && !at_work && self.meet("killed by hand", self.faults.killed_by_hand))
             {
                 self.end(index, false);
+            } else if fated && is_spot && self.meet("taken back", self.faults.taken_back) {
+                self.end(index, true);
             }
             let machine = &self.machines[index];
             if machine.is_alive() && now > machine.deadline.0.as_second() - BEGIN + OWN_SLACK {
