@@ -12,7 +12,10 @@ use serde_json::Value;
 
 /// A machine is gone this long after its reason to end, on a busy core.
 const VANISH: Duration = Duration::from_secs(25);
-const ID: &str = "01k9z3v6p4q8r2s5t7w0x1y2z3";
+/// A launch id for each test that names one: on one machine the processes of an instance are found by it.
+fn id(test: u8) -> String {
+    format!("01k9z3v6p4q8r2s5t7w0x1y2z{test}")
+}
 
 /// `launch` on this machine with short limits; more flags may follow.
 fn launch<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -58,25 +61,25 @@ async fn a_job_gets_a_machine_and_the_machine_is_gone_after_it() {
         .with("GITHUB_OUTPUT", &outputs.display().to_string())
         .with("GITHUB_STEP_SUMMARY", &summary.display().to_string());
     let job = sim.queue("cml", "echo hello from $RUNNER_NAME");
-    let launched = user.run(&launch(&["--launch-id", ID])).await.expect_code(0).json();
-    assert_eq!(launched["runner"], format!("cml-{ID}"));
-    assert_eq!(launched["launch_id"], ID);
+    let launched = user.run(&launch(&["--launch-id", &id(1)])).await.expect_code(0).json();
+    assert_eq!(launched["runner"], format!("cml-{}", id(1)));
+    assert_eq!(launched["launch_id"], id(1));
     assert_eq!(launched["cloud"], "local");
     assert_eq!(launched["reused"], false);
     let view = sim.succeeds(job).await;
-    assert_eq!(view.runner_name.as_deref(), Some(format!("cml-{ID}").as_str()));
+    assert_eq!(view.runner_name.as_deref(), Some(format!("cml-{}", id(1)).as_str()));
     nothing_is_left(&user, &sim).await;
     let written = std::fs::read_to_string(outputs).expect("GITHUB_OUTPUT");
     let instance = launched["instance_id"].as_str().expect("an id");
     for line in [
-        format!("runner=cml-{ID}"),
+        format!("runner=cml-{}", id(1)),
         "label=cml,gpu".into(),
         format!("instance-id={instance}"),
-        format!("launch-id={ID}"),
+        format!("launch-id={}", id(1)),
     ] {
         assert!(written.lines().any(|has| has == line), "no {line} in {written}");
     }
-    assert!(std::fs::read_to_string(summary).expect("a summary").contains(ID));
+    assert!(std::fs::read_to_string(summary).expect("a summary").contains(&id(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,13 +121,14 @@ async fn an_idle_machine_that_may_idle_for_ever_ends_at_its_deadline() {
 async fn two_launches_of_one_id_at_once_make_one_machine() {
     let sim = Sim::start().await;
     let user = sim.user();
-    let arguments = launch(&["--launch-id", ID]);
+    let id = id(2);
+    let arguments = launch(&["--launch-id", &id]);
     let (one, other) = tokio::join!(user.run(&arguments), user.run(&arguments));
     let (one, other) = (one.expect_code(0).json(), other.expect_code(0).json());
     assert_eq!(one["instance_id"], other["instance_id"]);
     assert_eq!(machines(&user).await.len(), 1);
     assert_eq!(sim.runners().len(), 1, "{:#?}", sim.runners());
-    let _ = user.run(&["stop", ID]).await.expect_code(0);
+    let _ = user.run(&["stop", &id]).await.expect_code(0);
     nothing_is_left(&user, &sim).await;
 }
 
@@ -132,7 +136,7 @@ async fn two_launches_of_one_id_at_once_make_one_machine() {
 async fn a_machine_is_listed_read_and_stopped_by_another_process() {
     let sim = Sim::start().await;
     let user = sim.user();
-    let launched = user.run(&launch(&["--launch-id", ID])).await.expect_code(0).json();
+    let launched = user.run(&launch(&["--launch-id", &id(3)])).await.expect_code(0).json();
     let instance = launched["instance_id"].as_str().expect("an id");
     let listed = machines(&user).await;
     assert_eq!(listed.len(), 1);
@@ -140,7 +144,7 @@ async fn a_machine_is_listed_read_and_stopped_by_another_process() {
     assert_eq!(listed[0]["runner_state"], "idle");
     let table = user.run(&["ls"]).await.expect_code(0).stdout;
     assert!(table.contains(instance) && table.contains("idle"), "{table}");
-    let log = user.run(&["logs", ID]).await.expect_code(0).stdout;
+    let log = user.run(&["logs", &id(3)]).await.expect_code(0).stdout;
     assert!(log.contains("Listening for Jobs"), "{log}");
     let reaped = user.run(&["reap", "--json"]).await.expect_code(0).json();
     assert_eq!(reaped["instances"], serde_json::json!([]), "a machine within its rights is left alone");
@@ -157,15 +161,15 @@ async fn a_busy_machine_is_stopped_by_force_only() {
     let sim = Sim::start().await;
     let user = sim.user();
     let job = sim.queue("cml", "sleep 120");
-    let _ = user.run(&launch(&["--launch-id", ID])).await.expect_code(0);
+    let _ = user.run(&launch(&["--launch-id", &id(4)])).await.expect_code(0);
     wait::until_true("the job runs", Duration::from_secs(20), async || {
         sim.jobs().iter().any(|one| one.id == job && one.started_at.is_some())
     })
     .await;
-    let refused = user.run(&["stop", ID]).await.expect_code(1);
+    let refused = user.run(&["stop", &id(4)]).await.expect_code(1);
     shows(&refused, &["busy", "--force"]);
     assert_eq!(machines(&user).await.len(), 1);
-    let _ = user.run(&["stop", ID, "--force"]).await.expect_code(0);
+    let _ = user.run(&["stop", &id(4), "--force"]).await.expect_code(0);
     user.until_quiet(VANISH).await;
 }
 

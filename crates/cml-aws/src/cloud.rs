@@ -79,6 +79,15 @@ impl Cloud for AwsCloud {
         self.list(filter).await
     }
 
+    async fn spot_prices(
+        &self,
+        region: &str,
+        types: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<cml_cloud::SpotPrice>, CloudError> {
+        self.spot_price_changes(region, types, since).await
+    }
+
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
         self.end(region, id).await
     }

@@ -122,8 +122,11 @@ impl AwsCloud {
         region: &str,
         looks: u32,
     ) -> Result<Option<Instance>, CloudError> {
-        let filter =
-            InstanceFilter { regions: vec![region.to_owned()], launch: Some(request.launch), owner: None };
+        let filter = InstanceFilter {
+            regions: vec![region.to_owned()],
+            launch: Some(request.launch),
+            ..InstanceFilter::default()
+        };
         for look in 1..=looks {
             if let Some(found) = self.list(&filter).await?.into_iter().find(Instance::is_alive) {
                 return Ok(Some(found));

@@ -64,6 +64,11 @@ impl AwsCloud {
         let by = |name: String, value: &str| Filter::builder().name(name).values(value).build();
         let mut filters = vec![match &filter.launch {
             Some(launch) => by(format!("tag:{}", tag::LAUNCH), &launch.to_string()),
+            // As a filter, not as a parameter: an id that AWS does not know is no error then.
+            None if !filter.ids.is_empty() => {
+                let ids = filter.ids.iter().map(|id| id.0.clone()).collect();
+                Filter::builder().name("instance-id").set_values(Some(ids)).build()
+            }
             None => by("tag-key".to_owned(), tag::LAUNCH),
         }];
         filters.extend(filter.owner.as_ref().map(|owner| by(format!("tag:{}", tag::OWNER), owner)));
@@ -131,12 +136,14 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
     Some(Instance {
         id: InstanceId(id.to_owned()),
         launch: tagged(tag::LAUNCH).and_then(|id| id.parse().ok()),
+        spec: tagged(tag::SPEC).map(str::to_owned),
         state,
         region: region.to_owned(),
         zone: it.placement().and_then(|place| place.availability_zone()).map(str::to_owned),
         instance_type: it.instance_type().map_or("?", |kind| kind.as_str()).to_owned(),
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        ended_at: it.state_transition_reason().and_then(transition_time),
         deadline: tagged(tag::DEADLINE).and_then(|text| text.parse::<Deadline>().ok()),
         owner: tagged(tag::OWNER).map(str::to_owned),
         runner_name: tagged(tag::RUNNER).map(str::to_owned),
@@ -144,9 +151,25 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
     })
 }
 
+/// The time in EC2's words for a change of state: `User initiated (2026-11-24 09:25:58 GMT)`. Documented by example only:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html>
+fn transition_time(reason: &str) -> Option<Timestamp> {
+    let (_, rest) = reason.split_once('(')?;
+    let (date, time) = rest.split_once(')')?.0.strip_suffix(" GMT")?.split_once(' ')?;
+    format!("{date}T{time}Z").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_an_instance_is_read_from_the_words_of_ec2() {
+        let at = transition_time("User initiated (2026-11-24 09:25:58 GMT)").expect("a time");
+        assert_eq!(at.to_string(), "2026-11-24T09:25:58Z");
+        assert_eq!(transition_time("Server.SpotInstanceTermination"), None);
+        assert_eq!(transition_time("User initiated"), None);
+    }
 
     #[test]
     fn only_whole_instance_ids_are_taken() {

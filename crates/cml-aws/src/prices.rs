@@ -1,12 +1,12 @@
-//! Spot prices of now, by type and zone.
+//! Spot prices, by type and zone: those of now, and their changes.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html>
 
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::InstanceType;
-use cml_cloud::{CloudError, UsdPerHour};
-use jiff::SignedDuration;
+use cml_cloud::{CloudError, SpotPrice, UsdPerHour};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clients::repeat;
 use crate::clock::now;
@@ -41,13 +41,33 @@ impl AwsCloud {
     }
 
     async fn ask_spot_prices(&self, region: &str, types: &[String]) -> Result<SpotPrices, CloudError> {
+        // From now on: AWS answers with the price in force, and nothing before it.
+        let changes = self.spot_price_changes(region, types, now()).await?;
+        let mut prices = SpotPrices::new();
+        let mut latest: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+        for change in changes {
+            let Some(zone) = change.zone else { continue };
+            let key = (change.instance_type, zone);
+            if latest.get(&key).is_none_or(|known| *known < change.since) {
+                prices.entry(key.0.clone()).or_default().insert(key.1.clone(), change.price);
+                latest.insert(key, change.since);
+            }
+        }
+        Ok(prices)
+    }
+
+    /// The price in force at `since` and every change after it.
+    pub(crate) async fn spot_price_changes(
+        &self,
+        region: &str,
+        types: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<SpotPrice>, CloudError> {
         let doing = format!("asking for spot prices in {region}");
         let client = self.clients.ec2(region);
-        // From now on: AWS answers with the price in force, and nothing before it.
-        let start = DateTime::from_secs(now().as_second());
+        let start = DateTime::from_secs(since.as_second());
         let types: Vec<InstanceType> = types.iter().map(|name| InstanceType::from(name.as_str())).collect();
-        let mut prices = SpotPrices::new();
-        let mut latest: BTreeMap<(String, String), DateTime> = BTreeMap::new();
+        let mut changes = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let answer = repeat(|| async {
@@ -57,24 +77,20 @@ impl AwsCloud {
                 sent.map_err(|error| failed(&doing, "ec2:DescribeSpotPriceHistory", &error))
             })
             .await?;
-            for entry in answer.spot_price_history() {
-                let (Some(kind), Some(zone), Some(price), Some(at)) =
-                    (entry.instance_type(), entry.availability_zone(), entry.spot_price(), entry.timestamp())
-                else {
-                    continue;
-                };
-                let Ok(price) = price.parse().map(UsdPerHour) else { continue };
-                let key = (kind.as_str().to_owned(), zone.to_owned());
-                if latest.get(&key).is_none_or(|known| known.as_nanos() < at.as_nanos()) {
-                    prices.entry(key.0.clone()).or_default().insert(key.1.clone(), price);
-                    latest.insert(key, *at);
-                }
-            }
+            changes.extend(answer.spot_price_history().iter().filter_map(|entry| {
+                Some(SpotPrice {
+                    region: region.to_owned(),
+                    zone: Some(entry.availability_zone()?.to_owned()),
+                    instance_type: entry.instance_type()?.as_str().to_owned(),
+                    since: Timestamp::from_second(entry.timestamp()?.secs()).ok()?,
+                    price: entry.spot_price()?.parse().map(UsdPerHour).ok()?,
+                })
+            }));
             next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if next.is_none() {
                 break;
             }
         }
-        Ok(prices)
+        Ok(changes)
     }
 }

@@ -18,7 +18,7 @@ pub use ids::{Deadline, InstanceId, LaunchId};
 pub use money::{Usd, UsdPerHour};
 pub use types::{
     Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Network,
-    Offer, OfferQuery, Resources, SpotPolicy, UserData, tag,
+    Offer, OfferQuery, Resources, SpotPolicy, SpotPrice, UserData, tag,
 };
 
 /// One place that sells (or lends) machines.
@@ -72,6 +72,18 @@ pub trait Cloud: Send + Sync {
         &self,
         filter: &InstanceFilter,
     ) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+
+    /// How the spot prices of these types in a region have changed since a time, the prices in force at that time included.
+    /// Empty where there is no spot market.
+    ///
+    /// # Errors
+    /// As the provider answers.
+    fn spot_prices(
+        &self,
+        region: &str,
+        types: &[String],
+        since: jiff::Timestamp,
+    ) -> impl Future<Output = Result<Vec<SpotPrice>, CloudError>> + Send;
 
     /// Ends one instance. Ending one that is gone already is a success.
     ///

@@ -188,12 +188,24 @@ impl Cloud for LocalCloud {
             if filter.launch.is_some_and(|launch| launch != directory.launch()) {
                 continue;
             }
+            if !filter.ids.is_empty() && !filter.ids.contains(&directory.instance_id()) {
+                continue;
+            }
             let Some((record, state)) = end::truth(&directory, now)? else { continue };
             if filter.owner.as_ref().is_none_or(|owner| *owner == record.owner) {
                 found.push(record.instance(directory.instance_id(), state));
             }
         }
         Ok(found)
+    }
+
+    async fn spot_prices(
+        &self,
+        _region: &str,
+        _types: &[String],
+        _since: jiff::Timestamp,
+    ) -> Result<Vec<crate::SpotPrice>, CloudError> {
+        Ok(Vec::new())
     }
 
     async fn terminate(&self, _region: &str, id: &InstanceId) -> Result<(), CloudError> {

@@ -274,6 +274,8 @@ pub struct Instance {
     pub id: InstanceId,
     /// The launch it came from; none when the tag was lost.
     pub launch: Option<LaunchId>,
+    /// The spec's name; none when the tag was lost.
+    pub spec: Option<String>,
     /// State now.
     pub state: InstanceState,
     /// Region, or `local`.
@@ -286,6 +288,8 @@ pub struct Instance {
     pub market: Market,
     /// When the cloud started it.
     pub started_at: Timestamp,
+    /// When it was told to end, and stopped to cost, where the cloud says so.
+    pub ended_at: Option<Timestamp>,
     /// When it must be gone; none when the tag was lost.
     pub deadline: Option<Deadline>,
     /// GitHub scope.
@@ -313,4 +317,21 @@ pub struct InstanceFilter {
     pub launch: Option<LaunchId>,
     /// Only this GitHub scope.
     pub owner: Option<String>,
+    /// Only these, whatever their tags say.
+    pub ids: Vec<InstanceId>,
+}
+
+/// A spot price and since when it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotPrice {
+    /// Region of the pool.
+    pub region: String,
+    /// Zone of the pool.
+    pub zone: Option<String>,
+    /// Type of the pool.
+    pub instance_type: String,
+    /// Since when, by the cloud's clock.
+    pub since: Timestamp,
+    /// The price.
+    pub price: UsdPerHour,
 }

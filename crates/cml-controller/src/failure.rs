@@ -3,6 +3,7 @@
 use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
 use cml_github::GitHubError;
+use cml_journal::JournalError;
 
 /// A launch failed; nothing of it is left but what `left_behind` names.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum Reason {
     /// GitHub failed.
     #[error("{0}")]
     GitHub(GitHubError),
+    /// The journal could not be written: without it nothing is bought.
+    #[error("{0}")]
+    Journal(JournalError),
     /// The user data could not be made.
     #[error("{0}")]
     Bootstrap(BootstrapError),

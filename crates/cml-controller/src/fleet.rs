@@ -3,30 +3,47 @@
 //! Nothing here waits or calls: whoever drives it brings a look at the world and carries the orders out. So the same code
 //! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::{
-    CloudError, Deadline, Instance, InstanceId, InstanceState, LaunchId, Launched, Offer, Resources,
+    CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
 };
 use cml_fleet::{
-    Action, Cause, Job, JobId, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, UNSEEN_GRACE,
-    Waiting, plan,
+    Action, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, Waiting,
+    plan, same_quota,
 };
-use cml_journal::{End, Event, Journal, JournalError, State};
+use cml_github::Followed;
+use cml_journal::{Event, Journal, JournalError, State};
 use cml_spec::Spec;
 use jiff::Timestamp;
+
+use crate::learn::learn;
 
 /// What the world shows. Whatever could not be asked is none.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Jobs that are not over, and interrupted ones.
-    pub jobs: Vec<Job>,
+    /// Jobs that are not over, failed ones that are followed ([`Fleet::followed`]), and those that ended not long ago; none
+    /// when GitHub could not be asked.
+    pub jobs: Option<Vec<Job>>,
+    /// Failed jobs that GitHub was asked for by name: one that is not among the jobs needs no re-run any more.
+    pub asked_for: Vec<JobId>,
     /// All machines of ours.
     pub instances: Option<Vec<Instance>>,
     /// All runners.
     pub runners: Option<Vec<KnownRunner>>,
     /// What each spec could buy.
     pub offers: BTreeMap<String, Vec<Offer>>,
+    /// Changes of spot prices.
+    pub spot_prices: Vec<SpotPrice>,
+}
+
+/// Why a launch came to nothing.
+#[derive(Debug)]
+pub enum NotLaunched {
+    /// The cloud was called; [`ErrorKind::Transient`] leaves it open what came of it.
+    Cloud(CloudError),
+    /// The cloud was not called: why, in words.
+    Before(String),
 }
 
 /// One call to make. What becomes of a launch is told to [`Fleet::launched`]; the rest shows in the next look.
@@ -59,12 +76,14 @@ pub enum Order {
         /// GitHub's id.
         runner: u64,
     },
-    /// Run a job again.
+    /// Run jobs of a run again.
     Rerun {
-        /// The job.
-        job: JobId,
-        /// Its run.
+        /// `owner/name`.
+        repository: String,
+        /// The run.
         run_id: u64,
+        /// The one job; none for all that failed.
+        only: Option<JobId>,
     },
 }
 
@@ -94,6 +113,21 @@ impl<J: Journal> Fleet<J> {
         Ok(Self { journal, state, specs })
     }
 
+    /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
+    pub fn set_specs(&mut self, specs: Vec<Spec>) {
+        self.specs = specs;
+    }
+
+    /// Failed jobs that the next look has to tell of.
+    #[must_use]
+    pub fn followed(&self) -> Vec<Followed> {
+        let follow = |job: &JobId| {
+            let facts = self.state.facts(*job)?;
+            Some(Followed { repository: facts.repository.clone(), run_id: facts.run_id, job: job.0 })
+        };
+        self.state.interrupted().iter().filter_map(follow).collect()
+    }
+
     /// What is known.
     #[must_use]
     pub fn state(&self) -> &State {
@@ -111,7 +145,8 @@ impl<J: Journal> Fleet<J> {
         new_id: &mut dyn FnMut() -> LaunchId,
     ) -> Result<Step, JournalError> {
         self.catch_up()?;
-        let learned = self.learn(&look, now);
+        let look = self.with_lost_tags(look);
+        let learned = learn(&self.state, &self.specs, &look, now);
         if !self.append(now, &learned)? {
             return Ok(Step::default());
         }
@@ -119,6 +154,7 @@ impl<J: Journal> Fleet<J> {
         let plan = plan(&observed, now);
         let mut orders = Vec::new();
         let mut intents = Vec::new();
+        let mut again: BTreeSet<JobId> = BTreeSet::new();
         for action in plan.actions {
             orders.push(match action {
                 Action::Launch { spec, job, offers, deadline } => {
@@ -130,9 +166,14 @@ impl<J: Journal> Fleet<J> {
                     Order::Terminate { region, instance, runner, cause }
                 }
                 Action::RemoveRunner { runner, .. } => Order::RemoveRunner { runner },
-                Action::Rerun { job, run_id, .. } => Order::Rerun { job, run_id },
+                Action::Rerun { repository, run_id, jobs, .. } => {
+                    again.extend(&jobs);
+                    let only = if jobs.len() == 1 { jobs.first().copied() } else { None };
+                    Order::Rerun { repository, run_id, only }
+                }
             });
         }
+        intents.extend(no_more_reruns(&observed, &again));
         // The intents are durable before any call is made.
         if !self.append(now, &intents)? {
             return Ok(Step::default());
@@ -140,46 +181,55 @@ impl<J: Journal> Fleet<J> {
         Ok(Step { orders, waiting: plan.waiting })
     }
 
-    /// Takes in what became of a launch call. An unknown outcome is learned from the next looks.
+    /// Takes in what became of a launch call for these offers. An unknown outcome is learned from the next looks.
     ///
     /// # Errors
     /// [`JournalError`]; the next looks will tell all the same.
     pub fn launched(
         &mut self,
         launch: LaunchId,
-        outcome: Result<Launched, CloudError>,
+        asked: &[Offer],
+        outcome: &Result<Launched, NotLaunched>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let (failures, mut events) = match outcome {
-            Ok(launched) => {
-                let event = Event::LaunchBought { launch, instance: launched.id, offer: launched.offer };
-                (launched.failures, vec![event])
-            }
-            Err(error) if error.kind == cml_cloud::ErrorKind::Transient => return Ok(()),
-            Err(error) => {
-                let event = Event::LaunchFailed { launch, why: error.to_string() };
-                (error.failures, vec![event])
-            }
-        };
-        let in_use = self.state.launches().iter().filter(|it| it.bought.is_some()).map(|it| it.vcpus).sum();
-        for failure in failures {
-            let (Some(offer), Some(kind)) = (failure.offer, RefusalKind::of(failure.kind, in_use)) else {
-                continue;
-            };
-            let refusal = Refusal {
-                region: offer.region,
-                zone: offer.zone,
-                instance_type: offer.instance_type,
-                market: offer.market,
-                kind,
-                in_a_row: 1,
-                at: now,
-            };
-            events.insert(0, Event::Refused { refusal });
-        }
+        let events = self.outcome(launch, asked, outcome, now);
         // What happened is true whoever else has written: read theirs, then append.
         while !self.append(now, &events)? {}
         Ok(())
+    }
+
+    fn outcome(
+        &self,
+        launch: LaunchId,
+        asked: &[Offer],
+        outcome: &Result<Launched, NotLaunched>,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let (refused, last) = match outcome {
+            Ok(launched) => {
+                let (instance, offer) = (launched.id.clone(), launched.offer.clone());
+                (refusals(&launched.failures, None), Event::LaunchBought { launch, instance, offer })
+            }
+            Err(NotLaunched::Before(why)) => (Vec::new(), Event::LaunchFailed { launch, why: why.clone() }),
+            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => return Vec::new(),
+            Err(NotLaunched::Cloud(error)) => {
+                let event = Event::LaunchFailed { launch, why: error.to_string() };
+                (refusals(&error.failures, Some((error.kind, asked))), event)
+            }
+        };
+        let in_use = |offer: &Offer| {
+            let same = |record: &LaunchRecord| {
+                record.bought.as_ref().is_some_and(|bought| same_quota(bought, offer))
+            };
+            self.state.launches().iter().filter(|record| same(record)).map(|record| record.vcpus).sum()
+        };
+        let event = |(offer, kind): (Offer, ErrorKind)| {
+            let kind = RefusalKind::of(kind, in_use(&offer))?;
+            let Offer { region, zone, instance_type, market, .. } = offer;
+            let refusal = Refusal { region, zone, instance_type, market, kind, in_a_row: 1, at: now };
+            Some(Event::Refused { refusal })
+        };
+        refused.into_iter().filter_map(event).chain([last]).collect()
     }
 
     fn catch_up(&mut self) -> Result<(), JournalError> {
@@ -224,77 +274,29 @@ impl<J: Journal> Fleet<J> {
         })
     }
 
-    /// What this look shows and the journal does not say yet.
-    fn learn(&self, look: &Look, now: Timestamp) -> Vec<Event> {
-        let mut instances: BTreeMap<LaunchId, &Instance> = BTreeMap::new();
-        for instance in look.instances.iter().flatten() {
-            let Some(launch) = instance.launch else { continue };
-            let known = instances.entry(launch).or_insert(instance);
-            if instance.is_alive() {
-                *known = instance;
+    /// A person may have taken the tags off a machine: what we bought is known by its id.
+    fn with_lost_tags(&self, mut look: Look) -> Look {
+        for instance in look.instances.iter_mut().flatten() {
+            if instance.launch.is_none() {
+                instance.launch = self.state.launch_of(&instance.id);
             }
         }
-        let runners: BTreeMap<LaunchId, &KnownRunner> = look
-            .runners
-            .iter()
-            .flatten()
-            .filter_map(|runner| Some((LaunchId::from_runner_name(&runner.name)?, runner)))
-            .collect();
-        let mut events = Vec::new();
-        for record in self.state.launches() {
-            let instance = instances.get(&record.id).copied();
-            let runner = runners.get(&record.id).copied();
-            self.learn_of(&record, instance, runner, look.instances.is_some(), now, &mut events);
-        }
-        events
-    }
-
-    fn learn_of(
-        &self,
-        record: &LaunchRecord,
-        instance: Option<&Instance>,
-        runner: Option<&KnownRunner>,
-        cloud_answered: bool,
-        now: Timestamp,
-        events: &mut Vec<Event>,
-    ) {
-        let launch = record.id;
-        if let (Some(instance), None) = (instance, &record.bought) {
-            // The call's answer was lost, or who made it was killed.
-            let (id, offer) = (instance.id.clone(), as_offer(instance, record));
-            events.push(Event::LaunchBought { launch, instance: id, offer });
-        }
-        match runner {
-            Some(runner) if runner.busy && (record.online_at.is_none() || record.idle_since.is_some()) => {
-                events.push(Event::RunnerBusy { launch, job: self.state.job_of(launch) });
-            }
-            Some(runner) if runner.busy => {}
-            Some(runner) if runner.online && record.idle_since.is_none() => {
-                events.push(Event::RunnerIdle { launch });
-            }
-            _ => {}
-        }
-        let gone = match instance {
-            Some(instance) => instance.state == InstanceState::Terminated,
-            None => cloud_answered && now.duration_since(record.intended_at) > UNSEEN_GRACE,
-        };
-        if !gone {
-            return;
-        }
-        if instance.is_none() && record.bought.is_none() {
-            let why = "the cloud never showed a machine".to_owned();
-            events.push(Event::LaunchFailed { launch, why });
-            return;
-        }
-        let words = instance.and_then(|instance| instance.ended_because.as_deref()).unwrap_or_default();
-        let taken_back = record.notice_at.is_some() || words.contains("Server.Spot");
-        events.push(Event::InstanceGone { launch, end: if taken_back { End::TakenBack } else { End::Ours } });
+        look
     }
 
     fn observed(&self, look: Look, now: Timestamp) -> Observed {
+        let as_known = |mut job: Job| {
+            job.interruptions = self.state.interruptions(job.run_id, &job.name);
+            if let JobState::Failed { run_over } = job.state
+                && self.state.interrupted().contains(&job.id)
+            {
+                job.state = JobState::Interrupted { may_rerun: run_over };
+            }
+            job
+        };
         Observed {
             specs: self.specs.clone(),
-            jobs: look.jobs,
+            jobs: look.jobs.map(|jobs| jobs.into_iter().map(as_known).collect()),
             launches: self.state.launches(),
             instances: look.instances,
             runners: look.runners,
@@ -306,14 +308,27 @@ impl<J: Journal> Fleet<J> {
     }
 }
 
-/// What must have been bought, from what the cloud shows.
-fn as_offer(instance: &Instance, record: &LaunchRecord) -> Offer {
-    Offer {
-        region: instance.region.clone(),
-        zone: instance.zone.clone(),
-        instance_type: instance.instance_type.clone(),
-        market: instance.market,
-        price: Some(record.price),
-        resources: Resources { vcpus: record.vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
+/// Interrupted jobs whose run is over and that the plan does not run again have used all their re-runs.
+fn no_more_reruns(observed: &Observed, again: &BTreeSet<JobId>) -> Vec<Event> {
+    let used_up =
+        |job: &&Job| job.state == JobState::Interrupted { may_rerun: true } && !again.contains(&job.id);
+    let jobs = observed.jobs.iter().flatten().filter(used_up);
+    jobs.map(|job| Event::JobSettled { job: job.id }).collect()
+}
+
+/// Each refused offer with its kind. A call that was refused as a whole refuses all that it asked for.
+fn refusals(failures: &[OfferFailure], whole: Option<(ErrorKind, &[Offer])>) -> Vec<(Offer, ErrorKind)> {
+    let named = failures.iter().filter_map(|failure| Some((failure.offer.clone()?, failure.kind)));
+    let mut refused: Vec<(Offer, ErrorKind)> = named.collect();
+    if let Some((kind, asked)) = whole {
+        for offer in asked {
+            let same = |(known, _): &(Offer, ErrorKind)| {
+                (&known.instance_type, &known.zone) == (&offer.instance_type, &offer.zone)
+            };
+            if !refused.iter().any(same) {
+                refused.push((offer.clone(), kind));
+            }
+        }
     }
+    refused
 }

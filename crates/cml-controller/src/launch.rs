@@ -1,27 +1,29 @@
 //! One launch: registration, machine, runner online; or nothing at all.
+//!
+//! What to buy next is the fleet's decision here as in the daemon: one spec, one job, at most one machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cml_bootstrap::{Bootstrap, Registration, RunnerPackage};
-use cml_cloud::{
-    Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched,
-    Offer, UserData,
-};
-use cml_github::{GitHub, GitHubErrorKind, JitRequest, Removal, Runner};
+use cml_cloud::{Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceId, Launched, Offer};
+use cml_fleet::{Job, JobId, JobState};
+use cml_github::Runner;
+use cml_journal::{Journal, JournalError};
+use cml_spec::{Allow, Forks, Idle, Reruns, Spec};
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
-use crate::order::{Lifetime, Order, Packages, Reuse};
+use crate::fleet::{self, Fleet, Look, NotLaunched};
+use crate::forge::Forge;
+use crate::order::{Order, Reuse};
+use crate::steps::{Registered, Steps};
 use crate::undo::{Made, RunnerMade};
 use crate::wait::{Wait, until_online};
 
-/// How often a call with an unknown outcome is made again: same token, same parameters, so never a second machine.
-const REPEATS_MAX: u32 = 4;
-/// Pause before the first repeat; it doubles.
-const REPEAT_PAUSE: Duration = Duration::from_millis(700);
-/// How long a launch whose name is registered already may take to show its machine before it counts as dead.
-const ADOPT_WAIT: Duration = Duration::from_secs(20);
+/// The clock, as whoever runs this reads it.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
 /// What a launch gave.
 #[derive(Clone, Debug)]
@@ -52,45 +54,50 @@ pub struct Launch {
     pub deadline: Deadline,
 }
 
-/// Obtains one machine for one order, or leaves nothing.
+/// Obtains one machine for one order, or leaves nothing. The journal is the order's own.
 ///
 /// `stop` asks it to give up: calls under way are awaited (their outcome must be known to be undone), waiting is not.
 ///
 /// # Errors
 /// [`Failure`] with a reason to branch on, after everything that was made has been removed.
-pub async fn launch<C: Cloud>(
+pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     order: &Order,
     cloud: &C,
-    github: &GitHub,
+    forge: &F,
+    journal: J,
+    clock: Clock<'_>,
     tell: &(dyn Fn(Event) + Sync),
     stop: &CancellationToken,
 ) -> Result<Outcome, Failure> {
-    if let Some(runner) = reusable(order, github).await? {
+    if let Some(runner) = reusable(order, forge).await? {
         tell(Event::Reusing { runner: runner.name.clone() });
         return Ok(Outcome::Reused { runner: runner.name, labels: runner.labels });
     }
+    let fleet = Fleet::open(journal, Vec::new()).map_err(Reason::Journal)?;
     let mut made = Made::default();
-    let step = Steps { order, cloud, github, tell, stop };
-    match step.run(&mut made).await {
+    let steps = Steps { order, cloud, forge, tell, stop };
+    let mut one = One { steps, fleet, clock };
+    match one.run(&mut made).await {
         Ok(outcome) => Ok(outcome),
         Err(reason) => {
             if !made.is_empty() {
                 tell(Event::Undoing);
             }
-            let left_behind = made.undo(cloud, github).await;
+            let left_behind = made.undo(cloud, forge).await;
             Err(Failure { reason, left_behind })
         }
     }
 }
 
 /// An existing runner that serves the order, if the order allows one.
-async fn reusable(order: &Order, github: &GitHub) -> Result<Option<Runner>, Reason> {
+async fn reusable<F: Forge>(order: &Order, forge: &F) -> Result<Option<Runner>, Reason> {
     if order.reuse == Reuse::Never {
         return Ok(None);
     }
-    let runners = github.runners(None).await.map_err(Reason::GitHub)?;
+    let runners = forge.runners(None).await.map_err(Reason::GitHub)?;
     let fits = |runner: &Runner| {
         let labels_fit = order
+            .recipe
             .labels
             .iter()
             .all(|wanted| runner.labels.iter().any(|has| has.eq_ignore_ascii_case(wanted)));
@@ -100,324 +107,175 @@ async fn reusable(order: &Order, github: &GitHub) -> Result<Option<Runner>, Reas
     Ok(runners.into_iter().find(|runner| fits(runner) || (order.reuse == Reuse::Online && same_name(runner))))
 }
 
-struct Steps<'a, C> {
-    order: &'a Order,
-    cloud: &'a C,
-    github: &'a GitHub,
-    tell: &'a (dyn Fn(Event) + Sync),
-    stop: &'a CancellationToken,
+/// A fleet of one.
+struct One<'a, C, F, J> {
+    steps: Steps<'a, C, F>,
+    fleet: Fleet<J>,
+    clock: Clock<'a>,
 }
 
-/// What registration led to.
-enum Registered {
-    /// A fresh registration to put on a machine.
-    Fresh(Registration),
-    /// The same launch id is under way elsewhere, with this machine.
-    Elsewhere(Instance, RunnerMade),
-}
-
-impl<C: Cloud> Steps<'_, C> {
-    async fn run(&self, made: &mut Made) -> Result<Outcome, Reason> {
-        let offers = self.cloud.offers(&self.order.query).await.map_err(Reason::Cloud)?;
-        (self.tell)(Event::Offers { count: offers.len() });
-        self.not_interrupted()?;
-        let registration = match self.register(made).await? {
+impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
+    async fn run(&mut self, made: &mut Made) -> Result<Outcome, Reason> {
+        let (order, cloud) = (self.steps.order, self.steps.cloud);
+        let offers = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?;
+        (self.steps.tell)(Event::Offers { count: offers.len() });
+        self.steps.not_interrupted()?;
+        let registration = match self.steps.register(made).await? {
             Registered::Fresh(registration) => registration,
             Registered::Elsewhere(instance, runner) => return self.adopt(instance, &runner).await,
         };
-        (self.tell)(Event::Registered { runner: self.order.runner_name.clone() });
-        self.not_interrupted()?;
-        let user_data = self.render(registration, &offers).await?;
-        let launched = self.buy(&offers, user_data, made).await?;
-        (self.tell)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
-        self.not_interrupted()?;
-        self.wait_online(made, &launched).await?;
-        (self.tell)(Event::Online { runner: self.order.runner_name.clone() });
+        (self.steps.tell)(Event::Registered { runner: order.runner_name.clone() });
+        self.steps.not_interrupted()?;
+        let user_data = self.steps.render(registration, &offers).await?;
+        let launched = self.buy(&offers, &user_data, made).await?;
+        (self.steps.tell)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
+        self.steps.not_interrupted()?;
+        if let Some(runner) = &made.runner {
+            self.wait_for(runner, &launched.offer.region, &launched.id).await?;
+        }
+        (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
         if let Some(request) = &made.request
-            && let Err(error) = self.cloud.tidy(request).await
+            && let Err(error) = cloud.tidy(request).await
         {
             tracing::warn!(%error, "the launch template could not be removed; `cml-runner reap` will do it");
         }
         Ok(Outcome::Launched(Launch {
-            runner: self.order.runner_name.clone(),
+            runner: order.runner_name.clone(),
             instance: launched.id,
             region: launched.offer.region.clone(),
             offer: Some(launched.offer),
-            deadline: self.order.deadline,
+            deadline: order.deadline,
         }))
     }
 
-    fn not_interrupted(&self) -> Result<(), Reason> {
-        if self.stop.is_cancelled() { Err(Reason::Interrupted) } else { Ok(()) }
-    }
-
-    async fn register(&self, made: &mut Made) -> Result<Registered, Reason> {
-        match self.order.lifetime {
-            Lifetime::OneJob => self.register_jit(made).await,
-            Lifetime::ManyJobs => self.register_by_token(made).await,
+    /// Asks the fleet what to buy, buys it, tells the fleet what came of it, until there is a machine or no way to one.
+    async fn buy(
+        &mut self,
+        offers: &[Offer],
+        user_data: &cml_cloud::UserData,
+        made: &mut Made,
+    ) -> Result<Launched, Reason> {
+        let launch = self.steps.order.launch;
+        // An earlier life of this launch may have got as far as here. The same calls with the same tokens give the same
+        // machine.
+        let again = Err(NotLaunched::Before("begun again with the same launch id".to_owned()));
+        if self.fleet.state().launches().iter().any(|record| record.id == launch) {
+            self.fleet.launched(launch, &[], &again, (self.clock)()).map_err(Reason::Journal)?;
         }
-    }
-
-    async fn register_jit(&self, made: &mut Made) -> Result<Registered, Reason> {
-        let request = JitRequest {
-            name: self.order.runner_name.clone(),
-            labels: self.order.labels.clone(),
-            group_id: self.order.group_id,
-            work_folder: None,
-        };
-        let mut answer = self.github.jit_runner(&request).await;
-        if let Err(error) = &answer {
-            match error.kind {
-                GitHubErrorKind::NameTaken => match self.whose_name().await? {
-                    Some(found) => return Ok(found),
-                    None => answer = self.github.jit_runner(&request).await,
-                },
-                // The answer was lost: the runner may be registered with a configuration that nobody has.
-                GitHubErrorKind::Transient => {
-                    self.github.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
-                    answer = self.github.jit_runner(&request).await;
-                }
-                _ => {}
-            }
-        }
-        match answer {
-            Ok(runner) => {
-                made.runner = Some(RunnerMade::Id(runner.id));
-                Ok(Registered::Fresh(Registration::Jit { encoded: runner.encoded }))
-            }
-            Err(error) if error.kind == GitHubErrorKind::NameTaken => {
-                Err(Reason::NameTaken { name: request.name })
-            }
-            Err(error) => {
-                if error.kind == GitHubErrorKind::Transient {
-                    made.runner = Some(RunnerMade::Name(request.name));
-                }
-                Err(Reason::GitHub(error))
-            }
-        }
-    }
-
-    async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
-        let name = &self.order.runner_name;
-        let same_name = self.github.runners(Some(name)).await.map_err(Reason::GitHub)?;
-        if same_name.iter().any(|runner| runner.name.eq_ignore_ascii_case(name))
-            && let Some(found) = self.whose_name().await?
-        {
-            return Ok(found);
-        }
-        let token = self.github.registration_token().await.map_err(Reason::GitHub)?;
-        made.runner = Some(RunnerMade::Name(name.clone()));
-        Ok(Registered::Fresh(Registration::Token {
-            url: self.github.location().runner_url(),
-            token,
-            labels: self.order.labels.clone(),
-            group: None,
-        }))
-    }
-
-    /// The name is registered already. With a machine of this launch id: the same launch elsewhere, or an earlier
-    /// life of it. Without one: a stranger's runner, or what a crash left (then it is removed and `None` returned).
-    async fn whose_name(&self) -> Result<Option<Registered>, Reason> {
-        let name = &self.order.runner_name;
-        let taken = || Reason::NameTaken { name: name.clone() };
-        let same_name = self.github.runners(Some(name)).await.map_err(Reason::GitHub)?;
-        let Some(runner) = same_name.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) else {
-            return Ok(None);
-        };
-        if *name != self.order.launch.runner_name() {
-            return Err(taken());
-        }
-        let filter = InstanceFilter {
-            regions: self.order.query.regions.clone(),
-            launch: Some(self.order.launch),
-            owner: None,
-        };
-        let started = tokio::time::Instant::now();
-        loop {
-            let found = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
-            if let Some(instance) = found.into_iter().find(Instance::is_alive) {
-                return Ok(Some(Registered::Elsewhere(instance, RunnerMade::Id(runner.id))));
-            }
-            if started.elapsed() >= ADOPT_WAIT {
-                break;
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => return Err(Reason::Interrupted),
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            }
-        }
-        if runner.online {
-            return Err(taken());
-        }
-        match self.github.remove_runner(runner.id).await.map_err(Reason::GitHub)? {
-            Removal::Busy => Err(taken()),
-            Removal::Removed | Removal::AlreadyGone => Ok(None),
-        }
-    }
-
-    /// Waits for a machine that another process launched under the same id. It is not ours to undo.
-    async fn adopt(&self, instance: Instance, runner: &RunnerMade) -> Result<Outcome, Reason> {
-        (self.tell)(Event::Adopted { instance: instance.id.clone() });
-        self.wait_for(runner, &instance.region, &instance.id).await?;
-        (self.tell)(Event::Online { runner: self.order.runner_name.clone() });
-        Ok(Outcome::Launched(Launch {
-            runner: self.order.runner_name.clone(),
-            deadline: instance.deadline.unwrap_or(self.order.deadline),
-            instance: instance.id,
-            offer: None,
-            region: instance.region,
-        }))
-    }
-
-    async fn render(&self, registration: Registration, offers: &[Offer]) -> Result<UserData, Reason> {
-        let package = self.package(offers).await?;
-        cml_bootstrap::render(&Bootstrap {
-            launch: self.order.launch,
-            runner_name: self.order.runner_name.clone(),
-            registration,
-            package,
-            deadline: self.order.deadline,
-            boot_timeout: self.order.boot_timeout,
-            idle_timeout: self.order.idle_timeout,
-            startup_script: self.order.startup_script.clone(),
-            ssh_authorized_key: self.order.ssh_authorized_key.clone(),
-        })
-        .map_err(Reason::Bootstrap)
-    }
-
-    async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
-        let asked;
-        let packages = match &self.order.packages {
-            Packages::Exactly(package) => return Ok(package.clone()),
-            Packages::Known(packages) => packages,
-            Packages::Ask => {
-                asked = self.github.runner_packages().await.map_err(Reason::GitHub)?;
-                (self.tell)(Event::Packages { packages: asked.clone() });
-                &asked
-            }
-        };
-        let arch = offers.first().map_or(cml_cloud::Arch::X64, |offer| offer.resources.arch).to_string();
-        packages
-            .iter()
-            .find(|package| package.os == "linux" && package.architecture == arch)
-            .map(|package| RunnerPackage {
-                url: package.download_url.clone(),
-                sha256: package.sha256_checksum.clone(),
-            })
-            .ok_or(Reason::NoPackage(arch))
-    }
-
-    /// Goes through regions and markets in order until one sells.
-    async fn buy(&self, offers: &[Offer], user_data: UserData, made: &mut Made) -> Result<Launched, Reason> {
         let mut refusals: Vec<CloudError> = Vec::new();
-        for (attempt, group) in (1..).zip(by_region_and_market(offers)) {
-            self.not_interrupted()?;
+        for attempt in 1.. {
+            self.steps.not_interrupted()?;
+            let Some(group) = self.decide(offers).map_err(Reason::Journal)? else { break };
             if let Some(previous) = made.request.take()
-                && let Err(error) = self.cloud.tidy(&previous).await
+                && let Err(error) = self.steps.cloud.tidy(&previous).await
             {
                 tracing::warn!(%error, "what the refused call left could not be removed; `cml-runner reap` will do it");
             }
-            let request = self.request(group, attempt, user_data.clone());
-            (self.tell)(Event::Buying { offers: request.offers.clone(), attempt });
+            let request = self.steps.request(group.clone(), attempt, user_data.clone());
+            (self.steps.tell)(Event::Buying { offers: group.clone(), attempt });
             made.request = Some(request.clone());
-            match self.call(&request, made).await {
+            let result = self.steps.call(&request, made).await.map_err(NotLaunched::Cloud);
+            self.fleet.launched(launch, &group, &result, (self.clock)()).map_err(Reason::Journal)?;
+            match result {
                 Ok(launched) => {
                     made.instance = Some((launched.offer.region.clone(), launched.id.clone()));
                     if !launched.failures.is_empty() {
-                        (self.tell)(Event::Refused { failures: launched.failures.clone() });
+                        (self.steps.tell)(Event::Refused { failures: launched.failures.clone() });
                     }
                     return Ok(launched);
                 }
-                Err(error) => match error.kind {
+                Err(NotLaunched::Cloud(error)) => match error.kind {
                     ErrorKind::Capacity | ErrorKind::Quota | ErrorKind::Throttled => {
-                        (self.tell)(Event::Refused { failures: error.failures.clone() });
+                        (self.steps.tell)(Event::Refused { failures: error.failures.clone() });
                         refusals.push(error);
                     }
                     ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Transient => {
                         return Err(Reason::Cloud(error));
                     }
                 },
+                Err(NotLaunched::Before(_)) => {}
             }
         }
         Err(Reason::NoCapacity(refusals))
     }
 
-    /// One call, repeated while its outcome is unknown: the token makes the repeats one call.
-    async fn call(&self, request: &LaunchRequest, made: &mut Made) -> Result<Launched, CloudError> {
-        let mut pause = REPEAT_PAUSE;
-        let mut repeats = 0;
-        loop {
-            let result = self.cloud.launch(request).await;
-            let Err(error) = result else {
-                made.unknown = false;
-                return result;
-            };
-            made.unknown =
-                error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
-            let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
-            if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() {
-                // An unknown outcome stays unknown, whatever the last answer was.
-                return Err(if made.unknown {
-                    CloudError { kind: ErrorKind::Transient, ..error }
-                } else {
-                    error
-                });
-            }
-            (self.tell)(Event::Repeating { cause: error.to_string() });
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-            repeats += 1;
-        }
+    /// What to ask the cloud for now; none when the fleet knows nothing any more. The intent is in the journal then.
+    fn decide(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, JournalError> {
+        let order = self.steps.order;
+        let now = (self.clock)();
+        self.fleet.set_specs(vec![spec(order, now)]);
+        let look = Look {
+            jobs: Some(vec![job(order, now)]),
+            runners: Some(Vec::new()),
+            offers: BTreeMap::from([(order.recipe.spec.clone(), offers.to_vec())]),
+            ..Look::default()
+        };
+        let step = self.fleet.step(look, now, &mut || order.launch)?;
+        Ok(step.orders.into_iter().find_map(|order| match order {
+            fleet::Order::Launch { offers, .. } => Some(offers),
+            _ => None,
+        }))
     }
 
-    fn request(&self, offers: Vec<Offer>, attempt: u32, user_data: UserData) -> LaunchRequest {
-        LaunchRequest {
-            launch: self.order.launch,
-            attempt,
-            spec: "launch".to_owned(),
-            owner: self.github.location().scope.to_string(),
-            runner_name: self.order.runner_name.clone(),
-            deadline: self.order.deadline,
-            offers,
-            spot_price_max: self.order.query.spot_price_max,
-            user_data,
-            image: self.order.image.clone(),
-            disk_gib: self.order.disk_gib,
-            network: self.order.network.clone(),
-            instance_profile: self.order.instance_profile.clone(),
-            tags: self.order.tags.clone(),
-        }
-    }
-
-    async fn wait_online(&self, made: &Made, launched: &Launched) -> Result<(), Reason> {
-        match &made.runner {
-            Some(runner) => self.wait_for(runner, &launched.offer.region, &launched.id).await,
-            None => Ok(()),
-        }
+    /// Waits for a machine that another process launched under the same id. It is not ours to undo.
+    async fn adopt(&self, instance: Instance, runner: &RunnerMade) -> Result<Outcome, Reason> {
+        let order = self.steps.order;
+        (self.steps.tell)(Event::Adopted { instance: instance.id.clone() });
+        self.wait_for(runner, &instance.region, &instance.id).await?;
+        (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
+        Ok(Outcome::Launched(Launch {
+            runner: order.runner_name.clone(),
+            deadline: instance.deadline.unwrap_or(order.deadline),
+            instance: instance.id,
+            offer: None,
+            region: instance.region,
+        }))
     }
 
     async fn wait_for(&self, runner: &RunnerMade, region: &str, instance: &InstanceId) -> Result<(), Reason> {
-        let boot_timeout = Duration::try_from(self.order.boot_timeout).unwrap_or_default();
-        let wait = Wait { runner, launch: self.order.launch, region, instance, boot_timeout };
-        until_online(&wait, self.cloud, self.github, self.tell, self.stop).await
+        let Steps { order, cloud, forge, tell, stop } = self.steps;
+        let boot_timeout = Duration::try_from(order.recipe.boot_timeout).unwrap_or_default();
+        let wait = Wait { runner, launch: order.launch, region, instance, boot_timeout };
+        until_online(&wait, cloud, forge, tell, stop).await
     }
 }
 
-/// Splits offers into calls: one region, one market and one architecture each, in the order of their best offer.
-fn by_region_and_market(offers: &[Offer]) -> Vec<Vec<Offer>> {
-    let mut groups: Vec<Vec<Offer>> = Vec::new();
-    for offer in offers {
-        let same = |group: &&mut Vec<Offer>| {
-            group.first().is_some_and(|first| {
-                first.region == offer.region
-                    && first.market == offer.market
-                    && first.resources.arch == offer.resources.arch
-            })
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(offer.clone()),
-            None => groups.push(vec![offer.clone()]),
-        }
+/// The order as a spec of at most one machine.
+fn spec(order: &Order, now: Timestamp) -> Spec {
+    let recipe = &order.recipe;
+    Spec {
+        name: recipe.spec.clone(),
+        labels: recipe.labels.clone(),
+        group: None,
+        spot: recipe.query.spot,
+        max: 1,
+        min: 0,
+        warm: Vec::new(),
+        idle: recipe.idle_timeout.map_or(Idle::Never, Idle::After),
+        max_lifetime: order.deadline.0.duration_since(now).max(SignedDuration::ZERO),
+        boot_timeout: recipe.boot_timeout,
+        budget: None,
+        allow: Allow { forks: Forks::Always, ..Allow::default() },
+        reruns: Reruns { max: 0, last_on_demand: false },
     }
-    groups
+}
+
+/// The job that the machine is for, as far as this process knows it: somebody who asks for exactly these labels.
+fn job(order: &Order, now: Timestamp) -> Job {
+    Job {
+        id: JobId(0),
+        run_id: 0,
+        attempt: 1,
+        name: "launch".to_owned(),
+        repository: String::new(),
+        labels: order.recipe.labels.clone(),
+        group: None,
+        event: String::new(),
+        from_fork: false,
+        actor: String::new(),
+        queued_at: now,
+        state: JobState::Queued,
+        runner: None,
+        interruptions: 0,
+    }
 }

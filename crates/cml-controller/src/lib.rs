@@ -5,19 +5,28 @@
 //!
 //! What may not happen here: reading arguments, environment or clock settings, and printing.
 
+mod carry;
+mod drive;
 mod event;
 mod failure;
 pub mod fleet;
+mod forge;
+mod jobs;
 mod launch;
+mod learn;
 mod order;
 mod reap;
+mod steps;
 mod stop;
 mod undo;
 mod wait;
 
+pub use drive::{Controller, News, Settings};
 pub use event::Event;
 pub use failure::{Failure, Reason};
-pub use launch::{Launch, Outcome, launch};
-pub use order::{Lifetime, Order, Packages, Reuse};
+pub use forge::Forge;
+pub use jobs::JobTable;
+pub use launch::{Clock, Launch, Outcome, launch};
+pub use order::{Lifetime, Order, Packages, Recipe, Reuse};
 pub use reap::{Finding, ReapReport, reap, why_reap};
 pub use stop::{StopError, Stopped, Target, stop};

@@ -38,21 +38,17 @@ pub enum Packages {
     Exactly(RunnerPackage),
 }
 
-/// One decision to obtain a machine.
+/// What the machines of a spec are made of.
 #[derive(Clone, Debug)]
-pub struct Order {
-    /// Its id, made before anything else.
-    pub launch: LaunchId,
-    /// The runner's name.
-    pub runner_name: String,
+pub struct Recipe {
+    /// Name of the spec, for the tags; `launch` for a launch without one.
+    pub spec: String,
     /// Labels of the runner.
     pub labels: Vec<String>,
     /// Runner group: `1` is the default one.
     pub group_id: u64,
     /// How many jobs.
     pub lifetime: Lifetime,
-    /// Whether an existing runner will do.
-    pub reuse: Reuse,
     /// What to buy.
     pub query: OfferQuery,
     /// Image to boot.
@@ -65,8 +61,6 @@ pub struct Order {
     pub instance_profile: Option<String>,
     /// The user's tags.
     pub tags: BTreeMap<String, String>,
-    /// When the machine must be gone.
-    pub deadline: Deadline,
     /// How long it may take from boot to "listening for jobs".
     pub boot_timeout: SignedDuration,
     /// How long it may wait for a job; none: for ever (until the deadline).
@@ -77,4 +71,19 @@ pub struct Order {
     pub ssh_authorized_key: Option<String>,
     /// Where the runner's package comes from.
     pub packages: Packages,
+}
+
+/// One decision to obtain a machine.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Its id, made before anything else.
+    pub launch: LaunchId,
+    /// The runner's name.
+    pub runner_name: String,
+    /// When the machine must be gone.
+    pub deadline: Deadline,
+    /// Whether an existing runner will do.
+    pub reuse: Reuse,
+    /// What it is made of.
+    pub recipe: Recipe,
 }

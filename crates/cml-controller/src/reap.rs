@@ -124,6 +124,8 @@ mod tests {
 
     fn instance() -> Instance {
         Instance {
+            spec: None,
+            ended_at: None,
             id: InstanceId("i-1".to_owned()),
             launch: None,
             state: InstanceState::Running,

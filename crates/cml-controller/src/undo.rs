@@ -1,8 +1,10 @@
 //! Taking back what a failed or interrupted launch has made.
 
 use cml_cloud::{Cloud, InstanceFilter, InstanceId, LaunchRequest};
-use cml_github::{GitHub, Removal};
+use cml_github::Removal;
 use std::time::Duration;
+
+use crate::forge::Forge;
 
 /// How long we look for a machine that an unanswered launch call may have made. EC2's describes lag by seconds.
 const LOOK_FOR_UNKNOWN: Duration = Duration::from_secs(20);
@@ -40,10 +42,10 @@ impl Made {
     }
 
     /// Removes everything; says what could not be removed.
-    pub(crate) async fn undo<C: Cloud>(mut self, cloud: &C, github: &GitHub) -> Vec<String> {
+    pub(crate) async fn undo<C: Cloud, F: Forge>(mut self, cloud: &C, forge: &F) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(runner) = &self.runner {
-            match remove_runner(github, runner).await {
+            match remove_runner(forge, runner).await {
                 // It took a job in the meantime: nobody is ended at work (L3).
                 Ok(Removal::Busy) => {
                     left.push(
@@ -88,8 +90,11 @@ impl Made {
     async fn look_for_unknown<C: Cloud>(&mut self, cloud: &C) {
         let Some(request) = &self.request else { return };
         let region = request.offers.first().map(|offer| offer.region.clone()).unwrap_or_default();
-        let filter =
-            InstanceFilter { regions: vec![region.clone()], launch: Some(request.launch), owner: None };
+        let filter = InstanceFilter {
+            regions: vec![region.clone()],
+            launch: Some(request.launch),
+            ..InstanceFilter::default()
+        };
         let looks = LOOK_FOR_UNKNOWN.as_secs() / LOOK_EVERY.as_secs();
         for _ in 0..looks {
             if let Ok(found) = cloud.instances(&filter).await
@@ -103,10 +108,10 @@ impl Made {
     }
 }
 
-async fn remove_runner(github: &GitHub, runner: &RunnerMade) -> Result<Removal, cml_github::GitHubError> {
+async fn remove_runner<F: Forge>(forge: &F, runner: &RunnerMade) -> Result<Removal, cml_github::GitHubError> {
     match runner {
-        RunnerMade::Id(id) => github.remove_runner(*id).await,
-        RunnerMade::Name(name) => github.remove_runner_by_name(name).await,
+        RunnerMade::Id(id) => forge.remove_runner(*id).await,
+        RunnerMade::Name(name) => forge.remove_runner_by_name(name).await,
     }
 }
 

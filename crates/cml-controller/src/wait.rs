@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cml_cloud::{Cloud, Instance, InstanceFilter, InstanceId, InstanceState, LaunchId};
-use cml_github::GitHub;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::failure::Reason;
+use crate::forge::Forge;
 use crate::undo::RunnerMade;
 
 /// First pause between two looks at GitHub; it grows to [`LOOK_MAX`].
@@ -31,10 +31,10 @@ pub(crate) struct Wait<'a> {
 }
 
 /// Waits until GitHub shows the runner online (or gone again because it has done its job).
-pub(crate) async fn until_online<C: Cloud>(
+pub(crate) async fn until_online<C: Cloud, F: Forge>(
     wait: &Wait<'_>,
     cloud: &C,
-    github: &GitHub,
+    forge: &F,
     tell: &(dyn Fn(Event) + Sync),
     stop: &CancellationToken,
 ) -> Result<(), Reason> {
@@ -44,7 +44,7 @@ pub(crate) async fn until_online<C: Cloud>(
     let mut pause = LOOK_FIRST;
     let mut seen = Seen::default();
     loop {
-        match look_at_runner(github, wait.runner).await {
+        match look_at_runner(forge, wait.runner).await {
             Ok(Look::Online) => return Ok(()),
             // A JIT runner that has done its one job is gone from GitHub: ask the machine whether that is so.
             Ok(Look::Gone) if matches!(wait.runner, RunnerMade::Id(_)) => {
@@ -108,14 +108,12 @@ enum Look {
     Gone,
 }
 
-async fn look_at_runner(github: &GitHub, runner: &RunnerMade) -> Result<Look, cml_github::GitHubError> {
+async fn look_at_runner<F: Forge>(forge: &F, runner: &RunnerMade) -> Result<Look, cml_github::GitHubError> {
     let found = match runner {
-        RunnerMade::Id(id) => github.runner(*id).await?,
-        RunnerMade::Name(name) => github
-            .runners(Some(name))
-            .await?
-            .into_iter()
-            .find(|runner| runner.name.eq_ignore_ascii_case(name)),
+        RunnerMade::Id(id) => forge.runner(*id).await?,
+        RunnerMade::Name(name) => {
+            forge.runners(Some(name)).await?.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name))
+        }
     };
     Ok(match found {
         Some(runner) if runner.online => Look::Online,
@@ -125,8 +123,11 @@ async fn look_at_runner(github: &GitHub, runner: &RunnerMade) -> Result<Look, cm
 }
 
 async fn find<C: Cloud>(cloud: &C, wait: &Wait<'_>) -> Option<Instance> {
-    let filter =
-        InstanceFilter { regions: vec![wait.region.to_owned()], launch: Some(wait.launch), owner: None };
+    let filter = InstanceFilter {
+        regions: vec![wait.region.to_owned()],
+        launch: Some(wait.launch),
+        ..InstanceFilter::default()
+    };
     match cloud.instances(&filter).await {
         Ok(found) => found.into_iter().find(|instance| instance.id == *wait.instance),
         Err(error) => {

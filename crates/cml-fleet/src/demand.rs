@@ -20,7 +20,8 @@ pub(crate) struct Wanted<'a> {
 
 /// Queued jobs, the oldest first: nobody overtakes within what they compete for.
 pub(crate) fn wanted(observed: &Observed) -> Vec<Wanted<'_>> {
-    let mut jobs: Vec<&Job> = observed.jobs.iter().filter(|job| job.state == JobState::Queued).collect();
+    let mut jobs: Vec<&Job> =
+        observed.jobs.iter().flatten().filter(|job| job.state == JobState::Queued).collect();
     jobs.sort_by_key(|job| (job.queued_at, job.id));
     jobs.dedup_by_key(|job| job.id);
     let specs: Vec<(Vec<String>, &Spec)> =

@@ -20,7 +20,8 @@ mod warm;
 
 pub use gaps::auto_idle_timeout;
 pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
-pub use plan::{Action, Plan, Waiting, plan};
+pub use placement::same_quota;
+pub use plan::{Action, Plan, Waiting, plan, spec_for};
 pub use refuse::{Rule, Why};
 pub use retire::Cause;
 pub use supply::UNSEEN_GRACE;

@@ -28,9 +28,16 @@ pub enum JobState {
     Waiting,
     /// It runs.
     Running,
+    /// It is over, and not of interest but for who did it.
+    Over,
+    /// It has failed, and no later attempt of its run has begun. Whether it lost its machine is the journal's to say.
+    Failed {
+        /// All jobs of the run are over: GitHub accepts a re-run.
+        run_over: bool,
+    },
     /// It has failed because the cloud took its machine back.
     Interrupted {
-        /// GitHub accepts a re-run: the whole run has ended, and is not too old.
+        /// GitHub accepts a re-run.
         may_rerun: bool,
     },
 }
@@ -42,6 +49,10 @@ pub struct Job {
     pub id: JobId,
     /// The run it belongs to.
     pub run_id: u64,
+    /// Which attempt of the run, from 1.
+    pub attempt: u32,
+    /// Its name, the same in every attempt.
+    pub name: String,
     /// `owner/name`.
     pub repository: String,
     /// Labels it asks for.
@@ -58,6 +69,8 @@ pub struct Job {
     pub queued_at: Timestamp,
     /// Where it is.
     pub state: JobState,
+    /// The name of the runner that has it.
+    pub runner: Option<String>,
     /// How often this job of this run has lost its machine before.
     pub interruptions: u32,
 }
@@ -159,8 +172,8 @@ impl RefusalKind {
 pub struct Observed {
     /// What is wanted.
     pub specs: Vec<Spec>,
-    /// Jobs that are not over, and interrupted ones.
-    pub jobs: Vec<Job>,
+    /// Jobs that are not over, and interrupted ones; none when GitHub could not be asked.
+    pub jobs: Option<Vec<Job>>,
     /// Launches that are not known to be over.
     pub launches: Vec<LaunchRecord>,
     /// Machines of ours, ended ones too while the cloud shows them; none when the cloud could not be asked.

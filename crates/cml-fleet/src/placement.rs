@@ -38,6 +38,13 @@ fn quota_class(instance_type: &str) -> QuotaClass {
     }
 }
 
+/// True when EC2 counts both against one quota.
+#[must_use]
+pub fn same_quota(one: &Offer, other: &Offer) -> bool {
+    let key = |offer: &Offer| quota_key(&offer.region, &offer.instance_type, offer.market);
+    key(one) == key(other)
+}
+
 type QuotaKey = (String, QuotaClass, Market);
 /// Type, zone and market.
 type PoolKey<'a> = (&'a str, Option<&'a str>, Market);
@@ -133,7 +140,12 @@ impl<'a> Shop<'a> {
             let again_at = first.and_then(|skip| skip.until);
             return Err(Why::Refused { spec: spec.name.clone(), said, again_at });
         };
-        open.retain(|offer| offer.region == best.region && offer.market == best.market);
+        // One call takes one image, and an image has one architecture.
+        let alike = |offer: &Offer| {
+            (&offer.region, offer.market, offer.resources.arch)
+                == (&best.region, best.market, best.resources.arch)
+        };
+        open.retain(|offer| alike(offer));
         Ok(open)
     }
 

@@ -50,13 +50,16 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
-    /// Run a job again whose machine the cloud took back.
+    /// Run jobs again whose machines the cloud took back: all of one run at once, since GitHub refuses a second re-run
+    /// while the first one is under way.
     Rerun {
-        /// The job.
-        job: JobId,
-        /// Its run.
+        /// `owner/name`.
+        repository: String,
+        /// The run.
         run_id: u64,
-        /// Which re-run it is, from 1.
+        /// Its interrupted jobs.
+        jobs: Vec<JobId>,
+        /// Which re-run it is for the job that has lost most machines, from 1.
         number: u32,
     },
 }
@@ -105,15 +108,17 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     for spec in &observed.specs {
         round.keep_ready(spec, &mut plan);
     }
-    round.retire_idle(observed, &specs, &mut plan);
-    plan.actions.extend(observed.jobs.iter().filter_map(|job| rerun(job, &round)));
+    // Without knowing the jobs nobody can say which machine is of no use.
+    if observed.jobs.is_some() {
+        round.retire_idle(observed, &specs, &mut plan);
+    }
+    plan.actions.extend(reruns(observed));
     plan
 }
 
 /// What is left to give while one plan is made.
 struct Round<'a> {
     now: Timestamp,
-    specs: &'a [Spec],
     shop: Shop<'a>,
     books: Books,
     /// Machines of each spec, those on their way in and out included.
@@ -140,7 +145,7 @@ impl<'a> Round<'a> {
         }
         let shop = Shop::open(observed, machines, now);
         let books = Books::open(observed, machines, now);
-        Self { now, specs: &observed.specs, shop, books, count, free }
+        Self { now, shop, books, count, free }
     }
 
     /// A machine that is there or on its way, else a launch, else a reason.
@@ -252,12 +257,14 @@ impl<'a> Round<'a> {
             }
         }
     }
+}
 
-    fn spec_for(&self, job: &Job) -> Option<&'a Spec> {
-        let key = labels::key(&job.labels);
-        let fitting = self.specs.iter().filter(|spec| labels::serves(&labels::lower(&spec.labels), &key));
-        fitting.min_by_key(|spec| (spec.labels.len(), &spec.name))
-    }
+/// The spec that a job belongs to: the most special of those whose runners may take it.
+#[must_use]
+pub fn spec_for<'a>(specs: &'a [Spec], job: &Job) -> Option<&'a Spec> {
+    let key = labels::key(&job.labels);
+    let fitting = specs.iter().filter(|spec| labels::serves(&labels::lower(&spec.labels), &key));
+    fitting.min_by_key(|spec| (spec.labels.len(), &spec.name))
 }
 
 fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
@@ -271,12 +278,20 @@ fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
 }
 
 /// Only what the cloud interrupted, only once GitHub accepts it, only so often.
-fn rerun(job: &Job, round: &Round<'_>) -> Option<Action> {
-    let JobState::Interrupted { may_rerun: true } = job.state else { return None };
-    let spec = round.spec_for(job)?;
-    (job.interruptions <= spec.reruns.max && spec.reruns.max > 0).then_some(Action::Rerun {
-        job: job.id,
-        run_id: job.run_id,
-        number: job.interruptions,
-    })
+fn reruns(observed: &Observed) -> Vec<Action> {
+    let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
+    for job in observed.jobs.iter().flatten() {
+        if job.state == (JobState::Interrupted { may_rerun: true })
+            && spec_for(&observed.specs, job).is_some_and(|spec| job.interruptions <= spec.reruns.max)
+        {
+            runs.entry(job.run_id).or_default().push(job);
+        }
+    }
+    let action = |(run_id, jobs): (u64, Vec<&Job>)| {
+        let first = jobs.first()?;
+        let number = jobs.iter().map(|job| job.interruptions).max().unwrap_or(1);
+        let jobs_of_run = jobs.iter().map(|job| job.id).collect();
+        Some(Action::Rerun { repository: first.repository.clone(), run_id, jobs: jobs_of_run, number })
+    };
+    runs.into_iter().filter_map(action).collect()
 }

@@ -47,10 +47,14 @@ impl fmt::Display for Action {
                 write!(out, "end {instance} in {region}: {cause}")
             }
             Self::RemoveRunner { name, cause, .. } => write!(out, "remove the runner {name}: {cause}"),
-            Self::Rerun { job, run_id, number } => {
+            Self::Rerun { run_id, jobs, number, .. } => {
+                let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+                let (noun, verb) =
+                    if jobs.len() == 1 { ("job", "its machine") } else { ("jobs", "their machines") };
                 write!(
                     out,
-                    "run job {job} of run {run_id} again (re-run {number}): the cloud took its machine back"
+                    "run {noun} {} of run {run_id} again (re-run {number}): the cloud took {verb} back",
+                    jobs.join(", ")
                 )
             }
         }

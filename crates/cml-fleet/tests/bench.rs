@@ -29,7 +29,10 @@ fn planning() {
             let doing = [Doing::Busy, Doing::Busy, Doing::Idle(30), Doing::Booting]
                 [usize::try_from(number / 20 % 4).expect("small")];
             machine(&mut world, of, u128::from(number) + 1, 500, doing);
-            world.jobs.push(job(u64::from(number), &format!("cml gpu-{}", number % 20)));
+            world
+                .jobs
+                .get_or_insert_default()
+                .push(job(u64::from(number), &format!("cml gpu-{}", number % 20)));
         }
         let mut milliseconds: Vec<f64> = (0..ROUNDS)
             .map(|_| {

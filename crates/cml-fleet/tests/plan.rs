@@ -29,7 +29,7 @@ fn causes(observed: &cml_fleet::Observed) -> Vec<Cause> {
 #[test]
 fn a_queued_job_gets_a_launch_with_every_offer_of_the_best_region_and_market() {
     let mut world = world(vec![spec("gpu", "cml gpu")]);
-    world.jobs.push(job(1, "self-hosted GPU"));
+    world.jobs.get_or_insert_default().push(job(1, "self-hosted GPU"));
     insta::assert_snapshot!(shown(&world), @"launch gpu for job 1: spot g5.xlarge in us-east-1a at $0.4/h, spot g5.xlarge in us-east-1b at $0.5/h; gone by 2027-01-15T09:00:00Z");
 }
 
@@ -39,9 +39,9 @@ fn machines_that_are_free_or_on_their_way_are_taken_before_any_launch() {
     for doing in [Doing::Asked, Doing::Booting, Doing::Idle(10)] {
         let mut world = world(vec![gpu.clone()]);
         machine(&mut world, &gpu, 1, 100, doing);
-        world.jobs.push(job(1, "gpu"));
+        world.jobs.get_or_insert_default().push(job(1, "gpu"));
         assert_eq!(shown(&world), "nothing to do\n", "{doing:?}");
-        world.jobs.push(job(2, "gpu"));
+        world.jobs.get_or_insert_default().push(job(2, "gpu"));
         assert_eq!(launches(&world), 1, "{doing:?}: the second job needs another one");
     }
 }
@@ -52,20 +52,20 @@ fn busy_finished_and_noticed_machines_serve_nobody() {
     for doing in [Doing::Busy, Doing::Done] {
         let mut world = world(vec![gpu.clone()]);
         machine(&mut world, &gpu, 1, 100, doing);
-        world.jobs.push(job(1, "gpu"));
+        world.jobs.get_or_insert_default().push(job(1, "gpu"));
         assert_eq!(launches(&world), 1, "{doing:?}");
     }
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 100, Doing::Idle(10));
     world.launches[0].notice_at = Some(at(-5));
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert_eq!(launches(&world), 1, "a machine under notice is given no job");
 }
 
 #[test]
 fn a_job_goes_to_the_spec_with_the_fewest_other_labels() {
     let mut world = world(vec![spec("a-big", "cml gpu big"), spec("small", "cml gpu")]);
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert!(shown(&world).starts_with("launch small for job 1"));
 }
 
@@ -78,7 +78,7 @@ fn a_job_that_nobody_serves_is_told_why() {
     fork.from_fork = true;
     let mut event = job(2, "gpu");
     event.event = "issue_comment".to_owned();
-    world.jobs = vec![fork, event, job(3, "tpu")];
+    world.jobs = Some(vec![fork, event, job(3, "tpu")]);
     insta::assert_snapshot!(shown(&world), @r"
     job 1 waits: gpu takes no code from forks
     job 2 waits: gpu takes no jobs of the event issue_comment
@@ -95,7 +95,7 @@ fn the_oldest_jobs_come_first_and_the_limit_counts_everything_that_lives() {
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 100, Doing::Busy);
     machine(&mut world, &gpu, 2, 400, Doing::Done);
-    world.jobs = vec![job(9, "gpu"), job(1, "gpu"), job(5, "gpu")];
+    world.jobs = Some(vec![job(9, "gpu"), job(1, "gpu"), job(5, "gpu")]);
     let shown = shown(&world);
     assert!(shown.contains("launch gpu for job 1"), "{shown}");
     assert!(
@@ -108,7 +108,7 @@ fn the_oldest_jobs_come_first_and_the_limit_counts_everything_that_lives() {
 fn a_broken_spec_or_a_refused_job_holds_up_nobody_else() {
     let mut world = world(vec![spec("dry", "cml gpu"), spec("cpu", "cml cpu")]);
     world.offers.insert("dry".to_owned(), Vec::new());
-    world.jobs = vec![job(1, "gpu"), job(2, "cpu")];
+    world.jobs = Some(vec![job(1, "gpu"), job(2, "cpu")]);
     insta::assert_snapshot!(shown(&world), @r"
     launch cpu for job 2: spot g5.xlarge in us-east-1a at $0.4/h, spot g5.xlarge in us-east-1b at $0.5/h; gone by 2027-01-15T09:00:00Z
     job 1 waits: nothing is for sale that dry could buy
@@ -119,7 +119,7 @@ fn a_broken_spec_or_a_refused_job_holds_up_nobody_else() {
 fn another_spec_that_may_serve_the_job_helps_out() {
     let mut world = world(vec![spec("dry", "gpu"), spec("rich", "gpu big")]);
     world.offers.insert("dry".to_owned(), Vec::new());
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert!(shown(&world).starts_with("launch rich for job 1"));
 }
 
@@ -129,7 +129,7 @@ fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
     // One machine promises at most 0.5 USD/h for one hour.
     gpu.budget = budget("1.2");
     let mut world = world(vec![gpu.clone()]);
-    world.jobs = vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")];
+    world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")]);
     assert_eq!(launches(&world), 2);
     insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day, $1 are spent or promised");
     world.spent_today.insert("gpu".to_owned(), world::usd("0.5"));
@@ -141,7 +141,7 @@ fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
 #[test]
 fn refused_pools_are_left_alone_then_other_regions_then_on_demand_then_a_reason() {
     let mut world = world(vec![spec("gpu", "cml gpu")]);
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     let all = offers();
     world.refusals.push(refusal(&all[0], RefusalKind::Capacity, 1, -60));
     assert!(shown(&world).contains("spot g5.xlarge in us-east-1b"));
@@ -162,7 +162,7 @@ fn a_quota_holds_for_its_class_until_usage_falls() {
     let gpu = spec("gpu", "cml gpu");
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 100, Doing::Busy);
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     world.refusals.push(refusal(&offers()[0], RefusalKind::Quota { vcpus_in_use: 4 }, 1, -60));
     assert!(shown(&world).contains("us-west-2a"), "the whole class in that region: {}", shown(&world));
     world.launches.clear();
@@ -179,7 +179,7 @@ fn spot_only_never_pays_the_list_price() {
     world
         .offers
         .insert("gpu".to_owned(), offers().into_iter().filter(|it| it.market == Market::OnDemand).collect());
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert!(shown(&world).contains("nothing is for sale"));
 }
 
@@ -248,11 +248,11 @@ fn warm_machines_are_kept_in_their_hours_and_jobs_come_before_them() {
     gpu.max = 3;
     let mut world = world(vec![gpu.clone()]);
     assert_eq!(launches(&world), 2);
-    world.jobs = vec![job(1, "gpu"), job(2, "gpu")];
+    world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu")]);
     let shown = shown(&world);
     assert!(shown.contains("job 1:") && shown.contains("job 2:"), "{shown}");
     assert_eq!(shown.matches("to be kept ready").count(), 1, "{shown}");
-    world.jobs.clear();
+    world.jobs = Some(Vec::new());
     machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
     machine(&mut world, &gpu, 2, 1000, Doing::Idle(900));
     assert_eq!(causes(&world), []);
@@ -268,7 +268,7 @@ fn an_idle_machine_that_a_job_waits_for_is_kept() {
     gpu.idle = Idle::After(SignedDuration::from_secs(1));
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert_eq!(shown(&world), "nothing to do\n");
 }
 
@@ -278,14 +278,14 @@ fn an_interrupted_job_runs_again_once_github_allows_and_not_for_ever() {
     let mut lost = job(1, "gpu");
     lost.state = JobState::Interrupted { may_rerun: false };
     lost.interruptions = 1;
-    world.jobs.push(lost);
+    world.jobs.get_or_insert_default().push(lost);
     assert_eq!(shown(&world), "nothing to do\n");
-    world.jobs[0].state = JobState::Interrupted { may_rerun: true };
+    world.jobs.as_mut().expect("known")[0].state = JobState::Interrupted { may_rerun: true };
     insta::assert_snapshot!(shown(&world), @"run job 1 of run 10 again (re-run 1): the cloud took its machine back");
-    world.jobs[0].interruptions = 3;
+    world.jobs.as_mut().expect("known")[0].interruptions = 3;
     assert_eq!(shown(&world), "nothing to do\n");
-    world.jobs[0].state = JobState::Queued;
-    world.jobs[0].interruptions = 2;
+    world.jobs.as_mut().expect("known")[0].state = JobState::Queued;
+    world.jobs.as_mut().expect("known")[0].interruptions = 2;
     assert!(shown(&world).contains("on-demand"), "the last re-run is not left to the spot market");
 }
 
@@ -294,7 +294,7 @@ fn a_launch_that_the_cloud_never_showed_counts_until_it_cannot_come_any_more() {
     let gpu = spec("gpu", "cml gpu");
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 299, Doing::Asked);
-    world.jobs.push(job(1, "gpu"));
+    world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert_eq!(launches(&world), 0);
     assert_eq!(plan(&world, at(10)).actions.len(), 1);
 }

@@ -55,7 +55,7 @@ prop_compose! {
                 0 => JobState::Interrupted { may_rerun: interruptions % 2 == 0 },
                 _ => JobState::Queued,
             };
-            world.jobs.push(job);
+            world.jobs.get_or_insert_default().push(job);
         }
         for (number, (of, age, doing)) in machines.into_iter().enumerate() {
             machine(&mut world, &specs[of], number as u128 + 1, age, doing);
@@ -121,7 +121,7 @@ proptest! {
     fn nobody_starves_in_silence(world in worlds()) {
         let plan = plan(&world, now());
         let queued: BTreeSet<JobId> =
-            world.jobs.iter().filter(|job| job.state == JobState::Queued).map(|job| job.id).collect();
+            world.jobs.iter().flatten().filter(|job| job.state == JobState::Queued).map(|job| job.id).collect();
         let mut told: BTreeSet<JobId> = plan.waiting.iter().map(|waiting| waiting.job).collect();
         let launched: BTreeSet<JobId> = plan.actions.iter().filter_map(|action| match action {
             Action::Launch { job, .. } => *job,

@@ -7,6 +7,7 @@
 
 mod auth;
 mod error;
+mod jobs;
 mod location;
 mod models;
 mod runners;
@@ -14,6 +15,7 @@ mod transport;
 
 pub use auth::Auth;
 pub use error::{GitHubError, GitHubErrorKind};
+pub use jobs::{Followed, JobRecord, RunRecord};
 pub use location::{BadLocation, Location, Scope};
 pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload};
 pub use runners::GitHub;

@@ -145,7 +145,7 @@ impl GitHub {
         transport::get(self.client().await?, &self.path("downloads"), &call).await
     }
 
-    async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
+    pub(crate) async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
         self.speaker.client(&self.location.scope).await
     }
 

@@ -21,14 +21,29 @@ pub enum End {
     TakenBack,
 }
 
-/// What a machine has cost, US dollars.
+/// What a machine has cost, US dollars: each second at the price of that second. `prices` are the changes of its price, the
+/// oldest first; the first of them holds from its beginning on. Without any price it has cost nothing that is known.
 #[must_use]
-pub fn bill(market: Market, price: UsdPerHour, from: Timestamp, to: Timestamp, end: End) -> Usd {
+pub fn bill(
+    market: Market,
+    prices: &[(Timestamp, UsdPerHour)],
+    from: Timestamp,
+    to: Timestamp,
+    end: End,
+) -> Usd {
     let lived = to.duration_since(from).max(SignedDuration::ZERO);
     if market == Market::Spot && end == End::TakenBack && lived < FREE_WHEN_TAKEN_WITHIN {
         return Usd(Decimal::ZERO);
     }
-    price.for_seconds(u64::try_from(lived.max(AT_LEAST).as_secs()).unwrap_or(0))
+    let until = from.checked_add(lived.max(AT_LEAST)).unwrap_or(to);
+    let mut sum = Decimal::ZERO;
+    for (number, (since, price)) in prices.iter().enumerate() {
+        let begins = if number == 0 { from } else { (*since).clamp(from, until) };
+        let ends = prices.get(number + 1).map_or(until, |(next, _)| (*next).clamp(from, until));
+        let seconds = ends.as_second() - begins.as_second();
+        sum += price.for_seconds(u64::try_from(seconds).unwrap_or(0)).0;
+    }
+    Usd(sum)
 }
 
 #[cfg(test)]
@@ -37,7 +52,8 @@ mod tests {
 
     fn cost(market: Market, seconds: i64, end: End) -> String {
         let at = |second| Timestamp::from_second(second).expect("in range");
-        bill(market, UsdPerHour("3.6".parse().expect("a number")), at(0), at(seconds), end).to_string()
+        let prices = [(at(0), UsdPerHour("3.6".parse().expect("a number")))];
+        bill(market, &prices, at(0), at(seconds), end).to_string()
     }
 
     #[test]
@@ -52,5 +68,14 @@ mod tests {
         assert_eq!(cost(Market::Spot, 3599, End::TakenBack), "$0");
         assert_eq!(cost(Market::Spot, 3600, End::TakenBack), "$3.6");
         assert_eq!(cost(Market::OnDemand, 1000, End::TakenBack), "$1");
+    }
+
+    #[test]
+    fn every_second_has_the_price_of_that_second() {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let price = |text: &str| UsdPerHour(text.parse().expect("a number"));
+        let prices = [(at(-50), price("3.6")), (at(600), price("7.2")), (at(5000), price("36"))];
+        let cost = bill(Market::Spot, &prices, at(0), at(1000), End::Ours);
+        assert_eq!(cost.to_string(), "$1.4");
     }
 }

@@ -1,7 +1,8 @@
 //! What is worth remembering. Kinds and fields are only ever added: old journals stay readable.
 
 use cml_cloud::{Deadline, InstanceId, LaunchId, Offer, UsdPerHour};
-use cml_fleet::{JobId, Refusal};
+use cml_fleet::{Job, JobId, Refusal};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bill::End;
@@ -35,6 +36,23 @@ pub enum Event {
         instance: InstanceId,
         /// What was bought.
         offer: Offer,
+    },
+    /// A machine of ours was found that no line here explains: the journal was lost, or its launch was given up too early.
+    InstanceFound {
+        /// The launch that its tags name.
+        launch: LaunchId,
+        /// The spec that its tags name.
+        spec: String,
+        /// Labels of its runner: the spec's of now.
+        labels: Vec<String>,
+        /// When it must be gone.
+        deadline: Deadline,
+        /// The machine.
+        instance: InstanceId,
+        /// What it is.
+        offer: Offer,
+        /// When the cloud started it.
+        started_at: Timestamp,
     },
     /// The cloud sold nothing: the launch is over.
     LaunchFailed {
@@ -71,6 +89,23 @@ pub enum Event {
         launch: LaunchId,
         /// Who ended it.
         end: End,
+        /// When it was bought by the cloud's own clock, where it says so: what is billed.
+        started_at: Option<Timestamp>,
+        /// When it ended by the cloud's own clock, where it says so.
+        ended_at: Option<Timestamp>,
+    },
+    /// The spot price of a pool that machines of ours are in has changed.
+    SpotPrice {
+        /// Region of the pool.
+        region: String,
+        /// Zone of the pool.
+        zone: Option<String>,
+        /// Type of the pool.
+        instance_type: String,
+        /// Since when, by the cloud's clock.
+        since: Timestamp,
+        /// The new price.
+        price: UsdPerHour,
     },
     /// A job of this spec came.
     JobCame {
@@ -78,5 +113,41 @@ pub enum Event {
         job: JobId,
         /// The spec that serves it.
         spec: String,
+        /// What it is, for reports and for counting its re-runs.
+        facts: JobFacts,
     },
+    /// A job that had lost its machine needs no re-run any more: it has one, has used all it may, or is gone.
+    JobSettled {
+        /// The job.
+        job: JobId,
+    },
+}
+
+/// What stays the same of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFacts {
+    /// `owner/name`.
+    pub repository: String,
+    /// Its run.
+    pub run_id: u64,
+    /// Its name, the same in every attempt of the run.
+    pub name: String,
+    /// `push`, `pull_request`, …
+    pub event: String,
+    /// Who started the run.
+    pub actor: String,
+}
+
+impl JobFacts {
+    /// Of this job.
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        Self {
+            repository: job.repository.clone(),
+            run_id: job.run_id,
+            name: job.name.clone(),
+            event: job.event.clone(),
+            actor: job.actor.clone(),
+        }
+    }
 }

@@ -31,6 +31,8 @@ pub struct Entry {
     pub to: Timestamp,
     /// The bill.
     pub cost: Usd,
+    /// The cloud did not say when it began or ended: the times are when we saw it.
+    pub estimated: bool,
     /// The bill, divided; the parts add up to it exactly.
     pub shares: Vec<(Share, Usd)>,
 }

@@ -12,7 +12,7 @@ mod sqlite;
 mod state;
 
 pub use bill::{End, bill};
-pub use event::Event;
+pub use event::{Event, JobFacts};
 pub use ledger::{Entry, Share};
 pub use sqlite::{JournalError, Line, SqliteJournal};
 pub use state::State;

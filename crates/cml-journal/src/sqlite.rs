@@ -194,14 +194,17 @@ impl Journal for SqliteJournal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_fleet::JobId;
+    use cml_cloud::LaunchId;
 
     fn at() -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
 
     fn came(number: u64) -> Event {
-        Event::JobCame { job: JobId(number), spec: "x".repeat(3000) }
+        Event::LaunchFailed {
+            launch: LaunchId::new(ulid::Ulid::from_parts(1, u128::from(number))),
+            why: "x".repeat(3000),
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the journal amounts to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, Usd, UsdPerHour};
 use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind};
@@ -8,12 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::bill::{End, bill};
-use crate::event::Event;
+use crate::event::{Event, JobFacts};
 use crate::ledger::{Entry, Share, divide};
 use crate::sqlite::Line;
 
 /// Gaps that are remembered of each spec.
 const GAPS_MAX: usize = 200;
+/// Jobs that are remembered, the latest ones: GitHub's ids grow.
+const JOBS_MAX: usize = 20_000;
+/// Launches that are over and remembered, the latest ones: a machine that shows again after its end is not a new one.
+const OVER_MAX: usize = 20_000;
 
 /// The fold of all lines so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +26,12 @@ pub struct State {
     ledger: Vec<Entry>,
     refusals: BTreeMap<Pool, Refusal>,
     arrivals: BTreeMap<String, Arrivals>,
+    jobs: BTreeMap<JobId, JobFacts>,
+    /// Jobs that lost their machine and may have to run again.
+    interrupted: BTreeSet<JobId>,
+    /// How often a job of a run has lost its machine, over all attempts.
+    interruptions: BTreeMap<(u64, String), u32>,
+    over: BTreeSet<LaunchId>,
     seen: i64,
 }
 
@@ -36,6 +46,8 @@ struct Life {
     price: UsdPerHour,
     vcpus: u32,
     bought: Option<(Timestamp, InstanceId, Offer)>,
+    /// Changes of its price, the oldest first.
+    prices: Vec<(Timestamp, UsdPerHour)>,
     notice_at: Option<Timestamp>,
     /// What it has been doing since when, since it was first online.
     doing: Vec<(Timestamp, Doing)>,
@@ -89,6 +101,7 @@ impl State {
                     price: *price,
                     vcpus: *vcpus,
                     bought: None,
+                    prices: Vec::new(),
                     notice_at: None,
                     doing: Vec::new(),
                 };
@@ -97,8 +110,26 @@ impl State {
             Event::LaunchBought { launch, instance, offer } => {
                 self.refusals.remove(&pool_of(offer));
                 if let Some(life) = self.launches.get_mut(launch) {
-                    life.bought.get_or_insert_with(|| (at, instance.clone(), offer.clone()));
+                    life.buy(at, instance, offer);
                 }
+            }
+            Event::InstanceFound { launch, spec, labels, deadline, instance, offer, started_at } => {
+                let price = offer.price.unwrap_or(UsdPerHour(Decimal::ZERO));
+                let mut life = Life {
+                    spec: spec.clone(),
+                    labels: labels.clone(),
+                    job: None,
+                    intended_at: *started_at,
+                    deadline: *deadline,
+                    price,
+                    vcpus: offer.resources.vcpus,
+                    bought: None,
+                    prices: Vec::new(),
+                    notice_at: None,
+                    doing: Vec::new(),
+                };
+                life.buy(*started_at, instance, offer);
+                self.launches.entry(*launch).or_insert(life);
             }
             Event::LaunchFailed { launch, .. } => {
                 self.launches.remove(launch);
@@ -111,19 +142,58 @@ impl State {
                     life.notice_at.get_or_insert(at);
                 }
             }
-            Event::InstanceGone { launch, end } => {
-                let ended = self.launches.remove(launch);
-                self.ledger.extend(ended.and_then(|life| closed(*launch, life, at, *end)));
+            Event::InstanceGone { launch, end, started_at, ended_at } => {
+                if let Some(life) = self.launches.remove(launch) {
+                    self.over.insert(*launch);
+                    if self.over.len() > OVER_MAX {
+                        self.over.pop_first();
+                    }
+                    if let (End::TakenBack, Some((_, Doing::Work(Some(job))))) = (end, life.doing.last()) {
+                        self.interrupt(*job);
+                    }
+                    self.ledger.extend(closed(*launch, life, *started_at, (*ended_at, at), *end));
+                }
             }
-            Event::JobCame { job, spec } => self.arrivals.entry(spec.clone()).or_default().add(*job, at),
+            Event::SpotPrice { region, zone, instance_type, since, price } => {
+                let of_pool = |offer: &Offer| {
+                    (&offer.region, &offer.zone, &offer.instance_type, offer.market)
+                        == (region, zone, instance_type, Market::Spot)
+                };
+                for life in self.launches.values_mut() {
+                    if life.bought.as_ref().is_some_and(|(.., offer)| of_pool(offer)) {
+                        life.prices.push((*since, *price));
+                        life.prices.sort_by_key(|(since, _)| *since);
+                    }
+                }
+            }
+            Event::JobCame { job, spec, facts } => {
+                self.arrivals.entry(spec.clone()).or_default().add(*job, at);
+                self.jobs.insert(*job, facts.clone());
+                if self.jobs.len() > JOBS_MAX {
+                    self.jobs.pop_first();
+                }
+            }
+            Event::JobSettled { job } => {
+                self.interrupted.remove(job);
+            }
+        }
+    }
+
+    fn interrupt(&mut self, job: JobId) {
+        self.interrupted.insert(job);
+        if let Some(facts) = self.jobs.get(&job) {
+            *self.interruptions.entry((facts.run_id, facts.name.clone())).or_default() += 1;
         }
     }
 
     fn does(&mut self, launch: LaunchId, at: Timestamp, doing: Doing) {
-        if let Some(life) = self.launches.get_mut(&launch)
-            && life.doing.last().is_none_or(|(_, last)| *last != doing)
-        {
-            life.doing.push((at, doing));
+        let Some(life) = self.launches.get_mut(&launch) else { return };
+        match (life.doing.last_mut(), doing) {
+            // Which job it is shows later than that it has one.
+            (Some((_, last @ Doing::Work(None))), Doing::Work(Some(_))) => *last = doing,
+            (Some((_, last)), _) if *last == doing => {}
+            (Some((_, Doing::Work(Some(_)))), Doing::Work(None)) => {}
+            _ => life.doing.push((at, doing)),
         }
     }
 
@@ -163,10 +233,69 @@ impl State {
         self.launches.iter().map(record).collect()
     }
 
-    /// The job that a launch was made for.
+    /// The job that a launch was made for. GitHub may have given its runner another one.
     #[must_use]
-    pub fn job_of(&self, launch: LaunchId) -> Option<JobId> {
+    pub fn meant_for(&self, launch: LaunchId) -> Option<JobId> {
         self.launches.get(&launch)?.job
+    }
+
+    /// The job that a launch's runner has, as far as is known.
+    #[must_use]
+    pub fn works_on(&self, launch: LaunchId) -> Option<JobId> {
+        match self.launches.get(&launch)?.doing.last()? {
+            (_, Doing::Work(job)) => *job,
+            (_, Doing::Idle) => None,
+        }
+    }
+
+    /// The last spot price of a launch that is known.
+    #[must_use]
+    pub fn last_price(&self, launch: LaunchId) -> Option<(Timestamp, UsdPerHour)> {
+        self.launches.get(&launch)?.prices.last().copied()
+    }
+
+    /// True for a launch whose machine has been seen to end.
+    #[must_use]
+    pub fn is_over(&self, launch: LaunchId) -> bool {
+        self.over.contains(&launch)
+    }
+
+    /// The launch that a machine was bought for.
+    #[must_use]
+    pub fn launch_of(&self, instance: &InstanceId) -> Option<LaunchId> {
+        let is_it = |life: &Life| life.bought.as_ref().is_some_and(|(_, id, _)| id == instance);
+        self.launches.iter().find(|(_, life)| is_it(life)).map(|(launch, _)| *launch)
+    }
+
+    /// Machines that were bought and are not known to be gone.
+    pub fn machines(&self) -> impl Iterator<Item = (LaunchId, &InstanceId, &Offer)> {
+        self.launches.iter().filter_map(|(launch, life)| {
+            life.bought.as_ref().map(|(_, instance, offer)| (*launch, instance, offer))
+        })
+    }
+
+    /// What stays the same of a job that came.
+    #[must_use]
+    pub fn facts(&self, job: JobId) -> Option<&JobFacts> {
+        self.jobs.get(&job)
+    }
+
+    /// True once the job has come.
+    #[must_use]
+    pub fn knows(&self, job: JobId) -> bool {
+        self.jobs.contains_key(&job)
+    }
+
+    /// Jobs that lost their machine and are not settled.
+    #[must_use]
+    pub fn interrupted(&self) -> &BTreeSet<JobId> {
+        &self.interrupted
+    }
+
+    /// How often this job of this run has lost its machine, over all attempts.
+    #[must_use]
+    pub fn interruptions(&self, run_id: u64, name: &str) -> u32 {
+        self.interruptions.get(&(run_id, name.to_owned())).copied().unwrap_or(0)
     }
 
     /// What was refused and not sold since.
@@ -217,22 +346,41 @@ impl Arrivals {
     }
 }
 
-/// The ledger's entry of a machine that is gone; none for a launch that never had one.
-fn closed(launch: LaunchId, life: Life, to: Timestamp, end: End) -> Option<Entry> {
-    let (from, _, offer) = life.bought?;
-    let price = offer.price.unwrap_or(life.price);
-    let cost = bill(offer.market, price, from, to, end);
+impl Life {
+    fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
+        if self.bought.is_none() {
+            self.bought = Some((at, instance.clone(), offer.clone()));
+            self.prices.insert(0, (at, offer.price.unwrap_or(self.price)));
+        }
+    }
+}
+
+/// The ledger's entry of a machine that is gone; none for a launch that never had one. Times are the cloud's where it says
+/// them, else ours.
+fn closed(
+    launch: LaunchId,
+    life: Life,
+    started_at: Option<Timestamp>,
+    (ended_at, seen_gone_at): (Option<Timestamp>, Timestamp),
+    end: End,
+) -> Option<Entry> {
+    let (seen_at, _, offer) = life.bought?;
+    let (from, to) = (started_at.unwrap_or(seen_at), ended_at.unwrap_or(seen_gone_at));
+    let cost = bill(offer.market, &life.prices, from, to, end);
     let mut stretches: Vec<(Share, SignedDuration)> = Vec::new();
     let mut since = from;
     let mut share = if life.doing.is_empty() { Share::Waste } else { Share::Boot };
     for (at, doing) in &life.doing {
+        let at = (*at).clamp(from, to.max(from));
         stretches.push((share, at.duration_since(since).max(SignedDuration::ZERO)));
-        since = *at;
+        since = at;
         share = match doing {
             Doing::Idle => Share::Idle,
             Doing::Work(job) => Share::Work(*job),
         };
     }
     stretches.push((share, to.duration_since(since).max(SignedDuration::ZERO)));
-    Some(Entry { launch, spec: life.spec, from, to, cost, shares: divide(cost, &stretches) })
+    let estimated = started_at.is_none() || ended_at.is_none();
+    let shares = divide(cost, &stretches);
+    Some(Entry { launch, spec: life.spec, from, to, cost, estimated, shares })
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use cml_cloud::{Arch, Deadline, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerHour};
 use cml_fleet::{JobId, Refusal, RefusalKind};
-use cml_journal::{End, Event, Journal, JournalError, Share, SqliteJournal, State};
+use cml_journal::{End, Event, JobFacts, Journal, JournalError, Share, SqliteJournal, State};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -63,8 +63,18 @@ fn life(number: u128) -> Vec<(i64, Event)> {
         (100, Event::RunnerIdle { launch }),
         (200, Event::RunnerBusy { launch, job: Some(JobId(7)) }),
         (900, Event::RunnerIdle { launch }),
-        (1000, Event::InstanceGone { launch, end: End::Ours }),
+        (1000, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }),
     ]
+}
+
+fn facts() -> JobFacts {
+    JobFacts {
+        repository: "acme/vision".to_owned(),
+        run_id: 70,
+        name: "train".to_owned(),
+        event: "push".to_owned(),
+        actor: "mona".to_owned(),
+    }
 }
 
 fn open(path: &Path) -> SqliteJournal {
@@ -192,7 +202,11 @@ fn a_life_is_billed_and_every_cent_has_an_owner() {
 #[test]
 fn a_machine_that_never_did_anything_is_waste() {
     let launch = launch(1);
-    let lines = [(0, intended(1)), (0, bought(1)), (500, Event::InstanceGone { launch, end: End::Ours })];
+    let lines = [
+        (0, intended(1)),
+        (0, bought(1)),
+        (500, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }),
+    ];
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &lines);
@@ -241,8 +255,14 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
                     6 => Event::InstanceGone {
                         launch,
                         end: if later % 2 == 0 { End::Ours } else { End::TakenBack },
+                        started_at: None,
+                        ended_at: None,
                     },
-                    _ => Event::JobCame { job: JobId(job.unwrap_or(9)), spec: "gpu".to_owned() },
+                    _ => Event::JobCame {
+                        job: JobId(job.unwrap_or(9)),
+                        spec: "gpu".to_owned(),
+                        facts: facts(),
+                    },
                 };
                 (second, event)
             })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cml_cloud::{
     Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy,
 };
-use cml_controller::{Event, Failure, Lifetime, Order, Packages, Reuse};
+use cml_controller::{Event, Failure, Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::{Auth, GitHub, Location};
 use cml_world::{JobView, SimGitHub, SimSettings};
 use jiff::{SignedDuration, Timestamp};
@@ -113,12 +113,14 @@ impl World {
         note(format!("a job is queued (run {run}), its labels: self-hosted, cml-demo"));
         let launch = LaunchId::new(new_ulid());
         let order = order(launch, now())?;
+        let journal = place::journal(&self.state, launch)?;
         let tell = |event: Event| {
             if let Some(text) = timeline_words(&event) {
                 note(text);
             }
         };
-        let launched = cml_controller::launch(&order, &self.cloud, &self.github, &tell, stop).await;
+        let launched =
+            cml_controller::launch(&order, &self.cloud, &self.github, journal, &now, &tell, stop).await;
         launched.map_err(|failure: Failure| Trouble::from(failure))?;
         let job = self.wait_for_job(stop).await?;
         note(format!(
@@ -215,13 +217,11 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
     let deadline = now.checked_add(SignedDuration::from_mins(5)).map_err(|error| {
         Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}"))
     })?;
-    Ok(Order {
-        launch,
-        runner_name: launch.runner_name(),
+    let recipe = Recipe {
+        spec: "demo".to_owned(),
         labels: vec!["self-hosted".to_owned(), "cml-demo".to_owned()],
         group_id: 1,
         lifetime: Lifetime::OneJob,
-        reuse: Reuse::Never,
         query: OfferQuery {
             regions: Vec::new(),
             types: Vec::new(),
@@ -235,12 +235,18 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
         network: Network::default(),
         instance_profile: None,
         tags: BTreeMap::new(),
-        deadline: Deadline(deadline),
         boot_timeout: SignedDuration::from_secs(60),
         idle_timeout: Some(SignedDuration::from_secs(30)),
         startup_script: None,
         ssh_authorized_key: None,
         packages: Packages::Ask,
+    };
+    Ok(Order {
+        launch,
+        runner_name: launch.runner_name(),
+        deadline: Deadline(deadline),
+        reuse: Reuse::Never,
+        recipe,
     })
 }
 

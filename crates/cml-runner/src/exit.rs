@@ -79,7 +79,7 @@ impl From<Reason> for Trouble {
             Reason::GitHub(error) => error.into(),
             Reason::NoCapacity(errors) => no_capacity(&errors, quota),
             Reason::Bootstrap(BootstrapError::TooLarge { advice, .. }) => Self::new(Code::Failed, message).hint(advice),
-            Reason::Bootstrap(_) => Self::new(Code::Failed, message),
+            Reason::Journal(_) | Reason::Bootstrap(_) => Self::new(Code::Failed, message),
             Reason::NoPackage(_) => Self::new(Code::Failed, message)
                 .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),
             Reason::NameTaken { .. } => Self::new(Code::Failed, message)

@@ -34,20 +34,23 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     let order = settings::order(args, as_cml, launch_id, now(), known)?;
     let cloud = AnyCloud::open(
         args.cloud.unwrap_or(CloudName::Local),
-        &order.query.regions,
+        &order.recipe.query.regions,
         args.state.state_dir.clone(),
     )
     .await?;
+    let state_dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let journal = place::journal(&state_dir, launch_id)?;
     let tell = |event: Event| {
         if let Event::Packages { packages } = &event {
             cache.write(packages, now());
         }
         progress.tell(&event);
     };
-    let result = cml_controller::launch(&order, &cloud, &github, &tell, &stop).await;
+    let result = cml_controller::launch(&order, &cloud, &github, journal, &now, &tell, &stop).await;
     progress.finish();
     let outcome = result?;
-    let outputs = Outputs { launch_id: launch_id.to_string(), labels: &order.labels, outcome: &outcome };
+    let outputs =
+        Outputs { launch_id: launch_id.to_string(), labels: &order.recipe.labels, outcome: &outcome };
     if let Err(error) = outputs.write() {
         progress.warn(&error);
     }
@@ -58,7 +61,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
         }
     }
     Ok(if global.json {
-        format!("{}\n", as_json(launch_id, &order.labels, cloud.name(), &outcome))
+        format!("{}\n", as_json(launch_id, &order.recipe.labels, cloud.name(), &outcome))
     } else {
         String::new()
     })
@@ -101,8 +104,11 @@ async fn stay(
     progress: &Progress,
     stop: &CancellationToken,
 ) -> Result<(), Trouble> {
-    let filter =
-        InstanceFilter { regions: vec![launched.region.clone()], launch: Some(launch_id), owner: None };
+    let filter = InstanceFilter {
+        regions: vec![launched.region.clone()],
+        launch: Some(launch_id),
+        ..InstanceFilter::default()
+    };
     let mut asked_to_stop = false;
     loop {
         match cloud.instances(&filter).await {

@@ -13,7 +13,7 @@ use crate::place::{self, AnyCloud};
 use crate::{duration, progress::Progress};
 
 fn filter(place: &Where) -> InstanceFilter {
-    InstanceFilter { regions: place.regions.clone(), launch: None, owner: None }
+    InstanceFilter { regions: place.regions.clone(), ..InstanceFilter::default() }
 }
 
 async fn open(place: &Where) -> Result<AnyCloud, Trouble> {

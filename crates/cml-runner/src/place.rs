@@ -1,13 +1,15 @@
 //! The clouds of this binary as one type, and the GitHub it speaks to. The edge: environment and processes are read here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::local::{LocalCloud, LocalSettings};
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
+    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, LaunchRequest, Launched, Offer,
+    OfferQuery, SpotPrice,
 };
 use cml_github::{Auth, GitHub, Location};
+use cml_journal::SqliteJournal;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -44,6 +46,15 @@ pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, Trouble> {
         Trouble::new(Code::Failed, format!("cannot find this program's own file: {error}"))
     })?;
     Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
+}
+
+/// The journal of one launch, in the state directory: what was decided and bought, for `cml-runner cost`.
+pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, Trouble> {
+    let path = state_dir.join("journals").join(format!("{launch}.db"));
+    SqliteJournal::open(&path).map_err(|error| {
+        Trouble::new(Code::Failed, format!("the launch's journal cannot be written: {error}"))
+            .hint("name a directory that can be written with --state-dir")
+    })
 }
 
 impl Cloud for AnyCloud {
@@ -91,6 +102,18 @@ impl Cloud for AnyCloud {
         match self {
             Self::Aws(cloud) => cloud.instances(filter).await,
             Self::Local(cloud) => cloud.instances(filter).await,
+        }
+    }
+
+    async fn spot_prices(
+        &self,
+        region: &str,
+        types: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<SpotPrice>, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.spot_prices(region, types, since).await,
+            Self::Local(cloud) => cloud.spot_prices(region, types, since).await,
         }
     }
 

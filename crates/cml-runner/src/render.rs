@@ -15,19 +15,20 @@ pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Troubl
     // A fixed id unless one is given, so that two renderings can be compared.
     let launch = args.launch_id.unwrap_or_else(|| LaunchId::new(Ulid::nil()));
     let order = settings::order(args, as_cml, launch, now(), None)?;
-    let package = match order.packages {
+    let recipe = order.recipe;
+    let package = match recipe.packages {
         Packages::Exactly(package) => package,
         Packages::Ask | Packages::Known(_) => RunnerPackage {
             url: "https://github.com/actions/runner/releases (as GitHub names it)".to_owned(),
             sha256: None,
         },
     };
-    let registration = match order.lifetime {
+    let registration = match recipe.lifetime {
         Lifetime::OneJob => Registration::Jit { encoded: SecretString::from("made at launch") },
         Lifetime::ManyJobs => Registration::Token {
             url: "https://github.com/… (as --repo says)".to_owned(),
             token: SecretString::from("made at launch"),
-            labels: order.labels,
+            labels: recipe.labels,
             group: None,
         },
     };
@@ -37,10 +38,10 @@ pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Troubl
         registration,
         package,
         deadline: order.deadline,
-        boot_timeout: order.boot_timeout,
-        idle_timeout: order.idle_timeout,
-        startup_script: order.startup_script,
-        ssh_authorized_key: order.ssh_authorized_key,
+        boot_timeout: recipe.boot_timeout,
+        idle_timeout: recipe.idle_timeout,
+        startup_script: recipe.startup_script,
+        ssh_authorized_key: recipe.ssh_authorized_key,
     })
     .map_err(|error| Trouble::new(Code::Failed, error.to_string()))
 }

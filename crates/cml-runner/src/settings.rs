@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64::Engine;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
-use cml_controller::{Lifetime, Order, Packages, Reuse};
+use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
@@ -63,17 +63,11 @@ pub(crate) fn order(
         }
         (None, _) => packages,
     };
-    Ok(Order {
-        launch,
-        runner_name: name,
+    let recipe = Recipe {
+        spec: "launch".to_owned(),
         labels,
         group_id: args.group_id,
         lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
-        reuse: match (args.reuse, args.reuse_idle) {
-            (true, _) => Reuse::Online,
-            (_, true) => Reuse::Idle,
-            _ => Reuse::Never,
-        },
         query: OfferQuery {
             regions: words(&args.regions),
             types: words(&args.types),
@@ -91,12 +85,22 @@ pub(crate) fn order(
         network: network(args),
         instance_profile: args.instance_profile.clone().filter(|profile| !profile.is_empty()),
         tags: tags(&args.tags)?,
-        deadline: Deadline(deadline),
         boot_timeout,
         idle_timeout,
         startup_script: startup_script(args.startup_script.as_deref())?,
         ssh_authorized_key: args.ssh_authorized_key.clone(),
         packages: package.unwrap_or(Packages::Ask),
+    };
+    Ok(Order {
+        launch,
+        runner_name: name,
+        deadline: Deadline(deadline),
+        reuse: match (args.reuse, args.reuse_idle) {
+            (true, _) => Reuse::Online,
+            (_, true) => Reuse::Idle,
+            _ => Reuse::Never,
+        },
+        recipe,
     })
 }
 

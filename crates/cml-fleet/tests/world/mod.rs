@@ -55,6 +55,9 @@ pub(crate) fn job(id: u64, labels: &str) -> Job {
     Job {
         id: JobId(id),
         run_id: id * 10,
+        attempt: 1,
+        name: "train".to_owned(),
+        runner: None,
         repository: "acme/vision".to_owned(),
         labels: words(labels),
         group: None,
@@ -108,7 +111,14 @@ pub(crate) fn refusal(offer: &Offer, kind: RefusalKind, in_a_row: u32, seconds: 
 /// A world with these specs, each with all offers, and nothing else; cloud and GitHub have answered.
 pub(crate) fn world(specs: Vec<Spec>) -> Observed {
     let offers = specs.iter().map(|spec| (spec.name.clone(), offers())).collect::<BTreeMap<_, _>>();
-    Observed { specs, offers, instances: Some(Vec::new()), runners: Some(Vec::new()), ..Observed::default() }
+    Observed {
+        specs,
+        offers,
+        jobs: Some(Vec::new()),
+        instances: Some(Vec::new()),
+        runners: Some(Vec::new()),
+        ..Observed::default()
+    }
 }
 
 /// What a machine is doing.
@@ -154,6 +164,8 @@ pub(crate) fn machine(
     });
     if doing != Doing::Asked {
         world.instances.as_mut().expect("known").push(Instance {
+            spec: Some(spec.name.clone()),
+            ended_at: None,
             id: InstanceId(format!("i-{number:017x}")),
             launch: Some(id),
             state: InstanceState::Running,

@@ -1,0 +1,185 @@
+//! One of the fleet's orders, carried out. Nothing is tried again here but what is idempotent: the next look is the retry.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest, Launched, Offer};
+use cml_fleet::Cause;
+use cml_github::Removal;
+use jiff::SignedDuration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::{NotLaunched, Order};
+use crate::forge::Forge;
+use crate::launch::Clock;
+use crate::order::{self, Recipe, Reuse};
+use crate::steps::{Registered, Steps};
+use crate::undo::Made;
+
+/// An intent that waited longer than this for its turn is given up: the fleet counts on machines that show within
+/// [`cml_fleet::UNSEEN_GRACE`], and the call itself with its repeats may take the rest of it.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(90);
+/// Launches under way at once: one has about three calls to GitHub, which takes 180 registrations a minute.
+const LAUNCHES_MAX: usize = 30;
+/// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
+const ENDS_MAX: usize = 20;
+
+/// Everybody who is needed to carry orders out.
+pub(crate) struct Hands<'a, C, F> {
+    pub(crate) cloud: &'a C,
+    pub(crate) forge: &'a F,
+    pub(crate) recipes: &'a BTreeMap<String, Recipe>,
+    pub(crate) clock: Clock<'a>,
+    launches: Semaphore,
+    ends: Semaphore,
+    /// Calls of the daemon are never broken off: it ends between them.
+    never: CancellationToken,
+}
+
+/// What came of an order.
+pub(crate) enum Done {
+    /// A launch.
+    Launch {
+        launch: LaunchId,
+        asked: Vec<Offer>,
+        outcome: Result<Launched, NotLaunched>,
+        /// What may have to be tidied once the machine has read it.
+        request: Option<Box<LaunchRequest>>,
+    },
+    /// Anything else shows in the next look.
+    Other(Key),
+}
+
+/// What an order is about: no second one about the same while the first is under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Instance(InstanceId),
+    Runner(u64),
+    Run(u64),
+}
+
+/// None for launches: each is of its own.
+pub(crate) fn key(order: &Order) -> Option<Key> {
+    match order {
+        Order::Launch { .. } => None,
+        Order::Terminate { instance, .. } => Some(Key::Instance(instance.clone())),
+        Order::RemoveRunner { runner } => Some(Key::Runner(*runner)),
+        Order::Rerun { run_id, .. } => Some(Key::Run(*run_id)),
+    }
+}
+
+impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
+    pub(crate) fn new(
+        cloud: &'a C,
+        forge: &'a F,
+        recipes: &'a BTreeMap<String, Recipe>,
+        clock: Clock<'a>,
+    ) -> Self {
+        let (launches, ends) = (Semaphore::new(LAUNCHES_MAX), Semaphore::new(ENDS_MAX));
+        Self { cloud, forge, recipes, clock, launches, ends, never: CancellationToken::new() }
+    }
+
+    pub(crate) async fn carry_out(&self, order: Order) -> Done {
+        match order {
+            Order::Launch { launch, spec, offers, deadline } => {
+                let (outcome, request) = self.launch(launch, &spec, &offers, deadline).await;
+                Done::Launch { launch, asked: offers, outcome, request }
+            }
+            Order::Terminate { region, instance, runner, cause } => {
+                let _turn = self.ends.acquire().await;
+                self.end(&region, &instance, runner, cause).await;
+                Done::Other(Key::Instance(instance))
+            }
+            Order::RemoveRunner { runner } => {
+                let _turn = self.ends.acquire().await;
+                if let Err(error) = self.forge.remove_runner(runner).await {
+                    tracing::warn!(%error, runner, "a registration without a machine could not be removed");
+                }
+                Done::Other(Key::Runner(runner))
+            }
+            Order::Rerun { repository, run_id, only } => {
+                if let Err(error) = self.forge.rerun(&repository, run_id, only.map(|job| job.0)).await {
+                    tracing::warn!(%error, run_id, "interrupted jobs could not be run again yet");
+                }
+                Done::Other(Key::Run(run_id))
+            }
+        }
+    }
+
+    async fn launch(
+        &self,
+        launch: LaunchId,
+        spec: &str,
+        offers: &[Offer],
+        deadline: Deadline,
+    ) -> (Result<Launched, NotLaunched>, Option<Box<LaunchRequest>>) {
+        let Some(recipe) = self.recipes.get(spec) else {
+            return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
+        };
+        let _turn = self.launches.acquire().await;
+        let runner_name = launch.runner_name();
+        let order =
+            order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe: recipe.clone() };
+        let tell = |event| tracing::debug!(%launch, ?event);
+        let steps =
+            Steps { order: &order, cloud: self.cloud, forge: self.forge, tell: &tell, stop: &self.never };
+        let mut made = Made::default();
+        let outcome = self.steps(&steps, offers, &mut made).await;
+        match &outcome {
+            Ok(_) => (outcome, made.request.map(Box::new)),
+            // It may have been bought: the next looks show it, or show nothing until it counts as never bought.
+            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => (outcome, None),
+            Err(_) => {
+                for left in made.undo(self.cloud, self.forge).await {
+                    tracing::warn!(%launch, left, "a launch that failed has left something");
+                }
+                (outcome, None)
+            }
+        }
+    }
+
+    async fn steps(
+        &self,
+        steps: &Steps<'_, C, F>,
+        offers: &[Offer],
+        made: &mut Made,
+    ) -> Result<Launched, NotLaunched> {
+        let before = |why: &dyn std::fmt::Display| NotLaunched::Before(why.to_string());
+        self.in_time(steps.order)?;
+        let registration = match steps.register(made).await.map_err(|reason| before(&reason))? {
+            Registered::Fresh(registration) => registration,
+            Registered::Elsewhere(..) => return Err(before(&"its id is in use by another process")),
+        };
+        let user_data = steps.render(registration, offers).await.map_err(|reason| before(&reason))?;
+        self.in_time(steps.order)?;
+        let request = steps.request(offers.to_vec(), 1, user_data);
+        made.request = Some(request.clone());
+        steps.call(&request, made).await.map_err(NotLaunched::Cloud)
+    }
+
+    fn in_time(&self, order: &order::Order) -> Result<(), NotLaunched> {
+        let waited = (self.clock)().duration_since(order.launch.made_at());
+        // A clock that was set back says nothing of how long it was.
+        if (SignedDuration::ZERO..PATIENCE).contains(&waited) {
+            return Ok(());
+        }
+        Err(NotLaunched::Before(format!("its turn came {} s after it was decided", waited.as_secs())))
+    }
+
+    /// The registration first: GitHub refuses that while a job runs, and then only a deadline ends the machine (L3).
+    async fn end(&self, region: &str, instance: &InstanceId, runner: Option<u64>, cause: Cause) {
+        if let Some(runner) = runner {
+            match self.forge.remove_runner(runner).await {
+                Ok(Removal::Busy) if cause != Cause::Deadline => return,
+                Err(error) if !matches!(cause, Cause::Deadline | Cause::Finished) => {
+                    tracing::warn!(%error, %instance, "not ended yet: GitHub cannot say whether it has a job");
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let Err(error) = self.cloud.terminate(region, instance).await {
+            tracing::warn!(%error, %instance, "a machine could not be ended yet");
+        }
+    }
+}

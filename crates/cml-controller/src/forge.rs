@@ -1,0 +1,127 @@
+//! GitHub, as far as the fleet needs it: so that the same controller runs against the real one and in the simulated world.
+
+use std::future::Future;
+
+use cml_fleet::Job;
+use cml_github::{Followed, GitHub, GitHubError, JitRequest, JitRunner, Removal, Runner, RunnerDownload};
+use secrecy::SecretString;
+
+/// One scope of one GitHub. Every call is bounded in time by the implementation and repeats nothing that is not idempotent.
+pub trait Forge: Send + Sync {
+    /// The scope as the `cml-runner:owner` tag has it: `acme/vision`.
+    fn scope(&self) -> String;
+
+    /// Where runners that register by themselves are told to go.
+    fn runner_url(&self) -> String;
+
+    /// Registers a runner for one job.
+    ///
+    /// # Errors
+    /// As [`GitHub::jit_runner`].
+    fn jit_runner(&self, request: &JitRequest)
+    -> impl Future<Output = Result<JitRunner, GitHubError>> + Send;
+
+    /// A token with which machines register runners by themselves.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn registration_token(&self) -> impl Future<Output = Result<SecretString, GitHubError>> + Send;
+
+    /// All runners, or those with this name; never a part of them.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn runners(&self, name: Option<&str>) -> impl Future<Output = Result<Vec<Runner>, GitHubError>> + Send;
+
+    /// One runner.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn runner(&self, id: u64) -> impl Future<Output = Result<Option<Runner>, GitHubError>> + Send;
+
+    /// Removes a registration, unless it has a job.
+    ///
+    /// # Errors
+    /// As GitHub answers; it may still be registered.
+    fn remove_runner(&self, id: u64) -> impl Future<Output = Result<Removal, GitHubError>> + Send;
+
+    /// The runner packages on offer.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn runner_packages(&self) -> impl Future<Output = Result<Vec<RunnerDownload>, GitHubError>> + Send;
+
+    /// Every job that is not over and asks for self-hosted labels, and of those that are followed the failed ones of which
+    /// no later attempt has begun.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn jobs(&self, followed: &[Followed]) -> impl Future<Output = Result<Vec<Job>, GitHubError>> + Send;
+
+    /// Runs failed jobs of a run again: the one that is named, or all that failed.
+    ///
+    /// # Errors
+    /// As GitHub answers; it refuses while the run is under way.
+    fn rerun(
+        &self,
+        repository: &str,
+        run_id: u64,
+        only: Option<u64>,
+    ) -> impl Future<Output = Result<(), GitHubError>> + Send;
+
+    /// Removes the runner with this name.
+    ///
+    /// # Errors
+    /// As GitHub answers; it may still be registered.
+    fn remove_runner_by_name(&self, name: &str) -> impl Future<Output = Result<Removal, GitHubError>> + Send {
+        async move {
+            let found = self.runners(Some(name)).await?;
+            match found.iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) {
+                Some(runner) => self.remove_runner(runner.id).await,
+                None => Ok(Removal::AlreadyGone),
+            }
+        }
+    }
+}
+
+impl Forge for GitHub {
+    fn scope(&self) -> String {
+        self.location().scope.to_string()
+    }
+
+    fn runner_url(&self) -> String {
+        self.location().runner_url()
+    }
+
+    async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
+        Self::jit_runner(self, request).await
+    }
+
+    async fn registration_token(&self) -> Result<SecretString, GitHubError> {
+        Self::registration_token(self).await
+    }
+
+    async fn runners(&self, name: Option<&str>) -> Result<Vec<Runner>, GitHubError> {
+        Self::runners(self, name).await
+    }
+
+    async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
+        Self::runner(self, id).await
+    }
+
+    async fn remove_runner(&self, id: u64) -> Result<Removal, GitHubError> {
+        Self::remove_runner(self, id).await
+    }
+
+    async fn runner_packages(&self) -> Result<Vec<RunnerDownload>, GitHubError> {
+        Self::runner_packages(self).await
+    }
+
+    async fn jobs(&self, followed: &[Followed]) -> Result<Vec<Job>, GitHubError> {
+        Ok(Self::jobs(self, followed).await?.into_iter().map(crate::jobs::from_github).collect())
+    }
+
+    async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
+        Self::rerun(self, repository, run_id, only).await
+    }
+}

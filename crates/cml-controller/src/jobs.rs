@@ -1,0 +1,184 @@
+//! Jobs as they are heard of: webhooks tell at once, out of order, twice or not at all; polls tell late, and all of it.
+
+use std::collections::BTreeMap;
+
+use cml_fleet::{Job, JobId, JobState};
+use cml_github::JobRecord;
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a job that is over is remembered: late webhooks must not wake it.
+const REMEMBER: SignedDuration = SignedDuration::from_hours(2);
+
+/// Every job that was heard of and is not long over.
+#[derive(Debug, Default)]
+pub struct JobTable {
+    jobs: BTreeMap<JobId, Heard>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    job: Job,
+    at: Timestamp,
+}
+
+impl JobTable {
+    /// Takes in what a webhook says. A job never goes back: what is older than what is known changes nothing.
+    pub fn hear(&mut self, job: Job, at: Timestamp) {
+        match self.jobs.get_mut(&job.id) {
+            Some(known) if rank(job.state) < rank(known.job.state) => {}
+            Some(known) => *known = Heard { job: with_runner(job, &known.job), at },
+            None => {
+                self.jobs.insert(job.id, Heard { job, at });
+            }
+        }
+    }
+
+    /// Takes in a whole list that was asked for at `asked_at`. It is right about everything that was not heard of since.
+    pub fn polled(&mut self, jobs: Vec<Job>, asked_at: Timestamp) {
+        let listed: BTreeMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
+        for (id, heard) in &mut self.jobs {
+            if !listed.contains_key(id) && heard.at <= asked_at && heard.job.state != JobState::Over {
+                heard.job.state = JobState::Over;
+                heard.at = asked_at;
+            }
+        }
+        for (id, job) in listed {
+            let known = self.jobs.get(&id);
+            // A list may have been made just before what a webhook has told.
+            let is_older = known.is_some_and(|known| {
+                known.at > asked_at
+                    || (known.job.state == JobState::Over && rank(job.state) < rank(JobState::Over))
+            });
+            if !is_older {
+                let job = known.map_or(job.clone(), |known| with_runner(job, &known.job));
+                self.jobs.insert(id, Heard { job, at: asked_at });
+            }
+        }
+        self.jobs.retain(|_, heard| {
+            heard.job.state != JobState::Over || asked_at.duration_since(heard.at) < REMEMBER
+        });
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Job> {
+        self.jobs.values().map(|heard| heard.job.clone()).collect()
+    }
+}
+
+/// What was known of its runner stays known.
+fn with_runner(mut job: Job, known: &Job) -> Job {
+    if job.runner.is_none() {
+        job.runner.clone_from(&known.runner);
+    }
+    job
+}
+
+/// How far a job is in its life.
+fn rank(state: JobState) -> u8 {
+    match state {
+        JobState::Waiting => 0,
+        JobState::Queued => 1,
+        JobState::Running => 2,
+        JobState::Over | JobState::Failed { .. } | JobState::Interrupted { .. } => 3,
+    }
+}
+
+/// GitHub's words as the planner's.
+pub(crate) fn from_github(record: JobRecord) -> Job {
+    let state = match (record.status.as_str(), record.run.attempt > record.attempt) {
+        ("queued", _) => JobState::Queued,
+        ("in_progress", _) => JobState::Running,
+        ("completed", false) if record.conclusion.as_deref() != Some("success") => {
+            JobState::Failed { run_over: record.run.status == "completed" }
+        }
+        ("completed", _) => JobState::Over,
+        // `waiting`, `pending`, `requested`: it wants nothing yet.
+        _ => JobState::Waiting,
+    };
+    let run = record.run;
+    Job {
+        id: JobId(record.id),
+        run_id: record.run_id,
+        attempt: record.attempt,
+        name: record.name,
+        from_fork: run.head_repository.is_some_and(|head| !head.eq_ignore_ascii_case(&run.repository)),
+        repository: run.repository,
+        labels: record.labels,
+        group: None,
+        event: run.event,
+        actor: run.actor,
+        queued_at: record.created_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        state,
+        runner: record.runner_name,
+        interruptions: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    fn job(id: u64, state: JobState) -> Job {
+        Job {
+            id: JobId(id),
+            run_id: id,
+            attempt: 1,
+            name: "train".to_owned(),
+            repository: "acme/vision".to_owned(),
+            labels: vec!["gpu".to_owned()],
+            group: None,
+            event: "push".to_owned(),
+            from_fork: false,
+            actor: "mona".to_owned(),
+            queued_at: at(0),
+            state,
+            runner: None,
+            interruptions: 0,
+        }
+    }
+
+    fn states(table: &JobTable) -> Vec<(u64, JobState)> {
+        table.jobs().iter().map(|job| (job.id.0, job.state)).collect()
+    }
+
+    #[test]
+    fn late_and_repeated_webhooks_take_no_job_back() {
+        let mut table = JobTable::default();
+        for state in
+            [JobState::Running, JobState::Queued, JobState::Over, JobState::Running, JobState::Queued]
+        {
+            table.hear(job(1, state), at(1));
+        }
+        assert_eq!(states(&table), [(1, JobState::Over)]);
+    }
+
+    #[test]
+    fn a_poll_finds_what_was_never_heard_and_ends_what_is_gone() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Queued), at(1));
+        table.polled(vec![job(2, JobState::Queued)], at(5));
+        assert_eq!(states(&table), [(1, JobState::Over), (2, JobState::Queued)]);
+    }
+
+    #[test]
+    fn a_poll_knows_nothing_of_what_was_heard_after_it_was_asked() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Queued), at(9));
+        table.hear(job(2, JobState::Running), at(9));
+        table.polled(vec![job(2, JobState::Queued)], at(5));
+        assert_eq!(states(&table), [(1, JobState::Queued), (2, JobState::Running)]);
+    }
+
+    #[test]
+    fn what_is_long_over_is_forgotten() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Over), at(1));
+        table.polled(Vec::new(), at(3 * 3600));
+        assert!(table.jobs().is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! What a look shows and the journal does not say yet.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, UsdPerHour};
+use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, spec_for};
+use cml_journal::{End, Event, JobFacts, State};
+use cml_spec::Spec;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::fleet::Look;
+
+/// Everything new in this look, in an order in which it can be taken in.
+pub(crate) fn learn(state: &State, specs: &[Spec], look: &Look, now: Timestamp) -> Vec<Event> {
+    let mut events = arrivals(state, specs, look);
+    events.extend(prices(state, look));
+    let instances = by_launch(look);
+    let runners: BTreeMap<LaunchId, &KnownRunner> = look
+        .runners
+        .iter()
+        .flatten()
+        .filter_map(|runner| Some((LaunchId::from_runner_name(&runner.name)?, runner)))
+        .collect();
+    let jobs: BTreeMap<&str, &Job> = look
+        .jobs
+        .iter()
+        .flatten()
+        .filter(|job| matches!(job.state, JobState::Running | JobState::Over | JobState::Failed { .. }))
+        .filter_map(|job| Some((job.runner.as_deref()?, job)))
+        .collect();
+    let mut known = state.launches();
+    known.sort_by_key(|record| record.id);
+    for record in &known {
+        let sight = Sight {
+            instance: instances.get(&record.id).copied(),
+            runner: runners.get(&record.id).copied(),
+            job: jobs.get(record.id.runner_name().as_str()).copied(),
+            cloud_answered: look.instances.is_some(),
+        };
+        learn_of(state, record, &sight, now, &mut events);
+    }
+    for (launch, instance) in &instances {
+        if known.binary_search_by_key(launch, |record| record.id).is_err() && !state.is_over(*launch) {
+            events.extend(found(*launch, instance, specs, look));
+        }
+    }
+    events.extend(settled(state, look));
+    events
+}
+
+/// One instance of each launch: the living one where a dead one still shows beside it.
+fn by_launch(look: &Look) -> BTreeMap<LaunchId, &Instance> {
+    let mut instances: BTreeMap<LaunchId, &Instance> = BTreeMap::new();
+    for instance in look.instances.iter().flatten() {
+        let Some(launch) = instance.launch else { continue };
+        let known = instances.entry(launch).or_insert(instance);
+        if instance.is_alive() {
+            *known = instance;
+        }
+    }
+    instances
+}
+
+/// Jobs that were not heard of before.
+fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
+    let came = |job: &Job| {
+        let spec = spec_for(specs, job).filter(|_| !state.knows(job.id))?;
+        Some(Event::JobCame { job: job.id, spec: spec.name.clone(), facts: JobFacts::of(job) })
+    };
+    look.jobs.iter().flatten().filter_map(came).collect()
+}
+
+/// Changes of prices that machines of ours are billed by.
+fn prices(state: &State, look: &Look) -> Vec<Event> {
+    let launches = state.launches();
+    let concerns = |price: &&cml_cloud::SpotPrice| {
+        launches.iter().any(|record| {
+            let in_pool = |offer: &Offer| {
+                offer.market == Market::Spot
+                    && (&offer.region, &offer.zone, &offer.instance_type)
+                        == (&price.region, &price.zone, &price.instance_type)
+            };
+            record.bought.as_ref().is_some_and(in_pool)
+                && state.last_price(record.id).is_some_and(|(since, _)| price.since > since)
+        })
+    };
+    let mut new: Vec<&cml_cloud::SpotPrice> = look.spot_prices.iter().filter(concerns).collect();
+    new.sort_by_key(|price| price.since);
+    let event = |price: &cml_cloud::SpotPrice| Event::SpotPrice {
+        region: price.region.clone(),
+        zone: price.zone.clone(),
+        instance_type: price.instance_type.clone(),
+        since: price.since,
+        price: price.price,
+    };
+    new.into_iter().map(event).collect()
+}
+
+/// What shows of one launch.
+struct Sight<'a> {
+    instance: Option<&'a Instance>,
+    runner: Option<&'a KnownRunner>,
+    /// The job that its runner has or had.
+    job: Option<&'a Job>,
+    cloud_answered: bool,
+}
+
+fn learn_of(
+    state: &State,
+    record: &LaunchRecord,
+    sight: &Sight<'_>,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    let launch = record.id;
+    if let (Some(instance), None) = (sight.instance, &record.bought) {
+        // The call's answer was lost, or who made it was killed.
+        let (id, offer) = (instance.id.clone(), as_offer(instance, record.price, record.vcpus));
+        events.push(Event::LaunchBought { launch, instance: id, offer });
+    }
+    events.extend(doing(state, record, sight));
+    let words = sight.instance.and_then(|it| it.ended_because.as_deref()).unwrap_or_default();
+    let taken_back = words.contains("Server.Spot");
+    let gone = match sight.instance {
+        Some(instance) => instance.state == InstanceState::Terminated,
+        None => sight.cloud_answered && now.duration_since(record.intended_at) > UNSEEN_GRACE,
+    };
+    if !gone {
+        let leaving = sight.instance.is_some_and(|it| it.state == InstanceState::Stopping);
+        if taken_back && leaving && record.notice_at.is_none() {
+            events.push(Event::NoticeSeen { launch });
+        }
+        return;
+    }
+    if sight.instance.is_none() && record.bought.is_none() {
+        let why = "the cloud never showed a machine".to_owned();
+        events.push(Event::LaunchFailed { launch, why });
+        return;
+    }
+    events.push(Event::InstanceGone {
+        launch,
+        end: if taken_back { End::TakenBack } else { End::Ours },
+        started_at: sight.instance.map(|instance| instance.started_at),
+        ended_at: sight.instance.and_then(|instance| instance.ended_at),
+    });
+}
+
+/// Idle or at work, and on which job.
+fn doing(state: &State, record: &LaunchRecord, sight: &Sight<'_>) -> Option<Event> {
+    let launch = record.id;
+    let job: Option<JobId> = sight.job.map(|job| job.id);
+    match sight.runner {
+        Some(runner) if runner.busy => {
+            let is_news = record.online_at.is_none()
+                || record.idle_since.is_some()
+                || (job.is_some() && state.works_on(launch) != job);
+            is_news.then_some(Event::RunnerBusy { launch, job })
+        }
+        Some(runner) if runner.online && record.idle_since.is_none() && job.is_none() => {
+            Some(Event::RunnerIdle { launch })
+        }
+        // A job that came and went between two looks.
+        _ if job.is_some() && state.works_on(launch) != job => Some(Event::RunnerBusy { launch, job }),
+        _ => None,
+    }
+}
+
+/// A machine of ours that no line explains, if its tags tell enough.
+fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> Option<Event> {
+    let (spec, deadline) = (instance.spec.clone()?, instance.deadline?);
+    if !instance.is_alive() {
+        return None;
+    }
+    let labels = specs.iter().find(|known| known.name == spec).map(|known| known.labels.clone());
+    // What it costs and weighs is what such a machine costs and weighs now.
+    let alike = |offer: &&Offer| {
+        (&offer.region, &offer.instance_type, offer.market)
+            == (&instance.region, &instance.instance_type, instance.market)
+    };
+    let sold = look.offers.values().flatten().filter(alike).max_by_key(|offer| offer.zone == instance.zone);
+    let price = sold.and_then(|offer| offer.price).unwrap_or(UsdPerHour(Decimal::ZERO));
+    let vcpus = sold.map_or(0, |offer| offer.resources.vcpus);
+    Some(Event::InstanceFound {
+        launch,
+        spec,
+        labels: labels.unwrap_or_default(),
+        deadline,
+        instance: instance.id.clone(),
+        offer: as_offer(instance, price, vcpus),
+        started_at: instance.started_at,
+    })
+}
+
+/// Interrupted jobs that GitHub does not tell of any more: a later attempt has begun, or they are gone.
+fn settled(state: &State, look: &Look) -> Vec<Event> {
+    let told = |job: &JobId| {
+        look.jobs.iter().flatten().any(|known| known.id == *job && known.state != JobState::Over)
+    };
+    let gone = look.asked_for.iter().filter(|job| state.interrupted().contains(job) && !told(job));
+    gone.map(|job| Event::JobSettled { job: *job }).collect()
+}
+
+/// What must have been bought, from what the cloud shows.
+fn as_offer(instance: &Instance, price: UsdPerHour, vcpus: u32) -> Offer {
+    Offer {
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        instance_type: instance.instance_type.clone(),
+        market: instance.market,
+        price: Some(price),
+        resources: Resources { vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
+    }
+}

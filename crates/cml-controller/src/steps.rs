@@ -1,0 +1,244 @@
+//! The steps of one launch: a registration at GitHub, user data, one call to the cloud. Each notes what it has made, so that
+//! it can be taken back.
+
+use std::time::Duration;
+
+use cml_bootstrap::{Bootstrap, Registration, RunnerPackage};
+use cml_cloud::{
+    Cloud, CloudError, ErrorKind, Instance, InstanceFilter, LaunchRequest, Launched, Offer, UserData,
+};
+use cml_github::{GitHubErrorKind, JitRequest, Removal};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Event;
+use crate::failure::Reason;
+use crate::forge::Forge;
+use crate::order::{Lifetime, Order, Packages};
+use crate::undo::{Made, RunnerMade};
+
+/// How often a call with an unknown outcome is made again: same token, same parameters, so never a second machine.
+const REPEATS_MAX: u32 = 4;
+/// Pause before the first repeat; it doubles.
+const REPEAT_PAUSE: Duration = Duration::from_millis(700);
+/// How long a launch whose name is registered already may take to show its machine before it counts as dead.
+const ADOPT_WAIT: Duration = Duration::from_secs(20);
+
+/// One order with everybody who is needed for it.
+pub(crate) struct Steps<'a, C, F> {
+    pub(crate) order: &'a Order,
+    pub(crate) cloud: &'a C,
+    pub(crate) forge: &'a F,
+    pub(crate) tell: &'a (dyn Fn(Event) + Sync),
+    pub(crate) stop: &'a CancellationToken,
+}
+
+/// What registration led to.
+pub(crate) enum Registered {
+    /// A fresh registration to put on a machine.
+    Fresh(Registration),
+    /// The same launch id is under way elsewhere, with this machine.
+    Elsewhere(Instance, RunnerMade),
+}
+
+impl<C: Cloud, F: Forge> Steps<'_, C, F> {
+    pub(crate) fn not_interrupted(&self) -> Result<(), Reason> {
+        if self.stop.is_cancelled() { Err(Reason::Interrupted) } else { Ok(()) }
+    }
+
+    pub(crate) async fn register(&self, made: &mut Made) -> Result<Registered, Reason> {
+        match self.order.recipe.lifetime {
+            Lifetime::OneJob => self.register_jit(made).await,
+            Lifetime::ManyJobs => self.register_by_token(made).await,
+        }
+    }
+
+    async fn register_jit(&self, made: &mut Made) -> Result<Registered, Reason> {
+        let request = JitRequest {
+            name: self.order.runner_name.clone(),
+            labels: self.order.recipe.labels.clone(),
+            group_id: self.order.recipe.group_id,
+            work_folder: None,
+        };
+        let mut answer = self.forge.jit_runner(&request).await;
+        if let Err(error) = &answer {
+            match error.kind {
+                GitHubErrorKind::NameTaken => match self.whose_name().await? {
+                    Some(found) => return Ok(found),
+                    None => answer = self.forge.jit_runner(&request).await,
+                },
+                // The answer was lost: the runner may be registered with a configuration that nobody has.
+                GitHubErrorKind::Transient => {
+                    self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
+                    answer = self.forge.jit_runner(&request).await;
+                }
+                _ => {}
+            }
+        }
+        match answer {
+            Ok(runner) => {
+                made.runner = Some(RunnerMade::Id(runner.id));
+                Ok(Registered::Fresh(Registration::Jit { encoded: runner.encoded }))
+            }
+            Err(error) if error.kind == GitHubErrorKind::NameTaken => {
+                Err(Reason::NameTaken { name: request.name })
+            }
+            Err(error) => {
+                if error.kind == GitHubErrorKind::Transient {
+                    made.runner = Some(RunnerMade::Name(request.name));
+                }
+                Err(Reason::GitHub(error))
+            }
+        }
+    }
+
+    async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
+        let name = &self.order.runner_name;
+        let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
+        if same_name.iter().any(|runner| runner.name.eq_ignore_ascii_case(name))
+            && let Some(found) = self.whose_name().await?
+        {
+            return Ok(found);
+        }
+        let token = self.forge.registration_token().await.map_err(Reason::GitHub)?;
+        made.runner = Some(RunnerMade::Name(name.clone()));
+        Ok(Registered::Fresh(Registration::Token {
+            url: self.forge.runner_url(),
+            token,
+            labels: self.order.recipe.labels.clone(),
+            group: None,
+        }))
+    }
+
+    /// The name is registered already. With a machine of this launch id: the same launch elsewhere, or an earlier
+    /// life of it. Without one: a stranger's runner, or what a crash left (then it is removed and `None` returned).
+    async fn whose_name(&self) -> Result<Option<Registered>, Reason> {
+        let name = &self.order.runner_name;
+        let taken = || Reason::NameTaken { name: name.clone() };
+        let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
+        let Some(runner) = same_name.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) else {
+            return Ok(None);
+        };
+        if *name != self.order.launch.runner_name() {
+            return Err(taken());
+        }
+        let filter = InstanceFilter {
+            regions: self.order.recipe.query.regions.clone(),
+            launch: Some(self.order.launch),
+            ..InstanceFilter::default()
+        };
+        let started = tokio::time::Instant::now();
+        loop {
+            let found = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
+            if let Some(instance) = found.into_iter().find(Instance::is_alive) {
+                return Ok(Some(Registered::Elsewhere(instance, RunnerMade::Id(runner.id))));
+            }
+            if started.elapsed() >= ADOPT_WAIT {
+                break;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Reason::Interrupted),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+        }
+        if runner.online {
+            return Err(taken());
+        }
+        match self.forge.remove_runner(runner.id).await.map_err(Reason::GitHub)? {
+            Removal::Busy => Err(taken()),
+            Removal::Removed | Removal::AlreadyGone => Ok(None),
+        }
+    }
+
+    pub(crate) async fn render(
+        &self,
+        registration: Registration,
+        offers: &[Offer],
+    ) -> Result<UserData, Reason> {
+        let package = self.package(offers).await?;
+        cml_bootstrap::render(&Bootstrap {
+            launch: self.order.launch,
+            runner_name: self.order.runner_name.clone(),
+            registration,
+            package,
+            deadline: self.order.deadline,
+            boot_timeout: self.order.recipe.boot_timeout,
+            idle_timeout: self.order.recipe.idle_timeout,
+            startup_script: self.order.recipe.startup_script.clone(),
+            ssh_authorized_key: self.order.recipe.ssh_authorized_key.clone(),
+        })
+        .map_err(Reason::Bootstrap)
+    }
+
+    async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
+        let asked;
+        let packages = match &self.order.recipe.packages {
+            Packages::Exactly(package) => return Ok(package.clone()),
+            Packages::Known(packages) => packages,
+            Packages::Ask => {
+                asked = self.forge.runner_packages().await.map_err(Reason::GitHub)?;
+                (self.tell)(Event::Packages { packages: asked.clone() });
+                &asked
+            }
+        };
+        let arch = offers.first().map_or(cml_cloud::Arch::X64, |offer| offer.resources.arch).to_string();
+        packages
+            .iter()
+            .find(|package| package.os == "linux" && package.architecture == arch)
+            .map(|package| RunnerPackage {
+                url: package.download_url.clone(),
+                sha256: package.sha256_checksum.clone(),
+            })
+            .ok_or(Reason::NoPackage(arch))
+    }
+
+    /// One call, repeated while its outcome is unknown: the token makes the repeats one call.
+    pub(crate) async fn call(
+        &self,
+        request: &LaunchRequest,
+        made: &mut Made,
+    ) -> Result<Launched, CloudError> {
+        let mut pause = REPEAT_PAUSE;
+        let mut repeats = 0;
+        loop {
+            let result = self.cloud.launch(request).await;
+            let Err(error) = result else {
+                made.unknown = false;
+                return result;
+            };
+            made.unknown =
+                error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
+            let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
+            if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() {
+                // An unknown outcome stays unknown, whatever the last answer was.
+                return Err(if made.unknown {
+                    CloudError { kind: ErrorKind::Transient, ..error }
+                } else {
+                    error
+                });
+            }
+            (self.tell)(Event::Repeating { cause: error.to_string() });
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            repeats += 1;
+        }
+    }
+
+    pub(crate) fn request(&self, offers: Vec<Offer>, attempt: u32, user_data: UserData) -> LaunchRequest {
+        LaunchRequest {
+            launch: self.order.launch,
+            attempt,
+            spec: self.order.recipe.spec.clone(),
+            owner: self.forge.scope(),
+            runner_name: self.order.runner_name.clone(),
+            deadline: self.order.deadline,
+            offers,
+            spot_price_max: self.order.recipe.query.spot_price_max,
+            user_data,
+            image: self.order.recipe.image.clone(),
+            disk_gib: self.order.recipe.disk_gib,
+            network: self.order.recipe.network.clone(),
+            instance_profile: self.order.recipe.instance_profile.clone(),
+            tags: self.order.recipe.tags.clone(),
+        }
+    }
+}

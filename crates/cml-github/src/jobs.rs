@@ -1,0 +1,299 @@
+//! Jobs of a repository's workflow runs.
+//! <https://docs.github.com/en/rest/actions/workflow-runs>, <https://docs.github.com/en/rest/actions/workflow-jobs>
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::{GitHubError, GitHubErrorKind};
+use crate::location::Scope;
+use crate::runners::GitHub;
+use crate::transport::{self, Call};
+
+/// Entries of a page; the most that GitHub gives.
+const PER_PAGE: usize = 100;
+/// States of runs that have jobs which are not over.
+const OPEN: [&str; 5] = ["queued", "in_progress", "waiting", "requested", "pending"];
+/// Runs that one search gives at most, by GitHub's own limit.
+const RUNS_MAX: usize = 1000;
+
+/// A job as GitHub tells it, with what it says of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRecord {
+    /// GitHub's id.
+    pub id: u64,
+    /// The run it belongs to.
+    pub run_id: u64,
+    /// The attempt of the run, from 1.
+    pub attempt: u32,
+    /// Its name.
+    pub name: String,
+    /// Labels it asks for.
+    pub labels: Vec<String>,
+    /// `queued`, `waiting`, `in_progress`, `completed`, …
+    pub status: String,
+    /// `success`, `failure`, … once it is over.
+    pub conclusion: Option<String>,
+    /// The runner that has or had it.
+    pub runner_name: Option<String>,
+    /// Since when it waits.
+    pub created_at: Option<Timestamp>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Of its run.
+    pub run: RunRecord,
+}
+
+/// A workflow run as GitHub tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// GitHub's id.
+    pub id: u64,
+    /// `owner/name`.
+    pub repository: String,
+    /// Where the code comes from; another repository is a fork.
+    pub head_repository: Option<String>,
+    /// `push`, `pull_request`, …
+    pub event: String,
+    /// Who started it.
+    pub actor: String,
+    /// `completed` once every job is over.
+    pub status: String,
+    /// The latest attempt, from 1.
+    pub attempt: u32,
+}
+
+/// A failed job to look at again: has its run ended, has a later attempt begun?
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Followed {
+    /// `owner/name`.
+    pub repository: String,
+    /// The run.
+    pub run_id: u64,
+    /// The job.
+    pub job: u64,
+}
+
+#[derive(Deserialize)]
+struct RunPage {
+    workflow_runs: Vec<RunWire>,
+}
+
+#[derive(Deserialize)]
+struct RunWire {
+    id: u64,
+    #[serde(default)]
+    event: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    run_attempt: Option<u32>,
+    #[serde(default)]
+    actor: Option<Login>,
+    #[serde(default)]
+    triggering_actor: Option<Login>,
+    repository: Named,
+    #[serde(default)]
+    head_repository: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    full_name: String,
+}
+
+#[derive(Deserialize)]
+struct JobPage {
+    jobs: Vec<JobWire>,
+}
+
+#[derive(Deserialize)]
+struct JobWire {
+    id: u64,
+    run_id: u64,
+    #[serde(default)]
+    run_attempt: Option<u32>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    status: String,
+    #[serde(default)]
+    conclusion: Option<String>,
+    #[serde(default)]
+    runner_name: Option<String>,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
+    #[serde(default)]
+    started_at: Option<Timestamp>,
+    #[serde(default)]
+    completed_at: Option<Timestamp>,
+}
+
+impl GitHub {
+    /// Every job that is not over, and of those that are followed the ones whose attempt is still the latest of its run.
+    ///
+    /// Costs a call for each state that a run can wait in, and one for each run: a daemon asks seldom and hears webhooks.
+    ///
+    /// # Errors
+    /// [`GitHubErrorKind::Invalid`] unless the scope is a repository: GitHub has no list of an organization's jobs. The others
+    /// as GitHub answers; a partial list is never returned as a whole one.
+    pub async fn jobs(&self, followed: &[Followed]) -> Result<Vec<JobRecord>, GitHubError> {
+        let base = self.repository_path()?;
+        let mut runs: Vec<RunRecord> = Vec::new();
+        for status in OPEN {
+            for run in self.search(&format!("{base}/actions/runs?status={status}"), usize::MAX).await? {
+                if runs.iter().all(|known| known.id != run.id) {
+                    runs.push(run);
+                }
+            }
+        }
+        for lost in followed {
+            if runs.iter().any(|known| known.id == lost.run_id) {
+                continue;
+            }
+            let path = format!("/repos/{}/actions/runs/{}", lost.repository, lost.run_id);
+            let call = self.call_about("looking at a run of");
+            let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
+            runs.extend(found.map(RunRecord::from));
+        }
+        let mut all = Vec::new();
+        for run in &runs {
+            let jobs = self.jobs_of(run).await?;
+            let wanted =
+                |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
+            all.extend(jobs.into_iter().filter(wanted));
+        }
+        Ok(all)
+    }
+
+    /// Jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which is GitHub's limit.
+    ///
+    /// # Errors
+    /// As [`GitHub::jobs`].
+    pub async fn finished_jobs(&self, since: Date) -> Result<Vec<JobRecord>, GitHubError> {
+        let base = self.repository_path()?;
+        let query = format!("{base}/actions/runs?status=completed&created=%3E%3D{since}");
+        let mut all = Vec::new();
+        for run in self.search(&query, RUNS_MAX).await? {
+            all.extend(self.jobs_of(&run).await?);
+        }
+        Ok(all)
+    }
+
+    /// Runs failed jobs of a run again: the one that is named (with the jobs that need it), or all that failed.
+    /// Never repeated: GitHub may have begun.
+    ///
+    /// # Errors
+    /// [`GitHubErrorKind::Forbidden`] while the run is under way; the others as GitHub answers.
+    pub async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
+        let call = self.call_about("running a job again of");
+        let path = match only {
+            Some(job) => format!("/repos/{repository}/actions/jobs/{job}/rerun"),
+            None => format!("/repos/{repository}/actions/runs/{run_id}/rerun-failed-jobs"),
+        };
+        let _: serde_json::Value =
+            transport::post(self.client().await?, &path, Some(&json!({})), &call).await?;
+        Ok(())
+    }
+
+    async fn search(&self, query: &str, most: usize) -> Result<Vec<RunRecord>, GitHubError> {
+        let call = self.call_about("listing the runs of");
+        let client = self.client().await?;
+        let mut all: Vec<RunRecord> = Vec::new();
+        for page in 1.. {
+            let path = format!("{query}&per_page={PER_PAGE}&page={page}");
+            let answer: RunPage = transport::get(client, &path, &call).await?;
+            let last = answer.workflow_runs.len() < PER_PAGE;
+            all.extend(answer.workflow_runs.into_iter().map(RunRecord::from));
+            if last || all.len() >= most {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Jobs of a run's latest attempt.
+    async fn jobs_of(&self, run: &RunRecord) -> Result<Vec<JobRecord>, GitHubError> {
+        let call = self.call_about("listing the jobs of a run of");
+        let client = self.client().await?;
+        let mut all: Vec<JobRecord> = Vec::new();
+        for page in 1.. {
+            let path = format!(
+                "/repos/{}/actions/runs/{}/jobs?filter=latest&per_page={PER_PAGE}&page={page}",
+                run.repository, run.id
+            );
+            let answer: JobPage = transport::get(client, &path, &call).await?;
+            let last = answer.jobs.len() < PER_PAGE;
+            for wire in answer.jobs {
+                if all.iter().all(|known| known.id != wire.id) {
+                    all.push(JobRecord::of(wire, run));
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    fn call_about(&self, doing: &str) -> Call<'_> {
+        let scope = &self.location().scope;
+        Call { doing: format!("{doing} {scope}"), hint: None, scope }
+    }
+
+    fn repository_path(&self) -> Result<String, GitHubError> {
+        match &self.location().scope {
+            scope @ Scope::Repository { .. } => Ok(scope.api_path()),
+            scope => Err(GitHubError {
+                kind: GitHubErrorKind::Invalid,
+                doing: format!("looking for jobs of {scope}"),
+                cause: "GitHub lists jobs by repository only".to_owned(),
+                hint: Some("name one with --repo owner/name".to_owned()),
+            }),
+        }
+    }
+}
+
+impl From<RunWire> for RunRecord {
+    fn from(wire: RunWire) -> Self {
+        let actor = wire.triggering_actor.or(wire.actor);
+        Self {
+            id: wire.id,
+            repository: wire.repository.full_name,
+            head_repository: wire.head_repository.map(|named| named.full_name),
+            event: wire.event,
+            actor: actor.map(|login| login.login).unwrap_or_default(),
+            status: wire.status.unwrap_or_default(),
+            attempt: wire.run_attempt.unwrap_or(1),
+        }
+    }
+}
+
+impl JobRecord {
+    fn of(wire: JobWire, run: &RunRecord) -> Self {
+        Self {
+            id: wire.id,
+            run_id: wire.run_id,
+            attempt: wire.run_attempt.unwrap_or(run.attempt),
+            name: wire.name,
+            labels: wire.labels,
+            status: wire.status,
+            conclusion: wire.conclusion,
+            // GitHub gives an empty name before there is a runner.
+            runner_name: wire.runner_name.filter(|name| !name.is_empty()),
+            created_at: wire.created_at,
+            started_at: wire.started_at,
+            completed_at: wire.completed_at,
+            run: run.clone(),
+        }
+    }
+}
