@@ -15,10 +15,11 @@ use cml_journal::{Journal, JournalError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::carry::{Done, Hands, Key, key};
-use crate::fleet::{Fleet, Look, Step};
+use crate::fleet::{Fleet, Look, Now, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::launch::Clock;
@@ -26,6 +27,9 @@ use crate::order::Recipe;
 
 /// Between two looks while something is going on.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// A look that took longer shows what was, while the journal may have moved on: a machine that is new in the one and missing in
+/// the other would count as gone. Far less than the graces of the planner.
+const LOOK_MAX: Duration = Duration::from_secs(120);
 /// Between two polls of all jobs: webhooks are quicker, and may be lost.
 const POLL_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// How long an answer about what is for sale is good for.
@@ -80,6 +84,7 @@ pub struct Controller<'a, C, F, J> {
 
 /// What was asked, beside the look itself.
 struct Asked {
+    begun: Instant,
     look: Look,
     jobs: Option<(Timestamp, Vec<Job>)>,
     offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
@@ -111,6 +116,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
         // The hands are shared by all calls under way; the rest is changed between them.
         let Self { hands, settings, mut fleet, jobs, polled_at, offers, prices_at, untidy, under_way } = self;
         let mut mind = Mind { settings, jobs, polled_at, offers, prices_at, untidy, under_way };
+        let begun = Instant::now();
         let mut flights = FuturesUnordered::new();
         while !stop.is_cancelled() {
             mind.hear(news);
@@ -129,9 +135,16 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 mind.ended(done, &mut fleet)?;
             }
             mind.hear(news);
+            if asked.begun.elapsed() > LOOK_MAX {
+                tracing::warn!(
+                    seconds = asked.begun.elapsed().as_secs(),
+                    "a look took too long to be acted upon"
+                );
+                continue;
+            }
             let look = mind.take_in(asked);
-            let now = (mind.settings.clock)();
-            match fleet.step(look, now, &mut || (mind.settings.new_id)()) {
+            let clocks = Now { wall: (mind.settings.clock)(), uptime: begun.elapsed() };
+            match fleet.step(look, clocks, &mut || (mind.settings.new_id)()) {
                 Ok(step) => {
                     (mind.settings.on_step)(&step);
                     for order in step.orders {
@@ -212,6 +225,7 @@ impl Mind<'_> {
 
     /// Asks everybody at once.
     async fn ask<C: Cloud, F: Forge, J: Journal>(&self, hands: &Hands<'_, C, F>, fleet: &Fleet<J>) -> Asked {
+        let begun = Instant::now();
         let now = (self.settings.clock)();
         let followed = fleet.followed();
         let (instances, runners, jobs, offers) = tokio::join!(
@@ -220,7 +234,8 @@ impl Mind<'_> {
             self.poll(hands, &followed, now),
             self.ask_offers(hands, now),
         );
-        let (spot_prices, prices_at) = self.ask_prices(hands, fleet, instances.as_deref(), now).await;
+        let (spot_prices, prices_at, prices_are_whole) =
+            self.ask_prices(hands, fleet, instances.as_deref(), now).await;
         let known = |runner: cml_github::Runner| KnownRunner {
             id: runner.id,
             name: runner.name,
@@ -234,12 +249,13 @@ impl Mind<'_> {
                 None
             }
         };
-        let asked_for = match &jobs {
-            Some(_) => followed.iter().map(|it| JobId(it.job)).collect(),
-            None => Vec::new(),
+        let untold = |listed: &Vec<Job>| {
+            let ids = followed.iter().map(|lost| JobId(lost.job));
+            ids.filter(|id| listed.iter().all(|job| job.id != *id)).collect()
         };
-        let look = Look { instances, runners, spot_prices, asked_for, ..Look::default() };
-        Asked { look, jobs: jobs.map(|jobs| (now, jobs)), offers, prices_at }
+        let untold = jobs.as_ref().map_or_else(Vec::new, untold);
+        let look = Look { instances, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
+        Asked { begun, look, jobs: jobs.map(|jobs| (now, jobs)), offers, prices_at }
     }
 
     /// All jobs, when it is time to ask for them.
@@ -292,12 +308,16 @@ impl Mind<'_> {
         fleet: &Fleet<J>,
         instances: Option<&[Instance]>,
         now: Timestamp,
-    ) -> (Vec<SpotPrice>, Option<Timestamp>) {
+    ) -> (Vec<SpotPrice>, Option<Timestamp>, bool) {
         let state = fleet.state();
         let mut pools: BTreeMap<&str, (BTreeSet<&str>, Timestamp)> = BTreeMap::new();
         let mut one_ended = false;
         for (launch, id, offer) in state.machines() {
-            let (Market::Spot, Some((since, _))) = (offer.market, state.last_price(launch)) else { continue };
+            let (Market::Spot, Some(since)) = (offer.market, state.prices_known_until(launch)) else {
+                continue;
+            };
+            // The clocks may differ, and the price in force at the purchase is wanted too.
+            let since = since.checked_sub(PRICES_EVERY).unwrap_or(since);
             let shown = instances.into_iter().flatten().find(|instance| instance.id == *id);
             one_ended |= shown.is_none_or(|instance| !instance.is_alive());
             let (types, from) = pools.entry(&offer.region).or_insert_with(|| (BTreeSet::new(), since));
@@ -307,17 +327,21 @@ impl Mind<'_> {
         let age = self.prices_at.map(|at| now.duration_since(at));
         let is_fresh = age.is_some_and(|age| (SignedDuration::ZERO..PRICES_EVERY).contains(&age));
         if pools.is_empty() || (is_fresh && !one_ended) {
-            return (Vec::new(), None);
+            return (Vec::new(), None, true);
         }
         let mut changes = Vec::new();
+        let mut whole = true;
         for (region, (types, since)) in pools {
             let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
             match hands.cloud.spot_prices(region, &types, since).await {
                 Ok(prices) => changes.extend(prices),
-                Err(error) => tracing::warn!(%error, region, "the cloud cannot say what spot costs"),
+                Err(error) => {
+                    whole = false;
+                    tracing::warn!(%error, region, "the cloud cannot say what spot costs");
+                }
             }
         }
-        (changes, Some(now))
+        (changes, whole.then_some(now), whole)
     }
 
     fn take_in(&mut self, asked: Asked) -> Look {

@@ -4,6 +4,7 @@
 //! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cml_cloud::{
     CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
@@ -15,7 +16,7 @@ use cml_fleet::{
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
 use cml_spec::Spec;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::learn::learn;
 
@@ -25,8 +26,8 @@ pub struct Look {
     /// Jobs that are not over, failed ones that are followed ([`Fleet::followed`]), and those that ended not long ago; none
     /// when GitHub could not be asked.
     pub jobs: Option<Vec<Job>>,
-    /// Failed jobs that GitHub was asked for by name: one that is not among the jobs needs no re-run any more.
-    pub asked_for: Vec<JobId>,
+    /// Jobs that GitHub was asked for by name ([`Fleet::followed`]) and did not tell of: they need no re-run any more.
+    pub untold: Vec<JobId>,
     /// All machines of ours.
     pub instances: Option<Vec<Instance>>,
     /// All runners.
@@ -35,6 +36,8 @@ pub struct Look {
     pub offers: BTreeMap<String, Vec<Offer>>,
     /// Changes of spot prices.
     pub spot_prices: Vec<SpotPrice>,
+    /// Nothing is missing among them: machines that ended can be billed.
+    pub prices_are_whole: bool,
 }
 
 /// Why a launch came to nothing.
@@ -101,6 +104,17 @@ pub struct Fleet<J> {
     journal: J,
     state: State,
     specs: Vec<Spec>,
+    /// Since when this process knows of each launch, by its own up time.
+    watched: BTreeMap<LaunchId, Duration>,
+}
+
+/// Now, by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// What the clock on the wall says; people and NTP may set it.
+    pub wall: Timestamp,
+    /// How long this process runs.
+    pub uptime: Duration,
 }
 
 impl<J: Journal> Fleet<J> {
@@ -110,7 +124,7 @@ impl<J: Journal> Fleet<J> {
     /// [`JournalError`].
     pub fn open(journal: J, specs: Vec<Spec>) -> Result<Self, JournalError> {
         let state = State::of(&journal.after(0)?);
-        Ok(Self { journal, state, specs })
+        Ok(Self { journal, state, specs, watched: BTreeMap::new() })
     }
 
     /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
@@ -141,16 +155,18 @@ impl<J: Journal> Fleet<J> {
     pub fn step(
         &mut self,
         look: Look,
-        now: Timestamp,
+        clocks: Now,
         new_id: &mut dyn FnMut() -> LaunchId,
     ) -> Result<Step, JournalError> {
+        let now = clocks.wall;
         self.catch_up()?;
         let look = self.with_lost_tags(look);
-        let learned = learn(&self.state, &self.specs, &look, now);
+        let known = self.watch(clocks.uptime);
+        let learned = learn(&self.state, &known, &self.specs, &look, now);
         if !self.append(now, &learned)? {
             return Ok(Step::default());
         }
-        let observed = self.observed(look, now);
+        let observed = self.observed(look, clocks);
         let plan = plan(&observed, now);
         let mut orders = Vec::new();
         let mut intents = Vec::new();
@@ -284,7 +300,21 @@ impl<J: Journal> Fleet<J> {
         look
     }
 
-    fn observed(&self, look: Look, now: Timestamp) -> Observed {
+    /// Launches that are not over, with how long this process has known of each.
+    fn watch(&mut self, uptime: Duration) -> Vec<LaunchRecord> {
+        let mut launches = self.state.launches();
+        self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
+        for record in &mut launches {
+            let since = *self.watched.entry(record.id).or_insert(uptime);
+            record.watched_for =
+                SignedDuration::try_from(uptime.saturating_sub(since)).unwrap_or(SignedDuration::MAX);
+        }
+        launches
+    }
+
+    fn observed(&mut self, look: Look, clocks: Now) -> Observed {
+        let launches = self.watch(clocks.uptime);
+        let now = clocks.wall;
         let as_known = |mut job: Job| {
             job.interruptions = self.state.interruptions(job.run_id, &job.name);
             if let JobState::Failed { run_over } = job.state
@@ -297,7 +327,7 @@ impl<J: Journal> Fleet<J> {
         Observed {
             specs: self.specs.clone(),
             jobs: look.jobs.map(|jobs| jobs.into_iter().map(as_known).collect()),
-            launches: self.state.launches(),
+            launches,
             instances: look.instances,
             runners: look.runners,
             offers: look.offers,

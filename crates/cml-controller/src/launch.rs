@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
-use crate::fleet::{self, Fleet, Look, NotLaunched};
+use crate::fleet::{self, Fleet, Look, NotLaunched, Now};
 use crate::forge::Forge;
 use crate::order::{Order, Reuse};
 use crate::steps::{Registered, Steps};
@@ -210,7 +210,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
             offers: BTreeMap::from([(order.recipe.spec.clone(), offers.to_vec())]),
             ..Look::default()
         };
-        let step = self.fleet.step(look, now, &mut || order.launch)?;
+        let step = self.fleet.step(look, Now { wall: now, uptime: Duration::ZERO }, &mut || order.launch)?;
         Ok(step.orders.into_iter().find_map(|order| match order {
             fleet::Order::Launch { offers, .. } => Some(offers),
             _ => None,

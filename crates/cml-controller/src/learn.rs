@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, UsdPerHour};
+use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice, UsdPerHour};
 use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, spec_for};
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::fleet::Look;
 
 /// Everything new in this look, in an order in which it can be taken in.
-pub(crate) fn learn(state: &State, specs: &[Spec], look: &Look, now: Timestamp) -> Vec<Event> {
+/// `known` are the launches that are not over.
+pub(crate) fn learn(
+    state: &State,
+    known: &[LaunchRecord],
+    specs: &[Spec],
+    look: &Look,
+    now: Timestamp,
+) -> Vec<Event> {
     let mut events = arrivals(state, specs, look);
     events.extend(prices(state, look));
     let instances = by_launch(look);
@@ -29,19 +36,19 @@ pub(crate) fn learn(state: &State, specs: &[Spec], look: &Look, now: Timestamp) 
         .filter(|job| matches!(job.state, JobState::Running | JobState::Over | JobState::Failed { .. }))
         .filter_map(|job| Some((job.runner.as_deref()?, job)))
         .collect();
-    let mut known = state.launches();
-    known.sort_by_key(|record| record.id);
-    for record in &known {
+    for record in known {
         let sight = Sight {
             instance: instances.get(&record.id).copied(),
             runner: runners.get(&record.id).copied(),
             job: jobs.get(record.id.runner_name().as_str()).copied(),
             cloud_answered: look.instances.is_some(),
+            prices_are_whole: look.prices_are_whole,
+            now,
         };
-        learn_of(state, record, &sight, now, &mut events);
+        learn_of(state, record, &sight, &mut events);
     }
     for (launch, instance) in &instances {
-        if known.binary_search_by_key(launch, |record| record.id).is_err() && !state.is_over(*launch) {
+        if known.iter().all(|record| record.id != *launch) && !state.is_over(*launch) {
             events.extend(found(*launch, instance, specs, look));
         }
     }
@@ -73,21 +80,9 @@ fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
 
 /// Changes of prices that machines of ours are billed by.
 fn prices(state: &State, look: &Look) -> Vec<Event> {
-    let launches = state.launches();
-    let concerns = |price: &&cml_cloud::SpotPrice| {
-        launches.iter().any(|record| {
-            let in_pool = |offer: &Offer| {
-                offer.market == Market::Spot
-                    && (&offer.region, &offer.zone, &offer.instance_type)
-                        == (&price.region, &price.zone, &price.instance_type)
-            };
-            record.bought.as_ref().is_some_and(in_pool)
-                && state.last_price(record.id).is_some_and(|(since, _)| price.since > since)
-        })
-    };
-    let mut new: Vec<&cml_cloud::SpotPrice> = look.spot_prices.iter().filter(concerns).collect();
+    let mut new: Vec<&SpotPrice> = look.spot_prices.iter().filter(|price| state.lacks(price)).collect();
     new.sort_by_key(|price| price.since);
-    let event = |price: &cml_cloud::SpotPrice| Event::SpotPrice {
+    let event = |price: &SpotPrice| Event::SpotPrice {
         region: price.region.clone(),
         zone: price.zone.clone(),
         instance_type: price.instance_type.clone(),
@@ -104,15 +99,14 @@ struct Sight<'a> {
     /// The job that its runner has or had.
     job: Option<&'a Job>,
     cloud_answered: bool,
+    prices_are_whole: bool,
+    now: Timestamp,
 }
 
-fn learn_of(
-    state: &State,
-    record: &LaunchRecord,
-    sight: &Sight<'_>,
-    now: Timestamp,
-    events: &mut Vec<Event>,
-) {
+/// How long the bill of a machine waits for the prices that it is made of.
+const WAIT_FOR_PRICES: SignedDuration = SignedDuration::from_mins(30);
+
+fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mut Vec<Event>) {
     let launch = record.id;
     if let (Some(instance), None) = (sight.instance, &record.bought) {
         // The call's answer was lost, or who made it was killed.
@@ -124,7 +118,7 @@ fn learn_of(
     let taken_back = words.contains("Server.Spot");
     let gone = match sight.instance {
         Some(instance) => instance.state == InstanceState::Terminated,
-        None => sight.cloud_answered && now.duration_since(record.intended_at) > UNSEEN_GRACE,
+        None => sight.cloud_answered && record.watched_for > UNSEEN_GRACE,
     };
     if !gone {
         let leaving = sight.instance.is_some_and(|it| it.state == InstanceState::Stopping);
@@ -138,11 +132,17 @@ fn learn_of(
         events.push(Event::LaunchFailed { launch, why });
         return;
     }
+    let is_spot = record.bought.as_ref().is_some_and(|offer| offer.market == Market::Spot);
+    let ended_at = sight.instance.and_then(|instance| instance.ended_at);
+    let is_fresh = ended_at.is_some_and(|at| sight.now.duration_since(at) < WAIT_FOR_PRICES);
+    if is_spot && !sight.prices_are_whole && is_fresh {
+        return;
+    }
     events.push(Event::InstanceGone {
         launch,
         end: if taken_back { End::TakenBack } else { End::Ours },
         started_at: sight.instance.map(|instance| instance.started_at),
-        ended_at: sight.instance.and_then(|instance| instance.ended_at),
+        ended_at,
     });
 }
 
@@ -194,10 +194,7 @@ fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> 
 
 /// Interrupted jobs that GitHub does not tell of any more: a later attempt has begun, or they are gone.
 fn settled(state: &State, look: &Look) -> Vec<Event> {
-    let told = |job: &JobId| {
-        look.jobs.iter().flatten().any(|known| known.id == *job && known.state != JobState::Over)
-    };
-    let gone = look.asked_for.iter().filter(|job| state.interrupted().contains(job) && !told(job));
+    let gone = look.untold.iter().filter(|job| state.interrupted().contains(job));
     gone.map(|job| Event::JobSettled { job: *job }).collect()
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use cml_cloud::{Deadline, ErrorKind, Instance, LaunchId, Market, Offer, Usd, UsdPerHour};
 use cml_spec::Spec;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// GitHub's id of a job; another attempt is another job.
@@ -86,6 +86,9 @@ pub struct LaunchRecord {
     pub labels: Vec<String>,
     /// When it was decided.
     pub intended_at: Timestamp,
+    /// How long whoever looks has known of it, by a clock that nobody sets: a wall clock that is put forward must not make a
+    /// launch old.
+    pub watched_for: SignedDuration,
     /// When its machine must be gone.
     pub deadline: Deadline,
     /// What was bought; none while the call is under way or its outcome is unknown.
@@ -98,6 +101,8 @@ pub struct LaunchRecord {
     pub online_at: Option<Timestamp>,
     /// Since when it has been without a job, while it is.
     pub idle_since: Option<Timestamp>,
+    /// Since when it has had a job of which it is not known which, while that is so.
+    pub busy_unknown_since: Option<Timestamp>,
     /// When the cloud announced to take the machine back.
     pub notice_at: Option<Timestamp>,
 }

@@ -92,7 +92,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     // What must go goes first: it may make room.
     for machine in &machines {
         let spec = machine.spec().and_then(|spec| specs.get(spec).copied());
-        if let Some(cause) = retire::must_go(machine, spec, now) {
+        if let Some(cause) = retire::must_go(machine, spec, observed.runners.is_some(), now) {
             plan.actions.extend(terminate(machine, cause));
         }
     }
@@ -119,6 +119,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
 /// What is left to give while one plan is made.
 struct Round<'a> {
     now: Timestamp,
+    github_answered: bool,
     shop: Shop<'a>,
     books: Books,
     /// Machines of each spec, those on their way in and out included.
@@ -135,7 +136,7 @@ impl<'a> Round<'a> {
             let Some(record) = machine.record else { continue };
             *count.entry(record.spec.clone()).or_default() += 1;
             // A machine that must go any moment is no help.
-            if machine.is_free() && !record.deadline.passed(now) {
+            if machine.is_free_or_just_taken(now) && !record.deadline.passed(now) {
                 let queue = free.entry(labels::lower(&record.labels)).or_default();
                 match machine.phase {
                     Phase::Idle(_) => queue.push_front(machine),
@@ -145,7 +146,7 @@ impl<'a> Round<'a> {
         }
         let shop = Shop::open(observed, machines, now);
         let books = Books::open(observed, machines, now);
-        Self { now, shop, books, count, free }
+        Self { now, github_answered: observed.runners.is_some(), shop, books, count, free }
     }
 
     /// A machine that is there or on its way, else a launch, else a reason.
@@ -185,6 +186,10 @@ impl<'a> Round<'a> {
 
     fn launch(&mut self, spec: &Spec, job: Option<JobId>, on_demand_only: bool) -> Result<Action, Why> {
         let name = &spec.name;
+        // A machine is of no use without a registration.
+        if !self.github_answered {
+            return Err(Why::GitHubSilent);
+        }
         if self.count.get(name).copied().unwrap_or(0) >= spec.max {
             return Err(Why::Full { spec: name.clone(), max: spec.max });
         }

@@ -45,6 +45,8 @@ pub enum Why {
         /// When the first of it is tried again; none when it is not by itself.
         again_at: Option<Timestamp>,
     },
+    /// GitHub does not answer: no runner can be registered.
+    GitHubSilent,
     /// Nothing is for sale for the spec.
     NothingForSale {
         /// The spec.
@@ -83,6 +85,9 @@ impl fmt::Display for Why {
                     None => Ok(()),
                 }
             }
+            Self::GitHubSilent => out.write_str(
+                "GitHub does not answer, so no runner can be registered; tried again with every look",
+            ),
             Self::NothingForSale { spec } => write!(out, "nothing is for sale that {spec} could buy"),
         }
     }

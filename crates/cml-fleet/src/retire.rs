@@ -45,12 +45,18 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Why this machine must go now, but for idleness.
-pub(crate) fn must_go(machine: &Machine<'_>, spec: Option<&Spec>, now: Timestamp) -> Option<Cause> {
+/// Why this machine must go now, but for idleness. `github_answered`: without its word a machine whose runner was never seen
+/// may be at work all the same.
+pub(crate) fn must_go(
+    machine: &Machine<'_>,
+    spec: Option<&Spec>,
+    github_answered: bool,
+    now: Timestamp,
+) -> Option<Cause> {
     let instance = machine.instance?;
     let deadline = machine.deadline().map(|deadline| deadline.0);
     let deadline = deadline.or(instance.started_at.checked_add(WITHOUT_DEADLINE).ok());
-    if deadline.is_some_and(|deadline| now >= deadline) {
+    if deadline.is_some_and(|deadline| now.duration_since(deadline) >= OWN_WAY) {
         return Some(Cause::Deadline);
     }
     let record = machine.record?;
@@ -58,7 +64,7 @@ pub(crate) fn must_go(machine: &Machine<'_>, spec: Option<&Spec>, now: Timestamp
     match machine.phase {
         Phase::Starting => {
             let limit = spec.map_or(ORPHAN_GRACE, |spec| spec.boot_timeout) + OWN_WAY;
-            older(record.intended_at, limit).then_some(Cause::NeverRegistered)
+            (github_answered && record.watched_for > limit).then_some(Cause::NeverRegistered)
         }
         Phase::Done => {
             let since = record.idle_since.or(record.online_at).unwrap_or(record.intended_at);

@@ -11,6 +11,9 @@ use crate::observed::{KnownRunner, LaunchRecord, Observed};
 /// EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
 pub const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
 
+/// A poll of all jobs comes within this after a runner was seen busy, and tells which job it has.
+const JOB_SHOWS_WITHIN: SignedDuration = SignedDuration::from_secs(90);
+
 /// What a machine is doing, as far as it counts for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -54,9 +57,17 @@ impl Machine<'_> {
         self.record.map(|record| record.bought.as_ref().and_then(|offer| offer.price).unwrap_or(record.price))
     }
 
-    /// True for a machine that a queued job may still get.
-    pub(crate) fn is_free(&self) -> bool {
-        matches!(self.phase, Phase::Starting | Phase::Idle(_))
+    /// True for a machine that a queued job may still get, or has just got: GitHub shows the runner busy at once and the job
+    /// queued for some seconds more, and without counting it there would be a second machine for that job.
+    pub(crate) fn is_free_or_just_taken(&self, now: Timestamp) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Idle(_) => true,
+            Phase::Busy => self
+                .record
+                .and_then(|record| record.busy_unknown_since)
+                .is_some_and(|since| now.duration_since(since) < JOB_SHOWS_WITHIN),
+            Phase::Done | Phase::Leaving => false,
+        }
     }
 }
 
@@ -117,7 +128,7 @@ fn phase(
         (Some(Terminated), _) => return None,
         (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
         // The cloud was asked and shows nothing: too young to show, or over.
-        (None, true) if now.duration_since(record.intended_at) > UNSEEN_GRACE => return None,
+        (None, true) if record.watched_for > UNSEEN_GRACE => return None,
         (None | Some(Pending | Running), _) => {}
     }
     if record.notice_at.is_some() {

@@ -188,7 +188,8 @@ fn deadlines_end_everything_and_idleness_only_the_idle() {
     let gpu = spec("gpu", "cml gpu");
     for doing in [Doing::Booting, Doing::Busy, Doing::Idle(1), Doing::Done] {
         let mut world = world(vec![gpu.clone()]);
-        machine(&mut world, &gpu, 1, 3600, doing);
+        // It powers itself off at its deadline; help comes five minutes later.
+        machine(&mut world, &gpu, 1, 3900, doing);
         assert_eq!(causes(&world), [Cause::Deadline], "{doing:?}");
     }
     let mut idle = world(vec![gpu.clone()]);
@@ -296,5 +297,32 @@ fn a_launch_that_the_cloud_never_showed_counts_until_it_cannot_come_any_more() {
     machine(&mut world, &gpu, 1, 299, Doing::Asked);
     world.jobs.get_or_insert_default().push(job(1, "gpu"));
     assert_eq!(launches(&world), 0);
-    assert_eq!(plan(&world, at(10)).actions.len(), 1);
+    // A clock that is put forward makes no launch old.
+    assert_eq!(plan(&world, at(1000)).actions.len(), 0);
+    world.launches[0].watched_for = SignedDuration::from_secs(301);
+    assert_eq!(launches(&world), 1);
+}
+
+#[test]
+fn while_github_is_silent_no_machine_is_ended_for_not_registering_and_none_is_bought() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 1000, Doing::Booting);
+    assert_eq!(causes(&world), [Cause::NeverRegistered]);
+    world.runners = None;
+    assert_eq!(causes(&world), []);
+    world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu")]);
+    insta::assert_snapshot!(shown(&world), @"job 2 waits: GitHub does not answer, so no runner can be registered; tried again with every look");
+}
+
+#[test]
+fn the_interrupted_jobs_of_one_run_run_again_together() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    for id in [1, 2] {
+        let mut lost = job(id, "gpu");
+        (lost.run_id, lost.interruptions) = (7, 1);
+        lost.state = JobState::Interrupted { may_rerun: true };
+        world.jobs.get_or_insert_default().push(lost);
+    }
+    insta::assert_snapshot!(shown(&world), @"run jobs 1, 2 of run 7 again (re-run 1): the cloud took their machines back");
 }

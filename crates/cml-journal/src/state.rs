@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, Usd, UsdPerHour};
+use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, SpotPrice, Usd, UsdPerHour};
 use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -160,7 +160,9 @@ impl State {
                         == (region, zone, instance_type, Market::Spot)
                 };
                 for life in self.launches.values_mut() {
-                    if life.bought.as_ref().is_some_and(|(.., offer)| of_pool(offer)) {
+                    if life.bought.as_ref().is_some_and(|(.., offer)| of_pool(offer))
+                        && life.prices.iter().all(|(known, _)| known != since)
+                    {
                         life.prices.push((*since, *price));
                         life.prices.sort_by_key(|(since, _)| *since);
                     }
@@ -214,7 +216,7 @@ impl State {
         self.seen
     }
 
-    /// Launches that are not over, as the planner wants them.
+    /// Launches that are not over, as the planner wants them, but for how long they are watched.
     #[must_use]
     pub fn launches(&self) -> Vec<LaunchRecord> {
         let record = |(id, life): (&LaunchId, &Life)| LaunchRecord {
@@ -222,12 +224,17 @@ impl State {
             spec: life.spec.clone(),
             labels: life.labels.clone(),
             intended_at: life.intended_at,
+            watched_for: SignedDuration::ZERO,
             deadline: life.deadline,
             bought: life.bought.as_ref().map(|(.., offer)| offer.clone()),
             price: life.price,
             vcpus: life.vcpus,
             online_at: life.doing.first().map(|(at, _)| *at),
             idle_since: life.doing.last().filter(|(_, doing)| *doing == Doing::Idle).map(|(at, _)| *at),
+            busy_unknown_since: match life.doing.last() {
+                Some((at, Doing::Work(None))) => Some(*at),
+                _ => None,
+            },
             notice_at: life.notice_at,
         };
         self.launches.iter().map(record).collect()
@@ -248,10 +255,25 @@ impl State {
         }
     }
 
-    /// The last spot price of a launch that is known.
+    /// From when on the spot prices of a launch are not known: the last change that is, or its purchase.
     #[must_use]
-    pub fn last_price(&self, launch: LaunchId) -> Option<(Timestamp, UsdPerHour)> {
-        self.launches.get(&launch)?.prices.last().copied()
+    pub fn prices_known_until(&self, launch: LaunchId) -> Option<Timestamp> {
+        let life = self.launches.get(&launch)?;
+        life.prices.last().map(|(since, _)| *since).or(life.bought.as_ref().map(|(at, ..)| *at))
+    }
+
+    /// True for a spot price that concerns a machine and is not known for it.
+    #[must_use]
+    pub fn lacks(&self, price: &SpotPrice) -> bool {
+        self.launches.values().any(|life| {
+            let in_pool = |offer: &Offer| {
+                offer.market == Market::Spot
+                    && (&offer.region, &offer.zone, &offer.instance_type)
+                        == (&price.region, &price.zone, &price.instance_type)
+            };
+            life.bought.as_ref().is_some_and(|(.., offer)| in_pool(offer))
+                && life.prices.iter().all(|(known, _)| *known != price.since)
+        })
     }
 
     /// True for a launch whose machine has been seen to end.
@@ -350,7 +372,6 @@ impl Life {
     fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
         if self.bought.is_none() {
             self.bought = Some((at, instance.clone(), offer.clone()));
-            self.prices.insert(0, (at, offer.price.unwrap_or(self.price)));
         }
     }
 }
@@ -366,7 +387,10 @@ fn closed(
 ) -> Option<Entry> {
     let (seen_at, _, offer) = life.bought?;
     let (from, to) = (started_at.unwrap_or(seen_at), ended_at.unwrap_or(seen_gone_at));
-    let cost = bill(offer.market, &life.prices, from, to, end);
+    // What the cloud's history says, else what was thought when it was bought.
+    let thought = [(from, offer.price.unwrap_or(life.price))];
+    let prices = if life.prices.is_empty() { &thought[..] } else { &life.prices };
+    let cost = bill(offer.market, prices, from, to, end);
     let mut stretches: Vec<(Share, SignedDuration)> = Vec::new();
     let mut since = from;
     let mut share = if life.doing.is_empty() { Share::Waste } else { Share::Boot };

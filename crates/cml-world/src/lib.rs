@@ -12,6 +12,7 @@ mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod exchange;
+pub mod fleet;
 mod http;
 mod runner;
 mod server;

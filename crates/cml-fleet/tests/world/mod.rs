@@ -151,6 +151,7 @@ pub(crate) fn machine(
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
         intended_at: at(-age_seconds),
+        watched_for: SignedDuration::from_secs(age_seconds),
         deadline,
         price: bought.price.expect("a price"),
         vcpus: 4,
@@ -160,6 +161,7 @@ pub(crate) fn machine(
             Doing::Idle(seconds) => Some(at(-seconds)),
             _ => None,
         },
+        busy_unknown_since: None,
         notice_at: None,
     });
     if doing != Doing::Asked {

@@ -1,0 +1,42 @@
+//! Chance that is the same for the same seed, everywhere and for ever: xorshift64*.
+
+/// A small generator.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// Of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Any number.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
+    }
+
+    /// From 0 to below `end`.
+    pub fn below(&mut self, end: i64) -> i64 {
+        i64::try_from(self.next() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or(0)
+    }
+
+    /// From `first` to below `end`.
+    pub fn between(&mut self, first: i64, end: i64) -> i64 {
+        first + self.below(end - first)
+    }
+
+    /// True so many times in a thousand.
+    pub fn per_mille(&mut self, rate: i64) -> bool {
+        self.below(1000) < rate
+    }
+
+    /// One of these; they are never empty.
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        let index = self.below(i64::try_from(of.len()).unwrap_or(1));
+        &of[usize::try_from(index).unwrap_or(0)]
+    }
+}

@@ -1,0 +1,307 @@
+//! The simulated cloud as a controller meets it: EC2's semantics behind the product's own trait.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{
+    Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, LaunchRequest,
+    Launched, Market, Offer, OfferFailure, OfferQuery, SpotPrice,
+};
+use jiff::Timestamp;
+
+use super::fault::Fault;
+use super::gate::Life;
+use super::machine::{Machine, deadline_second};
+use super::market::{region_of, second_of};
+use super::sabotage::Sabotage;
+use super::world::{OWNER, World};
+
+/// EC2's token buckets, per region: how many there are at most, and how many come back in a second.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
+const BUCKETS: [(&str, i64, i64); 3] = [("describe", 100, 20), ("launch", 50, 5), ("terminate", 100, 5)];
+/// Of what a sabotaged reader sees.
+const FIRST_PAGE: usize = 4;
+
+/// Tokens of each kind of call, in thousandths, and when they were counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buckets(BTreeMap<&'static str, (i64, i64)>);
+
+impl Buckets {
+    fn take(&mut self, name: &'static str, now: i64) -> bool {
+        let Some((_, most, each_second)) = BUCKETS.iter().find(|(known, ..)| *known == name) else {
+            return true;
+        };
+        let (tokens, at) = self.0.entry(name).or_insert((most * 1000, now));
+        *tokens = (*tokens + (now - *at) * each_second).min(most * 1000);
+        *at = now;
+        let enough = *tokens >= 1000;
+        if enough {
+            *tokens -= 1000;
+        }
+        enough
+    }
+}
+
+/// The cloud, as one life of a process reaches it.
+pub(crate) struct SimCloud {
+    pub(crate) life: Life,
+}
+
+fn error(kind: ErrorKind, doing: &str, cause: &str) -> CloudError {
+    CloudError::new(kind, doing, cause)
+}
+
+impl SimCloud {
+    /// The way there: outages, throttling, failures before anything is done.
+    async fn call(&self, bucket: &'static str, doing: &str) -> Result<(), CloudError> {
+        self.life.travel().await;
+        let refused = {
+            let mut world = self.life.shared.now();
+            world.watch_calls(self.life.process);
+            let now = world.now;
+            if now < world.cloud_down_until || world.fires(Fault::CloudSilent) {
+                Some(error(ErrorKind::Transient, doing, "no answer"))
+            } else if world.fires(Fault::Throttled) {
+                Some(error(ErrorKind::Throttled, doing, "RequestLimitExceeded"))
+            } else if !world.buckets.take(bucket, now) {
+                world.faults.meet(Fault::BucketEmpty);
+                Some(error(ErrorKind::Throttled, doing, "RequestLimitExceeded"))
+            } else {
+                None
+            }
+        };
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+impl Cloud for SimCloud {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+        self.call("describe", "asking what is for sale").await?;
+        let world = self.life.shared.now();
+        Ok(world.market.offers(query, world.second()))
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        self.call("launch", "launching").await?;
+        let sold = self.life.shared.now().sell(request);
+        self.life.travel().await;
+        if sold.is_ok() && self.life.shared.now().fires(Fault::AnswerLost) {
+            return Err(error(ErrorKind::Transient, "launching", "no answer"));
+        }
+        sold
+    }
+
+    async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
+        Ok(())
+    }
+
+    async fn sweep(
+        &self,
+        _filter: &InstanceFilter,
+        _older_than: Timestamp,
+        _dry_run: bool,
+    ) -> Result<Vec<String>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        self.call("describe", "listing instances").await?;
+        let shown = self.life.shared.now().shown(filter);
+        self.life.travel().await;
+        Ok(shown)
+    }
+
+    async fn spot_prices(
+        &self,
+        region: &str,
+        types: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<SpotPrice>, CloudError> {
+        self.call("describe", "asking for spot prices").await?;
+        let world = self.life.shared.now();
+        Ok(world.market.history(region, types, second_of(since), world.second()))
+    }
+
+    async fn terminate(&self, _region: &str, id: &InstanceId) -> Result<(), CloudError> {
+        self.call("terminate", "ending an instance").await?;
+        {
+            let mut world = self.life.shared.now();
+            if !world.is(Sabotage::NeverTerminate) {
+                world.end_by_call(id, self.life.process);
+            }
+        }
+        self.life.travel().await;
+        Ok(())
+    }
+
+    async fn console(&self, _region: &str, _id: &InstanceId) -> Result<String, CloudError> {
+        Ok(String::new())
+    }
+}
+
+impl World {
+    /// EC2's `CreateFleet` of type `instant`: one attempt, an error for each pool that has none.
+    fn sell(&mut self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        let token = match (self.is(Sabotage::ReuseTheToken), self.tokens.keys().next()) {
+            (true, Some(first)) => first.clone(),
+            _ => request.client_token(),
+        };
+        if let Some(known) = self.tokens.get(&token) {
+            let machine = &self.machines[*known];
+            return Ok(Launched {
+                id: machine.id.clone(),
+                offer: machine.offer.clone(),
+                failures: Vec::new(),
+            });
+        }
+        let second = self.second();
+        let mut failures = Vec::new();
+        for offer in &request.offers {
+            let Some((kind, code)) = self.refusal(offer, second) else {
+                let machine = self.buy(request, offer, token);
+                let it = &self.machines[machine];
+                return Ok(Launched { id: it.id.clone(), offer: it.offer.clone(), failures });
+            };
+            failures.push(OfferFailure {
+                offer: Some(offer.clone()),
+                kind,
+                code: code.to_owned(),
+                message: String::new(),
+            });
+        }
+        let kind = failures.iter().map(|failure| failure.kind).min().unwrap_or(ErrorKind::Capacity);
+        self.note(|| format!("launch {}: nothing is sold ({kind:?})", request.launch));
+        Err(error(kind, "launching", "nothing is sold").failures(failures))
+    }
+
+    fn refusal(&mut self, offer: &Offer, second: i64) -> Option<(ErrorKind, &'static str)> {
+        let zone = offer.zone.clone().unwrap_or_default();
+        if !self.market.sells(&offer.instance_type, &zone) {
+            self.faults.meet(Fault::Unsupported);
+            return Some((ErrorKind::Invalid, "Unsupported"));
+        }
+        if let Some(quota) = self.market.quota_vcpus {
+            let same = |machine: &&Machine| !machine.gone && cml_fleet::same_quota(&machine.offer, offer);
+            let used: u32 = self.machines.iter().filter(same).map(|it| it.offer.resources.vcpus).sum();
+            if used + offer.resources.vcpus > quota {
+                self.faults.meet(Fault::Quota);
+                return Some((ErrorKind::Quota, "VcpuLimitExceeded"));
+            }
+        }
+        let is_spot = offer.market == Market::Spot;
+        let dry = is_spot && !self.market.has_spot(&offer.instance_type, &zone, second);
+        if dry || self.fires(Fault::Capacity) {
+            return Some((ErrorKind::Capacity, "InsufficientInstanceCapacity"));
+        }
+        None
+    }
+
+    fn buy(&mut self, request: &LaunchRequest, offer: &Offer, token: String) -> usize {
+        let second = self.second();
+        let spec = self.specs.iter().find(|spec| spec.name == request.spec).cloned();
+        let lifetime = spec.as_ref().map_or(7200, |spec| spec.max_lifetime.as_secs());
+        let boot_timeout = spec.as_ref().map_or(600, |spec| spec.boot_timeout.as_secs());
+        let recipe = spec
+            .as_ref()
+            .and_then(|spec| super::specs::recipes(std::slice::from_ref(spec), &[]).remove(&spec.name));
+        let idle_timeout = recipe.and_then(|recipe| recipe.idle_timeout).map(|timeout| timeout.as_secs());
+        let stretch = if self.is(Sabotage::IgnoreTheDeadline) { 6 * 3600 } else { 0 };
+        // The clock of whoever decided may be off by some minutes.
+        let deadline = deadline_second(request.deadline) + stretch;
+        let zone = offer.zone.clone().unwrap_or_default();
+        let spot = offer.market == Market::Spot;
+        let price = if spot {
+            Some(self.market.spot_price(&offer.instance_type, &zone, second))
+        } else {
+            offer.price
+        };
+        if !spot && spec.is_some_and(|spec| spec.spot == cml_cloud::SpotPolicy::Prefer) {
+            self.faults.meet(Fault::OnDemand);
+        }
+        self.met_elsewhere(request, offer);
+        let id = InstanceId(format!("i-{:017x}", self.machines.len()));
+        let machine = self.begin_life(Machine {
+            launch: request.launch,
+            id,
+            spec: request.spec.clone(),
+            runner_name: request.runner_name.clone(),
+            offer: Offer { price, ..offer.clone() },
+            started: second,
+            deadline,
+            lifetime: lifetime + 300,
+            boot_timeout,
+            idle_timeout,
+            is_tagged: true,
+            by_hand: false,
+            shows_at: self.now,
+            online: false,
+            idle_since: None,
+            job: None,
+            hangs: false,
+            taken_at: None,
+            ended: None,
+            gone: false,
+            gone_at: 0,
+        });
+        self.tokens.insert(token, machine);
+        self.note(|| {
+            format!("machine {machine} is bought: {} {} in {zone}", offer.market, offer.instance_type)
+        });
+        let mut told = request.clone();
+        if self.is(Sabotage::LeakTheSecret) {
+            told.tags.insert("note".to_owned(), super::laws::secret(&request.runner_name));
+        }
+        self.watch_purchase(machine, &told);
+        machine
+    }
+
+    /// Falling back was really met: the machine lies elsewhere than where most are bought.
+    fn met_elsewhere(&mut self, request: &LaunchRequest, offer: &Offer) {
+        let Some(before) = self.machines.iter().rev().find(|it| it.spec == request.spec && !it.by_hand)
+        else {
+            return;
+        };
+        if before.offer.zone == offer.zone {
+            return;
+        }
+        let there = before.offer.zone.clone().unwrap_or_default();
+        let other_region = region_of(&there) != offer.region;
+        self.faults.meet(if other_region { Fault::OtherRegion } else { Fault::OtherZone });
+    }
+
+    /// `DescribeInstances`.
+    fn shown(&self, filter: &InstanceFilter) -> Vec<Instance> {
+        let now = self.now;
+        let mut all: Vec<Instance> = self.machines.iter().filter_map(|machine| machine.shown(now)).collect();
+        if filter.ids.is_empty() {
+            all.retain(|instance| instance.owner.as_deref() == Some(OWNER));
+        } else {
+            all.retain(|instance| filter.ids.contains(&instance.id));
+        }
+        if self.is(Sabotage::SkipPagination) {
+            all.truncate(FIRST_PAGE);
+        }
+        for instance in &mut all {
+            if self.is(Sabotage::TerminatingIsFree) && instance.state == InstanceState::Stopping {
+                instance.state = InstanceState::Terminated;
+            }
+            if self.is(Sabotage::EndWhenSeen) {
+                instance.ended_at = None;
+            }
+        }
+        all
+    }
+
+    /// `TerminateInstances`.
+    fn end_by_call(&mut self, id: &InstanceId, process: usize) {
+        let Some(machine) = self.machines.iter().position(|machine| machine.id == *id) else { return };
+        self.note(|| format!("process {process} ends machine {machine}"));
+        self.watch_end(machine);
+        if self.machines[machine].lives() {
+            self.ends(machine, false, false, "it is ended by a call");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes wrong. A site is armed or not for the whole history of a seed, then fires by chance: so histories differ in kind,
+//! not only in luck.
+
+use std::collections::BTreeMap;
+
+use super::chance::Chance;
+
+macro_rules! faults {
+    ($($name:ident $word:literal $most:literal)*) => {
+        /// One kind of trouble.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $(#[doc = $word] $name,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// In words.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// Fires at most so often, in a thousand chances; 0 is not drawn but met.
+            fn most(self) -> i64 {
+                match self { $(Self::$name => $most,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    Capacity "capacity" 500
+    RegionDry "region dry" 500
+    Quota "quota" 1000
+    Unsupported "unsupported" 1000
+    Throttled "cloud throttles" 200
+    CloudDown "cloud down" 300
+    CloudSilent "cloud call fails" 200
+    AnswerLost "launched but no answer" 300
+    Slow "slow calls" 300
+    ShowsLate "shows late" 500
+    ShowsDead "dead still shows running" 300
+    DeleteStuck "delete never completes" 200
+    TagsRemoved "tags removed" 100
+    BootsSlowly "boots slowly" 300
+    NeverBoots "never boots" 250
+    NoNetwork "no network" 250
+    RegistrationGone "registration gone before the runner" 150
+    RunnerVanishes "idle runner vanishes" 300
+    ShowsIdle "busy runner shown offline" 300
+    Dies "machine dies" 12
+    Hangs "machine hangs" 8
+    NoNotice "taken back without notice" 700
+    Rebalance "rebalance without interruption" 300
+    TakenBack "taken back by chance" 20
+    PriceJump "price jumps" 30
+    GitHubDown "GitHub down" 300
+    GitHubFails "GitHub call fails" 200
+    GitHubLimits "GitHub rate limit" 150
+    GitHubAnswerLost "registered but no answer" 200
+    NotAssigned "GitHub assigns nothing" 300
+    WebhookLost "webhook lost" 500
+    WebhookTwice "webhook twice" 300
+    WebhookLate "webhook late" 500
+    ApprovalTwice "approval queues twice" 200
+    Held "job announced that cannot run" 200
+    Cancelled "job cancelled" 100
+    Fork "job from a fork" 100
+    HandMade "machine made by hand" 200
+    HandKilled "machine killed by hand" 60
+    ClockStep "clock steps" 300
+    Crash "crash" 8
+    CrashAtWrite "crash at a write" 60
+    Pause "process pauses" 4
+    JournalBusy "journal busy" 60
+    TwoControllers "two controllers" 1000
+    // Not drawn: these come of the others, and must be met too.
+    Stolen "stolen runner" 0
+    Overtaken "overtaken by another process" 0
+    RerunRefused "re-run refused while the run is active" 0
+    Rerun "re-run" 0
+    OnDemand "fell back to on-demand" 0
+    OtherZone "fell back to another zone" 0
+    OtherRegion "fell back to another region" 0
+    FirstHourFree "first hour free" 0
+    OverBudget "refused by budget" 0
+    BucketEmpty "token bucket empty" 0
+    Adopted "machine found without a record" 0
+    BusyRefused "removal refused: a job came" 0
+    QueueLimit "queued for 24 hours" 0
+    Warm "kept warm" 0
+}
+
+/// Which sites are armed, and how often each has fired.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    rates: BTreeMap<Fault, i64>,
+    pub(crate) met: BTreeMap<Fault, u64>,
+}
+
+impl Faults {
+    /// Draws them for a seed; one in twenty has none at all.
+    pub(crate) fn draw(chance: &mut Chance) -> Self {
+        let mut faults = Self::default();
+        if chance.per_mille(50) {
+            return faults;
+        }
+        for fault in Fault::ALL.iter().copied().filter(|fault| fault.most() > 0) {
+            if chance.per_mille(250) {
+                faults.rates.insert(fault, 1 + chance.below(fault.most()));
+            }
+        }
+        faults
+    }
+
+    pub(crate) fn only(armed: &[(Fault, i64)]) -> Self {
+        Self { rates: armed.iter().copied().collect(), met: BTreeMap::new() }
+    }
+
+    /// True for a history without any trouble.
+    pub(crate) fn none(&self) -> bool {
+        self.rates.is_empty()
+    }
+
+    pub(crate) fn is_armed(&self, fault: Fault) -> bool {
+        self.rates.contains_key(&fault)
+    }
+
+    /// Lets chance decide at an armed site.
+    pub(crate) fn fires(&mut self, fault: Fault, chance: &mut Chance) -> bool {
+        let fires = self.rates.get(&fault).is_some_and(|rate| chance.per_mille(*rate));
+        if fires {
+            self.meet(fault);
+        }
+        fires
+    }
+
+    pub(crate) fn meet(&mut self, fault: Fault) {
+        *self.met.entry(fault).or_default() += 1;
+    }
+
+    /// No more trouble.
+    pub(crate) fn calm(&mut self) {
+        self.rates.clear();
+    }
+}

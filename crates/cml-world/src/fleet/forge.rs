@@ -1,0 +1,204 @@
+//! The simulated GitHub as a controller meets it.
+
+use cml_controller::Forge;
+use cml_fleet::{Job, JobState};
+use cml_github::{
+    Followed, GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
+};
+use secrecy::SecretString;
+
+use super::fault::Fault;
+use super::gate::Life;
+use super::hub::{Phase, job_id, job_index};
+use super::laws::secret;
+use super::sabotage::Sabotage;
+use super::world::{OWNER, World};
+
+/// Points of a minute. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+const POINTS_PER_MINUTE: u32 = 900;
+/// Of what a sabotaged reader sees.
+const FIRST_PAGE: usize = 3;
+
+/// GitHub, as one life of a process reaches it.
+pub(crate) struct SimForge {
+    pub(crate) life: Life,
+}
+
+fn error(kind: GitHubErrorKind, cause: &str) -> GitHubError {
+    GitHubError { kind, doing: "asking GitHub".to_owned(), cause: cause.to_owned(), hint: None }
+}
+
+impl SimForge {
+    async fn call(&self, points: u32) -> Result<(), GitHubError> {
+        self.life.travel().await;
+        let mut world = self.life.shared.now();
+        world.watch_calls(self.life.process);
+        if world.now < world.github_down_until || world.fires(Fault::GitHubFails) {
+            return Err(error(GitHubErrorKind::Transient, "503"));
+        }
+        let minute = world.now.div_euclid(60_000);
+        if world.points.0 != minute {
+            world.points = (minute, 0);
+        }
+        world.points.1 += points;
+        if world.points.1 > POINTS_PER_MINUTE || world.fires(Fault::GitHubLimits) {
+            return Err(error(GitHubErrorKind::RateLimited { retry_at: None }, "secondary rate limit"));
+        }
+        Ok(())
+    }
+}
+
+impl Forge for SimForge {
+    fn scope(&self) -> String {
+        OWNER.to_owned()
+    }
+
+    fn runner_url(&self) -> String {
+        format!("https://github.invalid/{OWNER}")
+    }
+
+    async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
+        self.call(5).await?;
+        let made = self.life.shared.now().register(request);
+        self.life.travel().await;
+        if made.is_ok() && self.life.shared.now().fires(Fault::GitHubAnswerLost) {
+            return Err(error(GitHubErrorKind::Transient, "no answer"));
+        }
+        made
+    }
+
+    async fn registration_token(&self) -> Result<SecretString, GitHubError> {
+        Err(error(GitHubErrorKind::Invalid, "this GitHub registers just in time only"))
+    }
+
+    async fn runners(&self, name: Option<&str>) -> Result<Vec<Runner>, GitHubError> {
+        self.call(1).await?;
+        let listed = self.life.shared.now().listed(name);
+        self.life.travel().await;
+        Ok(listed)
+    }
+
+    async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
+        Ok(self.runners(None).await?.into_iter().find(|runner| runner.id == id))
+    }
+
+    async fn remove_runner(&self, id: u64) -> Result<Removal, GitHubError> {
+        self.call(5).await?;
+        let removal = self.life.shared.now().remove(id);
+        self.life.travel().await;
+        Ok(removal)
+    }
+
+    async fn runner_packages(&self) -> Result<Vec<RunnerDownload>, GitHubError> {
+        Ok(Vec::new())
+    }
+
+    async fn jobs(&self, followed: &[Followed]) -> Result<Vec<Job>, GitHubError> {
+        self.call(2).await?;
+        if self.life.shared.now().is(Sabotage::TrustWebhooks) {
+            // The first list there ever was, for ever.
+            return Ok(Vec::new());
+        }
+        let jobs = self.life.shared.now().list_jobs(followed);
+        self.life.travel().await;
+        Ok(jobs)
+    }
+
+    async fn rerun(&self, _repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
+        self.call(5).await?;
+        let only = only.map(|job| job_index(cml_fleet::JobId(job)));
+        let begun = {
+            let mut world = self.life.shared.now();
+            world.is(Sabotage::NeverRerun) || world.rerun(run_id, only)
+        };
+        self.life.travel().await;
+        if begun {
+            Ok(())
+        } else {
+            Err(error(GitHubErrorKind::Forbidden, "This workflow is already running"))
+        }
+    }
+}
+
+impl World {
+    fn register(&mut self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
+        if self.runners.values().any(|runner| runner.name == request.name) {
+            return Err(error(GitHubErrorKind::NameTaken, "Already exists"));
+        }
+        let id = self.add_runner(request.name.clone(), request.labels.clone());
+        self.note(|| format!("runner {id} is registered: {}", request.name));
+        let encoded = SecretString::from(secret(&request.name));
+        Ok(JitRunner { id, name: request.name.clone(), encoded })
+    }
+
+    fn listed(&mut self, name: Option<&str>) -> Vec<Runner> {
+        let blind = self.is(Sabotage::UnknownIsIdle);
+        let ids: Vec<u64> = self.runners.keys().copied().collect();
+        let mut all = Vec::new();
+        for id in ids {
+            // GitHub has shown busy runners as offline (actions/runner#4422).
+            let lies = self.runners[&id].busy && self.fires(Fault::ShowsIdle);
+            let runner = &self.runners[&id];
+            if name.is_none_or(|name| runner.name == name) {
+                all.push(Runner {
+                    id,
+                    name: runner.name.clone(),
+                    online: runner.online && !lies,
+                    busy: runner.busy && !lies && !blind,
+                    labels: runner.labels.clone(),
+                });
+            }
+        }
+        if self.is(Sabotage::SkipPagination) {
+            all.truncate(FIRST_PAGE);
+        }
+        all
+    }
+
+    fn remove(&mut self, id: u64) -> Removal {
+        let Some(runner) = self.runners.get(&id).cloned() else { return Removal::AlreadyGone };
+        if self.is(Sabotage::UnknownIsIdle) {
+            return Removal::Removed;
+        }
+        // GitHub refuses while a job runs, even when the runner is out of reach.
+        if runner.busy {
+            self.faults.meet(Fault::BusyRefused);
+            return Removal::Busy;
+        }
+        if self.by_hand.contains(&id) {
+            self.violate("L3", &format!("the runner {id} is somebody else's"));
+        }
+        if self.is(Sabotage::KeepOrphans) {
+            return Removal::Removed;
+        }
+        self.note(|| format!("runner {id} is removed"));
+        let machine = runner.machine;
+        self.runners.remove(&id);
+        // The program of an idle runner hears that it is not wanted any more.
+        if let Some(machine) = machine
+            && self.machines[machine].lives()
+            && !self.machines[machine].hangs
+        {
+            self.after(5_000, super::world::Happening::PowersOff(machine));
+        }
+        Removal::Removed
+    }
+
+    fn list_jobs(&self, followed: &[Followed]) -> Vec<Job> {
+        let mut all = Vec::new();
+        for index in 0..self.jobs.len() {
+            let job = &self.jobs[index];
+            let is_open = !matches!(job.phase, Phase::Hidden | Phase::Over | Phase::Failed);
+            let is_followed = followed.iter().any(|lost| lost.job == job_id(index).0);
+            let is_latest = self.runs.get(&job.run).is_some_and(|run| run.jobs.contains(&index));
+            if is_open || (is_followed && job.phase == Phase::Failed && is_latest) {
+                all.push(self.told(index));
+            }
+        }
+        if self.is(Sabotage::SkipPagination) {
+            all.truncate(FIRST_PAGE);
+        }
+        debug_assert!(all.iter().all(|job| job.state != JobState::Over));
+        all
+    }
+}

@@ -1,0 +1,97 @@
+//! The journal of a simulated world: in memory, shared by all processes, written by one at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cml_journal::{End, Event, Journal, JournalError, Line, Seen};
+use jiff::{SignedDuration, Timestamp};
+
+use super::fault::Fault;
+use super::gate::Life;
+use super::sabotage::Sabotage;
+
+/// Lines that all processes see.
+pub(crate) type Lines = Arc<Mutex<Vec<Line>>>;
+
+/// The journal, as one life of a process has it open.
+pub(crate) struct SimJournal {
+    pub(crate) lines: Lines,
+    pub(crate) life: Life,
+}
+
+impl SimJournal {
+    fn busy() -> JournalError {
+        JournalError::Busy { path: "the journal".into() }
+    }
+
+    /// What a sabotaged process writes instead.
+    fn sabotaged(sabotage: Option<Sabotage>, at: Timestamp, events: &[Event]) -> (Timestamp, Vec<Event>) {
+        let mut events = events.to_vec();
+        let mut at = at;
+        match sabotage {
+            Some(Sabotage::ForgetTheIntent) => {
+                events.retain(|event| !matches!(event, Event::LaunchIntended { .. }));
+            }
+            Some(Sabotage::BillTheFirstHour) => {
+                for event in &mut events {
+                    if let Event::InstanceGone { end, .. } = event {
+                        *end = End::Ours;
+                    }
+                }
+            }
+            Some(Sabotage::NoGrace) => {
+                if events.iter().any(|event| matches!(event, Event::LaunchIntended { .. })) {
+                    at = at.checked_sub(SignedDuration::from_mins(10)).unwrap_or(at);
+                }
+            }
+            _ => {}
+        }
+        (at, events)
+    }
+}
+
+impl Journal for SimJournal {
+    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut world = self.life.shared.now();
+        let process = self.life.process;
+        if world.fires(Fault::JournalBusy) {
+            return Err(Self::busy());
+        }
+        let last = lines.last().map_or(0, |line| line.number);
+        if last != seen && !world.is(Sabotage::GoOnOvertaken) {
+            world.faults.meet(Fault::Overtaken);
+            return Err(JournalError::Overtaken { seen, last });
+        }
+        // Killed before the line is on the disk, or right after.
+        if world.fires(Fault::CrashAtWrite) {
+            world.processes[process].dying = true;
+            if world.chance.per_mille(500) {
+                return Err(Self::busy());
+            }
+        }
+        let (at, events) = Self::sabotaged(world.sabotage, at, events);
+        let mut number = last;
+        for event in events {
+            match &event {
+                Event::LaunchIntended { launch, job, .. } => {
+                    world.meant.insert(*launch, *job);
+                    if job.is_none() {
+                        world.faults.meet(Fault::Warm);
+                    }
+                }
+                Event::InstanceFound { .. } => world.faults.meet(Fault::Adopted),
+                _ => {}
+            }
+            world.note(|| format!("process {process} writes {event:?}"));
+            number += 1;
+            lines.push(Line { number, at, event });
+        }
+        Ok(number)
+    }
+
+    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = usize::try_from(seen).unwrap_or(0).min(lines.len());
+        Ok(lines[from..].to_vec())
+    }
+}

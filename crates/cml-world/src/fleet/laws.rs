@@ -1,0 +1,335 @@
+//! The laws of DESIGN, checked against the truth: never against what a controller believes.
+
+use cml_cloud::{LaunchRequest, Market, Usd};
+use cml_journal::{Line, State};
+use cml_spec::Forks;
+use rust_decimal::Decimal;
+
+use super::hub::{Phase, job_id};
+use super::machine::Machine;
+use super::world::World;
+
+/// A machine's own timers are a minute late at most.
+const OWN_SLACK: i64 = 60;
+/// A machine that hangs is the controller's to end: its grace, a clock that is off, an outage, and some looks.
+const HELP_SLACK: i64 = 20 * 60;
+/// Calls of one process in a minute: more is a storm.
+const CALLS_PER_MINUTE: u32 = 400;
+
+impl World {
+    /// After everything that happens.
+    pub(crate) fn watch_laws(&mut self) {
+        let second = self.second();
+        let mut broken: Vec<(&str, String)> = Vec::new();
+        for (number, machine) in self.machines.iter().enumerate() {
+            if !machine.lives() || machine.by_hand {
+                continue;
+            }
+            let limit = machine.started + machine.lifetime;
+            let in_calm = self.calm_since.is_some_and(|since| second > since / 1000 + HELP_SLACK);
+            let late = match machine.hangs {
+                false => second > limit + OWN_SLACK,
+                // Not while the cloud takes no orders, and only what is known to be ours.
+                true => in_calm && machine.is_tagged && second > limit + HELP_SLACK,
+            };
+            if late {
+                broken.push(("L1", format!("machine {number} of {} outlives its deadline", machine.spec)));
+            }
+        }
+        for (law, what) in broken {
+            self.violate(law, &what);
+        }
+    }
+
+    /// When a machine is bought.
+    pub(crate) fn watch_purchase(&mut self, index: usize, request: &LaunchRequest) {
+        let (launch, spec_name) = (self.machines[index].launch, self.machines[index].spec.clone());
+        if self.machines.iter().filter(|machine| machine.launch == launch && !machine.by_hand).count() > 1 {
+            self.violate("L4", &format!("two machines of launch {launch}"));
+        }
+        let Some(spec) = self.specs.iter().find(|spec| spec.name == spec_name).cloned() else { return };
+        // What a person has made invisible cannot be counted.
+        let counted = |machine: &&Machine| {
+            machine.spec == spec_name && !machine.by_hand && machine.is_tagged && !machine.gone
+        };
+        let count = self.machines.iter().filter(counted).count();
+        if count > usize::try_from(spec.max).unwrap_or(usize::MAX) {
+            self.violate("L4", &format!("{count} machines of {spec_name}, which may have {}", spec.max));
+        }
+        if let Some(budget) = spec.budget {
+            let committed = self.committed(&spec_name);
+            if committed.0 > budget.per_day.0 {
+                self.violate(
+                    "budget",
+                    &format!("{committed} of {} a day are spent or promised", budget.per_day),
+                );
+            }
+        }
+        self.watch_secrets(index, request);
+        self.watch_policy(launch);
+    }
+
+    /// L5: the machine gets its own registration and no other; nothing else that is told carries it.
+    fn watch_secrets(&mut self, index: usize, request: &LaunchRequest) {
+        let name = self.machines[index].runner_name.clone();
+        let script = String::from_utf8_lossy(request.user_data.expose()).into_owned();
+        let own = secret(&name);
+        if !script.contains(&own) {
+            self.violate("L5", &format!("machine {index} does not get its registration"));
+        }
+        if script.matches(SECRET).count() != script.matches(&own).count() {
+            self.violate("L5", &format!("machine {index} gets a registration that is not its own"));
+        }
+        if request.all_tags().values().any(|value| value.contains(SECRET)) {
+            self.violate("L5", &format!("a tag of machine {index} tells its registration"));
+        }
+        if !script.contains(&request.deadline.epoch_seconds().to_string()) {
+            self.violate("L1", &format!("machine {index} does not know its deadline"));
+        }
+    }
+
+    fn watch_policy(&mut self, launch: cml_cloud::LaunchId) {
+        let Some(Some(meant)) = self.meant.get(&launch).copied() else { return };
+        let is_fork = self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.from_fork);
+        let allowed = self.specs.iter().any(|spec| spec.allow.forks == Forks::Always);
+        if is_fork && !allowed {
+            self.violate(
+                "policy",
+                &format!("a machine is bought for job {meant}, whose code comes from a fork"),
+            );
+        }
+    }
+
+    /// When a controller ends a machine.
+    pub(crate) fn watch_end(&mut self, index: usize) {
+        let machine = &self.machines[index];
+        let at_work = machine.job.is_some() && machine.lives();
+        let due = self.second() >= machine.deadline;
+        let (by_hand, hangs) = (machine.by_hand, machine.hangs);
+        if by_hand {
+            self.violate("L3", &format!("machine {index} is somebody else's"));
+        }
+        if at_work && !due && !hangs {
+            self.violate("L3", &format!("machine {index} is ended at work"));
+        }
+    }
+
+    /// When a process calls anybody.
+    pub(crate) fn watch_calls(&mut self, process: usize) {
+        let minute = self.now.div_euclid(60_000);
+        let Some(known) = self.processes.get_mut(process) else { return };
+        if known.calls_this_minute.0 != minute {
+            known.calls_this_minute = (minute, 0);
+        }
+        known.calls_this_minute.1 += 1;
+        if known.calls_this_minute.1 == CALLS_PER_MINUTE {
+            self.violate("quiet", &format!("process {process} makes {CALLS_PER_MINUTE} calls in a minute"));
+        }
+    }
+
+    /// What a spec has spent today and has promised, at the prices of the purchases.
+    fn committed(&self, spec: &str) -> Usd {
+        let today = |second: i64| (super::world::BEGIN + second).div_euclid(86_400);
+        let now = self.second();
+        let mut sum = Decimal::ZERO;
+        for machine in self.machines.iter().filter(|machine| machine.spec == spec && !machine.by_hand) {
+            let price = machine.offer.price.map_or(Decimal::ZERO, |price| price.0);
+            sum += match machine.ended {
+                None => price * Decimal::from(machine.deadline - machine.started) / Decimal::from(3600),
+                Some(end) if today(end.second) == today(now) => self.bill(machine),
+                Some(_) => Decimal::ZERO,
+            };
+        }
+        Usd(sum)
+    }
+
+    /// The cloud's own bill for a machine that has ended, second by second.
+    pub(crate) fn bill(&self, machine: &Machine) -> Decimal {
+        let Some(end) = machine.ended else { return Decimal::ZERO };
+        let lived = end.second - machine.started;
+        let is_spot = machine.offer.market == Market::Spot;
+        if is_spot && end.taken_back && lived < 3600 {
+            return Decimal::ZERO;
+        }
+        let until = machine.started + lived.max(60);
+        if !is_spot {
+            let price = super::market::Market::on_demand_price(&machine.offer.instance_type);
+            return price.0 * Decimal::from(until - machine.started) / Decimal::from(3600);
+        }
+        let (kind, zone) = (&machine.offer.instance_type, machine.offer.zone.clone().unwrap_or_default());
+        let mut changes = self.market.changes(&zone, machine.started, end.second);
+        changes.push(until);
+        let mut sum = Decimal::ZERO;
+        for pair in changes.windows(2) {
+            let price = self.market.spot_price(kind, &zone, pair[0]);
+            sum += price.0 * Decimal::from(pair[1] - pair[0]);
+        }
+        sum / Decimal::from(3600)
+    }
+
+    /// What still has to come to rest; empty once nothing has.
+    pub(crate) fn unrest(&self, lines: &[Line]) -> Vec<String> {
+        let mut unrest = Vec::new();
+        for (index, job) in self.jobs.iter().enumerate() {
+            let has_reason = self.reasons.contains_key(&job_id(index));
+            match job.phase {
+                Phase::Over => {}
+                Phase::Failed => unrest.extend(self.why_failed(index)),
+                _ if has_reason && self.is_refused_for_good(index) => {}
+                _ => unrest.push(format!(
+                    "L2: job {index} is {:?}; told reason: {:?}",
+                    job.phase,
+                    self.reasons.get(&job_id(index))
+                )),
+            }
+        }
+        for spec in &self.specs {
+            let kept =
+                usize::try_from(spec.min.max(spec.warm.iter().map(|warm| warm.count).max().unwrap_or(0)))
+                    .unwrap_or(usize::MAX);
+            let alive =
+                self.machines.iter().filter(|it| it.spec == spec.name && !it.by_hand && !it.gone).count();
+            let invisible = self.machines.iter().filter(|it| it.lives() && !it.is_tagged).count();
+            if alive > kept + invisible {
+                unrest.push(format!("L1: {alive} machines of {} where {kept} are kept", spec.name));
+            }
+            if alive < kept {
+                unrest.push(format!("L2: {alive} machines of {} where {kept} are to be kept", spec.name));
+            }
+        }
+        let orphans = self.runners.values().filter(|runner| {
+            runner.name.starts_with("cml-")
+                && !self.machines.iter().any(|machine| machine.runner_name == runner.name && !machine.gone)
+        });
+        unrest.extend(orphans.map(|runner| format!("L1: the registration {} has no machine", runner.name)));
+        unrest.extend(self.wrong_in_the_journal(lines));
+        unrest
+    }
+
+    /// A job may stay failed when its machine died by itself, by its deadline or by hand, or its re-runs are used up.
+    fn why_failed(&self, index: usize) -> Option<String> {
+        let job = &self.jobs[index];
+        let superseded = self
+            .runs
+            .get(&job.run)
+            .is_some_and(|run| run.attempt > job.attempt && run.jobs.iter().all(|known| *known != index));
+        if superseded || job.lost_by != Some(true) {
+            return None;
+        }
+        let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;
+        let lost = self.jobs.iter().filter(of_same_name).filter(|other| other.lost_by == Some(true)).count();
+        let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
+        let by_hand = job.runner.as_ref().is_some_and(|name| name.starts_with("by-hand"));
+        let used_up = lost > usize::try_from(max).unwrap_or(0);
+        (!used_up && !by_hand).then(|| format!("L2: job {index} lost its machine and has not run again"))
+    }
+
+    /// Only policy refuses for good. A budget refuses until the day is over.
+    fn is_refused_for_good(&self, index: usize) -> bool {
+        let job = &self.jobs[index];
+        let has_budget = self.specs.iter().any(|spec| spec.budget.is_some());
+        job.from_fork || (has_budget && job.labels.iter().any(|label| label == "gpu"))
+    }
+
+    /// L6: every machine is in the ledger once, with the cloud's own bill; and every launch that is open has a machine.
+    fn wrong_in_the_journal(&self, lines: &[Line]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let state = State::of(lines);
+        for record in state.launches() {
+            let machine = self.machines.iter().find(|machine| machine.launch == record.id);
+            if machine.is_none_or(|machine| machine.gone) {
+                wrong.push(format!("L7: launch {} is open without a machine", record.id));
+            }
+        }
+        let mut sum = Decimal::ZERO;
+        for machine in self.machines.iter().filter(|machine| !machine.by_hand && machine.gone) {
+            let entries: Vec<_> =
+                state.ledger().iter().filter(|entry| entry.launch == machine.launch).collect();
+            let bill = self.bill(machine);
+            sum += bill;
+            match entries.as_slice() {
+                [entry] if (entry.cost.0 - bill).abs() < Decimal::new(1, 4) => {
+                    let shares: Decimal = entry.shares.iter().map(|(_, cost)| cost.0).sum();
+                    if shares != entry.cost.0 {
+                        wrong.push(format!(
+                            "L6: the shares of {} are {shares} of {}",
+                            entry.launch, entry.cost.0
+                        ));
+                    }
+                }
+                // Nobody can know of a machine whose answer was lost and whose tags were taken off.
+                [] if !machine.is_tagged => {}
+                [] => wrong.push(format!("L6: launch {} is in no ledger, and cost {bill}", machine.launch)),
+                [entry] => wrong.push(format!(
+                    "L6: launch {} cost {bill}, its ledger says {} ({}{} to {})",
+                    machine.launch,
+                    entry.cost.0,
+                    if entry.estimated { "estimated, " } else { "" },
+                    entry.from,
+                    entry.to
+                )),
+                _ => wrong.push(format!(
+                    "L6: launch {} is in the ledger {} times",
+                    machine.launch,
+                    entries.len()
+                )),
+            }
+        }
+        wrong
+    }
+
+    /// What must hold once everything is at rest.
+    pub(crate) fn last_laws(&mut self, lines: &[Line]) {
+        if lines.iter().any(|line| serde_json::to_string(&line.event).is_ok_and(|text| text.contains(SECRET)))
+        {
+            self.violate("L5", "the journal tells a registration");
+        }
+        let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
+        let most = self.jobs.iter().map(|job| job.attempt).max().unwrap_or(0);
+        // A run of three jobs may need as many attempts as its jobs have re-runs together.
+        if most > 3 * max + 1 {
+            self.violate("cap", &format!("a run has {most} attempts"));
+        }
+        let per_name = |job: &super::hub::SimJob| {
+            self.jobs
+                .iter()
+                .filter(|other| {
+                    (other.run, &other.name) == (job.run, &job.name) && other.lost_by == Some(true)
+                })
+                .count()
+        };
+        let over = self.jobs.iter().any(|job| per_name(job) > usize::try_from(max + 1).unwrap_or(0));
+        if over {
+            self.violate("cap", "a job lost its machine more often than it may run again");
+        }
+        // Without any trouble one job is one machine, and nobody waits in a pool that has room.
+        if self.had_no_faults {
+            let specs: Vec<_> =
+                self.specs.iter().filter(|spec| spec.min == 0 && spec.warm.is_empty()).cloned().collect();
+            for spec in &specs {
+                let machines = self.machines.iter().filter(|machine| machine.spec == spec.name).count();
+                let asks = |job: &&super::hub::SimJob| {
+                    job.labels
+                        .iter()
+                        .filter(|label| *label != "self-hosted")
+                        .all(|label| spec.labels.contains(label))
+                };
+                let jobs = self.jobs.iter().filter(asks).count();
+                if machines > jobs {
+                    self.violate(
+                        "L4",
+                        &format!("{machines} machines of {} for {jobs} jobs", spec.name.clone()),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Begins every secret of this world.
+pub(crate) const SECRET: &str = "jit-secret-of-";
+
+/// The registration's secret of a runner.
+pub(crate) fn secret(runner_name: &str) -> String {
+    format!("{SECRET}{runner_name}-end")
+}

@@ -1,0 +1,252 @@
+//! What the simulated cloud sells: pools of one type in one zone and market, with capacity and prices from a real trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cml_cloud::{Arch, Gpu, Offer, OfferQuery, Resources, SpotPolicy, UsdPerHour};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::chance::Chance;
+use super::fault::{Fault, Faults};
+use super::trace::{ZoneTrace, v100};
+use super::world::{Happening, World, at};
+
+/// A machine with a GPU: its spot market is the trace's.
+pub(crate) const GPU_TYPE: &str = "p3.2xlarge";
+/// A machine without: nearly always there.
+pub(crate) const CPU_TYPE: &str = "m7i.xlarge";
+
+/// Everything for sale.
+pub(crate) struct Market {
+    /// Where in the trace this world begins.
+    first_tick: i64,
+    zones: Vec<&'static ZoneTrace>,
+    /// Zones that do not sell GPUs at all.
+    unsupported: BTreeSet<String>,
+    pub(crate) dry_regions: BTreeSet<String>,
+    /// Virtual processors that a region gives to one market and kind of machine; none is no limit.
+    pub(crate) quota_vcpus: Option<u32>,
+    /// Price changes beside the trace's: a factor in percent, by zone and since a second.
+    jumps: BTreeMap<String, Vec<(i64, i64)>>,
+    /// In the calm everything is there.
+    is_calm: bool,
+}
+
+fn usd(cents: i64) -> UsdPerHour {
+    UsdPerHour(Decimal::new(cents, 2))
+}
+
+pub(crate) fn region_of(zone: &str) -> &str {
+    zone.trim_end_matches(|last: char| last.is_ascii_lowercase())
+}
+
+impl Market {
+    pub(crate) fn open(chance: &mut Chance, faults: &Faults) -> Self {
+        let all = v100();
+        // Four zones in two or three regions: enough to fall back to, few enough to run dry.
+        let first = chance.below(i64::try_from(all.len()).unwrap_or(1));
+        let zones: Vec<&ZoneTrace> =
+            (0..4).map(|step| &all[usize::try_from((first + step * 2) % 9).unwrap_or(0)]).collect();
+        let first_tick = chance.below(20_000);
+        let mut unsupported = BTreeSet::new();
+        if faults.is_armed(Fault::Unsupported) {
+            unsupported.insert(zones[0].zone.clone());
+        }
+        let quota_vcpus =
+            faults.is_armed(Fault::Quota).then(|| 8 * u32::try_from(chance.between(1, 3)).unwrap_or(1));
+        Self {
+            first_tick,
+            zones,
+            unsupported,
+            dry_regions: BTreeSet::new(),
+            quota_vcpus,
+            jumps: BTreeMap::new(),
+            is_calm: false,
+        }
+    }
+
+    pub(crate) fn calm(&mut self) {
+        self.is_calm = true;
+        self.dry_regions.clear();
+        self.quota_vcpus = None;
+    }
+
+    pub(crate) fn regions(&self) -> Vec<String> {
+        let mut regions: Vec<String> =
+            self.zones.iter().map(|zone| region_of(&zone.zone).to_owned()).collect();
+        regions.sort();
+        regions.dedup();
+        regions
+    }
+
+    fn tick(&self, second: i64) -> i64 {
+        self.first_tick + second.div_euclid(195)
+    }
+
+    /// Whether a spot machine can be had, before chance has its say.
+    pub(crate) fn has_spot(&self, instance_type: &str, zone: &str, second: i64) -> bool {
+        if self.dry_regions.contains(region_of(zone)) {
+            return false;
+        }
+        if self.is_calm || instance_type == CPU_TYPE {
+            return true;
+        }
+        self.zones.iter().any(|known| known.zone == zone && known.available(self.tick(second)))
+    }
+
+    pub(crate) fn sells(&self, instance_type: &str, zone: &str) -> bool {
+        instance_type == CPU_TYPE || self.is_calm || !self.unsupported.contains(zone)
+    }
+
+    pub(crate) fn spot_price(&self, instance_type: &str, zone: &str, second: i64) -> UsdPerHour {
+        if instance_type == CPU_TYPE {
+            return usd(8);
+        }
+        let trace = self.zones.iter().find(|known| known.zone == zone);
+        let price = trace.map_or(Decimal::ONE, |known| known.price(self.tick(second)));
+        let percent = self
+            .jumps
+            .get(zone)
+            .and_then(|jumps| jumps.iter().rev().find(|(since, _)| *since <= second))
+            .map_or(100, |(_, percent)| *percent);
+        UsdPerHour((price * Decimal::from(percent) / Decimal::from(100)).round_dp(4))
+    }
+
+    pub(crate) fn on_demand_price(instance_type: &str) -> UsdPerHour {
+        if instance_type == CPU_TYPE { usd(20) } else { usd(306) }
+    }
+
+    pub(crate) fn jump(&mut self, zone: &str, second: i64, percent: i64) {
+        self.jumps.entry(zone.to_owned()).or_default().push((second, percent));
+    }
+
+    /// Seconds at which the price of a zone may change, from `from` to `to`.
+    pub(crate) fn changes(&self, zone: &str, from: i64, to: i64) -> Vec<i64> {
+        let mut seconds = vec![from];
+        let mut tick = from.div_euclid(195) + 1;
+        while tick * 195 <= to {
+            seconds.push(tick * 195);
+            tick += 1;
+        }
+        seconds.extend(self.jumps.get(zone).into_iter().flatten().map(|(since, _)| *since));
+        seconds.retain(|second| (from..=to).contains(second));
+        seconds.sort_unstable();
+        seconds.dedup();
+        seconds
+    }
+
+    /// What is for sale for a query, cheapest spot first, then on-demand.
+    pub(crate) fn offers(&self, query: &OfferQuery, second: i64) -> Vec<Offer> {
+        let is_gpu = query.types.iter().any(|kind| kind == GPU_TYPE);
+        let instance_type = if is_gpu { GPU_TYPE } else { CPU_TYPE };
+        let gpu = is_gpu.then(|| Gpu { name: "v100".to_owned(), count: 1, memory_mib: 16_384 });
+        let vcpus = if is_gpu { 8 } else { 4 };
+        let resources = Resources { vcpus, memory_mib: 61 * 1024, gpu, arch: Arch::X64 };
+        let offer = |zone: &&ZoneTrace, market, price| Offer {
+            region: region_of(&zone.zone).to_owned(),
+            zone: Some(zone.zone.clone()),
+            instance_type: instance_type.to_owned(),
+            market,
+            price: Some(price),
+            resources: resources.clone(),
+        };
+        let wanted = |zone: &&&ZoneTrace| {
+            query.regions.is_empty() || query.regions.iter().any(|region| region == region_of(&zone.zone))
+        };
+        let zones: Vec<&&ZoneTrace> = self.zones.iter().filter(wanted).collect();
+        let mut all = Vec::new();
+        if query.spot != SpotPolicy::Never {
+            all.extend(zones.iter().map(|zone| {
+                offer(zone, cml_cloud::Market::Spot, self.spot_price(instance_type, &zone.zone, second))
+            }));
+            all.sort_by_key(|offer| offer.price);
+        }
+        if query.spot != SpotPolicy::Only {
+            all.extend(
+                zones.iter().map(|zone| {
+                    offer(zone, cml_cloud::Market::OnDemand, Self::on_demand_price(instance_type))
+                }),
+            );
+        }
+        all
+    }
+
+    /// Changes of spot prices as the cloud's history tells them: the one in force at `since`, and those after it.
+    pub(crate) fn history(
+        &self,
+        region: &str,
+        types: &[String],
+        since: i64,
+        now: i64,
+    ) -> Vec<cml_cloud::SpotPrice> {
+        let mut all = Vec::new();
+        for zone in self.zones.iter().filter(|zone| region_of(&zone.zone) == region) {
+            for kind in types {
+                let mut last = None;
+                for second in self.changes(&zone.zone, since, now) {
+                    let price = self.spot_price(kind, &zone.zone, second);
+                    if last != Some(price) {
+                        last = Some(price);
+                        all.push(cml_cloud::SpotPrice {
+                            region: region.to_owned(),
+                            zone: Some(zone.zone.clone()),
+                            instance_type: kind.clone(),
+                            since: at(second),
+                            price,
+                        });
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+impl World {
+    /// A zone that runs dry takes its spot machines back.
+    pub(crate) fn market_tick(&mut self) {
+        self.after(195_000, Happening::MarketTick);
+        let second = self.second();
+        if !self.calm() {
+            for region in self.market.regions() {
+                if self.market.dry_regions.contains(&region) {
+                    if self.chance.per_mille(200) {
+                        self.market.dry_regions.remove(&region);
+                    }
+                } else if self.chance.per_mille(60) && self.fires(Fault::RegionDry) {
+                    self.market.dry_regions.insert(region);
+                }
+            }
+            let zones: Vec<String> = self.market.zones.iter().map(|zone| zone.zone.clone()).collect();
+            for zone in zones {
+                if self.fires(Fault::PriceJump) {
+                    let percent = self.chance.between(60, 250);
+                    self.market.jump(&zone, second, percent);
+                }
+            }
+        }
+        for machine in 0..self.machines.len() {
+            let it = &self.machines[machine];
+            if !it.lives()
+                || it.by_hand
+                || it.offer.market != cml_cloud::Market::Spot
+                || it.taken_at.is_some()
+            {
+                continue;
+            }
+            let (kind, zone) = (it.offer.instance_type.clone(), it.offer.zone.clone().unwrap_or_default());
+            let dry = !self.market.has_spot(&kind, &zone, second);
+            // Nearly all of a pool go together (facts of the traces), some later.
+            if (dry && self.chance.per_mille(700)) || self.fires(Fault::TakenBack) {
+                self.take_back(machine);
+            } else if self.fires(Fault::Rebalance) {
+                self.note(|| format!("machine {machine}: rebalance is recommended, and nothing comes of it"));
+            }
+        }
+    }
+}
+
+/// A time as a second of the world.
+pub(crate) fn second_of(at: Timestamp) -> i64 {
+    at.as_second() - super::world::BEGIN
+}

@@ -1,0 +1,227 @@
+//! One seed, one history: trouble first, then calm, in which everything must come to rest.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cml_controller::fleet::{Fleet, Step};
+use cml_controller::{Controller, News, Recipe, Settings};
+use cml_fleet::Why;
+use cml_spec::{Budget, Forks, Spec};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::chance::Chance;
+use super::cloud::SimCloud;
+use super::fault::{Fault, Faults};
+use super::forge::SimForge;
+use super::gate::{Life, Shared, milliseconds};
+use super::hub::SimJob;
+use super::journal::{Lines, SimJournal};
+use super::sabotage::Sabotage;
+use super::specs;
+use super::world::World;
+
+/// Trouble ends after this.
+const STORM_SECONDS: i64 = specs::JOBS_WITHIN + 1800;
+/// Within this everything must be at rest afterwards: all jobs through the smallest pool, and the longest deadline.
+const CALM_SECONDS: i64 = 16 * 3600;
+/// Rest is looked for so often.
+const REST_EVERY: Duration = Duration::from_secs(60);
+/// What is at rest stays at rest for so many looks.
+const REST_LOOKS: u32 = 2;
+
+/// What is played.
+#[derive(Clone, Debug, Default)]
+pub struct Play {
+    /// The seed.
+    pub seed: u64,
+    /// Jobs that come.
+    pub jobs: usize,
+    /// A deliberate bug.
+    pub sabotage: Option<Sabotage>,
+    /// Keep the history in words.
+    pub log: bool,
+    /// These faults with their rates in a thousand, in place of those that the seed draws.
+    pub only: Option<Vec<(Fault, i64)>>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The seed.
+    pub seed: u64,
+    /// Broken laws, each with its time.
+    pub violations: Vec<String>,
+    /// How often each kind of trouble was met.
+    pub met: BTreeMap<Fault, u64>,
+    /// Machines that lived.
+    pub lives: usize,
+    /// Everything that happened, if it was kept.
+    pub log: String,
+}
+
+/// Plays a history.
+#[must_use]
+pub fn play(what: &Play) -> History {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(live(what)),
+        Err(error) => History {
+            seed: what.seed,
+            violations: vec![format!("no history: {error}")],
+            ..History::default()
+        },
+    }
+}
+
+async fn live(what: &Play) -> History {
+    let mut chance = Chance::new(what.seed);
+    let faults = match &what.only {
+        Some(armed) => Faults::only(armed),
+        None => Faults::draw(&mut chance),
+    };
+    let wanted = specs::draw(&mut chance);
+    let forks = if faults.is_armed(Fault::Fork) { 100 } else { 0 };
+    let jobs = specs::jobs(&mut chance, &wanted, what.jobs, forks);
+    let processes = if faults.is_armed(Fault::TwoControllers) { 2 } else { 1 };
+    let mut world = World::new(what.seed, faults, wanted, what.sabotage);
+    if what.log {
+        world.log = Some(String::new());
+    }
+    begin(&mut world, jobs, processes);
+    let shared = Shared::new(world);
+    let lines: Lines = Arc::new(Mutex::new(Vec::new()));
+    let stop = CancellationToken::new();
+    let run = |number: usize| process(shared.clone(), lines.clone(), number, stop.clone());
+    match processes {
+        1 => tokio::join!(biased; time(&shared, &lines, &stop), run(0)).0,
+        _ => tokio::join!(biased; time(&shared, &lines, &stop), run(0), run(1)).0,
+    }
+    let mut world = shared.now();
+    if processes == 2 {
+        world.faults.meet(Fault::TwoControllers);
+    }
+    History {
+        seed: what.seed,
+        violations: world.violations.clone(),
+        met: world.faults.met.clone(),
+        lives: world.machines.iter().filter(|machine| !machine.by_hand).count(),
+        log: world.log.take().unwrap_or_default(),
+    }
+}
+
+fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
+    world.processes.resize_with(processes, Default::default);
+    for job in jobs {
+        if job.from_fork {
+            world.faults.meet(Fault::Fork);
+        }
+        world.plan_job(job);
+    }
+}
+
+/// Lets time flow, ends the trouble, and looks for rest.
+async fn time(shared: &Shared, lines: &Lines, stop: &CancellationToken) {
+    let mut rest_looks = 0;
+    loop {
+        sleep(REST_EVERY).await;
+        let mut world = shared.now();
+        if world.calm_since.is_none() {
+            if world.second() >= STORM_SECONDS {
+                world.begin_calm();
+            }
+            continue;
+        }
+        let unrest = {
+            let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            world.unrest(&lines)
+        };
+        rest_looks = if unrest.is_empty() { rest_looks + 1 } else { 0 };
+        let calm_for = world.second() - world.calm_since.unwrap_or(0) / 1000;
+        let is_over = rest_looks >= REST_LOOKS || calm_for > CALM_SECONDS || !world.violations.is_empty();
+        if is_over {
+            for left in unrest.into_iter().take(5).filter(|_| calm_for > CALM_SECONDS) {
+                world.violate("rest", &left);
+            }
+            let lines = lines.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            world.last_laws(&lines);
+            stop.cancel();
+            return;
+        }
+    }
+}
+
+/// One process: lives, dies, is started again.
+async fn process(shared: Shared, lines: Lines, number: usize, stop: CancellationToken) {
+    let (wanted, recipes) = {
+        let world = shared.now();
+        let wanted: Vec<Spec> = world.specs.iter().map(|spec| sabotaged(spec, world.sabotage)).collect();
+        let recipes = specs::recipes(&wanted, &world.market.regions());
+        (wanted, recipes)
+    };
+    if number > 0 {
+        sleep(Duration::from_secs(7)).await;
+    }
+    while !stop.is_cancelled() {
+        let life = Life::new(&shared, number);
+        tokio::select! {
+            biased;
+            () = life.death() => {}
+            () = live_once(&life, &lines, &wanted, &recipes, &stop) => {}
+        }
+        let down = {
+            let mut world = shared.now();
+            world.processes[number].news = None;
+            world.processes[number].dying = false;
+            world.chance.between(500, 90_000)
+        };
+        if !stop.is_cancelled() {
+            sleep(milliseconds(down)).await;
+        }
+    }
+}
+
+async fn live_once(
+    life: &Life,
+    lines: &Lines,
+    wanted: &[Spec],
+    recipes: &BTreeMap<String, Recipe>,
+    stop: &CancellationToken,
+) {
+    let (shared, number) = (&life.shared, life.process);
+    let news = Arc::new(News::default());
+    shared.now().processes[number].news = Some(news.clone());
+    let journal = SimJournal { lines: lines.clone(), life: life.clone() };
+    let Ok(fleet) = Fleet::open(journal, wanted.to_vec()) else { return };
+    let cloud = SimCloud { life: life.clone() };
+    let forge = SimForge { life: life.clone() };
+    let clock = || shared.now().wall(number);
+    let new_id = || shared.now().new_id(number);
+    let on_step = |step: &Step| {
+        let mut world = shared.now();
+        world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
+        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
+            world.faults.meet(Fault::OverBudget);
+        }
+    };
+    let settings = Settings { recipes, clock: &clock, new_id: &new_id, on_step: &on_step };
+    let controller = Controller::new(&cloud, &forge, fleet, settings);
+    if let Err(error) = controller.run(&news, stop).await {
+        shared.now().violate("journal", &error.to_string());
+        // It would be started again and again.
+        stop.cancel();
+    }
+}
+
+/// What a sabotaged process believes to be wanted.
+fn sabotaged(spec: &Spec, sabotage: Option<Sabotage>) -> Spec {
+    let mut spec = spec.clone();
+    match sabotage {
+        Some(Sabotage::NoRerunCap) => spec.reruns.max = 1000,
+        Some(Sabotage::NoBudget) => spec.budget = None::<Budget>,
+        Some(Sabotage::ServeForks) => spec.allow.forks = Forks::Always,
+        _ => {}
+    }
+    spec
+}

@@ -1,0 +1,68 @@
+//! Deliberate bugs, put where the controller meets its world: each must be caught by a law, or the laws are worth nothing.
+//!
+//! They sit in the simulated world's own hands, so that the product carries no switch that could be left on.
+
+/// One deliberate bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sabotage {
+    /// The intent of a launch is never written.
+    ForgetTheIntent,
+    /// Every launch uses the token of the first one.
+    ReuseTheToken,
+    /// A machine on its way out counts as gone.
+    TerminatingIsFree,
+    /// Machines live far beyond the deadline of their spec.
+    IgnoreTheDeadline,
+    /// Busy runners look idle, and a refused removal looks done.
+    UnknownIsIdle,
+    /// Jobs are never polled: a lost webhook is a lost job.
+    TrustWebhooks,
+    /// Only the first page of every list is read.
+    SkipPagination,
+    /// A machine that the cloud took back in its first hour is billed.
+    BillTheFirstHour,
+    /// Interrupted jobs run again without end.
+    NoRerunCap,
+    /// Interrupted jobs never run again.
+    NeverRerun,
+    /// The registration's secret goes into a tag.
+    LeakTheSecret,
+    /// Registrations without a machine stay.
+    KeepOrphans,
+    /// Nobody counts the money.
+    NoBudget,
+    /// Who was overtaken by another process goes on.
+    GoOnOvertaken,
+    /// What does not show at once counts as never bought.
+    NoGrace,
+    /// Code from forks gets machines.
+    ServeForks,
+    /// The end of a machine is when it was seen, not when it was.
+    EndWhenSeen,
+    /// What hangs is left to itself.
+    NeverTerminate,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::ForgetTheIntent,
+        Self::ReuseTheToken,
+        Self::TerminatingIsFree,
+        Self::IgnoreTheDeadline,
+        Self::UnknownIsIdle,
+        Self::TrustWebhooks,
+        Self::SkipPagination,
+        Self::BillTheFirstHour,
+        Self::NoRerunCap,
+        Self::NeverRerun,
+        Self::LeakTheSecret,
+        Self::KeepOrphans,
+        Self::NoBudget,
+        Self::GoOnOvertaken,
+        Self::NoGrace,
+        Self::ServeForks,
+        Self::EndWhenSeen,
+        Self::NeverTerminate,
+    ];
+}

@@ -1,0 +1,145 @@
+//! What the user of a simulated world wants, and the jobs that come.
+
+use std::collections::BTreeMap;
+
+use cml_bootstrap::RunnerPackage;
+use cml_cloud::{Image, Network, OfferQuery, SpotPolicy, Usd};
+use cml_controller::{Lifetime, Packages, Recipe};
+use cml_spec::{Allow, Budget, Idle, Reruns, Spec, Warm};
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
+
+use super::chance::Chance;
+use super::hub::{Phase, SimJob};
+use super::market::{CPU_TYPE, GPU_TYPE};
+
+/// Jobs come within this, seconds.
+pub(crate) const JOBS_WITHIN: i64 = 3 * 3600;
+
+/// Specs of a seed: a GPU pool that prefers spot, a CPU pool, sometimes a third one that others overlap with.
+pub(crate) fn draw(chance: &mut Chance) -> Vec<Spec> {
+    let mut gpu = spec("gpu", &["cml", "gpu"], 6);
+    let mut cpu = spec("cpu", &["cml", "cpu"], 3);
+    if chance.per_mille(300) {
+        let dollars = chance.between(20, 90);
+        gpu.budget = Some(Budget { per_day: Usd(Decimal::from(dollars)) });
+    }
+    if chance.per_mille(300) {
+        let count = u32::try_from(chance.between(1, 3)).unwrap_or(1);
+        cpu.warm = vec![Warm { count, hours: None }];
+    }
+    if chance.per_mille(200) {
+        cpu.min = 1;
+    }
+    if chance.per_mille(200) {
+        gpu.idle =
+            Idle::Auto { cold_start: SignedDuration::from_mins(4), max: SignedDuration::from_mins(10) };
+    }
+    if chance.per_mille(300) {
+        gpu.spot = if chance.per_mille(500) { SpotPolicy::Only } else { SpotPolicy::Never };
+    }
+    let mut specs = vec![gpu, cpu];
+    if chance.per_mille(300) {
+        let mut big = spec("gpu-big", &["cml", "gpu", "big"], 2);
+        big.spot = SpotPolicy::Never;
+        specs.push(big);
+    }
+    specs
+}
+
+pub(crate) fn spec(name: &str, labels: &[&str], max: u32) -> Spec {
+    Spec {
+        name: name.to_owned(),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        group: None,
+        spot: SpotPolicy::Prefer,
+        max,
+        min: 0,
+        warm: Vec::new(),
+        idle: Idle::After(SignedDuration::from_mins(5)),
+        max_lifetime: SignedDuration::from_hours(2),
+        boot_timeout: SignedDuration::from_mins(10),
+        budget: None,
+        allow: Allow::default(),
+        reruns: Reruns { max: 2, last_on_demand: true },
+    }
+}
+
+pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
+    let is_gpu = spec.labels.iter().any(|label| label == "gpu");
+    OfferQuery {
+        regions: regions.to_vec(),
+        types: vec![if is_gpu { GPU_TYPE } else { CPU_TYPE }.to_owned()],
+        gpu: None,
+        spot: spec.spot,
+        spot_price_max: None,
+        network: Network::default(),
+    }
+}
+
+pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, Recipe> {
+    let recipe = |spec: &Spec| Recipe {
+        spec: spec.name.clone(),
+        labels: spec.labels.clone(),
+        group_id: 1,
+        lifetime: Lifetime::OneJob,
+        query: query(spec, regions),
+        image: Image::default(),
+        disk_gib: 50,
+        network: Network::default(),
+        instance_profile: None,
+        tags: BTreeMap::new(),
+        boot_timeout: spec.boot_timeout,
+        idle_timeout: match spec.idle {
+            // A machine that is kept ready must not end itself for want of a job.
+            _ if spec.min > 0 || !spec.warm.is_empty() => None,
+            Idle::After(timeout) | Idle::Auto { max: timeout, .. } => Some(timeout),
+            Idle::Never => None,
+        },
+        startup_script: None,
+        ssh_authorized_key: None,
+        packages: Packages::Exactly(RunnerPackage {
+            url: "https://example.invalid/runner.tar.gz".to_owned(),
+            sha256: None,
+        }),
+    };
+    specs.iter().map(|spec| (spec.name.clone(), recipe(spec))).collect()
+}
+
+/// The jobs of a seed, in runs of one to three.
+pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, forks: i64) -> Vec<SimJob> {
+    let mut jobs = Vec::new();
+    let mut run = 0;
+    while jobs.len() < count {
+        run += 1;
+        let queued = chance.below(JOBS_WITHIN);
+        let from_fork = chance.per_mille(forks);
+        for number in 0..chance.between(1, 4) {
+            let wanted = match chance.below(10) {
+                0..6 => "gpu",
+                6 if specs.len() > 2 => "big",
+                _ => "cpu",
+            };
+            // Most are short, some are long: as jobs are.
+            let length =
+                if chance.per_mille(200) { chance.between(600, 3600) } else { chance.between(20, 600) };
+            jobs.push(SimJob {
+                run,
+                attempt: 1,
+                name: format!("job-{number}"),
+                labels: vec!["self-hosted".to_owned(), wanted.to_owned()],
+                from_fork,
+                phase: Phase::Hidden,
+                queued: queued + chance.below(30),
+                length,
+                runner: None,
+                started: None,
+                succeeded: false,
+                cancelled: false,
+                lost_by: None,
+            });
+        }
+    }
+    jobs.truncate(count);
+    jobs
+}

@@ -1,0 +1,299 @@
+//! The truth of a simulated world: what exists, what happens next, and what has happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use cml_cloud::LaunchId;
+use cml_controller::News;
+use cml_fleet::{Job, JobId};
+use cml_spec::Spec;
+use jiff::Timestamp;
+
+use super::chance::Chance;
+use super::cloud::Buckets;
+use super::fault::{Fault, Faults};
+use super::hub::{Run, SimJob, SimRunner};
+use super::machine::Machine;
+use super::market::Market;
+use super::sabotage::Sabotage;
+
+/// Second 0 of every world.
+pub(crate) const BEGIN: i64 = 1_800_000_000;
+/// The GitHub scope.
+pub(crate) const OWNER: &str = "acme/vision";
+/// Once a minute chance may change the weather.
+const WEATHER_EVERY: i64 = 60_000;
+
+/// Something that is going to happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    JobComes(usize),
+    JobMayRun(usize),
+    JobEnds { job: usize, machine: usize },
+    JobFails(usize),
+    JobCancelled(usize),
+    JobTimesOut(usize),
+    Boots(usize),
+    BootLimit(usize),
+    IdleLimit { machine: usize, since: i64 },
+    Vanishes { machine: usize, since: i64 },
+    Deadline(usize),
+    PowersOff(usize),
+    Dies(usize),
+    Hangs(usize),
+    Taken(usize),
+    Gone(usize),
+    MarketTick,
+    Weather,
+    Webhook { process: usize, job: Box<Job> },
+}
+
+/// One process that drives the fleet.
+#[derive(Default)]
+pub(crate) struct Process {
+    pub(crate) news: Option<Arc<News>>,
+    /// Its clock is so many seconds off.
+    pub(crate) skew_seconds: i64,
+    /// It dies at the next point where it waits.
+    pub(crate) dying: bool,
+    pub(crate) calls_this_minute: (i64, u32),
+}
+
+/// Everything that is true.
+pub(crate) struct World {
+    /// Milliseconds since second 0.
+    pub(crate) now: i64,
+    pub(crate) chance: Chance,
+    pub(crate) faults: Faults,
+    queue: BTreeMap<(i64, u64), Happening>,
+    queued: u64,
+    pub(crate) log: Option<String>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) specs: Vec<Spec>,
+    pub(crate) market: Market,
+    pub(crate) machines: Vec<Machine>,
+    /// Which machine a client token has bought.
+    pub(crate) tokens: BTreeMap<String, usize>,
+    pub(crate) buckets: Buckets,
+    pub(crate) jobs: Vec<SimJob>,
+    pub(crate) runs: BTreeMap<u64, Run>,
+    pub(crate) runners: BTreeMap<u64, SimRunner>,
+    pub(crate) next_runner: u64,
+    pub(crate) processes: Vec<Process>,
+    /// The job that a launch was decided for, as the journal says.
+    pub(crate) meant: BTreeMap<LaunchId, Option<JobId>>,
+    pub(crate) cloud_down_until: i64,
+    pub(crate) github_down_until: i64,
+    pub(crate) unassigned_until: i64,
+    /// Points spent in this minute at GitHub.
+    pub(crate) points: (i64, u32),
+    pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) calm_since: Option<i64>,
+    pub(crate) had_no_faults: bool,
+    /// Jobs that a process last gave a reason for not getting a machine.
+    pub(crate) reasons: BTreeMap<JobId, String>,
+    /// Registrations that were made by hand, and machines: nobody's business.
+    pub(crate) by_hand: BTreeSet<u64>,
+    pub(crate) ids: u128,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, faults: Faults, specs: Vec<Spec>, sabotage: Option<Sabotage>) -> Self {
+        let mut chance = Chance::new(seed ^ 0x5eed);
+        let market = Market::open(&mut chance, &faults);
+        let had_no_faults = faults.none();
+        let mut world = Self {
+            now: 0,
+            chance,
+            faults,
+            queue: BTreeMap::new(),
+            queued: 0,
+            log: None,
+            violations: Vec::new(),
+            specs,
+            market,
+            machines: Vec::new(),
+            tokens: BTreeMap::new(),
+            buckets: Buckets::default(),
+            jobs: Vec::new(),
+            runs: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            next_runner: 1,
+            processes: Vec::new(),
+            meant: BTreeMap::new(),
+            cloud_down_until: 0,
+            github_down_until: 0,
+            unassigned_until: 0,
+            points: (0, 0),
+            sabotage,
+            calm_since: None,
+            had_no_faults,
+            reasons: BTreeMap::new(),
+            by_hand: BTreeSet::new(),
+            ids: 0,
+        };
+        world.after(0, Happening::MarketTick);
+        world.after(WEATHER_EVERY, Happening::Weather);
+        world
+    }
+
+    pub(crate) fn second(&self) -> i64 {
+        self.now.div_euclid(1000)
+    }
+
+    pub(crate) fn calm(&self) -> bool {
+        self.calm_since.is_some()
+    }
+
+    pub(crate) fn is(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+
+    /// Writes into the history, if one is kept.
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(log) = &mut self.log {
+            let line = text();
+            writeln!(log, "{:>6}.{:03} {line}", now.div_euclid(1000), now.rem_euclid(1000)).ok();
+        }
+    }
+
+    pub(crate) fn violate(&mut self, law: &str, what: &str) {
+        let text = format!("{law} at {} s: {what}", self.second());
+        self.note(|| format!("VIOLATION {text}"));
+        if self.violations.len() < 20 {
+            self.violations.push(text);
+        }
+    }
+
+    pub(crate) fn fires(&mut self, fault: Fault) -> bool {
+        let fires = self.faults.fires(fault, &mut self.chance);
+        if fires {
+            self.note(|| format!("fault: {}", fault.word()));
+        }
+        fires
+    }
+
+    /// Lets something happen so many milliseconds from now.
+    pub(crate) fn after(&mut self, milliseconds: i64, what: Happening) {
+        self.queued += 1;
+        self.queue.insert((self.now + milliseconds.max(0), self.queued), what);
+    }
+
+    /// Lets everything happen that is due, each thing at its own time, and looks at the laws after each.
+    pub(crate) fn advance(&mut self, now: i64) {
+        while let Some(entry) = self.queue.first_entry() {
+            let at = entry.key().0;
+            if at > now {
+                break;
+            }
+            let what = entry.remove();
+            self.now = self.now.max(at);
+            self.happen(what);
+            self.assign();
+            self.watch_laws();
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::JobComes(job) => self.job_comes(job),
+            Happening::JobMayRun(job) => self.job_may_run(job),
+            Happening::JobEnds { job, machine } => self.job_ends(job, machine),
+            Happening::JobFails(job) => self.job_fails(job),
+            Happening::JobCancelled(job) => self.job_cancelled(job),
+            Happening::JobTimesOut(job) => self.job_times_out(job),
+            Happening::Boots(machine) => self.boots(machine),
+            Happening::BootLimit(machine) => self.boot_limit(machine),
+            Happening::IdleLimit { machine, since } => self.idle_limit(machine, since),
+            Happening::Vanishes { machine, since } => self.vanishes(machine, since),
+            Happening::Deadline(machine) => self.deadline(machine),
+            Happening::PowersOff(machine) => self.powers_off(machine, "its job is done"),
+            Happening::Dies(machine) => self.dies(machine),
+            Happening::Hangs(machine) => self.hangs(machine),
+            Happening::Taken(machine) => self.taken(machine),
+            Happening::Gone(machine) => self.gone(machine),
+            Happening::MarketTick => self.market_tick(),
+            Happening::Weather => {
+                self.weather();
+                self.after(WEATHER_EVERY, Happening::Weather);
+            }
+            Happening::Webhook { process, job } => self.deliver(process, *job),
+        }
+    }
+
+    /// What people, outages and clocks do once in a while.
+    fn weather(&mut self) {
+        if self.calm() {
+            return;
+        }
+        let minutes = |world: &mut Self, most: i64| world.chance.between(60_000, most * 60_000);
+        // Outages begin seldom and last.
+        if self.chance.per_mille(50) && self.fires(Fault::CloudDown) {
+            self.cloud_down_until = self.now + minutes(self, 20);
+        }
+        if self.chance.per_mille(50) && self.fires(Fault::GitHubDown) {
+            self.github_down_until = self.now + minutes(self, 30);
+        }
+        if self.chance.per_mille(50) && self.fires(Fault::NotAssigned) {
+            self.unassigned_until = self.now + minutes(self, 15);
+        }
+        if self.chance.per_mille(60) && self.fires(Fault::ClockStep) {
+            // Larger steps than the five minutes of grace are beyond what is promised.
+            let step = self.chance.between(-240, 240);
+            if let Some(process) = self.processes.first_mut() {
+                process.skew_seconds = step;
+            }
+        }
+        if self.chance.per_mille(60) && self.fires(Fault::HandMade) {
+            self.make_by_hand();
+        }
+        for machine in 0..self.machines.len() {
+            if !self.machines[machine].lives() || self.machines[machine].by_hand {
+                continue;
+            }
+            if self.machines[machine].job.is_none() && self.fires(Fault::HandKilled) {
+                self.ends(machine, false, false, "a person ended it");
+            } else if self.machines[machine].is_tagged && self.fires(Fault::TagsRemoved) {
+                self.machines[machine].is_tagged = false;
+            }
+        }
+    }
+
+    /// The clock on a process's wall.
+    pub(crate) fn wall(&self, process: usize) -> Timestamp {
+        let skew = self.processes.get(process).map_or(0, |process| process.skew_seconds);
+        Timestamp::from_millisecond((BEGIN + skew) * 1000 + self.now).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn new_id(&mut self, process: usize) -> LaunchId {
+        self.ids += 1;
+        let milliseconds = u64::try_from(self.wall(process).as_millisecond()).unwrap_or(0);
+        LaunchId::new(ulid::Ulid::from_parts(milliseconds, self.ids))
+    }
+
+    /// Faults stop: what follows must come to rest.
+    pub(crate) fn begin_calm(&mut self) {
+        self.note(|| "calm".to_owned());
+        self.faults.calm();
+        self.market.calm();
+        self.calm_since = Some(self.now);
+        (self.cloud_down_until, self.github_down_until, self.unassigned_until) = (0, 0, 0);
+        for process in &mut self.processes {
+            process.skew_seconds = 0;
+        }
+        // What was stuck moves again.
+        for machine in 0..self.machines.len() {
+            if self.machines[machine].is_going() {
+                self.after(1000, Happening::Gone(machine));
+            }
+        }
+    }
+}
+
+/// A second of the world as a time.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(BEGIN + second).unwrap_or(Timestamp::MAX)
+}
