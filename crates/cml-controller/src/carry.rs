@@ -16,9 +16,9 @@ use crate::order::{self, Recipe, Reuse};
 use crate::steps::{Registered, Steps};
 use crate::undo::Made;
 
-/// An intent that waited longer than this for its turn is given up: the fleet counts on machines that show within
-/// [`cml_fleet::UNSEEN_GRACE`], and the call itself with its repeats may take the rest of it.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(90);
+/// Nothing of a launch is begun later than this after it was decided: the fleet counts on machines that show within
+/// [`cml_fleet::UNSEEN_GRACE`], and the last call may take the rest of it.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
 /// Launches under way at once: one has about three calls to GitHub, which takes 180 registrations a minute.
 const LAUNCHES_MAX: usize = 30;
 /// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
@@ -121,8 +121,15 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let order =
             order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe: recipe.clone() };
         let tell = |event| tracing::debug!(%launch, ?event);
-        let steps =
-            Steps { order: &order, cloud: self.cloud, forge: self.forge, tell: &tell, stop: &self.never };
+        let may_repeat = || self.in_time(launch).is_ok();
+        let steps = Steps {
+            order: &order,
+            cloud: self.cloud,
+            forge: self.forge,
+            tell: &tell,
+            stop: &self.never,
+            may_repeat: &may_repeat,
+        };
         let mut made = Made::default();
         let outcome = self.steps(&steps, offers, &mut made).await;
         match &outcome {
@@ -145,20 +152,20 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         made: &mut Made,
     ) -> Result<Launched, NotLaunched> {
         let before = |why: &dyn std::fmt::Display| NotLaunched::Before(why.to_string());
-        self.in_time(steps.order)?;
+        self.in_time(steps.order.launch)?;
         let registration = match steps.register(made).await.map_err(|reason| before(&reason))? {
             Registered::Fresh(registration) => registration,
             Registered::Elsewhere(..) => return Err(before(&"its id is in use by another process")),
         };
         let user_data = steps.render(registration, offers).await.map_err(|reason| before(&reason))?;
-        self.in_time(steps.order)?;
+        self.in_time(steps.order.launch)?;
         let request = steps.request(offers.to_vec(), 1, user_data);
         made.request = Some(request.clone());
         steps.call(&request, made).await.map_err(NotLaunched::Cloud)
     }
 
-    fn in_time(&self, order: &order::Order) -> Result<(), NotLaunched> {
-        let waited = (self.clock)().duration_since(order.launch.made_at());
+    fn in_time(&self, launch: LaunchId) -> Result<(), NotLaunched> {
+        let waited = (self.clock)().duration_since(launch.made_at());
         // A clock that was set back says nothing of how long it was.
         if (SignedDuration::ZERO..PATIENCE).contains(&waited) {
             return Ok(());

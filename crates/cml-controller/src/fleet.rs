@@ -139,7 +139,7 @@ impl<J: Journal> Fleet<J> {
             let facts = self.state.facts(*job)?;
             Some(Followed { repository: facts.repository.clone(), run_id: facts.run_id, job: job.0 })
         };
-        self.state.interrupted().iter().filter_map(follow).collect()
+        self.state.interrupted().iter().chain(self.state.suspects()).filter_map(follow).collect()
     }
 
     /// What is known.

@@ -75,7 +75,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     }
     let fleet = Fleet::open(journal, Vec::new()).map_err(Reason::Journal)?;
     let mut made = Made::default();
-    let steps = Steps { order, cloud, forge, tell, stop };
+    let steps = Steps { order, cloud, forge, tell, stop, may_repeat: &|| true };
     let mut one = One { steps, fleet, clock };
     match one.run(&mut made).await {
         Ok(outcome) => Ok(outcome),
@@ -233,7 +233,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     }
 
     async fn wait_for(&self, runner: &RunnerMade, region: &str, instance: &InstanceId) -> Result<(), Reason> {
-        let Steps { order, cloud, forge, tell, stop } = self.steps;
+        let Steps { order, cloud, forge, tell, stop, .. } = self.steps;
         let boot_timeout = Duration::try_from(order.recipe.boot_timeout).unwrap_or_default();
         let wait = Wait { runner, launch: order.launch, region, instance, boot_timeout };
         until_online(&wait, cloud, forge, tell, stop).await

@@ -53,6 +53,7 @@ pub(crate) fn learn(
         }
     }
     events.extend(settled(state, look));
+    events.extend(suspected(state, look));
     events
 }
 
@@ -112,6 +113,8 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         // The call's answer was lost, or who made it was killed.
         let (id, offer) = (instance.id.clone(), as_offer(instance, record.price, record.vcpus));
         events.push(Event::LaunchBought { launch, instance: id, offer });
+        // Its prices are asked for from the next look on; should it be gone already, that look bills it.
+        return;
     }
     events.extend(doing(state, record, sight));
     let words = sight.instance.and_then(|it| it.ended_because.as_deref()).unwrap_or_default();
@@ -194,8 +197,30 @@ fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> 
 
 /// Interrupted jobs that GitHub does not tell of any more: a later attempt has begun, or they are gone.
 fn settled(state: &State, look: &Look) -> Vec<Event> {
-    let gone = look.untold.iter().filter(|job| state.interrupted().contains(job));
+    let open = |job: &&JobId| state.interrupted().contains(*job) || state.suspects().contains(*job);
+    let gone = look.untold.iter().filter(open);
     gone.map(|job| Event::JobSettled { job: *job }).collect()
+}
+
+/// Jobs of which it was not known whether they ran on a machine that the cloud took back: GitHub says so now.
+fn suspected(state: &State, look: &Look) -> Vec<Event> {
+    let lost: Vec<String> = state.unclear().iter().map(LaunchId::runner_name).collect();
+    let told = |job: &Job| {
+        if !state.suspects().contains(&job.id) {
+            return None;
+        }
+        let was_there = job.runner.as_ref().is_some_and(|runner| lost.contains(runner));
+        match job.state {
+            JobState::Failed { .. } if was_there => Some(Event::JobInterrupted { job: job.id }),
+            JobState::Failed { .. } => Some(Event::JobSettled { job: job.id }),
+            JobState::Running if job.runner.is_some() && !was_there => {
+                Some(Event::JobSettled { job: job.id })
+            }
+            // It may still be to fail, GitHub takes ten minutes to notice; or what is known of it is old.
+            _ => None,
+        }
+    };
+    look.jobs.iter().flatten().filter_map(told).collect()
 }
 
 /// What must have been bought, from what the cloud shows.

@@ -30,6 +30,8 @@ pub(crate) struct Steps<'a, C, F> {
     pub(crate) forge: &'a F,
     pub(crate) tell: &'a (dyn Fn(Event) + Sync),
     pub(crate) stop: &'a CancellationToken,
+    /// False once a call with an unknown outcome is not worth repeating any more.
+    pub(crate) may_repeat: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// What registration led to.
@@ -208,7 +210,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             made.unknown =
                 error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
             let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
-            if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() {
+            if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() || !(self.may_repeat)() {
                 // An unknown outcome stays unknown, whatever the last answer was.
                 return Err(if made.unknown {
                     CloudError { kind: ErrorKind::Transient, ..error }

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::observed::Observed;
-use crate::supply::Machine;
 
 /// EC2 bills a minute at least.
 const BILLED_AT_LEAST: SignedDuration = SignedDuration::from_secs(60);
@@ -19,18 +18,15 @@ pub(crate) struct Books {
 }
 
 impl Books {
-    pub(crate) fn open(observed: &Observed, machines: &[Machine<'_>], now: Timestamp) -> Self {
+    /// Every launch that is not in the ledger yet counts in full, its machine may be gone or not: money that is in neither book
+    /// would be spent twice.
+    pub(crate) fn open(observed: &Observed, now: Timestamp) -> Self {
         let mut books = Self { committed: observed.spent_today.clone() };
-        for machine in machines {
-            let (Some(record), Some(price), Some(deadline)) =
-                (machine.record, machine.price(), machine.deadline())
-            else {
-                continue;
-            };
+        for record in &observed.launches {
+            let price = record.bought.as_ref().and_then(|offer| offer.price).unwrap_or(record.price);
             // From its beginning: what it has cost so far is not among what is spent.
-            let lease =
-                deadline.0.duration_since(record.intended_at).max(now.duration_since(record.intended_at));
-            books.add(&record.spec, cost(price, lease));
+            let promised = record.deadline.0.duration_since(record.intended_at);
+            books.add(&record.spec, cost(price, promised.max(now.duration_since(record.intended_at))));
         }
         books
     }

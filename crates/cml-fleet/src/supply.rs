@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Deadline, Instance, InstanceId, LaunchId, UsdPerHour};
+use cml_cloud::{Deadline, Instance, InstanceId, LaunchId};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{KnownRunner, LaunchRecord, Observed};
@@ -51,10 +51,6 @@ impl Machine<'_> {
     /// The tag's word first: it is what the machine itself obeys.
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         self.instance.and_then(|instance| instance.deadline).or(self.record.map(|record| record.deadline))
-    }
-
-    pub(crate) fn price(&self) -> Option<UsdPerHour> {
-        self.record.map(|record| record.bought.as_ref().and_then(|offer| offer.price).unwrap_or(record.price))
     }
 
     /// True for a machine that a queued job may still get, or has just got: GitHub shows the runner busy at once and the job

@@ -37,9 +37,12 @@ pub fn bill(
     }
     let until = from.checked_add(lived.max(AT_LEAST)).unwrap_or(to);
     let mut sum = Decimal::ZERO;
-    for (number, (since, price)) in prices.iter().enumerate() {
+    // What is billed beyond its life has the last price of its life.
+    let held = prices.iter().take_while(|(since, _)| *since < to).count().max(1).min(prices.len());
+    for (number, (since, price)) in prices.iter().take(held).enumerate() {
         let begins = if number == 0 { from } else { (*since).clamp(from, until) };
-        let ends = prices.get(number + 1).map_or(until, |(next, _)| (*next).clamp(from, until));
+        let next = prices.get(number + 1).filter(|_| number + 1 < held);
+        let ends = next.map_or(until, |(next, _)| (*next).clamp(from, until));
         let seconds = ends.as_second() - begins.as_second();
         sum += price.for_seconds(u64::try_from(seconds).unwrap_or(0)).0;
     }
@@ -77,5 +80,7 @@ mod tests {
         let prices = [(at(-50), price("3.6")), (at(600), price("7.2")), (at(5000), price("36"))];
         let cost = bill(Market::Spot, &prices, at(0), at(1000), End::Ours);
         assert_eq!(cost.to_string(), "$1.4");
+        // A minute at least, at the price that held while it lived.
+        assert_eq!(bill(Market::Spot, &prices, at(570), at(590), End::Ours).to_string(), "$0.06");
     }
 }

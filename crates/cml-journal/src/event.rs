@@ -116,6 +116,12 @@ pub enum Event {
         /// What it is, for reports and for counting its re-runs.
         facts: JobFacts,
     },
+    /// A job lost its machine because the cloud took it back, as GitHub tells. Where it was known which job a machine had, the
+    /// machine's end says the same.
+    JobInterrupted {
+        /// The job.
+        job: JobId,
+    },
     /// A job that had lost its machine needs no re-run any more: it has one, has used all it may, or is gone.
     JobSettled {
         /// The job.

@@ -16,6 +16,10 @@ use crate::sqlite::Line;
 const GAPS_MAX: usize = 200;
 /// Jobs that are remembered, the latest ones: GitHub's ids grow.
 const JOBS_MAX: usize = 20_000;
+/// GitHub gives up a job that has waited for this.
+const QUEUE_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+/// Jobs that are asked after for one machine that was lost with a job nobody knows.
+const SUSPECTS_MAX: usize = 50;
 /// Launches that are over and remembered, the latest ones: a machine that shows again after its end is not a new one.
 const OVER_MAX: usize = 20_000;
 
@@ -29,6 +33,12 @@ pub struct State {
     jobs: BTreeMap<JobId, JobFacts>,
     /// Jobs that lost their machine and may have to run again.
     interrupted: BTreeSet<JobId>,
+    /// Jobs that came and were not seen on any machine of ours, with when they came.
+    unplaced: BTreeMap<JobId, Timestamp>,
+    /// Launches whose machine the cloud took back without it being known which job it had.
+    unclear: BTreeSet<LaunchId>,
+    /// Jobs that may have been on such a machine.
+    suspects: BTreeSet<JobId>,
     /// How often a job of a run has lost its machine, over all attempts.
     interruptions: BTreeMap<(u64, String), u32>,
     over: BTreeSet<LaunchId>,
@@ -148,8 +158,10 @@ impl State {
                     if self.over.len() > OVER_MAX {
                         self.over.pop_first();
                     }
-                    if let (End::TakenBack, Some((_, Doing::Work(Some(job))))) = (end, life.doing.last()) {
-                        self.interrupt(*job);
+                    match (end, life.doing.last()) {
+                        (End::TakenBack, Some((_, Doing::Work(Some(job))))) => self.interrupt(*job),
+                        (End::TakenBack, _) => self.suspect(*launch, at),
+                        _ => {}
                     }
                     self.ledger.extend(closed(*launch, life, *started_at, (*ended_at, at), *end));
                 }
@@ -171,25 +183,54 @@ impl State {
             Event::JobCame { job, spec, facts } => {
                 self.arrivals.entry(spec.clone()).or_default().add(*job, at);
                 self.jobs.insert(*job, facts.clone());
-                if self.jobs.len() > JOBS_MAX {
-                    self.jobs.pop_first();
+                self.unplaced.insert(*job, at);
+                if self.jobs.len() > JOBS_MAX
+                    && let Some((oldest, _)) = self.jobs.pop_first()
+                {
+                    self.unplaced.remove(&oldest);
                 }
+            }
+            Event::JobInterrupted { job } => {
+                self.interrupt(*job);
             }
             Event::JobSettled { job } => {
                 self.interrupted.remove(job);
+                self.clear(*job);
             }
         }
     }
 
     fn interrupt(&mut self, job: JobId) {
+        self.clear(job);
         self.interrupted.insert(job);
         if let Some(facts) = self.jobs.get(&job) {
             *self.interruptions.entry((facts.run_id, facts.name.clone())).or_default() += 1;
         }
     }
 
+    /// Any job that came not long ago and was seen nowhere may have been on this machine: GitHub will tell.
+    fn suspect(&mut self, launch: LaunchId, now: Timestamp) {
+        let since = now.checked_sub(QUEUE_LIMIT).unwrap_or(now);
+        let recent = self.unplaced.iter().rev().filter(|(_, came)| **came > since).map(|(job, _)| *job);
+        let suspects: Vec<JobId> = recent.take(SUSPECTS_MAX).collect();
+        if !suspects.is_empty() {
+            self.unclear.insert(launch);
+            self.suspects.extend(suspects);
+        }
+    }
+
+    fn clear(&mut self, job: JobId) {
+        self.suspects.remove(&job);
+        if self.suspects.is_empty() {
+            self.unclear.clear();
+        }
+    }
+
     fn does(&mut self, launch: LaunchId, at: Timestamp, doing: Doing) {
         let Some(life) = self.launches.get_mut(&launch) else { return };
+        if let Doing::Work(Some(job)) = doing {
+            self.unplaced.remove(&job);
+        }
         match (life.doing.last_mut(), doing) {
             // Which job it is shows later than that it has one.
             (Some((_, last @ Doing::Work(None))), Doing::Work(Some(_))) => *last = doing,
@@ -312,6 +353,18 @@ impl State {
     #[must_use]
     pub fn interrupted(&self) -> &BTreeSet<JobId> {
         &self.interrupted
+    }
+
+    /// Jobs that may have been on a machine that the cloud took back.
+    #[must_use]
+    pub fn suspects(&self) -> &BTreeSet<JobId> {
+        &self.suspects
+    }
+
+    /// Launches whose machine the cloud took back without it being known which job it had.
+    #[must_use]
+    pub fn unclear(&self) -> &BTreeSet<LaunchId> {
+        &self.unclear
     }
 
     /// How often this job of this run has lost its machine, over all attempts.

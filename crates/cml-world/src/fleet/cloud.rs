@@ -229,9 +229,15 @@ impl World {
             spec: request.spec.clone(),
             runner_name: request.runner_name.clone(),
             offer: Offer { price, ..offer.clone() },
+            promised: request
+                .offers
+                .iter()
+                .filter_map(|offer| offer.price)
+                .max()
+                .map_or(rust_decimal::Decimal::ZERO, |price| price.0),
             started: second,
             deadline,
-            lifetime: lifetime + 300,
+            lifetime,
             boot_timeout,
             idle_timeout,
             is_tagged: true,

@@ -10,6 +10,10 @@ use tokio::time::{Instant, sleep};
 use super::fault::Fault;
 use super::world::World;
 
+/// A process that is stopped for longer than this between its decision and its call, while another one runs, is beyond what is
+/// promised.
+const PAUSE_MAX: i64 = 120_000;
+
 /// A world that several processes and the flow of time share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -59,14 +63,17 @@ impl Life {
             if dies {
                 world.note(|| format!("process {process} is killed"));
             }
-            let pause = world.fires(Fault::Pause).then(|| world.chance.between(5_000, 480_000));
-            (dies, pause)
+            if world.fires(Fault::Pause) {
+                let until = world.now + world.chance.between(5_000, PAUSE_MAX);
+                world.processes[process].paused_until = until;
+            }
+            (dies, world.processes[process].paused_until - world.now)
         };
         if dies {
             self.died.notify_one();
             pending::<()>().await;
         }
-        if let Some(pause) = pause {
+        if pause > 0 {
             sleep(milliseconds(pause)).await;
         }
     }

@@ -11,6 +11,8 @@ use super::world::World;
 
 /// A machine's own timers are a minute late at most.
 const OWN_SLACK: i64 = 60;
+/// The clock of whoever decided may be off by less than this.
+const CLOCK_SLACK: i64 = 300;
 /// A machine that hangs is the controller's to end: its grace, a clock that is off, an outage, and some looks.
 const HELP_SLACK: i64 = 20 * 60;
 /// Calls of one process in a minute: more is a storm.
@@ -25,7 +27,7 @@ impl World {
             if !machine.lives() || machine.by_hand {
                 continue;
             }
-            let limit = machine.started + machine.lifetime;
+            let limit = machine.started + machine.lifetime + CLOCK_SLACK;
             let in_calm = self.calm_since.is_some_and(|since| second > since / 1000 + HELP_SLACK);
             let late = match machine.hangs {
                 false => second > limit + OWN_SLACK,
@@ -133,9 +135,13 @@ impl World {
         let now = self.second();
         let mut sum = Decimal::ZERO;
         for machine in self.machines.iter().filter(|machine| machine.spec == spec && !machine.by_hand) {
-            let price = machine.offer.price.map_or(Decimal::ZERO, |price| price.0);
             sum += match machine.ended {
-                None => price * Decimal::from(machine.deadline - machine.started) / Decimal::from(3600),
+                None => {
+                    // By a clock that is off the deadline may be some minutes off too.
+                    let lease = (machine.deadline - machine.started).min(machine.lifetime);
+                    let paid = machine.offer.price.map_or(machine.promised, |price| price.0);
+                    machine.promised.min(paid) * Decimal::from(lease) / Decimal::from(3600)
+                }
                 Some(end) if today(end.second) == today(now) => self.bill(machine),
                 Some(_) => Decimal::ZERO,
             };

@@ -2,6 +2,8 @@
 
 use cml_cloud::{Instance, InstanceId, InstanceState, LaunchId, Offer};
 
+use rust_decimal::Decimal;
+
 use super::fault::Fault;
 use super::hub::Phase;
 use super::market::second_of;
@@ -20,6 +22,8 @@ pub(crate) struct Machine {
     pub(crate) spec: String,
     pub(crate) runner_name: String,
     pub(crate) offer: Offer,
+    /// The dearest that its buyer asked for, US dollars per hour: a budget can promise no more than what was known.
+    pub(crate) promised: Decimal,
     /// Second of its purchase.
     pub(crate) started: i64,
     /// Second after which it must not be, as its tag says.
@@ -320,6 +324,7 @@ impl World {
             spec: spec.name.clone(),
             runner_name: name.clone(),
             offer,
+            promised: Decimal::ZERO,
             started: second,
             deadline: second + 36_000,
             lifetime: 36_000,

@@ -57,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) skew_seconds: i64,
     /// It dies at the next point where it waits.
     pub(crate) dying: bool,
+    /// It is stopped until this millisecond: all of it.
+    pub(crate) paused_until: i64,
     pub(crate) calls_this_minute: (i64, u32),
 }
 
