@@ -26,10 +26,11 @@ const FIRST_PAGE: usize = 4;
 pub(crate) struct Buckets(BTreeMap<&'static str, (i64, i64)>);
 
 impl Buckets {
-    fn take(&mut self, name: &'static str, now: i64) -> bool {
-        let Some((_, most, each_second)) = BUCKETS.iter().find(|(known, ..)| *known == name) else {
-            return true;
-        };
+    fn take(&mut self, name: &'static str, now: i64, are_small: bool) -> bool {
+        let known = BUCKETS.iter().find(|(known, ..)| *known == name);
+        let Some((_, most, each_second)) = known.copied() else { return true };
+        // Other programs of the account may use most of them up.
+        let (most, each_second) = if are_small { (3, 1) } else { (most, each_second) };
         let (tokens, at) = self.0.entry(name).or_insert((most * 1000, now));
         *tokens = (*tokens + (now - *at) * each_second).min(most * 1000);
         *at = now;
@@ -62,7 +63,7 @@ impl SimCloud {
                 Some(error(ErrorKind::Transient, doing, "no answer"))
             } else if world.fires(Fault::Throttled) {
                 Some(error(ErrorKind::Throttled, doing, "RequestLimitExceeded"))
-            } else if !world.buckets.take(bucket, now) {
+            } else if !world.take_token(bucket) {
                 world.faults.meet(Fault::BucketEmpty);
                 Some(error(ErrorKind::Throttled, doing, "RequestLimitExceeded"))
             } else {
@@ -143,6 +144,11 @@ impl Cloud for SimCloud {
 }
 
 impl World {
+    fn take_token(&mut self, bucket: &'static str) -> bool {
+        let are_small = self.faults.is_armed(Fault::BucketEmpty);
+        self.buckets.take(bucket, self.now, are_small)
+    }
+
     /// EC2's `CreateFleet` of type `instant`: one attempt, an error for each pool that has none.
     fn sell(&mut self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         let token = match (self.is(Sabotage::ReuseTheToken), self.tokens.keys().next()) {

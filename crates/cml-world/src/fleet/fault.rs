@@ -77,9 +77,12 @@ faults! {
     Pause "process pauses" 4
     JournalBusy "journal busy" 60
     TwoControllers "two controllers" 1000
+    Overtaken "overtaken by another process" 300
+    BucketEmpty "small token buckets run empty" 1000
+    QueueLimit "queue limit reached" 1000
     // Not drawn: these come of the others, and must be met too.
     Stolen "stolen runner" 0
-    Overtaken "overtaken by another process" 0
+    WrittenByAnother "refused: another process has written" 0
     RerunRefused "re-run refused while the run is active" 0
     Rerun "re-run" 0
     OnDemand "fell back to on-demand" 0
@@ -87,10 +90,7 @@ faults! {
     OtherRegion "fell back to another region" 0
     FirstHourFree "first hour free" 0
     OverBudget "refused by budget" 0
-    BucketEmpty "token bucket empty" 0
-    Adopted "machine found without a record" 0
     BusyRefused "removal refused: a job came" 0
-    QueueLimit "queued for 24 hours" 0
     Warm "kept warm" 0
 }
 

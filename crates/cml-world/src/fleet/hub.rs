@@ -103,7 +103,9 @@ impl World {
             let after = self.chance.between(1_000, 600_000);
             self.after(after, Happening::JobCancelled(job));
         }
-        self.after(QUEUE_LIMIT, Happening::JobTimesOut(job));
+        // In some histories GitHub is less patient, so that its limit is met at all.
+        let limit = if self.faults.is_armed(Fault::QueueLimit) { QUEUE_LIMIT / 24 } else { QUEUE_LIMIT };
+        self.after(limit, Happening::JobTimesOut(job));
     }
 
     pub(crate) fn job_may_run(&mut self, job: usize) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_journal::{End, Event, Journal, JournalError, Line, Seen};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::fault::Fault;
 use super::gate::Life;
@@ -24,9 +24,8 @@ impl SimJournal {
     }
 
     /// What a sabotaged process writes instead.
-    fn sabotaged(sabotage: Option<Sabotage>, at: Timestamp, events: &[Event]) -> (Timestamp, Vec<Event>) {
+    fn sabotaged(sabotage: Option<Sabotage>, events: &[Event]) -> Vec<Event> {
         let mut events = events.to_vec();
-        let mut at = at;
         match sabotage {
             Some(Sabotage::ForgetTheIntent) => {
                 events.retain(|event| !matches!(event, Event::LaunchIntended { .. }));
@@ -39,13 +38,18 @@ impl SimJournal {
                 }
             }
             Some(Sabotage::NoGrace) => {
-                if events.iter().any(|event| matches!(event, Event::LaunchIntended { .. })) {
-                    at = at.checked_sub(SignedDuration::from_mins(10)).unwrap_or(at);
-                }
+                let intended = events.iter().filter_map(|event| match event {
+                    Event::LaunchIntended { launch, .. } => Some(*launch),
+                    _ => None,
+                });
+                let why = "it does not show".to_owned();
+                let given_up: Vec<Event> =
+                    intended.map(|launch| Event::LaunchFailed { launch, why: why.clone() }).collect();
+                events.extend(given_up);
             }
             _ => {}
         }
-        (at, events)
+        events
     }
 }
 
@@ -59,7 +63,7 @@ impl Journal for SimJournal {
         }
         let last = lines.last().map_or(0, |line| line.number);
         if last != seen && !world.is(Sabotage::GoOnOvertaken) {
-            world.faults.meet(Fault::Overtaken);
+            world.faults.meet(Fault::WrittenByAnother);
             return Err(JournalError::Overtaken { seen, last });
         }
         // Killed before the line is on the disk, or right after.
@@ -69,18 +73,14 @@ impl Journal for SimJournal {
                 return Err(Self::busy());
             }
         }
-        let (at, events) = Self::sabotaged(world.sabotage, at, events);
+        let events = Self::sabotaged(world.sabotage, events);
         let mut number = last;
         for event in events {
-            match &event {
-                Event::LaunchIntended { launch, job, .. } => {
-                    world.meant.insert(*launch, *job);
-                    if job.is_none() {
-                        world.faults.meet(Fault::Warm);
-                    }
+            if let Event::LaunchIntended { launch, job, .. } = &event {
+                world.meant.insert(*launch, *job);
+                if job.is_none() {
+                    world.faults.meet(Fault::Warm);
                 }
-                Event::InstanceFound { .. } => world.faults.meet(Fault::Adopted),
-                _ => {}
             }
             world.note(|| format!("process {process} writes {event:?}"));
             number += 1;
@@ -92,6 +92,14 @@ impl Journal for SimJournal {
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let from = usize::try_from(seen).unwrap_or(0).min(lines.len());
-        Ok(lines[from..].to_vec())
+        let mut world = self.life.shared.now();
+        // Another process writes while this one reads: it does not see the last lines.
+        let unseen = if world.processes.len() > 1 && world.fires(Fault::Overtaken) {
+            usize::try_from(world.chance.between(1, 4)).unwrap_or(0)
+        } else {
+            0
+        };
+        let to = lines.len().saturating_sub(unseen).max(from);
+        Ok(lines[from..to].to_vec())
     }
 }

@@ -134,7 +134,11 @@ impl World {
         let today = |second: i64| (super::world::BEGIN + second).div_euclid(86_400);
         let now = self.second();
         let mut sum = Decimal::ZERO;
-        for machine in self.machines.iter().filter(|machine| machine.spec == spec && !machine.by_hand) {
+        for machine in self
+            .machines
+            .iter()
+            .filter(|machine| machine.spec == spec && !machine.by_hand && machine.is_tagged)
+        {
             sum += match machine.ended {
                 None => {
                     // By a clock that is off the deadline may be some minutes off too.
@@ -176,10 +180,13 @@ impl World {
     /// What still has to come to rest; empty once nothing has.
     pub(crate) fn unrest(&self, lines: &[Line]) -> Vec<String> {
         let mut unrest = Vec::new();
+        let state = State::of(lines);
         for (index, job) in self.jobs.iter().enumerate() {
             let has_reason = self.reasons.contains_key(&job_id(index));
             match job.phase {
                 Phase::Over => {}
+                // Nobody can run again what came and went between two polls, its webhooks lost.
+                Phase::Failed if !state.knows(job_id(index)) => {}
                 Phase::Failed => unrest.extend(self.why_failed(index)),
                 _ if has_reason && self.is_refused_for_good(index) => {}
                 _ => unrest.push(format!(
@@ -208,7 +215,7 @@ impl World {
                 && !self.machines.iter().any(|machine| machine.runner_name == runner.name && !machine.gone)
         });
         unrest.extend(orphans.map(|runner| format!("L1: the registration {} has no machine", runner.name)));
-        unrest.extend(self.wrong_in_the_journal(lines));
+        unrest.extend(self.wrong_in_the_journal(&state));
         unrest
     }
 
@@ -219,7 +226,8 @@ impl World {
             .runs
             .get(&job.run)
             .is_some_and(|run| run.attempt > job.attempt && run.jobs.iter().all(|known| *known != index));
-        if superseded || job.lost_by != Some(true) {
+        // While another job of the run waits, for money or for good, GitHub allows no re-run.
+        if superseded || job.lost_by != Some(true) || !self.run_is_over(job.run) {
             return None;
         }
         let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;
@@ -238,9 +246,8 @@ impl World {
     }
 
     /// L6: every machine is in the ledger once, with the cloud's own bill; and every launch that is open has a machine.
-    fn wrong_in_the_journal(&self, lines: &[Line]) -> Vec<String> {
+    fn wrong_in_the_journal(&self, state: &State) -> Vec<String> {
         let mut wrong = Vec::new();
-        let state = State::of(lines);
         for record in state.launches() {
             let machine = self.machines.iter().find(|machine| machine.launch == record.id);
             if machine.is_none_or(|machine| machine.gone) {

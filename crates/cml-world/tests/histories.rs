@@ -1,0 +1,42 @@
+//! The real controller, planner and journal in the simulated world: the laws hold in every storm, and calm brings rest.
+#![allow(missing_docs)]
+
+mod many;
+
+use std::collections::BTreeMap;
+
+use cml_world::fleet::{Fault, Play, play};
+use many::{JOBS, SEEDS, play_all};
+
+#[test]
+fn the_laws_hold_in_every_storm_and_calm_brings_rest() {
+    let histories = play_all(SEEDS, None, |_| false);
+    let broken: Vec<String> = histories
+        .iter()
+        .filter(|history| !history.violations.is_empty())
+        .map(|history| format!("seed {}: {}", history.seed, history.violations.join("; ")))
+        .collect();
+    assert!(broken.is_empty(), "tell one with `just sim SEED`:\n{}", broken.join("\n"));
+    // Trouble that was never met proves nothing.
+    let mut met: BTreeMap<Fault, u64> = BTreeMap::new();
+    for history in &histories {
+        for (fault, times) in &history.met {
+            *met.entry(*fault).or_default() += times;
+        }
+    }
+    let unmet: Vec<&str> =
+        Fault::ALL.iter().filter(|fault| !met.contains_key(fault)).map(|fault| fault.word()).collect();
+    assert!(unmet.is_empty(), "no seed met: {unmet:?}");
+    let lives: usize = histories.iter().map(|history| history.lives).sum();
+    assert!(lives > 80_000, "{lives} lives");
+}
+
+#[test]
+fn one_seed_is_one_history_byte_for_byte() {
+    for seed in [3, 77, 1106] {
+        let tell = || play(&Play { seed, jobs: JOBS, log: true, ..Play::default() }).log;
+        let history = tell();
+        assert!(history.lines().count() > 500, "{} lines", history.lines().count());
+        assert_eq!(history, tell());
+    }
+}

@@ -1,0 +1,39 @@
+//! Many histories on all processors: they share nothing.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cml_world::fleet::{History, Play, Sabotage, play};
+
+pub(crate) const JOBS: usize = 50;
+/// The standard seeds.
+pub(crate) const SEEDS: Range<u64> = 1..2001;
+
+/// Plays seeds on all processors until `until` is true; gives what was played.
+pub(crate) fn play_all(
+    seeds: Range<u64>,
+    sabotage: Option<Sabotage>,
+    until: impl Fn(&History) -> bool + Sync,
+) -> Vec<History> {
+    let (next, over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let histories = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let history = play(&Play { seed, jobs: JOBS, sabotage, ..Play::default() });
+                    if until(&history) {
+                        over.store(true, Ordering::Relaxed);
+                    }
+                    histories.lock().expect("nobody panics").push(history);
+                }
+            });
+        }
+    });
+    histories.into_inner().expect("nobody panics")
+}
