@@ -26,9 +26,13 @@ bench:
     cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
-# Play many more histories of the fleet than the everyday tests do
+# Tell one history of the simulated world, event by event
+sim SEED:
+    cargo run --release --quiet -p cml-world -- replay {{SEED}}
+
+# Play histories of the simulated world until told to stop
 sim-night:
-    cargo test --release -p cml-controller --test fleet_sim -- --ignored --nocapture
+    cargo run --release --quiet -p cml-world -- night
 
 # Everything that CI runs
 ci:

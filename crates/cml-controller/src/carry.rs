@@ -39,15 +39,18 @@ pub(crate) struct Hands<'a, C, F> {
 /// What came of an order.
 pub(crate) enum Done {
     /// A launch.
-    Launch {
-        launch: LaunchId,
-        asked: Vec<Offer>,
-        outcome: Result<Launched, NotLaunched>,
-        /// What may have to be tidied once the machine has read it.
-        request: Option<Box<LaunchRequest>>,
-    },
+    Launch(Box<LaunchDone>),
     /// Anything else shows in the next look.
     Other(Key),
+}
+
+/// What came of a launch.
+pub(crate) struct LaunchDone {
+    pub(crate) launch: LaunchId,
+    pub(crate) asked: Vec<Offer>,
+    pub(crate) outcome: Result<Launched, NotLaunched>,
+    /// What may have to be tidied once the machine has read it.
+    pub(crate) request: Option<Box<LaunchRequest>>,
 }
 
 /// What an order is about: no second one about the same while the first is under way.
@@ -83,7 +86,7 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         match order {
             Order::Launch { launch, spec, offers, deadline } => {
                 let (outcome, request) = self.launch(launch, &spec, &offers, deadline).await;
-                Done::Launch { launch, asked: offers, outcome, request }
+                Done::Launch(Box::new(LaunchDone { launch, asked: offers, outcome, request }))
             }
             Order::Terminate { region, instance, runner, cause } => {
                 let _turn = self.ends.acquire().await;

@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::carry::{Done, Hands, Key, key};
-use crate::fleet::{Fleet, Look, Now, Step};
+use crate::carry::{Done, Hands, Key, LaunchDone, key};
+use crate::fleet::{Fleet, Look, NotLaunched, Now, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::launch::Clock;
@@ -27,6 +27,8 @@ use crate::order::Recipe;
 
 /// Between two looks while something is going on.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Two looks begin at least this far apart, whatever happens: a burst of webhooks or of refusals is one look.
+const LOOKS_APART: Duration = Duration::from_secs(2);
 /// A look that took longer shows what was, while the journal may have moved on: a machine that is new in the one and missing in
 /// the other would count as gone. Far less than the graces of the planner.
 const LOOK_MAX: Duration = Duration::from_secs(120);
@@ -120,6 +122,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
         let mut flights = FuturesUnordered::new();
         while !stop.is_cancelled() {
             mind.hear(news);
+            let look_began = Instant::now();
             let mut ended = Vec::new();
             let asked = {
                 let mut look = pin!(mind.ask(&hands, &fleet));
@@ -155,26 +158,25 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                     }
                 }
                 Err(error) if may_pass(&error) => {
-                    tracing::error!(%error, "nothing is decided until it can be written")
+                    tracing::error!(%error, "nothing is decided until it can be written");
                 }
                 Err(error) => return Err(error),
             }
             mind.tidy(&hands, &fleet).await;
-            let pause = tokio::time::sleep(LOOK_EVERY);
-            let mut pause = pin!(pause);
+            let soon = look_began + LOOKS_APART;
+            let mut pause = pin!(tokio::time::sleep(LOOK_EVERY));
             loop {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
-                        let look_again = matches!(&done, Done::Launch { outcome: Err(crate::fleet::NotLaunched::Cloud(_)), .. });
-                        mind.ended(done, &mut fleet)?;
-                        if look_again {
-                            break;
+                        if matches!(&done, Done::Launch(done) if matches!(done.outcome, Err(NotLaunched::Cloud(_)))) {
+                            pause.as_mut().reset(soon);
                         }
+                        mind.ended(done, &mut fleet)?;
                     }
-                    () = news.bell.notified() => break,
+                    () = news.bell.notified() => pause.as_mut().reset(soon),
                     () = &mut pause => break,
                 }
             }
@@ -211,7 +213,8 @@ impl Mind<'_> {
             Done::Other(key) => {
                 self.under_way.remove(&key);
             }
-            Done::Launch { launch, asked, outcome, request } => {
+            Done::Launch(done) => {
+                let LaunchDone { launch, asked, outcome, request } = *done;
                 self.untidy.extend(request.map(|request| (launch, request)));
                 match fleet.launched(launch, &asked, &outcome, (self.settings.clock)()) {
                     // The next looks tell the same.

@@ -122,7 +122,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         self.steps.not_interrupted()?;
         let registration = match self.steps.register(made).await? {
             Registered::Fresh(registration) => registration,
-            Registered::Elsewhere(instance, runner) => return self.adopt(instance, &runner).await,
+            Registered::Elsewhere(instance, runner) => return self.adopt(*instance, &runner).await,
         };
         (self.steps.tell)(Event::Registered { runner: order.runner_name.clone() });
         self.steps.not_interrupted()?;

@@ -204,7 +204,7 @@ fn settled(state: &State, look: &Look) -> Vec<Event> {
 
 /// Jobs of which it was not known whether they ran on a machine that the cloud took back: GitHub says so now.
 fn suspected(state: &State, look: &Look) -> Vec<Event> {
-    let lost: Vec<String> = state.unclear().iter().map(LaunchId::runner_name).collect();
+    let lost: Vec<String> = state.unclear().keys().map(LaunchId::runner_name).collect();
     let told = |job: &Job| {
         if !state.suspects().contains(&job.id) {
             return None;

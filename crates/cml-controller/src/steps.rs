@@ -39,7 +39,7 @@ pub(crate) enum Registered {
     /// A fresh registration to put on a machine.
     Fresh(Registration),
     /// The same launch id is under way elsewhere, with this machine.
-    Elsewhere(Instance, RunnerMade),
+    Elsewhere(Box<Instance>, RunnerMade),
 }
 
 impl<C: Cloud, F: Forge> Steps<'_, C, F> {
@@ -132,7 +132,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         loop {
             let found = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
             if let Some(instance) = found.into_iter().find(Instance::is_alive) {
-                return Ok(Some(Registered::Elsewhere(instance, RunnerMade::Id(runner.id))));
+                return Ok(Some(Registered::Elsewhere(Box::new(instance), RunnerMade::Id(runner.id))));
             }
             if started.elapsed() >= ADOPT_WAIT {
                 break;

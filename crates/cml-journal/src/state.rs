@@ -18,6 +18,8 @@ const GAPS_MAX: usize = 200;
 const JOBS_MAX: usize = 20_000;
 /// GitHub gives up a job that has waited for this.
 const QUEUE_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+/// A job is heard of within this, or never.
+const UNCLEAR_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Jobs that are asked after for one machine that was lost with a job nobody knows.
 const SUSPECTS_MAX: usize = 50;
 /// Launches that are over and remembered, the latest ones: a machine that shows again after its end is not a new one.
@@ -36,7 +38,7 @@ pub struct State {
     /// Jobs that came and were not seen on any machine of ours, with when they came.
     unplaced: BTreeMap<JobId, Timestamp>,
     /// Launches whose machine the cloud took back without it being known which job it had.
-    unclear: BTreeSet<LaunchId>,
+    unclear: BTreeMap<LaunchId, Timestamp>,
     /// Jobs that may have been on such a machine.
     suspects: BTreeSet<JobId>,
     /// How often a job of a run has lost its machine, over all attempts.
@@ -184,6 +186,11 @@ impl State {
                 self.arrivals.entry(spec.clone()).or_default().add(*job, at);
                 self.jobs.insert(*job, facts.clone());
                 self.unplaced.insert(*job, at);
+                // It may have come and gone before it was heard of.
+                self.unclear.retain(|_, lost| at.duration_since(*lost) < UNCLEAR_FOR);
+                if !self.unclear.is_empty() {
+                    self.suspects.insert(*job);
+                }
                 if self.jobs.len() > JOBS_MAX
                     && let Some((oldest, _)) = self.jobs.pop_first()
                 {
@@ -195,13 +202,13 @@ impl State {
             }
             Event::JobSettled { job } => {
                 self.interrupted.remove(job);
-                self.clear(*job);
+                self.suspects.remove(job);
             }
         }
     }
 
     fn interrupt(&mut self, job: JobId) {
-        self.clear(job);
+        self.suspects.remove(&job);
         self.interrupted.insert(job);
         if let Some(facts) = self.jobs.get(&job) {
             *self.interruptions.entry((facts.run_id, facts.name.clone())).or_default() += 1;
@@ -213,17 +220,8 @@ impl State {
         let since = now.checked_sub(QUEUE_LIMIT).unwrap_or(now);
         let recent = self.unplaced.iter().rev().filter(|(_, came)| **came > since).map(|(job, _)| *job);
         let suspects: Vec<JobId> = recent.take(SUSPECTS_MAX).collect();
-        if !suspects.is_empty() {
-            self.unclear.insert(launch);
-            self.suspects.extend(suspects);
-        }
-    }
-
-    fn clear(&mut self, job: JobId) {
-        self.suspects.remove(&job);
-        if self.suspects.is_empty() {
-            self.unclear.clear();
-        }
+        self.unclear.insert(launch, now);
+        self.suspects.extend(suspects);
     }
 
     fn does(&mut self, launch: LaunchId, at: Timestamp, doing: Doing) {
@@ -363,7 +361,7 @@ impl State {
 
     /// Launches whose machine the cloud took back without it being known which job it had.
     #[must_use]
-    pub fn unclear(&self) -> &BTreeSet<LaunchId> {
+    pub fn unclear(&self) -> &BTreeMap<LaunchId, Timestamp> {
         &self.unclear
     }
 

@@ -9,6 +9,7 @@ use cml_world::fleet::{History, Sabotage};
 use many::{SEEDS, play_all};
 
 #[test]
+#[allow(clippy::print_stdout, reason = "which law caught what, with --nocapture")]
 fn every_deliberate_bug_is_caught() {
     let mut missed = BTreeSet::new();
     for sabotage in Sabotage::ALL.iter().copied() {

@@ -17,7 +17,11 @@ fn survives(armed: &[(Fault, i64)], also_met: &[Fault]) {
     }
     let must_meet = armed.iter().map(|(fault, _)| fault).chain(also_met);
     for fault in must_meet {
-        assert!(histories.iter().any(|history| history.met.contains_key(fault)), "{} was not met", fault.word());
+        assert!(
+            histories.iter().any(|history| history.met.contains_key(fault)),
+            "{} was not met",
+            fault.word()
+        );
     }
 }
 
@@ -51,10 +55,7 @@ fn mode_05_a_machine_that_never_registers_is_replaced_and_gone() {
 
 #[test]
 fn mode_06_nobody_is_killed_for_looking_like_an_orphan_or_idle() {
-    survives(
-        &[(Fault::ShowsLate, 800), (Fault::ShowsIdle, 600), (Fault::Slow, 200), (Fault::Pause, 5)],
-        &[],
-    );
+    survives(&[(Fault::ShowsLate, 800), (Fault::ShowsIdle, 600), (Fault::Slow, 200), (Fault::Pause, 5)], &[]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ impl Chance {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,7 +21,7 @@ impl Chance {
 
     /// From 0 to below `end`.
     pub fn below(&mut self, end: i64) -> i64 {
-        i64::try_from(self.next() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or(0)
+        i64::try_from(self.number() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or(0)
     }
 
     /// From `first` to below `end`.
