@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{Observed, Refusal, RefusalKind};
 use crate::refuse::Why;
-use crate::supply::Machine;
 
 /// Missing capacity is asked for again after this; each further refusal doubles it.
 const CAPACITY_FIRST: SignedDuration = SignedDuration::from_mins(3);
@@ -72,7 +71,7 @@ struct Skip {
 }
 
 impl<'a> Shop<'a> {
-    pub(crate) fn open(observed: &'a Observed, machines: &[Machine<'_>], now: Timestamp) -> Self {
+    pub(crate) fn open(observed: &'a Observed, now: Timestamp) -> Self {
         let mut shop = Self {
             offers: &observed.offers,
             pools: BTreeMap::new(),
@@ -99,10 +98,9 @@ impl<'a> Shop<'a> {
                 }
             }
         }
-        for machine in machines {
-            if let Some((record, offer)) =
-                machine.record.and_then(|record| Some((record, record.bought.as_ref()?)))
-            {
+        // Whatever is not known to be gone: EC2 counts machines on their way out too.
+        for record in &observed.launches {
+            if let Some(offer) = &record.bought {
                 let key = quota_key(&offer.region, &offer.instance_type, offer.market);
                 *shop.in_use.entry(key).or_default() += record.vcpus;
             }
@@ -192,7 +190,9 @@ impl<'a> Shop<'a> {
         let refusal = self.quotas.get(&key)?;
         let RefusalKind::Quota { vcpus_in_use } = refusal.kind else { return None };
         let now_in_use = self.in_use.get(&key).copied().unwrap_or(0);
-        (now_in_use >= vcpus_in_use).then(|| self.still(refusal)).flatten()
+        // What has just been refused is not asked for again because the numbers moved a little: ours and EC2's differ.
+        let is_fresh = refusal.at.checked_add(THROTTLED).is_ok_and(|until| until > self.now);
+        (is_fresh || now_in_use >= vcpus_in_use).then(|| self.still(refusal)).flatten()
     }
 }
 

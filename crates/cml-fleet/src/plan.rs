@@ -144,7 +144,7 @@ impl<'a> Round<'a> {
                 }
             }
         }
-        let shop = Shop::open(observed, machines, now);
+        let shop = Shop::open(observed, now);
         let books = Books::open(observed, now);
         Self { now, github_answered: observed.runners.is_some(), shop, books, count, free }
     }
