@@ -24,5 +24,6 @@ mod regions;
 mod sizes;
 mod template;
 
+pub use catalog::type_facts;
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;

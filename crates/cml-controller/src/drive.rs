@@ -212,6 +212,9 @@ impl Mind<'_> {
         match done {
             Done::Other(key) => {
                 self.under_way.remove(&key);
+                if let Key::Run(run_id) = key {
+                    self.jobs.rerun_asked(run_id, (self.settings.clock)());
+                }
             }
             Done::Launch(done) => {
                 let LaunchDone { launch, asked, outcome, request } = *done;

@@ -10,8 +10,8 @@ use cml_cloud::{
     CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
 };
 use cml_fleet::{
-    Action, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, Waiting,
-    plan, same_quota,
+    Action, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal, RefusalKind,
+    Waiting, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -195,6 +195,20 @@ impl<J: Journal> Fleet<J> {
             return Ok(Step::default());
         }
         Ok(Step { orders, waiting: plan.waiting })
+    }
+
+    /// Takes in a look and says what would be done. Nothing is intended.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn preview(&mut self, look: Look, clocks: Now) -> Result<Plan, JournalError> {
+        self.catch_up()?;
+        let look = self.with_lost_tags(look);
+        let known = self.watch(clocks.uptime);
+        let learned = learn(&self.state, &known, &self.specs, &look, clocks.wall);
+        self.append(clocks.wall, &learned)?;
+        let observed = self.observed(look, clocks);
+        Ok(plan(&observed, clocks.wall))
     }
 
     /// Takes in what became of a launch call for these offers. An unknown outcome is learned from the next looks.

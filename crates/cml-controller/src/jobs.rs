@@ -59,6 +59,19 @@ impl JobTable {
         });
     }
 
+    /// A run's failed jobs were asked to run again. Whatever came of it, what was known of the run is old: only a list that was
+    /// asked for later says that it is over once more.
+    pub fn rerun_asked(&mut self, run_id: u64, at: Timestamp) {
+        for heard in self.jobs.values_mut().filter(|heard| heard.job.run_id == run_id) {
+            if matches!(heard.job.state, JobState::Failed { .. }) {
+                *heard = Heard {
+                    job: Job { state: JobState::Failed { run_over: false }, ..heard.job.clone() },
+                    at,
+                };
+            }
+        }
+    }
+
     /// All of them.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
@@ -172,6 +185,18 @@ mod tests {
         table.hear(job(2, JobState::Running), at(9));
         table.polled(vec![job(2, JobState::Queued)], at(5));
         assert_eq!(states(&table), [(1, JobState::Queued), (2, JobState::Running)]);
+    }
+
+    #[test]
+    fn a_run_that_was_asked_to_run_again_is_asked_once() {
+        let mut table = JobTable::default();
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(5));
+        table.rerun_asked(1, at(7));
+        assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })]);
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(6));
+        assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })], "an older list");
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(8));
+        assert_eq!(states(&table), [(1, JobState::Failed { run_over: true })], "the re-run was refused");
     }
 
     #[test]

@@ -8,12 +8,14 @@
 mod bill;
 mod event;
 mod ledger;
+mod memory;
 mod sqlite;
 mod state;
 
 pub use bill::{End, bill};
 pub use event::{Event, JobFacts};
 pub use ledger::{Entry, Share};
+pub use memory::MemoryJournal;
 pub use sqlite::{JournalError, Line, SqliteJournal};
 pub use state::State;
 

@@ -86,6 +86,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Launch>),
+    /// Say what a cml.yaml would launch now, where and for how much; touches nothing
+    Plan(Plan),
+    /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited
+    Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained
     Demo(Demo),
     /// Print a completion script for a shell
@@ -386,4 +390,36 @@ pub(crate) struct Demo {
     /// Directory for the metrics and the plot [default: a new one among the temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The cml.yaml
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The cml.yaml
+    pub(crate) spec: PathBuf,
+    /// Jobs, one JSON object a line: {"queued_at": "2026-11-02T09:00:00Z", "labels": ["gpu"], "seconds": 900}
+    #[arg(long, value_name = "FILE", required_unless_present = "from_github")]
+    pub(crate) jobs: Option<PathBuf>,
+    /// The jobs of the repository's last days, as GitHub tells them
+    #[arg(long, conflicts_with = "jobs")]
+    pub(crate) from_github: bool,
+    /// How many days of jobs, the latest ones
+    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub(crate) days: u16,
+    /// Another cml.yaml to set beside the first
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compare: Option<PathBuf>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Where in the history of a real spot market it begins
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
 }

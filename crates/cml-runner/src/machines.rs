@@ -3,6 +3,7 @@
 use cml_cloud::{Cloud, Instance, InstanceFilter};
 use cml_controller::{ReapReport, Target};
 use cml_github::Runner;
+use cml_spec::duration;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::actions::now;
 use crate::args::{self, Global, Where};
 use crate::exit::{Code, Trouble};
 use crate::place::{self, AnyCloud};
-use crate::{duration, progress::Progress};
+use crate::progress::Progress;
 
 fn filter(place: &Where) -> InstanceFilter {
     InstanceFilter { regions: place.regions.clone(), ..InstanceFilter::default() }

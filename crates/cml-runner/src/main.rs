@@ -5,18 +5,20 @@
 mod actions;
 mod args;
 mod demo;
-mod duration;
 mod environment;
 mod exit;
 mod launch;
 mod machines;
 mod packages;
 mod place;
+mod plan;
 mod progress;
 mod render;
 mod settings;
 mod signals;
+mod simulate;
 mod spelling;
+mod story;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Stop(_)
         | Command::Reap(_)
         | Command::Logs(_)
+        | Command::Plan(_)
+        | Command::Simulate(_)
         | Command::Demo(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -82,6 +86,8 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Stop(args) => machines::stop(&global, &args).await,
             Command::Reap(args) => machines::reap(&global, &args).await,
             Command::Logs(args) => machines::logs(&args).await,
+            Command::Plan(args) => plan::plan(&global, &args).await,
+            Command::Simulate(args) => simulate::simulate(&global, &args).await,
             Command::Demo(args) => demo::demo(&global, &args).await,
             Command::Supervise { .. } | Command::Completions { .. } | Command::Render(_) => Ok(String::new()),
         }

@@ -7,10 +7,11 @@ use base64::Engine;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
+use cml_spec::duration;
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
-use crate::duration;
+
 use crate::exit::{Code, Trouble};
 
 /// GitHub's limits on labels (1-100 of them) and on a runner's name (64 characters).

@@ -155,19 +155,23 @@ impl World {
 
     /// The cloud's own bill for a machine that has ended, second by second.
     pub(crate) fn bill(&self, machine: &Machine) -> Decimal {
-        let Some(end) = machine.ended else { return Decimal::ZERO };
-        let lived = end.second - machine.started;
+        machine.ended.map_or(Decimal::ZERO, |end| self.bill_until(machine, end.second))
+    }
+
+    /// Its bill, had it ended or when it ended in this second.
+    pub(crate) fn bill_until(&self, machine: &Machine, second: i64) -> Decimal {
+        let lived = second - machine.started;
         let is_spot = machine.offer.market == Market::Spot;
-        if is_spot && end.taken_back && lived < 3600 {
+        if is_spot && machine.ended.is_some_and(|end| end.taken_back) && lived < 3600 {
             return Decimal::ZERO;
         }
         let until = machine.started + lived.max(60);
         if !is_spot {
-            let price = super::market::Market::on_demand_price(&machine.offer.instance_type);
+            let price = self.market.on_demand_price(&machine.offer.instance_type);
             return price.0 * Decimal::from(until - machine.started) / Decimal::from(3600);
         }
         let (kind, zone) = (&machine.offer.instance_type, machine.offer.zone.clone().unwrap_or_default());
-        let mut changes = self.market.changes(&zone, machine.started, end.second);
+        let mut changes = self.market.changes(&zone, machine.started, second);
         changes.push(until);
         let mut sum = Decimal::ZERO;
         for pair in changes.windows(2) {

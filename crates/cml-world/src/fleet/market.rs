@@ -16,11 +16,27 @@ pub(crate) const GPU_TYPE: &str = "p3.2xlarge";
 /// A machine without: nearly always there.
 pub(crate) const CPU_TYPE: &str = "m7i.xlarge";
 
+/// A kind of machine that is sold.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// What it has. One with a GPU has the trace's spot market, any other is always there at 40 % of the list price.
+    pub resources: Resources,
+    /// The list price.
+    pub on_demand: UsdPerHour,
+}
+
+/// A zone with the history that its spot market follows.
+struct Zone {
+    name: String,
+    trace: &'static ZoneTrace,
+}
+
 /// Everything for sale.
 pub(crate) struct Market {
     /// Where in the trace this world begins.
     first_tick: i64,
-    zones: Vec<&'static ZoneTrace>,
+    zones: Vec<Zone>,
+    kinds: BTreeMap<String, Kind>,
     /// Zones that do not sell GPUs at all.
     unsupported: BTreeSet<String>,
     pub(crate) dry_regions: BTreeSet<String>,
@@ -32,8 +48,18 @@ pub(crate) struct Market {
     is_calm: bool,
 }
 
-fn usd(cents: i64) -> UsdPerHour {
-    UsdPerHour(Decimal::new(cents, 2))
+/// What the trace's machine costs by the list.
+fn trace_list_price() -> Decimal {
+    Decimal::new(306, 2)
+}
+
+fn kinds() -> BTreeMap<String, Kind> {
+    let gpu = Gpu { name: "v100".to_owned(), count: 1, memory_mib: 16_384 };
+    let kind = |vcpus, gpu, cents| Kind {
+        resources: Resources { vcpus, memory_mib: 61 * 1024, gpu, arch: Arch::X64 },
+        on_demand: UsdPerHour(Decimal::new(cents, 2)),
+    };
+    BTreeMap::from([(GPU_TYPE.to_owned(), kind(8, Some(gpu), 306)), (CPU_TYPE.to_owned(), kind(4, None, 20))])
 }
 
 pub(crate) fn region_of(zone: &str) -> &str {
@@ -45,24 +71,52 @@ impl Market {
         let all = v100();
         // Four zones in two or three regions: enough to fall back to, few enough to run dry.
         let first = chance.below(i64::try_from(all.len()).unwrap_or(1));
-        let zones: Vec<&ZoneTrace> =
-            (0..4).map(|step| &all[usize::try_from((first + step * 2) % 9).unwrap_or(0)]).collect();
+        let zones: Vec<Zone> = (0..4)
+            .map(|step| &all[usize::try_from((first + step * 2) % 9).unwrap_or(0)])
+            .map(|trace| Zone { name: trace.zone.clone(), trace })
+            .collect();
         let first_tick = chance.below(20_000);
         let mut unsupported = BTreeSet::new();
         if faults.is_armed(Fault::Unsupported) {
-            unsupported.insert(zones[0].zone.clone());
+            unsupported.insert(zones[0].name.clone());
         }
         let quota_vcpus =
             faults.is_armed(Fault::Quota).then(|| 8 * u32::try_from(chance.between(1, 3)).unwrap_or(1));
         Self {
             first_tick,
             zones,
+            kinds: kinds(),
             unsupported,
             dry_regions: BTreeSet::new(),
             quota_vcpus,
             jumps: BTreeMap::new(),
             is_calm: false,
         }
+    }
+
+    /// These kinds in three zones of each of these regions. Each zone has the history of the trace's zone of the same name, else
+    /// of another one.
+    pub(crate) fn of(regions: &[String], kinds: BTreeMap<String, Kind>, first_tick: i64) -> Self {
+        let names = regions.iter().flat_map(|region| ["a", "b", "c"].map(|zone| format!("{region}{zone}")));
+        let all = v100();
+        let zones = names.enumerate().map(|(number, name)| {
+            let same = all.iter().find(|trace| trace.zone == name);
+            Zone { trace: same.unwrap_or(&all[(number * 4) % all.len()]), name }
+        });
+        Self {
+            first_tick,
+            zones: zones.collect(),
+            kinds,
+            unsupported: BTreeSet::new(),
+            dry_regions: BTreeSet::new(),
+            quota_vcpus: None,
+            jumps: BTreeMap::new(),
+            is_calm: false,
+        }
+    }
+
+    fn has_gpu(&self, instance_type: &str) -> bool {
+        self.kinds.get(instance_type).is_some_and(|kind| kind.resources.gpu.is_some())
     }
 
     pub(crate) fn calm(&mut self) {
@@ -73,7 +127,7 @@ impl Market {
 
     pub(crate) fn regions(&self) -> Vec<String> {
         let mut regions: Vec<String> =
-            self.zones.iter().map(|zone| region_of(&zone.zone).to_owned()).collect();
+            self.zones.iter().map(|zone| region_of(&zone.name).to_owned()).collect();
         regions.sort();
         regions.dedup();
         regions
@@ -88,22 +142,24 @@ impl Market {
         if self.dry_regions.contains(region_of(zone)) {
             return false;
         }
-        if self.is_calm || instance_type == CPU_TYPE {
+        if self.is_calm || !self.has_gpu(instance_type) {
             return true;
         }
-        self.zones.iter().any(|known| known.zone == zone && known.available(self.tick(second)))
+        self.zones.iter().any(|known| known.name == zone && known.trace.available(self.tick(second)))
     }
 
     pub(crate) fn sells(&self, instance_type: &str, zone: &str) -> bool {
-        instance_type == CPU_TYPE || self.is_calm || !self.unsupported.contains(zone)
+        !self.has_gpu(instance_type) || self.is_calm || !self.unsupported.contains(zone)
     }
 
     pub(crate) fn spot_price(&self, instance_type: &str, zone: &str, second: i64) -> UsdPerHour {
-        if instance_type == CPU_TYPE {
-            return usd(8);
+        let list = self.on_demand_price(instance_type);
+        if !self.has_gpu(instance_type) {
+            return UsdPerHour((list.0 * Decimal::new(4, 1)).round_dp(4));
         }
-        let trace = self.zones.iter().find(|known| known.zone == zone);
-        let price = trace.map_or(Decimal::ONE, |known| known.price(self.tick(second)));
+        let zone_trace = self.zones.iter().find(|known| known.name == zone).map(|known| known.trace);
+        let of_trace = zone_trace.map_or(Decimal::ONE, |trace| trace.price(self.tick(second)));
+        let price = of_trace * list.0 / trace_list_price();
         let percent = self
             .jumps
             .get(zone)
@@ -112,8 +168,8 @@ impl Market {
         UsdPerHour((price * Decimal::from(percent) / Decimal::from(100)).round_dp(4))
     }
 
-    pub(crate) fn on_demand_price(instance_type: &str) -> UsdPerHour {
-        if instance_type == CPU_TYPE { usd(20) } else { usd(306) }
+    pub(crate) fn on_demand_price(&self, instance_type: &str) -> UsdPerHour {
+        self.kinds.get(instance_type).map_or(UsdPerHour(Decimal::ONE), |kind| kind.on_demand)
     }
 
     pub(crate) fn jump(&mut self, zone: &str, second: i64, percent: i64) {
@@ -137,38 +193,32 @@ impl Market {
 
     /// What is for sale for a query, cheapest spot first, then on-demand.
     pub(crate) fn offers(&self, query: &OfferQuery, second: i64) -> Vec<Offer> {
-        let is_gpu = query.types.iter().any(|kind| kind == GPU_TYPE);
-        let instance_type = if is_gpu { GPU_TYPE } else { CPU_TYPE };
-        let gpu = is_gpu.then(|| Gpu { name: "v100".to_owned(), count: 1, memory_mib: 16_384 });
-        let vcpus = if is_gpu { 8 } else { 4 };
-        let resources = Resources { vcpus, memory_mib: 61 * 1024, gpu, arch: Arch::X64 };
-        let offer = |zone: &&ZoneTrace, market, price| Offer {
-            region: region_of(&zone.zone).to_owned(),
-            zone: Some(zone.zone.clone()),
-            instance_type: instance_type.to_owned(),
-            market,
-            price: Some(price),
-            resources: resources.clone(),
+        let wanted = |zone: &&Zone| {
+            query.regions.is_empty() || query.regions.iter().any(|region| region == region_of(&zone.name))
         };
-        let wanted = |zone: &&&ZoneTrace| {
-            query.regions.is_empty() || query.regions.iter().any(|region| region == region_of(&zone.zone))
-        };
-        let zones: Vec<&&ZoneTrace> = self.zones.iter().filter(wanted).collect();
-        let mut all = Vec::new();
-        if query.spot != SpotPolicy::Never {
-            all.extend(zones.iter().map(|zone| {
-                offer(zone, cml_cloud::Market::Spot, self.spot_price(instance_type, &zone.zone, second))
-            }));
-            all.sort_by_key(|offer| offer.price);
+        let mut spot = Vec::new();
+        let mut on_demand = Vec::new();
+        for zone in self.zones.iter().filter(wanted) {
+            for (name, kind) in self.kinds.iter().filter(|(name, _)| query.types.contains(name)) {
+                let offer = |market, price| Offer {
+                    region: region_of(&zone.name).to_owned(),
+                    zone: Some(zone.name.clone()),
+                    instance_type: name.clone(),
+                    market,
+                    price: Some(price),
+                    resources: kind.resources.clone(),
+                };
+                spot.push(offer(cml_cloud::Market::Spot, self.spot_price(name, &zone.name, second)));
+                on_demand.push(offer(cml_cloud::Market::OnDemand, kind.on_demand));
+            }
         }
-        if query.spot != SpotPolicy::Only {
-            all.extend(
-                zones.iter().map(|zone| {
-                    offer(zone, cml_cloud::Market::OnDemand, Self::on_demand_price(instance_type))
-                }),
-            );
+        spot.sort_by_key(|offer| offer.price);
+        on_demand.sort_by_key(|offer| offer.price);
+        match query.spot {
+            SpotPolicy::Only => spot,
+            SpotPolicy::Never => on_demand,
+            SpotPolicy::Prefer => spot.into_iter().chain(on_demand).collect(),
         }
-        all
     }
 
     /// Changes of spot prices as the cloud's history tells them: the one in force at `since`, and those after it.
@@ -180,16 +230,16 @@ impl Market {
         now: i64,
     ) -> Vec<cml_cloud::SpotPrice> {
         let mut all = Vec::new();
-        for zone in self.zones.iter().filter(|zone| region_of(&zone.zone) == region) {
+        for zone in self.zones.iter().filter(|zone| region_of(&zone.name) == region) {
             for kind in types {
                 let mut last = None;
-                for second in self.changes(&zone.zone, since, now) {
-                    let price = self.spot_price(kind, &zone.zone, second);
+                for second in self.changes(&zone.name, since, now) {
+                    let price = self.spot_price(kind, &zone.name, second);
                     if last != Some(price) {
                         last = Some(price);
                         all.push(cml_cloud::SpotPrice {
                             region: region.to_owned(),
-                            zone: Some(zone.zone.clone()),
+                            zone: Some(zone.name.clone()),
                             instance_type: kind.clone(),
                             since: at(second),
                             price,
@@ -217,7 +267,7 @@ impl World {
                     self.market.dry_regions.insert(region);
                 }
             }
-            let zones: Vec<String> = self.market.zones.iter().map(|zone| zone.zone.clone()).collect();
+            let zones: Vec<String> = self.market.zones.iter().map(|zone| zone.name.clone()).collect();
             for zone in zones {
                 if self.fires(Fault::PriceJump) {
                     let percent = self.chance.between(60, 250);

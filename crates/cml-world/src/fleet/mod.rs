@@ -19,10 +19,13 @@ mod play;
 mod sabotage;
 mod specs;
 mod trace;
+mod what_if;
 mod world;
 
 pub use chance::Chance;
 pub use fault::Fault;
+pub use market::Kind;
 pub use play::{History, Play, play};
 pub use sabotage::Sabotage;
 pub use trace::{ZoneTrace, v100};
+pub use what_if::{Figures, Outcome, PastJob, WhatIf, Wish, what_if};

@@ -93,7 +93,15 @@ async fn live(what: &Play) -> History {
     let shared = Shared::new(world);
     let lines: Lines = Arc::new(Mutex::new(Vec::new()));
     let stop = CancellationToken::new();
-    let run = |number: usize| process(shared.clone(), lines.clone(), number, stop.clone());
+    let (wanted, recipes) = {
+        let world = shared.now();
+        let wanted: Vec<Spec> = world.specs.iter().map(|spec| sabotaged(spec, world.sabotage)).collect();
+        let recipes = specs::recipes(&wanted, &world.market.regions());
+        (wanted, recipes)
+    };
+    let run = |number: usize| {
+        process(shared.clone(), lines.clone(), number, wanted.clone(), recipes.clone(), stop.clone())
+    };
     match processes {
         1 => tokio::join!(biased; time(&shared, &lines, &stop), run(0)).0,
         _ => tokio::join!(biased; time(&shared, &lines, &stop), run(0), run(1)).0,
@@ -111,7 +119,7 @@ async fn live(what: &Play) -> History {
     }
 }
 
-fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
+pub(crate) fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
     world.processes.resize_with(processes, Default::default);
     for job in jobs {
         if job.from_fork {
@@ -153,13 +161,14 @@ async fn time(shared: &Shared, lines: &Lines, stop: &CancellationToken) {
 }
 
 /// One process: lives, dies, is started again.
-async fn process(shared: Shared, lines: Lines, number: usize, stop: CancellationToken) {
-    let (wanted, recipes) = {
-        let world = shared.now();
-        let wanted: Vec<Spec> = world.specs.iter().map(|spec| sabotaged(spec, world.sabotage)).collect();
-        let recipes = specs::recipes(&wanted, &world.market.regions());
-        (wanted, recipes)
-    };
+pub(crate) async fn process(
+    shared: Shared,
+    lines: Lines,
+    number: usize,
+    wanted: Vec<Spec>,
+    recipes: BTreeMap<String, Recipe>,
+    stop: CancellationToken,
+) {
     if number > 0 {
         sleep(Duration::from_secs(7)).await;
     }
@@ -200,6 +209,9 @@ async fn live_once(
     let new_id = || shared.now().new_id(number);
     let on_step = |step: &Step| {
         let mut world = shared.now();
+        for waiting in &step.waiting {
+            world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
+        }
         world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
         if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
             world.faults.meet(Fault::OverBudget);
@@ -211,6 +223,19 @@ async fn live_once(
         shared.now().violate("journal", &error.to_string());
         // It would be started again and again.
         stop.cancel();
+    }
+}
+
+/// The reason in two words, for counting.
+fn kind_of(why: &Why) -> &'static str {
+    match why {
+        Why::NoSpec { .. } => "no spec",
+        Why::Policy { .. } => "policy",
+        Why::Full { .. } => "pool full",
+        Why::Budget { .. } => "budget",
+        Why::Refused { .. } => "no capacity",
+        Why::NothingForSale { .. } => "nothing for sale",
+        Why::GitHubSilent => "GitHub silent",
     }
 }
 

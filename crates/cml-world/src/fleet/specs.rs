@@ -78,12 +78,17 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
 }
 
 pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, Recipe> {
-    let recipe = |spec: &Spec| Recipe {
+    specs.iter().map(|spec| (spec.name.clone(), recipe(spec, query(spec, regions)))).collect()
+}
+
+/// A machine of this spec, bought by this query.
+pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
+    Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
         group_id: 1,
         lifetime: Lifetime::OneJob,
-        query: query(spec, regions),
+        query,
         image: Image::default(),
         disk_gib: 50,
         network: Network::default(),
@@ -102,8 +107,7 @@ pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, Re
             url: "https://example.invalid/runner.tar.gz".to_owned(),
             sha256: None,
         }),
-    };
-    specs.iter().map(|spec| (spec.name.clone(), recipe(spec))).collect()
+    }
 }
 
 /// The jobs of a seed, in runs of one to three.

@@ -95,6 +95,8 @@ pub(crate) struct World {
     pub(crate) had_no_faults: bool,
     /// Jobs that a process last gave a reason for not getting a machine.
     pub(crate) reasons: BTreeMap<JobId, String>,
+    /// Jobs that were ever refused, by the kind of reason.
+    pub(crate) refused: BTreeMap<&'static str, BTreeSet<JobId>>,
     /// Registrations that were made by hand, and machines: nobody's business.
     pub(crate) by_hand: BTreeSet<u64>,
     pub(crate) ids: u128,
@@ -132,6 +134,7 @@ impl World {
             calm_since: None,
             had_no_faults,
             reasons: BTreeMap::new(),
+            refused: BTreeMap::new(),
             by_hand: BTreeSet::new(),
             ids: 0,
         };

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 #[error(
     "{text:?} is not a length of time: write seconds (300), or numbers with units (90s, 5m, 1h 30m, \"1 day 2h\")"
 )]
-pub(crate) struct BadDuration {
+pub struct BadDuration {
     text: String,
 }
 
@@ -15,14 +15,20 @@ pub(crate) struct BadDuration {
 const LONGEST_SECONDS: i64 = 10 * 366 * 86_400;
 
 /// A length of time that must be positive, and shorter than ten years.
-pub(crate) fn parse(text: &str) -> Result<SignedDuration, BadDuration> {
+///
+/// # Errors
+/// [`BadDuration`].
+pub fn parse(text: &str) -> Result<SignedDuration, BadDuration> {
     let bad = || BadDuration { text: text.to_owned() };
     let seconds = seconds(text).ok_or_else(bad)?;
     if (1..=LONGEST_SECONDS).contains(&seconds) { Ok(SignedDuration::from_secs(seconds)) } else { Err(bad()) }
 }
 
 /// An idle time-out: `never`, `0` and `-1` mean none.
-pub(crate) fn parse_idle(text: &str) -> Result<Option<SignedDuration>, BadDuration> {
+///
+/// # Errors
+/// [`BadDuration`].
+pub fn parse_idle(text: &str) -> Result<Option<SignedDuration>, BadDuration> {
     match text.trim() {
         "never" | "0" | "-1" => Ok(None),
         text => parse(text).map(Some),

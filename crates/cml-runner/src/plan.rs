@@ -1,0 +1,90 @@
+//! `cml-runner plan`: what a cml.yaml would launch now. Asks, and touches nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cml_cloud::{Cloud, InstanceFilter, Network, OfferQuery};
+use cml_controller::Forge;
+use cml_controller::fleet::{Fleet, Look, Now};
+use cml_fleet::KnownRunner;
+use cml_journal::MemoryJournal;
+use cml_spec::{Config, Runners};
+use serde_json::json;
+
+use crate::actions::now;
+use crate::args::{self, CloudName, Global};
+use crate::exit::{Code, Trouble};
+use crate::place::{self, AnyCloud};
+
+pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
+    let config = read(&args.spec)?;
+    let github = place::github(global)?;
+    let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[]), github.runners(None));
+    let (mut instances, mut offers) = (Vec::new(), BTreeMap::new());
+    for runners in &config.runners {
+        let name = cloud_name(runners);
+        let cloud = AnyCloud::open(name, &runners.regions, args.state.state_dir.clone()).await?;
+        let filter = InstanceFilter {
+            regions: runners.regions.clone(),
+            owner: Some(github.scope()),
+            ..InstanceFilter::default()
+        };
+        for instance in cloud.instances(&filter).await? {
+            if instances.iter().all(|known: &cml_cloud::Instance| known.id != instance.id) {
+                instances.push(instance);
+            }
+        }
+        offers.insert(runners.spec.name.clone(), cloud.offers(&query(runners)).await?);
+    }
+    let known = |runner: cml_github::Runner| KnownRunner {
+        id: runner.id,
+        name: runner.name,
+        online: runner.online,
+        busy: runner.busy,
+    };
+    let look = Look {
+        jobs: Some(jobs?),
+        instances: Some(instances),
+        runners: Some(runners?.into_iter().map(known).collect()),
+        offers,
+        ..Look::default()
+    };
+    let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
+    let failed = |error: cml_journal::JournalError| Trouble::new(Code::Failed, error.to_string());
+    let mut fleet = Fleet::open(MemoryJournal::default(), specs).map_err(failed)?;
+    let clocks = Now { wall: now(), uptime: std::time::Duration::ZERO };
+    let plan = fleet.preview(look, clocks).map_err(failed)?;
+    if !global.json {
+        return Ok(plan.to_string());
+    }
+    let actions: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
+    let waiting: Vec<_> =
+        plan.waiting.iter().map(|it| json!({"job": it.job, "why": it.why.to_string()})).collect();
+    Ok(format!("{}\n", json!({"actions": actions, "waiting": waiting})))
+}
+
+/// Reads a cml.yaml.
+pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
+    cml_spec::read(&name, &text).map_err(|error| Trouble::new(Code::Usage, error.to_string()))
+}
+
+fn cloud_name(runners: &Runners) -> CloudName {
+    match runners.cloud {
+        cml_spec::CloudName::Aws => CloudName::Aws,
+        cml_spec::CloudName::Local => CloudName::Local,
+    }
+}
+
+fn query(runners: &Runners) -> OfferQuery {
+    OfferQuery {
+        regions: runners.regions.clone(),
+        types: runners.instance_types.clone(),
+        gpu: None,
+        spot: runners.spec.spot,
+        spot_price_max: None,
+        network: Network::default(),
+    }
+}

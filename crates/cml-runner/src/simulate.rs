@@ -1,0 +1,201 @@
+//! `cml-runner simulate`: a cml.yaml against past jobs, on a simulated cloud whose spot market is a real one's history.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cml_cloud::{Arch, Resources, UsdPerHour};
+use cml_spec::{CloudName, Config};
+use cml_world::fleet::{Kind, Outcome, PastJob, WhatIf, Wish, what_if};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::actions::now;
+use crate::args::{self, Global};
+use crate::exit::{Code, Trouble};
+use crate::plan::read;
+use crate::{place, signals, story};
+
+/// What is sold, by instance type.
+type Kinds = BTreeMap<String, Kind>;
+
+/// The region of machines that are not in a cloud.
+const HERE: &str = "local";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobLine {
+    queued_at: Timestamp,
+    labels: Vec<String>,
+    seconds: i64,
+    #[serde(default)]
+    from_fork: bool,
+}
+
+pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<String, Trouble> {
+    let stop = signals::stop_token()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let mut files = vec![args.spec.clone()];
+    files.extend(args.compare.clone());
+    let configs: Result<Vec<Config>, Trouble> = files.iter().map(|path| read(path)).collect();
+    let asked: Result<Vec<(Vec<Wish>, Kinds)>, Trouble> =
+        configs?.iter().zip(&files).map(|(config, path)| wishes(config, path)).collect();
+    let jobs = latest(jobs(global, args).await?, args.days);
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let mut outcomes = Vec::new();
+    for ((wishes, kinds), path) in asked?.into_iter().zip(&files) {
+        let what = WhatIf { wishes, kinds, jobs: jobs.clone(), seed: args.seed };
+        let outcome = play(what, path, &cancelled, &stop).await?;
+        outcomes.push((path.display().to_string(), outcome));
+    }
+    if let Some(path) = &args.html {
+        std::fs::write(path, story::page(&outcomes, jobs.len()))
+            .map_err(|error| Trouble::new(Code::Failed, format!("{}: {error}", path.display())))?;
+    }
+    let text = if global.json { story::as_json(&outcomes) } else { story::table(&outcomes, jobs.len()) };
+    if cancelled.load(Ordering::Relaxed) {
+        let mut trouble = Trouble::new(Code::Interrupted, "interrupted; what was simulated so far:");
+        trouble.details = text.lines().map(str::to_owned).collect();
+        return Err(trouble);
+    }
+    Ok(text)
+}
+
+/// Plays one file in a thread of its own; a bar on the terminal, and a signal breaks it off.
+async fn play(
+    what: WhatIf,
+    path: &Path,
+    cancelled: &Arc<AtomicBool>,
+    stop: &tokio_util::sync::CancellationToken,
+) -> Result<Outcome, Trouble> {
+    // Hidden by itself when nobody watches.
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} % {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(path.display().to_string());
+    let (watched, flag) = (bar.clone(), Arc::clone(cancelled));
+    let mut played = tokio::task::spawn_blocking(move || {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        let progress = |share: f64| watched.set_position((share * 1000.0) as u64);
+        what_if(&what, &progress, &flag)
+    });
+    let outcome = tokio::select! {
+        outcome = &mut played => outcome,
+        () = stop.cancelled() => {
+            cancelled.store(true, Ordering::Relaxed);
+            played.await
+        }
+    };
+    bar.finish_and_clear();
+    outcome
+        .map_err(|error| Trouble::new(Code::Failed, format!("the simulation broke: {error}")))?
+        .map_err(|error| Trouble::new(Code::Usage, error))
+}
+
+/// The specs of a file with what they may buy.
+fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
+    let mut kinds = BTreeMap::new();
+    let mut wishes = Vec::new();
+    for runners in &config.runners {
+        let name = &runners.spec.name;
+        let wrong = |key: &str, what: &str| {
+            Trouble::new(Code::Usage, format!("{}: runners.{name}.{key}: {what}", path.display()))
+        };
+        let (regions, types) = match runners.cloud {
+            CloudName::Local => (vec![HERE.to_owned()], vec![HERE.to_owned()]),
+            CloudName::Aws => (runners.regions.clone(), runners.instance_types.clone()),
+        };
+        if regions.is_empty() {
+            return Err(wrong("regions", "a simulation needs at least one"));
+        }
+        if types.is_empty() {
+            return Err(wrong("instance_types", "a simulation needs at least one, such as g5.xlarge"));
+        }
+        for kind in &types {
+            let known = if kind == HERE { Some(here()) } else { known(kind) };
+            let known = known.ok_or_else(|| {
+                wrong("instance_types", &format!("{kind} is not in the table of types and prices of 2026-07"))
+            })?;
+            kinds.insert(kind.clone(), known);
+        }
+        wishes.push(Wish { spec: runners.spec.clone(), regions, types });
+    }
+    Ok((wishes, kinds))
+}
+
+fn known(instance_type: &str) -> Option<Kind> {
+    let (resources, on_demand) = cml_aws::type_facts(instance_type)?;
+    Some(Kind { resources, on_demand: on_demand? })
+}
+
+/// This machine costs nothing.
+fn here() -> Kind {
+    let resources = Resources { vcpus: 1, memory_mib: 1024, gpu: None, arch: Arch::X64 };
+    Kind { resources, on_demand: UsdPerHour(Decimal::ZERO) }
+}
+
+async fn jobs(global: &Global, args: &args::Simulate) -> Result<Vec<PastJob>, Trouble> {
+    let Some(path) = &args.jobs else { return from_github(global, args.days).await };
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
+    let mut jobs = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let job: JobLine = serde_json::from_str(line).map_err(|error| {
+            Trouble::new(Code::Usage, format!("{name}:{number}: {error}")).hint(
+                "one JSON object a line: {\"queued_at\": \"2026-11-02T09:00:00Z\", \"labels\": [\"gpu\"], \"seconds\": 900}",
+            )
+        })?;
+        jobs.push(PastJob {
+            queued_at: job.queued_at,
+            labels: job.labels,
+            seconds: job.seconds,
+            from_fork: job.from_fork,
+        });
+    }
+    if jobs.is_empty() {
+        return Err(Trouble::new(Code::Usage, format!("{name}: there is no job in it")));
+    }
+    Ok(jobs)
+}
+
+/// The repository's own last days: jobs for self-hosted runners that ran to some end.
+async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble> {
+    let github = place::github(global)?;
+    let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
+    let date = since.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let past = |job: cml_github::JobRecord| {
+        let (started, ended) = (job.started_at?, job.completed_at?);
+        let seconds = ended.duration_since(started).as_secs();
+        let hosted = !job.labels.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
+        let from_fork = job.run.head_repository.is_some_and(|head| head != job.run.repository);
+        (!hosted && seconds > 0).then_some(PastJob {
+            queued_at: job.created_at.unwrap_or(started),
+            labels: job.labels,
+            seconds,
+            from_fork,
+        })
+    };
+    let jobs: Vec<PastJob> = github.finished_jobs(date).await?.into_iter().filter_map(past).collect();
+    if jobs.is_empty() {
+        return Err(Trouble::new(
+            Code::Failed,
+            format!("no job with the label self-hosted has run in the last {days} days"),
+        )
+        .hint("name jobs of your own with --jobs"));
+    }
+    Ok(jobs)
+}
+
+/// Those of the last days, counted back from the last job.
+fn latest(mut jobs: Vec<PastJob>, days: u16) -> Vec<PastJob> {
+    jobs.sort_by_key(|job| job.queued_at);
+    let last = jobs.last().map(|job| job.queued_at);
+    let since = last.and_then(|last| last.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok());
+    jobs.retain(|job| since.is_none_or(|since| job.queued_at >= since));
+    jobs
+}
