@@ -121,7 +121,11 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     let taken_back = words.contains("Server.Spot");
     let gone = match sight.instance {
         Some(instance) => instance.state == InstanceState::Terminated,
-        None => sight.cloud_answered && record.watched_for > UNSEEN_GRACE,
+        // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.
+        None => {
+            let is_connected = sight.runner.is_some_and(|runner| runner.online || runner.busy);
+            sight.cloud_answered && record.watched_for > UNSEEN_GRACE && !is_connected
+        }
     };
     if !gone {
         let leaving = sight.instance.is_some_and(|it| it.state == InstanceState::Stopping);

@@ -120,11 +120,13 @@ fn phase(
     now: Timestamp,
 ) -> Option<Phase> {
     use cml_cloud::InstanceState::{Pending, Running, Stopped, Stopping, Terminated};
+    // Whatever the cloud shows (a person may have taken the tags off): a runner that is connected runs somewhere.
+    let is_connected = runner.is_some_and(|runner| runner.online || runner.busy);
     match (instance.map(|instance| instance.state), observed.instances.is_some()) {
         (Some(Terminated), _) => return None,
         (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
         // The cloud was asked and shows nothing: too young to show, or over.
-        (None, true) if record.watched_for > UNSEEN_GRACE => return None,
+        (None, true) if record.watched_for > UNSEEN_GRACE && !is_connected => return None,
         (None | Some(Pending | Running), _) => {}
     }
     if record.notice_at.is_some() {

@@ -171,7 +171,7 @@ impl World {
             return price.0 * Decimal::from(until - machine.started) / Decimal::from(3600);
         }
         let (kind, zone) = (&machine.offer.instance_type, machine.offer.zone.clone().unwrap_or_default());
-        let mut changes = self.market.changes(&zone, machine.started, second);
+        let mut changes = self.market.changes(&zone, machine.started, (second - 1).max(machine.started));
         changes.push(until);
         let mut sum = Decimal::ZERO;
         for pair in changes.windows(2) {
@@ -238,8 +238,14 @@ impl World {
         let lost = self.jobs.iter().filter(of_same_name).filter(|other| other.lost_by == Some(true)).count();
         let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
         let by_hand = job.runner.as_ref().is_some_and(|name| name.starts_with("by-hand"));
+        // Nobody knows of a machine whose tags were taken off before its purchase was known.
+        let on_unknown = self
+            .machines
+            .iter()
+            .any(|machine| Some(&machine.runner_name) == job.runner.as_ref() && !machine.is_tagged);
         let used_up = lost > usize::try_from(max).unwrap_or(0);
-        (!used_up && !by_hand).then(|| format!("L2: job {index} lost its machine and has not run again"))
+        (!used_up && !by_hand && !on_unknown)
+            .then(|| format!("L2: job {index} lost its machine and has not run again"))
     }
 
     /// Only policy refuses for good. A budget refuses until the day is over.
