@@ -1,0 +1,172 @@
+//! What one look after another makes of the journal.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cml_cloud::{
+    Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy,
+    UsdPerHour,
+};
+use cml_controller::fleet::{Fleet, Look, Now, Order};
+use cml_fleet::{Job, JobId, JobState, KnownRunner};
+use cml_journal::MemoryJournal;
+use cml_spec::{Allow, Idle, Reruns, Spec};
+use jiff::{SignedDuration, Timestamp};
+
+const BEGIN: i64 = 1_800_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(BEGIN + second).expect("in range")
+}
+
+fn now(second: i64) -> Now {
+    Now { wall: at(second), uptime: Duration::from_secs(u64::try_from(second).expect("positive")) }
+}
+
+fn id(number: u128) -> LaunchId {
+    LaunchId::new(ulid::Ulid::from_parts(u64::try_from(BEGIN * 1000).expect("positive"), number))
+}
+
+fn spec() -> Spec {
+    Spec {
+        name: "gpu".to_owned(),
+        labels: vec!["gpu".to_owned()],
+        group: None,
+        spot: SpotPolicy::Prefer,
+        max: 1,
+        min: 0,
+        warm: Vec::new(),
+        idle: Idle::After(SignedDuration::from_mins(5)),
+        max_lifetime: SignedDuration::from_hours(1),
+        boot_timeout: SignedDuration::from_mins(10),
+        budget: None,
+        allow: Allow::default(),
+        reruns: Reruns { max: 1, last_on_demand: false },
+    }
+}
+
+fn instance(launch: LaunchId, state: InstanceState) -> Instance {
+    Instance {
+        id: InstanceId(format!("i-{launch}")),
+        launch: Some(launch),
+        spec: Some("gpu".to_owned()),
+        state,
+        region: "us-east-1".to_owned(),
+        zone: Some("us-east-1a".to_owned()),
+        instance_type: "g5.xlarge".to_owned(),
+        market: Market::Spot,
+        started_at: at(0),
+        ended_at: None,
+        deadline: Some(Deadline(at(3600))),
+        owner: Some("acme/vision".to_owned()),
+        runner_name: Some(launch.runner_name()),
+        ended_because: None,
+    }
+}
+
+fn job(state: JobState, runner: Option<LaunchId>) -> Job {
+    Job {
+        id: JobId(7),
+        run_id: 70,
+        attempt: 1,
+        name: "train".to_owned(),
+        repository: "acme/vision".to_owned(),
+        labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
+        group: None,
+        event: "push".to_owned(),
+        from_fork: false,
+        actor: "mona".to_owned(),
+        queued_at: at(0),
+        state,
+        runner: runner.map(|launch| launch.runner_name()),
+        interruptions: 0,
+    }
+}
+
+fn look(jobs: Vec<Job>, instances: Vec<Instance>, runners: Vec<KnownRunner>) -> Look {
+    let offer = Offer {
+        region: "us-east-1".to_owned(),
+        zone: Some("us-east-1a".to_owned()),
+        instance_type: "g5.xlarge".to_owned(),
+        market: Market::Spot,
+        price: Some(UsdPerHour("0.36".parse().expect("a number"))),
+        resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+    };
+    Look {
+        jobs: Some(jobs),
+        instances: Some(instances),
+        runners: Some(runners),
+        offers: BTreeMap::from([("gpu".to_owned(), vec![offer])]),
+        prices_are_whole: true,
+        ..Look::default()
+    }
+}
+
+fn fleet() -> Fleet<MemoryJournal> {
+    Fleet::open(MemoryJournal::default(), vec![spec()]).expect("opens")
+}
+
+#[test]
+fn a_machine_that_no_line_explains_is_taken_in_counted_and_billed() {
+    let mut fleet = fleet();
+    let queued = job(JobState::Queued, None);
+    let mut step = |second, jobs, instances| {
+        let look = look(jobs, instances, Vec::new());
+        fleet.step(look, now(second), &mut || id(99)).expect("the journal is there")
+    };
+    // The journal was lost. The pool may have one machine, and has it: nothing is launched beside it.
+    let running = instance(id(1), InstanceState::Running);
+    assert_eq!(step(0, vec![queued.clone()], vec![running]).orders, []);
+    let mut gone = instance(id(1), InstanceState::Terminated);
+    gone.ended_at = Some(at(1800));
+    let orders = step(1900, vec![queued], vec![gone.clone()]).orders;
+    assert!(matches!(orders.as_slice(), [Order::Launch { .. }]), "now there is room: {orders:?}");
+    // It may show for an hour more: it is not found once again.
+    let _ = step(2000, Vec::new(), vec![gone]);
+    let entries: Vec<String> = fleet.state().ledger().iter().map(|entry| entry.cost.to_string()).collect();
+    assert_eq!(entries, ["$0.18"]);
+}
+
+#[test]
+fn a_job_that_was_lost_before_anybody_saw_it_begin_is_asked_after_and_runs_again() {
+    let mut fleet = fleet();
+    let mut ids = 0;
+    let mut new_id = || {
+        ids += 1;
+        id(ids)
+    };
+    let mut step = |second, jobs: Vec<Job>, instances| {
+        let look = look(jobs, instances, Vec::new());
+        fleet.step(look, now(second), &mut new_id).expect("the journal is there").orders
+    };
+    let orders = step(0, vec![job(JobState::Queued, None)], Vec::new());
+    assert!(matches!(orders.as_slice(), [Order::Launch { .. }]), "{orders:?}");
+    // Bought, taken back at work, and no look in between.
+    let mut gone = instance(id(1), InstanceState::Terminated);
+    gone.ended_because = Some("Server.SpotInstanceTermination".to_owned());
+    gone.ended_at = Some(at(100));
+    let _ = step(110, vec![job(JobState::Queued, None)], vec![gone.clone()]);
+    let _ = step(125, vec![job(JobState::Queued, None)], vec![gone.clone()]);
+    let failed = || vec![job(JobState::Failed { run_over: true }, Some(id(1)))];
+    let orders = step(140, failed(), vec![gone.clone()]);
+    let again = Order::Rerun { repository: "acme/vision".to_owned(), run_id: 70, only: Some(JobId(7)) };
+    assert_eq!(orders, [again], "GitHub said that it ran on the machine that was lost");
+    assert_eq!(fleet.followed().len(), 1, "and is asked until the re-run shows");
+    let look = Look { untold: vec![JobId(7)], ..look(Vec::new(), vec![gone], Vec::new()) };
+    let _ = fleet.step(look, now(170), &mut || id(50)).expect("the journal is there");
+    assert!(fleet.followed().is_empty(), "a later attempt has begun");
+}
+
+#[test]
+fn a_runner_that_is_connected_keeps_its_launch_alive_though_the_cloud_shows_nothing() {
+    let mut fleet = fleet();
+    let mut step = |second, runners| {
+        let look = look(vec![job(JobState::Queued, None)], Vec::new(), runners);
+        fleet.step(look, now(second), &mut || id(1)).expect("the journal is there").orders
+    };
+    assert_eq!(step(0, Vec::new()).len(), 1);
+    let busy = KnownRunner { id: 3, name: id(1).runner_name(), online: true, busy: true };
+    assert_eq!(step(400, vec![busy.clone()]), [], "it was not given up after five minutes");
+    assert_eq!(step(2000, vec![busy]), []);
+}
