@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cml_github::{Auth, GitHub, GitHubErrorKind, JitRequest, Location, Removal};
+use cml_github::{Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, Removal};
 use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -225,4 +225,32 @@ async fn nobody_listening_is_told_as_such() {
     let error = github.jit_runner(&request("cml-one")).await.expect_err("fails");
     assert_eq!(error.kind, GitHubErrorKind::Transient);
     assert!(error.hint.is_some());
+}
+
+#[tokio::test]
+async fn jobs_that_wait_are_found_followed_and_run_again_once_their_run_is_over() {
+    let world = world().await;
+    let github = repository(&world);
+    let workflow = "name: train\non: push\njobs:\n  one:\n    runs-on: [self-hosted, gpu]\n    steps:\n      - run: 'true'\n";
+    let run = world.queue_workflow(workflow).expect("is queued");
+    let jobs = github.jobs(&[]).await.expect("lists");
+    assert_eq!(jobs.len(), 1, "{jobs:#?}");
+    assert_eq!((jobs[0].status.as_str(), jobs[0].name.as_str(), jobs[0].attempt), ("queued", "one", 1));
+    assert_eq!(jobs[0].labels, ["self-hosted", "gpu"]);
+    assert_eq!((jobs[0].run.repository.as_str(), jobs[0].run.event.as_str()), ("acme/vision", "push"));
+    let followed = Followed { repository: "acme/vision".to_owned(), run_id: jobs[0].run_id, job: jobs[0].id };
+    assert_eq!(
+        github.jobs(std::slice::from_ref(&followed)).await.expect("lists").len(),
+        1,
+        "none counts twice"
+    );
+    let error = github.rerun("acme/vision", jobs[0].run_id, None).await.expect_err("the run is active");
+    assert_eq!(error.kind, GitHubErrorKind::Forbidden);
+    let since = jiff::civil::date(2020, 1, 1);
+    assert!(github.finished_jobs(since).await.expect("lists").is_empty(), "run {run} is not over");
+    keeps_the_contract(&world);
+
+    let organization = client(&world, &format!("{}/acme", world.web_url()), TOKEN);
+    let error = organization.jobs(&[]).await.expect_err("GitHub has no such list");
+    assert!(error.hint.expect("a hint").contains("--repo owner/name"));
 }
