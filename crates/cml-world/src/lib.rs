@@ -1,6 +1,7 @@
-//! The simulated world: GitHub over loopback HTTP, and a small runner program that takes its jobs.
+//! The simulated world, in two halves: a GitHub over loopback HTTP with a small runner program that takes its jobs, and
+//! [`fleet`], a whole world in virtual time in which the real controller lives.
 //!
-//! `cml-runner demo` and every test that needs a GitHub talk to this one. It keeps state as GitHub does (runners, runs,
+//! `cml-runner demo` and every test that needs a GitHub talk to the first. It keeps state as GitHub does (runners, runs,
 //! jobs, comments, checks, git objects, an App), answers in GitHub's shapes, and can be told to fail. With the feature
 //! `contract` every exchange can be held against GitHub's own OpenAPI description.
 //!
