@@ -73,15 +73,8 @@ pub struct Settings<'a> {
 /// One process that drives the fleet.
 pub struct Controller<'a, C, F, J> {
     hands: Hands<'a, C, F>,
-    settings: Settings<'a>,
     fleet: Fleet<J>,
-    jobs: JobTable,
-    polled_at: Option<Timestamp>,
-    offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
-    prices_at: Option<Timestamp>,
-    /// Launches whose user data still lies beside their machine.
-    untidy: BTreeMap<LaunchId, Box<LaunchRequest>>,
-    under_way: BTreeSet<Key>,
+    mind: Mind<'a>,
 }
 
 /// What was asked, beside the look itself.
@@ -97,17 +90,17 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// Takes a fleet over.
     #[must_use]
     pub fn new(cloud: &'a C, forge: &'a F, fleet: Fleet<J>, settings: Settings<'a>) -> Self {
-        Self {
-            hands: Hands::new(cloud, forge, settings.recipes, settings.clock),
+        let hands = Hands::new(cloud, forge, settings.recipes, settings.clock);
+        let mind = Mind {
             settings,
-            fleet,
             jobs: JobTable::default(),
             polled_at: None,
             offers: BTreeMap::new(),
             prices_at: None,
             untidy: BTreeMap::new(),
             under_way: BTreeSet::new(),
-        }
+        };
+        Self { hands, fleet, mind }
     }
 
     /// Drives the fleet until it is told to stop. Trouble with the cloud or GitHub never ends it.
@@ -116,8 +109,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// [`JournalError`] when the journal cannot be understood; one that is full or busy is waited for.
     pub async fn run(self, news: &News, stop: &CancellationToken) -> Result<(), JournalError> {
         // The hands are shared by all calls under way; the rest is changed between them.
-        let Self { hands, settings, mut fleet, jobs, polled_at, offers, prices_at, untidy, under_way } = self;
-        let mut mind = Mind { settings, jobs, polled_at, offers, prices_at, untidy, under_way };
+        let Self { hands, mut fleet, mut mind } = self;
         let begun = Instant::now();
         let mut flights = FuturesUnordered::new();
         while !stop.is_cancelled() {
@@ -197,6 +189,7 @@ struct Mind<'a> {
     polled_at: Option<Timestamp>,
     offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
     prices_at: Option<Timestamp>,
+    /// Launches whose user data still lies beside their machine.
     untidy: BTreeMap<LaunchId, Box<LaunchRequest>>,
     under_way: BTreeSet<Key>,
 }
