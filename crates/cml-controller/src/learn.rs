@@ -22,6 +22,9 @@ pub(crate) fn learn(
 ) -> Vec<Event> {
     let mut events = arrivals(state, specs, look);
     events.extend(prices(state, look));
+    // Before what this look tells of machines: an interruption that is learned now is not settled by an older question.
+    events.extend(settled(state, look));
+    events.extend(suspected(state, look));
     let instances = by_launch(look);
     let runners: BTreeMap<LaunchId, &KnownRunner> = look
         .runners
@@ -52,8 +55,6 @@ pub(crate) fn learn(
             events.extend(found(*launch, instance, specs, look));
         }
     }
-    events.extend(settled(state, look));
-    events.extend(suspected(state, look));
     events
 }
 
