@@ -15,6 +15,9 @@ use crate::regions;
 
 /// A page of the list; EC2's largest.
 const PAGE: i32 = 1000;
+/// Values of one filter; EC2 refuses more.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
+const FILTER_VALUES_MAX: usize = 200;
 /// A machine that AWS does not know may be too young: calls see it some seconds after its launch.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/query-api-troubleshooting.html#eventual-consistency>
 const UNKNOWN_LOOKS: u32 = 6;
@@ -54,7 +57,13 @@ impl AwsCloud {
     pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
         let mut all = Vec::new();
         for region in self.regions_of(filter)? {
-            all.extend(self.list_region(&region, filter).await?);
+            if filter.ids.is_empty() {
+                all.extend(self.list_region(&region, filter).await?);
+            }
+            for ids in filter.ids.chunks(FILTER_VALUES_MAX) {
+                let some = InstanceFilter { ids: ids.to_vec(), ..filter.clone() };
+                all.extend(self.list_region(&region, &some).await?);
+            }
         }
         Ok(all)
     }

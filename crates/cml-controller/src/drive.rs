@@ -384,18 +384,11 @@ async fn instances<C: Cloud, F: Forge, J: Journal>(
     hands: &Hands<'_, C, F>,
     fleet: &Fleet<J>,
 ) -> Option<Vec<Instance>> {
-    let mut regions: Vec<String> = Vec::new();
-    for recipe in hands.recipes.values() {
-        regions.extend(
-            recipe
-                .query
-                .regions
-                .iter()
-                .filter(|region| !regions.contains(region))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
-    }
+    // Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
+    let of_recipes = hands.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
+    let of_machines = fleet.state().machines().map(|(.., offer)| offer.region.clone());
+    let regions: BTreeSet<String> = of_recipes.chain(of_machines).collect();
+    let regions: Vec<String> = regions.into_iter().collect();
     let by_tag = InstanceFilter {
         regions: regions.clone(),
         owner: Some(hands.forge.scope()),

@@ -39,7 +39,19 @@ pub(crate) fn wanted(observed: &Observed) -> Vec<Wanted<'_>> {
             known.insert(class, fitting);
         }
     }
+    // Last of all: a spec may well have such a label.
+    wanted.retain(|wanted| !matches!(wanted.refused, Some(Why::NoSpec { .. })) || !is_hosted(wanted.job));
     wanted
+}
+
+/// A job for GitHub's own machines is nobody's concern here. Their labels begin with the system's name:
+/// <https://docs.github.com/en/actions/reference/runners/github-hosted-runners>
+fn is_hosted(job: &Job) -> bool {
+    let is_systems = |label: &String| {
+        let label = label.to_lowercase();
+        ["ubuntu-", "windows-", "macos-"].iter().any(|system| label.starts_with(system))
+    };
+    job.labels.len() == 1 && job.labels.iter().all(is_systems)
 }
 
 /// Specs whose runners may take such jobs, the fewest labels beyond what is asked for first: a big machine is kept for

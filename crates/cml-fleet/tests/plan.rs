@@ -326,3 +326,13 @@ fn the_interrupted_jobs_of_one_run_run_again_together() {
     }
     insta::assert_snapshot!(shown(&world), @"run jobs 1, 2 of run 7 again (re-run 1): the cloud took their machines back");
 }
+
+#[test]
+fn a_job_for_githubs_own_machines_is_nobodys_concern() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs = Some(vec![job(1, "ubuntu-latest"), job(2, "self-hosted ubuntu-box")]);
+    insta::assert_snapshot!(shown(&world), @"job 2 waits: no spec has the labels self-hosted, ubuntu-box");
+    world.specs.push(spec("own", "ubuntu-latest"));
+    world.offers.insert("own".to_owned(), offers());
+    assert_eq!(launches(&world), 1, "but for a spec that serves it");
+}
