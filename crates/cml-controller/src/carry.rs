@@ -1,6 +1,7 @@
 //! One of the fleet's orders, carried out. Nothing is tried again here but what is idempotent: the next look is the retry.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest, Launched, Offer};
 use cml_fleet::Cause;
@@ -24,12 +25,15 @@ const LAUNCHES_MAX: usize = 30;
 /// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
 const ENDS_MAX: usize = 20;
 
+/// What the machines of each spec are made of, by the spec's name.
+pub type Recipes = BTreeMap<String, Recipe>;
+
 /// Everybody who is needed to carry orders out.
 pub(crate) struct Hands<'a, C, F> {
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
-    pub(crate) recipes: &'a BTreeMap<String, Recipe>,
     pub(crate) clock: Clock<'a>,
+    recipes: Mutex<Arc<Recipes>>,
     launches: Semaphore,
     ends: Semaphore,
     /// Calls of the daemon are never broken off: it ends between them.
@@ -72,14 +76,18 @@ pub(crate) fn key(order: &Order) -> Option<Key> {
 }
 
 impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
-    pub(crate) fn new(
-        cloud: &'a C,
-        forge: &'a F,
-        recipes: &'a BTreeMap<String, Recipe>,
-        clock: Clock<'a>,
-    ) -> Self {
+    pub(crate) fn new(cloud: &'a C, forge: &'a F, recipes: Arc<Recipes>, clock: Clock<'a>) -> Self {
         let (launches, ends) = (Semaphore::new(LAUNCHES_MAX), Semaphore::new(ENDS_MAX));
+        let recipes = Mutex::new(recipes);
         Self { cloud, forge, recipes, clock, launches, ends, never: CancellationToken::new() }
+    }
+
+    pub(crate) fn recipes(&self) -> Arc<Recipes> {
+        self.recipes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_recipes(&self, recipes: Arc<Recipes>) {
+        *self.recipes.lock().unwrap_or_else(PoisonError::into_inner) = recipes;
     }
 
     pub(crate) async fn carry_out(&self, order: Order) -> Done {
@@ -116,13 +124,12 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         offers: &[Offer],
         deadline: Deadline,
     ) -> (Result<Launched, NotLaunched>, Option<Box<LaunchRequest>>) {
-        let Some(recipe) = self.recipes.get(spec) else {
+        let Some(recipe) = self.recipes().get(spec).cloned() else {
             return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
         };
         let _turn = self.launches.acquire().await;
         let runner_name = launch.runner_name();
-        let order =
-            order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe: recipe.clone() };
+        let order = order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe };
         let tell = |event| tracing::debug!(%launch, ?event);
         let may_repeat = || self.in_time(launch).is_ok();
         let steps = Steps {

@@ -1,73 +1,66 @@
 //! The fleet driven for real: look, decide, carry out, for as long as the process lives.
 //!
-//! Woken by what is heard of jobs, by calls that have ended, and by a timer. Being killed at any point leaves nothing that the
-//! next life does not find.
+//! Woken by what is heard of jobs, by calls that have ended, and by the timers that the plan names. A job that is heard of is
+//! decided upon at once, by what the last look showed; the look that follows puts right what that could not know. Being
+//! killed at any point leaves nothing that the next life does not find.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cml_cloud::{Cloud, Instance, InstanceFilter, LaunchId, LaunchRequest, Market, Offer, SpotPrice};
-use cml_fleet::{Job, JobId, KnownRunner};
-use cml_github::Followed;
-use cml_journal::{Journal, JournalError};
+use cml_cloud::{Cloud, LaunchId, LaunchRequest, Offer};
+use cml_fleet::{Job, JobState};
+use cml_journal::{Journal, JournalError, State};
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::{Asked, OFFERS_EVERY, PRICES_EVERY, Questions, is_fresh};
 use crate::carry::{Done, Hands, Key, LaunchDone, key};
 use crate::fleet::{Fleet, Look, NotLaunched, Now, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::launch::Clock;
-use crate::order::Recipe;
+use crate::news::{News, Wanted};
 
-/// Between two looks while something is going on.
+/// Between two looks while machines live or jobs wait: people and clouds end machines without telling.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Between two looks while there is nothing to look after.
+const QUIET: Duration = Duration::from_secs(60);
 /// Two looks begin at least this far apart, whatever happens: a burst of webhooks or of refusals is one look.
 const LOOKS_APART: Duration = Duration::from_secs(2);
 /// A look that took longer shows what was, while the journal may have moved on: a machine that is new in the one and missing in
 /// the other would count as gone. Far less than the graces of the planner.
 const LOOK_MAX: Duration = Duration::from_secs(120);
-/// Between two polls of all jobs: webhooks are quicker, and may be lost.
-const POLL_EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// How long an answer about what is for sale is good for.
-const OFFERS_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// Spot prices of pools that we have machines in; they are asked for at once when one has ended, to bill it rightly.
-const PRICES_EVERY: SignedDuration = SignedDuration::from_mins(10);
-
-/// Jobs that were heard of and not taken in yet.
-#[derive(Debug, Default)]
-pub struct News {
-    jobs: Mutex<Vec<(Job, Timestamp)>>,
-    bell: Notify,
-}
-
-impl News {
-    /// Tells of a job, as of now.
-    pub fn tell(&self, job: Job, now: Timestamp) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((job, now));
-        self.bell.notify_one();
-    }
-
-    fn take(&self) -> Vec<(Job, Timestamp)> {
-        std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+/// What an older look showed is no ground for a launch.
+const SIGHT_MAX: Duration = Duration::from_secs(60);
 
 /// What a controller is made of.
 pub struct Settings<'a> {
-    /// What the machines of each spec are made of, by the spec's name.
-    pub recipes: &'a BTreeMap<String, Recipe>,
+    /// What is wanted; [`News::want`] changes it.
+    pub wanted: Wanted,
+    /// Between two polls of all jobs: webhooks are quicker, and may be lost.
+    pub poll_every: SignedDuration,
     /// The clock.
     pub clock: Clock<'a>,
     /// Makes launch ids: the time of now and randomness that no other process has.
     pub new_id: &'a (dyn Fn() -> LaunchId + Sync),
-    /// Hears of every decision.
-    pub on_step: &'a (dyn Fn(&Step) + Sync),
+    /// Hears of every decision that follows a look.
+    pub on_step: &'a (dyn Fn(&Told<'_>) + Sync),
+}
+
+/// What is known after a decision.
+pub struct Told<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The decision.
+    pub step: &'a Step,
+    /// What the journal amounts to.
+    pub state: &'a State,
+    /// What the look showed.
+    pub look: &'a Look,
 }
 
 /// One process that drives the fleet.
@@ -77,30 +70,33 @@ pub struct Controller<'a, C, F, J> {
     mind: Mind<'a>,
 }
 
-/// What was asked, beside the look itself.
-struct Asked {
-    begun: Instant,
-    look: Look,
-    jobs: Option<(Timestamp, Vec<Job>)>,
-    offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
-    prices_at: Option<Timestamp>,
-}
+type Flights<'h> = FuturesUnordered<LocalBoxFuture<'h, Done>>;
 
 impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
-    /// Takes a fleet over.
-    #[must_use]
-    pub fn new(cloud: &'a C, forge: &'a F, fleet: Fleet<J>, settings: Settings<'a>) -> Self {
-        let hands = Hands::new(cloud, forge, settings.recipes, settings.clock);
+    /// Takes a journal over.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it cannot be read.
+    pub fn open(
+        cloud: &'a C,
+        forge: &'a F,
+        journal: J,
+        settings: Settings<'a>,
+    ) -> Result<Self, JournalError> {
+        let fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
+        let hands = Hands::new(cloud, forge, settings.wanted.recipes.clone(), settings.clock);
         let mind = Mind {
             settings,
+            born: Instant::now(),
             jobs: JobTable::default(),
             polled_at: None,
             offers: BTreeMap::new(),
             prices_at: None,
             untidy: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            sight: None,
         };
-        Self { hands, fleet, mind }
+        Ok(Self { hands, fleet, mind })
     }
 
     /// Drives the fleet until it is told to stop. Trouble with the cloud or GitHub never ends it.
@@ -110,26 +106,30 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     pub async fn run(self, news: &News, stop: &CancellationToken) -> Result<(), JournalError> {
         // The hands are shared by all calls under way; the rest is changed between them.
         let Self { hands, mut fleet, mut mind } = self;
-        let begun = Instant::now();
-        let mut flights = FuturesUnordered::new();
+        let mut flights: Flights<'_> = FuturesUnordered::new();
         while !stop.is_cancelled() {
-            mind.hear(news);
+            mind.hear(news, &hands, &mut fleet);
             let look_began = Instant::now();
-            let mut ended = Vec::new();
+            let questions = mind.questions(&hands, &fleet);
             let asked = {
-                let mut look = pin!(mind.ask(&hands, &fleet));
+                let mut look = pin!(questions.ask(&hands));
                 loop {
                     tokio::select! {
                         biased;
-                        Some(done) = flights.next() => ended.push(done),
+                        Some(done) = flights.next() => {
+                            if mind.ended(done, &mut fleet)? {
+                                mind.hurry(&hands, &mut fleet, &mut flights)?;
+                            }
+                        }
+                        () = news.rings() => {
+                            mind.hear(news, &hands, &mut fleet);
+                            mind.hurry(&hands, &mut fleet, &mut flights)?;
+                        }
                         asked = &mut look => break asked,
                     }
                 }
             };
-            for done in ended {
-                mind.ended(done, &mut fleet)?;
-            }
-            mind.hear(news);
+            mind.hear(news, &hands, &mut fleet);
             if asked.begun.elapsed() > LOOK_MAX {
                 tracing::warn!(
                     seconds = asked.begun.elapsed().as_secs(),
@@ -137,38 +137,26 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 );
                 continue;
             }
-            let look = mind.take_in(asked);
-            let clocks = Now { wall: (mind.settings.clock)(), uptime: begun.elapsed() };
-            match fleet.step(look, clocks, &mut || (mind.settings.new_id)()) {
-                Ok(step) => {
-                    (mind.settings.on_step)(&step);
-                    for order in step.orders {
-                        let is_new = key(&order).is_none_or(|key| mind.under_way.insert(key));
-                        if is_new {
-                            flights.push(hands.carry_out(order));
-                        }
-                    }
-                }
-                Err(error) if may_pass(&error) => {
-                    tracing::error!(%error, "nothing is decided until it can be written");
-                }
-                Err(error) => return Err(error),
-            }
+            let pause = mind.decide(asked, &hands, &mut fleet, &mut flights)?;
             mind.tidy(&hands, &fleet).await;
             let soon = look_began + LOOKS_APART;
-            let mut pause = pin!(tokio::time::sleep(LOOK_EVERY));
+            let mut pause = pin!(tokio::time::sleep(pause));
             loop {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
-                        if matches!(&done, Done::Launch(done) if matches!(done.outcome, Err(NotLaunched::Cloud(_)))) {
+                        if mind.ended(done, &mut fleet)? {
+                            mind.hurry(&hands, &mut fleet, &mut flights)?;
                             pause.as_mut().reset(soon);
                         }
-                        mind.ended(done, &mut fleet)?;
                     }
-                    () = news.bell.notified() => pause.as_mut().reset(soon),
+                    () = news.rings() => {
+                        mind.hear(news, &hands, &mut fleet);
+                        mind.hurry(&hands, &mut fleet, &mut flights)?;
+                        pause.as_mut().reset(soon);
+                    }
                     () = &mut pause => break,
                 }
             }
@@ -185,6 +173,7 @@ fn may_pass(error: &JournalError) -> bool {
 /// What changes between calls.
 struct Mind<'a> {
     settings: Settings<'a>,
+    born: Instant,
     jobs: JobTable,
     polled_at: Option<Timestamp>,
     offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
@@ -192,22 +181,37 @@ struct Mind<'a> {
     /// Launches whose user data still lies beside their machine.
     untidy: BTreeMap<LaunchId, Box<LaunchRequest>>,
     under_way: BTreeSet<Key>,
+    /// What the last look showed.
+    sight: Option<(Instant, Look)>,
 }
 
 impl Mind<'_> {
-    fn hear(&mut self, news: &News) {
-        for (job, at) in news.take() {
+    fn hear<C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        news: &News,
+        hands: &Hands<'_, C, F>,
+        fleet: &mut Fleet<J>,
+    ) {
+        for (job, at) in news.take_jobs() {
             self.jobs.hear(job, at);
+        }
+        if let Some(wanted) = news.take_wanted() {
+            fleet.set_specs(wanted.specs);
+            hands.set_recipes(wanted.recipes);
+            // What is for sale depends on what is asked for.
+            self.offers.clear();
         }
     }
 
-    fn ended<J: Journal>(&mut self, done: Done, fleet: &mut Fleet<J>) -> Result<(), JournalError> {
+    /// True when a launch was refused by the cloud.
+    fn ended<J: Journal>(&mut self, done: Done, fleet: &mut Fleet<J>) -> Result<bool, JournalError> {
         match done {
             Done::Other(key) => {
                 self.under_way.remove(&key);
                 if let Key::Run(run_id) = key {
                     self.jobs.rerun_asked(run_id, (self.settings.clock)());
                 }
+                Ok(false)
             }
             Done::Launch(done) => {
                 let LaunchDone { launch, asked, outcome, request } = *done;
@@ -217,158 +221,130 @@ impl Mind<'_> {
                     Err(error) if may_pass(&error) => tracing::error!(%error, %launch, "not written"),
                     other => other?,
                 }
+                Ok(matches!(outcome, Err(NotLaunched::Cloud(_))))
             }
+        }
+    }
+
+    fn questions<C: Cloud, F: Forge, J: Journal>(
+        &self,
+        hands: &Hands<'_, C, F>,
+        fleet: &Fleet<J>,
+    ) -> Questions {
+        let now = (self.settings.clock)();
+        let recipes = hands.recipes();
+        let is_old = |name: &&String| !is_fresh(self.offers.get(*name).map(|(at, _)| *at), now, OFFERS_EVERY);
+        Questions {
+            now,
+            poll: !is_fresh(self.polled_at, now, self.settings.poll_every),
+            followed: fleet.followed(),
+            offers_of: recipes.keys().filter(is_old).cloned().collect(),
+            prices_are_fresh: is_fresh(self.prices_at, now, PRICES_EVERY),
+            machines: Questions::known_machines(fleet.state()),
+            recipes,
+        }
+    }
+
+    /// Decides by a whole look, and says how long there is nothing more to do.
+    fn decide<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        asked: Asked,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &mut Fleet<J>,
+        flights: &mut Flights<'h>,
+    ) -> Result<Duration, JournalError> {
+        let begun = asked.begun;
+        let look = self.take_in(asked);
+        let now = self.now();
+        self.sight = Some((begun, look.clone()));
+        match fleet.step(look, now, &mut || (self.settings.new_id)()) {
+            Ok(step) => {
+                if let Some((_, look)) = &self.sight {
+                    let state = fleet.state();
+                    (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });
+                }
+                let is_quiet = fleet.state().is_quiet() && step.orders.is_empty() && step.waiting.is_empty();
+                let most = if is_quiet { QUIET } else { LOOK_EVERY };
+                let due = step.next_look_at.map(|at| at.duration_since(now.wall));
+                let due = due.and_then(|due| Duration::try_from(due).ok()).unwrap_or(most);
+                self.fly(step, hands, flights);
+                Ok(due.clamp(LOOKS_APART, most))
+            }
+            Err(error) if may_pass(&error) => {
+                tracing::error!(%error, "nothing is decided until it can be written");
+                Ok(LOOK_EVERY)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Launches for what was heard since the last look, by what it showed.
+    fn hurry<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &mut Fleet<J>,
+        flights: &mut Flights<'h>,
+    ) -> Result<(), JournalError> {
+        let jobs = self.jobs.jobs();
+        let now = self.now();
+        let Some((begun, sight)) = &self.sight else { return Ok(()) };
+        if begun.elapsed() > SIGHT_MAX || self.polled_at.is_none() {
+            return Ok(());
+        }
+        let look = seen_with(sight, jobs);
+        match fleet.hurry(look, now, &mut || (self.settings.new_id)()) {
+            Ok(step) => self.fly(step, hands, flights),
+            Err(error) if may_pass(&error) => {
+                tracing::error!(%error, "nothing is decided until it can be written");
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Asks everybody at once.
-    async fn ask<C: Cloud, F: Forge, J: Journal>(&self, hands: &Hands<'_, C, F>, fleet: &Fleet<J>) -> Asked {
-        let begun = Instant::now();
-        let now = (self.settings.clock)();
-        let followed = fleet.followed();
-        let (instances, runners, jobs, offers) = tokio::join!(
-            instances(hands, fleet),
-            hands.forge.runners(None),
-            self.poll(hands, &followed, now),
-            self.ask_offers(hands, now),
-        );
-        let (spot_prices, prices_at, prices_are_whole) =
-            self.ask_prices(hands, fleet, instances.as_deref(), now).await;
-        let known = |runner: cml_github::Runner| KnownRunner {
-            id: runner.id,
-            name: runner.name,
-            online: runner.online,
-            busy: runner.busy,
-        };
-        let runners = match runners {
-            Ok(runners) => Some(runners.into_iter().map(known).collect()),
-            Err(error) => {
-                tracing::warn!(%error, "GitHub cannot say which runners there are");
-                None
-            }
-        };
-        let untold = |listed: &Vec<Job>| {
-            let ids = followed.iter().map(|lost| JobId(lost.job));
-            ids.filter(|id| listed.iter().all(|job| job.id != *id)).collect()
-        };
-        let untold = jobs.as_ref().map_or_else(Vec::new, untold);
-        let look = Look { instances, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
-        Asked { begun, look, jobs: jobs.map(|jobs| (now, jobs)), offers, prices_at }
+    fn now(&self) -> Now {
+        Now { wall: (self.settings.clock)(), uptime: self.born.elapsed() }
     }
 
-    /// All jobs, when it is time to ask for them.
-    async fn poll<C: Cloud, F: Forge>(
-        &self,
-        hands: &Hands<'_, C, F>,
-        followed: &[Followed],
-        now: Timestamp,
-    ) -> Option<Vec<Job>> {
-        // A clock that was set back must not stop the polls.
-        let age = self.polled_at.map(|at| now.duration_since(at));
-        if age.is_some_and(|age| (SignedDuration::ZERO..POLL_EVERY).contains(&age)) {
-            return None;
-        }
-        match hands.forge.jobs(followed).await {
-            Ok(jobs) => Some(jobs),
-            Err(error) => {
-                tracing::warn!(%error, "GitHub cannot say which jobs there are");
-                None
+    fn fly<'h, C: Cloud, F: Forge>(
+        &mut self,
+        step: Step,
+        hands: &'h Hands<'_, C, F>,
+        flights: &mut Flights<'h>,
+    ) {
+        for order in step.orders {
+            if key(&order).is_none_or(|key| self.under_way.insert(key)) {
+                flights.push(Box::pin(hands.carry_out(order)));
             }
         }
-    }
-
-    async fn ask_offers<C: Cloud, F: Forge>(
-        &self,
-        hands: &Hands<'_, C, F>,
-        now: Timestamp,
-    ) -> BTreeMap<String, (Timestamp, Vec<Offer>)> {
-        let mut all = BTreeMap::new();
-        for (name, recipe) in hands.recipes {
-            let is_fresh =
-                |at: &Timestamp| (SignedDuration::ZERO..OFFERS_EVERY).contains(&now.duration_since(*at));
-            if self.offers.get(name).is_some_and(|(at, _)| is_fresh(at)) {
-                continue;
-            }
-            match hands.cloud.offers(&recipe.query).await {
-                Ok(offers) => {
-                    all.insert(name.clone(), (now, offers));
-                }
-                Err(error) => tracing::warn!(%error, spec = name, "the cloud cannot say what is for sale"),
-            }
-        }
-        all
-    }
-
-    /// Changes of the prices that our spot machines are billed by.
-    async fn ask_prices<C: Cloud, F: Forge, J: Journal>(
-        &self,
-        hands: &Hands<'_, C, F>,
-        fleet: &Fleet<J>,
-        instances: Option<&[Instance]>,
-        now: Timestamp,
-    ) -> (Vec<SpotPrice>, Option<Timestamp>, bool) {
-        let state = fleet.state();
-        let mut pools: BTreeMap<&str, (BTreeSet<&str>, Timestamp)> = BTreeMap::new();
-        let mut one_ended = false;
-        for (launch, id, offer) in state.machines() {
-            let (Market::Spot, Some(since)) = (offer.market, state.prices_known_until(launch)) else {
-                continue;
-            };
-            // The clocks may differ, and the price in force at the purchase is wanted too.
-            let since = since.checked_sub(PRICES_EVERY).unwrap_or(since);
-            let shown = instances.into_iter().flatten().find(|instance| instance.id == *id);
-            one_ended |= shown.is_none_or(|instance| !instance.is_alive());
-            let (types, from) = pools.entry(&offer.region).or_insert_with(|| (BTreeSet::new(), since));
-            types.insert(&offer.instance_type);
-            *from = (*from).min(since);
-        }
-        let age = self.prices_at.map(|at| now.duration_since(at));
-        let is_fresh = age.is_some_and(|age| (SignedDuration::ZERO..PRICES_EVERY).contains(&age));
-        if pools.is_empty() || (is_fresh && !one_ended) {
-            return (Vec::new(), None, true);
-        }
-        let mut changes = Vec::new();
-        let mut whole = true;
-        for (region, (types, since)) in pools {
-            let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
-            match hands.cloud.spot_prices(region, &types, since).await {
-                Ok(prices) => changes.extend(prices),
-                Err(error) => {
-                    whole = false;
-                    tracing::warn!(%error, region, "the cloud cannot say what spot costs");
-                }
-            }
-        }
-        (changes, whole.then_some(now), whole)
     }
 
     fn take_in(&mut self, asked: Asked) -> Look {
-        if let Some((at, jobs)) = asked.jobs {
+        let Asked { at, look, jobs, offers, prices_at, .. } = asked;
+        if let Some(jobs) = jobs {
             self.jobs.polled(jobs, at);
             self.polled_at = Some(at);
         }
-        self.offers.extend(asked.offers);
-        self.prices_at = asked.prices_at.or(self.prices_at);
+        self.offers.extend(offers.into_iter().map(|(name, offers)| (name, (at, offers))));
+        self.prices_at = prices_at.or(self.prices_at);
         let offers = self.offers.iter().map(|(name, (_, offers))| (name.clone(), offers.clone()));
         Look {
             // Before the first poll nobody knows what is queued.
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
             offers: offers.collect(),
-            ..asked.look
+            ..look
         }
     }
 
     /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
     async fn tidy<C: Cloud, F: Forge, J: Journal>(&mut self, hands: &Hands<'_, C, F>, fleet: &Fleet<J>) {
+        if self.untidy.is_empty() {
+            return;
+        }
         let launches = fleet.state().launches();
-        let is_read = |launch: &LaunchId| {
-            launches
-                .iter()
-                .find(|record| record.id == *launch)
-                .is_none_or(|record| record.online_at.is_some())
-        };
-        let read: Vec<LaunchId> = self.untidy.keys().copied().filter(is_read).collect();
+        let unread: BTreeSet<LaunchId> =
+            launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
+        let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
         for launch in read {
             if let Some(request) = self.untidy.remove(&launch)
                 && let Err(error) = hands.cloud.tidy(&request).await
@@ -379,32 +355,14 @@ impl Mind<'_> {
     }
 }
 
-/// All machines of ours: by their tags, and those that have lost them by their ids.
-async fn instances<C: Cloud, F: Forge, J: Journal>(
-    hands: &Hands<'_, C, F>,
-    fleet: &Fleet<J>,
-) -> Option<Vec<Instance>> {
-    // Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
-    let of_recipes = hands.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
-    let of_machines = fleet.state().machines().map(|(.., offer)| offer.region.clone());
-    let regions: BTreeSet<String> = of_recipes.chain(of_machines).collect();
-    let regions: Vec<String> = regions.into_iter().collect();
-    let by_tag = InstanceFilter {
-        regions: regions.clone(),
-        owner: Some(hands.forge.scope()),
-        ..InstanceFilter::default()
-    };
-    let told = |error: cml_cloud::CloudError| tracing::warn!(%error, "the cloud cannot say which machines there are");
-    let mut all = hands.cloud.instances(&by_tag).await.map_err(told).ok()?;
-    let missing: Vec<_> = fleet
-        .state()
-        .machines()
-        .filter(|(_, id, _)| all.iter().all(|instance| instance.id != **id))
-        .map(|(_, id, _)| id.clone())
-        .collect();
-    if !missing.is_empty() {
-        let by_id = InstanceFilter { regions, ids: missing, ..InstanceFilter::default() };
-        all.extend(hands.cloud.instances(&by_id).await.map_err(told).ok()?);
+/// An older look with the jobs of now: a runner that is known to have a job since then is not idle.
+fn seen_with(sight: &Look, jobs: Vec<Job>) -> Look {
+    let mut look = sight.clone();
+    let running = jobs.iter().filter(|job| job.state == JobState::Running);
+    let at_work: BTreeSet<&str> = running.filter_map(|job| job.runner.as_deref()).collect();
+    for runner in look.runners.iter_mut().flatten() {
+        runner.busy |= at_work.contains(runner.name.as_str());
     }
-    Some(all)
+    look.jobs = Some(jobs);
+    look
 }

@@ -18,7 +18,7 @@ use cml_journal::{Event, Journal, JournalError, State};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::learn::learn;
+use crate::learn::{arrivals, learn};
 
 /// What the world shows. Whatever could not be asked is none.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +97,8 @@ pub struct Step {
     pub orders: Vec<Order>,
     /// Jobs that get nothing now, and why.
     pub waiting: Vec<Waiting>,
+    /// When the same world is worth another look, by the clock alone.
+    pub next_look_at: Option<Timestamp>,
 }
 
 /// The fleet, as far as it is decided.
@@ -168,9 +170,43 @@ impl<J: Journal> Fleet<J> {
         }
         let observed = self.observed(look, clocks);
         let plan = plan(&observed, now);
+        let used_up = no_more_reruns(&observed, &plan);
+        self.intend(plan, used_up, now, new_id)
+    }
+
+    /// Launches for jobs that were heard of since a look. What it showed is older than what the journal knows: nothing is
+    /// learned from it but that they came, and nothing is ended by it.
+    ///
+    /// # Errors
+    /// As [`Fleet::step`].
+    pub fn hurry(
+        &mut self,
+        look: Look,
+        clocks: Now,
+        new_id: &mut dyn FnMut() -> LaunchId,
+    ) -> Result<Step, JournalError> {
+        let now = clocks.wall;
+        self.catch_up()?;
+        let came = arrivals(&self.state, &self.specs, &look);
+        if !self.append(now, &came)? {
+            return Ok(Step::default());
+        }
+        let observed = self.observed(self.with_lost_tags(look), clocks);
+        let mut plan = plan(&observed, now);
+        plan.actions.retain(|action| matches!(action, Action::Launch { job: Some(_), .. }));
+        self.intend(plan, Vec::new(), now, new_id)
+    }
+
+    /// Writes what is about to be done and what is decided for good, and gives the orders.
+    fn intend(
+        &mut self,
+        plan: Plan,
+        settled: Vec<Event>,
+        now: Timestamp,
+        new_id: &mut dyn FnMut() -> LaunchId,
+    ) -> Result<Step, JournalError> {
         let mut orders = Vec::new();
-        let mut intents = Vec::new();
-        let mut again: BTreeSet<JobId> = BTreeSet::new();
+        let mut intents = settled;
         for action in plan.actions {
             orders.push(match action {
                 Action::Launch { spec, job, offers, deadline } => {
@@ -183,18 +219,16 @@ impl<J: Journal> Fleet<J> {
                 }
                 Action::RemoveRunner { runner, .. } => Order::RemoveRunner { runner },
                 Action::Rerun { repository, run_id, jobs, .. } => {
-                    again.extend(&jobs);
                     let only = if jobs.len() == 1 { jobs.first().copied() } else { None };
                     Order::Rerun { repository, run_id, only }
                 }
             });
         }
-        intents.extend(no_more_reruns(&observed, &again));
         // The intents are durable before any call is made.
         if !self.append(now, &intents)? {
             return Ok(Step::default());
         }
-        Ok(Step { orders, waiting: plan.waiting })
+        Ok(Step { orders, waiting: plan.waiting, next_look_at: plan.next_look_at })
     }
 
     /// Takes in a look and says what would be done. Nothing is intended.
@@ -353,7 +387,12 @@ impl<J: Journal> Fleet<J> {
 }
 
 /// Interrupted jobs whose run is over and that the plan does not run again have used all their re-runs.
-fn no_more_reruns(observed: &Observed, again: &BTreeSet<JobId>) -> Vec<Event> {
+fn no_more_reruns(observed: &Observed, plan: &Plan) -> Vec<Event> {
+    let of_action = |action: &Action| match action {
+        Action::Rerun { jobs, .. } => jobs.clone(),
+        _ => Vec::new(),
+    };
+    let again: BTreeSet<JobId> = plan.actions.iter().flat_map(of_action).collect();
     let used_up =
         |job: &&Job| job.state == JobState::Interrupted { may_rerun: true } && !again.contains(&job.id);
     let jobs = observed.jobs.iter().flatten().filter(used_up);

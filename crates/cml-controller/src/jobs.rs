@@ -98,7 +98,8 @@ fn rank(state: JobState) -> u8 {
 }
 
 /// GitHub's words as the planner's.
-pub(crate) fn from_github(record: JobRecord) -> Job {
+#[must_use]
+pub fn from_github(record: JobRecord) -> Job {
     let state = match (record.status.as_str(), record.run.attempt > record.attempt) {
         ("queued", _) => JobState::Queued,
         ("in_progress", _) => JobState::Running,

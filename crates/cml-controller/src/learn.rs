@@ -72,7 +72,7 @@ fn by_launch(look: &Look) -> BTreeMap<LaunchId, &Instance> {
 }
 
 /// Jobs that were not heard of before.
-fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
+pub(crate) fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
     let came = |job: &Job| {
         let spec = spec_for(specs, job).filter(|_| !state.knows(job.id))?;
         Some(Event::JobCame { job: job.id, spec: spec.name.clone(), facts: JobFacts::of(job) })

@@ -5,6 +5,7 @@
 //!
 //! What may not happen here: reading arguments, environment or clock settings, and printing.
 
+mod ask;
 mod carry;
 mod drive;
 mod event;
@@ -14,6 +15,7 @@ mod forge;
 mod jobs;
 mod launch;
 mod learn;
+mod news;
 mod order;
 mod reap;
 mod steps;
@@ -21,12 +23,14 @@ mod stop;
 mod undo;
 mod wait;
 
-pub use drive::{Controller, News, Settings};
+pub use carry::Recipes;
+pub use drive::{Controller, Settings, Told};
 pub use event::Event;
 pub use failure::{Failure, Reason};
 pub use forge::Forge;
-pub use jobs::JobTable;
+pub use jobs::{JobTable, from_github};
 pub use launch::{Clock, Launch, Outcome, launch};
+pub use news::{News, Wanted};
 pub use order::{Lifetime, Order, Packages, Recipe, Reuse};
 pub use reap::{Finding, ReapReport, reap, why_reap};
 pub use stop::{StopError, Stopped, Target, stop};

@@ -16,6 +16,7 @@ mod print;
 mod refuse;
 mod retire;
 mod supply;
+mod timers;
 mod warm;
 
 pub use gaps::auto_idle_timeout;

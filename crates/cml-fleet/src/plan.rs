@@ -14,6 +14,7 @@ use crate::placement::Shop;
 use crate::refuse::Why;
 use crate::retire::{self, Cause};
 use crate::supply::{self, Machine, Phase};
+use crate::timers;
 use crate::warm;
 
 /// One thing to do now.
@@ -81,6 +82,8 @@ pub struct Plan {
     /// Jobs that get nothing now. Every queued job is either here, or served by a machine that is free or on its way,
     /// or has a launch among the actions.
     pub waiting: Vec<Waiting>,
+    /// When the same world is worth another plan, by the clock alone; none when nothing is due.
+    pub next_look_at: Option<Timestamp>,
 }
 
 /// Decides everything.
@@ -113,6 +116,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
         round.retire_idle(observed, &specs, &mut plan);
     }
     plan.actions.extend(reruns(observed));
+    plan.next_look_at = timers::next_look_at(observed, &machines, &plan.waiting, now);
     plan
 }
 

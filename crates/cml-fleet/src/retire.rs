@@ -12,7 +12,7 @@ use crate::observed::{KnownRunner, Observed};
 use crate::supply::{Machine, Phase};
 
 /// A machine powers itself off; this is what it gets before somebody helps.
-const OWN_WAY: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const OWN_WAY: SignedDuration = SignedDuration::from_mins(5);
 /// A registration without a machine is left alone this long: its machine may be about to show.
 pub(crate) const ORPHAN_GRACE: SignedDuration = SignedDuration::from_mins(15);
 /// A machine of ours that has lost its deadline gets this from its start: the longest job of GitHub's.

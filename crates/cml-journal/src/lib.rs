@@ -7,6 +7,7 @@
 
 mod bill;
 mod event;
+mod inbox;
 mod ledger;
 mod memory;
 mod sqlite;
@@ -14,6 +15,7 @@ mod state;
 
 pub use bill::{End, bill};
 pub use event::{Event, JobFacts};
+pub use inbox::{Inbox, Letter};
 pub use ledger::{Entry, Share};
 pub use memory::MemoryJournal;
 pub use sqlite::{JournalError, Line, SqliteJournal};

@@ -94,19 +94,50 @@ impl SqliteJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let failed = |error: rusqlite::Error| told(path, &error);
-        // Made before SQLite does, with rights for nobody else; its side files take the same.
-        private(path)
-            .map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        // Every commit is on the disk before it returns: intents must be.
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        migrate(path, &mut connection)?;
+        let connection = open(path, MIGRATIONS)?;
         Ok(Self { path: path.to_owned(), connection })
     }
+
+    /// The last lines, the newest first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn latest(&self, most: u32) -> Result<Vec<Line>, JournalError> {
+        self.lines("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", most.into())
+    }
+
+    fn lines(&self, select: &str, parameter: i64) -> Result<Vec<Line>, JournalError> {
+        let failed = |error: rusqlite::Error| told(&self.path, &error);
+        let mut select = self.connection.prepare_cached(select).map_err(failed)?;
+        let rows = select
+            .query_map([parameter], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })
+            .map_err(failed)?;
+        rows.map(|row| {
+            let (number, at, text): (i64, String, String) = row.map_err(failed)?;
+            let bad = |cause: String| JournalError::Line { path: self.path.clone(), number, cause };
+            let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
+            let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+            Ok(Line { number, at, event })
+        })
+        .collect()
+    }
+}
+
+/// Opens a file of ours: durable with every commit, readable by its owner only, brought up to date.
+pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
+    let failed = |error: rusqlite::Error| told(path, &error);
+    // Made before SQLite does, with rights for nobody else; its side files take the same.
+    private(path).map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    // Every commit is on the disk before it returns: intents must be.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    migrate(path, &mut connection, migrations)?;
+    Ok(connection)
 }
 
 fn private(path: &Path) -> std::io::Result<()> {
@@ -118,23 +149,23 @@ fn private(path: &Path) -> std::io::Result<()> {
 }
 
 /// Takes the missing steps, one process at a time.
-fn migrate(path: &Path, connection: &mut Connection) -> Result<(), JournalError> {
+fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| told(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let found: i64 =
         transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(JournalError::TooNew { path: path.to_owned(), found, known });
     }
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    for step in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step).map_err(failed)?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
-fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
+pub(crate) fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
@@ -172,22 +203,7 @@ impl Journal for SqliteJournal {
     }
 
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
-        let failed = |error: rusqlite::Error| told(&self.path, &error);
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number")
-            .map_err(failed)?;
-        let rows = select
-            .query_map([seen], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
-            .map_err(failed)?;
-        rows.map(|row| {
-            let (number, at, text): (i64, String, String) = row.map_err(failed)?;
-            let bad = |cause: String| JournalError::Line { path: self.path.clone(), number, cause };
-            let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
-            let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-            Ok(Line { number, at, event })
-        })
-        .collect()
+        self.lines("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number", seen)
     }
 }
 

@@ -279,6 +279,12 @@ impl State {
         self.launches.iter().map(record).collect()
     }
 
+    /// True while there is no launch and nothing to follow.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.launches.is_empty() && self.interrupted.is_empty() && self.suspects.is_empty()
+    }
+
     /// The job that a launch was made for. GitHub may have given its runner another one.
     #[must_use]
     pub fn meant_for(&self, launch: LaunchId) -> Option<JobId> {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cml_controller::fleet::{Fleet, Step};
-use cml_controller::{Controller, News, Recipe, Settings};
+use cml_controller::{Controller, News, Recipes, Settings, Told, Wanted};
 use cml_fleet::Why;
 use cml_spec::{Budget, Forks, Spec};
+use jiff::SignedDuration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ use super::world::World;
 const STORM_SECONDS: i64 = specs::JOBS_WITHIN + 1800;
 /// Within this everything must be at rest afterwards: all jobs through the smallest pool, and the longest deadline.
 const CALM_SECONDS: i64 = 16 * 3600;
+/// All jobs are asked for so often.
+const POLL_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// Rest is looked for so often.
 const REST_EVERY: Duration = Duration::from_secs(60);
 /// What is at rest stays at rest for so many looks.
@@ -96,7 +98,7 @@ async fn live(what: &Play) -> History {
     let (wanted, recipes) = {
         let world = shared.now();
         let wanted: Vec<Spec> = world.specs.iter().map(|spec| sabotaged(spec, world.sabotage)).collect();
-        let recipes = specs::recipes(&wanted, &world.market.regions());
+        let recipes = Arc::new(specs::recipes(&wanted, &world.market.regions()));
         (wanted, recipes)
     };
     let run = |number: usize| {
@@ -166,7 +168,7 @@ pub(crate) async fn process(
     lines: Lines,
     number: usize,
     wanted: Vec<Spec>,
-    recipes: BTreeMap<String, Recipe>,
+    recipes: Arc<Recipes>,
     stop: CancellationToken,
 ) {
     if number > 0 {
@@ -195,19 +197,19 @@ async fn live_once(
     life: &Life,
     lines: &Lines,
     wanted: &[Spec],
-    recipes: &BTreeMap<String, Recipe>,
+    recipes: &Arc<Recipes>,
     stop: &CancellationToken,
 ) {
     let (shared, number) = (&life.shared, life.process);
     let news = Arc::new(News::default());
     shared.now().processes[number].news = Some(news.clone());
     let journal = SimJournal { lines: lines.clone(), life: life.clone() };
-    let Ok(fleet) = Fleet::open(journal, wanted.to_vec()) else { return };
     let cloud = SimCloud { life: life.clone() };
     let forge = SimForge { life: life.clone() };
     let clock = || shared.now().wall(number);
     let new_id = || shared.now().new_id(number);
-    let on_step = |step: &Step| {
+    let on_step = |told: &Told<'_>| {
+        let step = told.step;
         let mut world = shared.now();
         for waiting in &step.waiting {
             world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
@@ -217,8 +219,14 @@ async fn live_once(
             world.faults.meet(Fault::OverBudget);
         }
     };
-    let settings = Settings { recipes, clock: &clock, new_id: &new_id, on_step: &on_step };
-    let controller = Controller::new(&cloud, &forge, fleet, settings);
+    let settings = Settings {
+        wanted: Wanted { specs: wanted.to_vec(), recipes: recipes.clone() },
+        poll_every: POLL_EVERY,
+        clock: &clock,
+        new_id: &new_id,
+        on_step: &on_step,
+    };
+    let Ok(controller) = Controller::open(&cloud, &forge, journal, settings) else { return };
     if let Err(error) = controller.run(&news, stop).await {
         shared.now().violate("journal", &error.to_string());
         // It would be started again and again.

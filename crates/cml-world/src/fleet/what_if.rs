@@ -172,7 +172,7 @@ async fn live(
         };
         (wish.spec.name.clone(), recipe(&wish.spec, query))
     });
-    let recipes = recipes.collect();
+    let recipes = Arc::new(recipes.collect());
     let shared = Shared::new(world);
     let lines: Lines = Arc::new(Mutex::new(Vec::new()));
     let stop = CancellationToken::new();

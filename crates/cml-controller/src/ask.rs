@@ -1,0 +1,188 @@
+//! One look at the world: everybody is asked at once. What is asked is noted first, so that the fleet may go on deciding
+//! while the answers are on their way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cml_cloud::{
+    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, Market, Offer, SpotPrice,
+};
+use cml_fleet::{Job, JobId, KnownRunner};
+use cml_github::Followed;
+use cml_journal::State;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::carry::{Hands, Recipes};
+use crate::fleet::Look;
+use crate::forge::Forge;
+
+/// How long an answer about what is for sale is good for.
+pub(crate) const OFFERS_EVERY: SignedDuration = SignedDuration::from_mins(10);
+/// Spot prices of pools that we have machines in; they are asked for at once when one has ended, to bill it rightly.
+pub(crate) const PRICES_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a look asks.
+pub(crate) struct Questions {
+    pub(crate) now: Timestamp,
+    pub(crate) recipes: Arc<Recipes>,
+    /// Whether all jobs are asked for, and what is followed.
+    pub(crate) poll: bool,
+    pub(crate) followed: Vec<Followed>,
+    /// Specs whose offers are old.
+    pub(crate) offers_of: Vec<String>,
+    pub(crate) prices_are_fresh: bool,
+    pub(crate) machines: Vec<KnownMachine>,
+}
+
+/// A machine that the journal knows.
+pub(crate) struct KnownMachine {
+    pub(crate) id: InstanceId,
+    pub(crate) offer: Offer,
+    pub(crate) prices_known_until: Option<Timestamp>,
+}
+
+/// What was answered.
+pub(crate) struct Asked {
+    pub(crate) begun: Instant,
+    pub(crate) at: Timestamp,
+    pub(crate) look: Look,
+    pub(crate) jobs: Option<Vec<Job>>,
+    pub(crate) offers: BTreeMap<String, Vec<Offer>>,
+    pub(crate) prices_at: Option<Timestamp>,
+}
+
+/// True while an answer of `at` is good; never for one of the future: a clock that was set back must not stop the questions.
+pub(crate) fn is_fresh(at: Option<Timestamp>, now: Timestamp, good_for: SignedDuration) -> bool {
+    at.is_some_and(|at| (SignedDuration::ZERO..good_for).contains(&now.duration_since(at)))
+}
+
+impl Questions {
+    pub(crate) fn known_machines(state: &State) -> Vec<KnownMachine> {
+        let machine = |(launch, id, offer): (LaunchId, &InstanceId, &Offer)| KnownMachine {
+            id: id.clone(),
+            offer: offer.clone(),
+            prices_known_until: state.prices_known_until(launch),
+        };
+        state.machines().map(machine).collect()
+    }
+
+    /// Asks everybody at once.
+    pub(crate) async fn ask<C: Cloud, F: Forge>(self, hands: &Hands<'_, C, F>) -> Asked {
+        let begun = Instant::now();
+        let (instances, runners, jobs, offers) = tokio::join!(
+            self.instances(hands),
+            hands.forge.runners(None),
+            self.jobs(hands),
+            self.offers(hands),
+        );
+        let (spot_prices, prices_at, prices_are_whole) = self.spot_prices(hands, instances.as_deref()).await;
+        let known = |runner: cml_github::Runner| KnownRunner {
+            id: runner.id,
+            name: runner.name,
+            online: runner.online,
+            busy: runner.busy,
+        };
+        let runners = match runners {
+            Ok(runners) => Some(runners.into_iter().map(known).collect()),
+            Err(error) => {
+                tracing::warn!(%error, "GitHub cannot say which runners there are");
+                None
+            }
+        };
+        let untold = |listed: &Vec<Job>| {
+            let ids = self.followed.iter().map(|lost| JobId(lost.job));
+            ids.filter(|id| listed.iter().all(|job| job.id != *id)).collect()
+        };
+        let untold = jobs.as_ref().map_or_else(Vec::new, untold);
+        let look = Look { instances, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
+        Asked { begun, at: self.now, look, jobs, offers, prices_at }
+    }
+
+    /// All machines of ours: by their tags, and those that have lost them by their ids.
+    async fn instances<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<Vec<Instance>> {
+        // Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
+        let of_recipes = self.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
+        let of_machines = self.machines.iter().map(|machine| machine.offer.region.clone());
+        let regions: BTreeSet<String> = of_recipes.chain(of_machines).collect();
+        let regions: Vec<String> = regions.into_iter().collect();
+        let by_tag = InstanceFilter {
+            regions: regions.clone(),
+            owner: Some(hands.forge.scope()),
+            ..InstanceFilter::default()
+        };
+        let told =
+            |error: CloudError| tracing::warn!(%error, "the cloud cannot say which machines there are");
+        let mut all = hands.cloud.instances(&by_tag).await.map_err(told).ok()?;
+        let shown: BTreeSet<InstanceId> = all.iter().map(|instance| instance.id.clone()).collect();
+        let ids = self.machines.iter().map(|machine| &machine.id);
+        let missing: Vec<InstanceId> = ids.filter(|id| !shown.contains(*id)).cloned().collect();
+        if !missing.is_empty() {
+            let by_id = InstanceFilter { regions, ids: missing, ..InstanceFilter::default() };
+            all.extend(hands.cloud.instances(&by_id).await.map_err(told).ok()?);
+        }
+        Some(all)
+    }
+
+    async fn jobs<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<Vec<Job>> {
+        if !self.poll {
+            return None;
+        }
+        let told = |error| tracing::warn!(%error, "GitHub cannot say which jobs there are");
+        hands.forge.jobs(&self.followed).await.map_err(told).ok()
+    }
+
+    async fn offers<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> BTreeMap<String, Vec<Offer>> {
+        let mut all = BTreeMap::new();
+        for name in &self.offers_of {
+            let Some(recipe) = self.recipes.get(name) else { continue };
+            match hands.cloud.offers(&recipe.query).await {
+                Ok(offers) => {
+                    all.insert(name.clone(), offers);
+                }
+                Err(error) => tracing::warn!(%error, spec = name, "the cloud cannot say what is for sale"),
+            }
+        }
+        all
+    }
+
+    /// Changes of the prices that our spot machines are billed by.
+    async fn spot_prices<C: Cloud, F: Forge>(
+        &self,
+        hands: &Hands<'_, C, F>,
+        instances: Option<&[Instance]>,
+    ) -> (Vec<SpotPrice>, Option<Timestamp>, bool) {
+        let mut pools: BTreeMap<&str, (BTreeSet<&str>, Timestamp)> = BTreeMap::new();
+        let alive = instances.into_iter().flatten().filter(|instance| instance.is_alive());
+        let alive: BTreeSet<&InstanceId> = alive.map(|instance| &instance.id).collect();
+        let mut one_ended = false;
+        for machine in &self.machines {
+            let (Market::Spot, Some(since)) = (machine.offer.market, machine.prices_known_until) else {
+                continue;
+            };
+            // The clocks may differ, and the price in force at the purchase is wanted too.
+            let since = since.checked_sub(PRICES_EVERY).unwrap_or(since);
+            one_ended |= !alive.contains(&machine.id);
+            let (types, from) =
+                pools.entry(&machine.offer.region).or_insert_with(|| (BTreeSet::new(), since));
+            types.insert(&machine.offer.instance_type);
+            *from = (*from).min(since);
+        }
+        if pools.is_empty() || (self.prices_are_fresh && !one_ended) {
+            return (Vec::new(), None, true);
+        }
+        let mut changes = Vec::new();
+        let mut whole = true;
+        for (region, (types, since)) in pools {
+            let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
+            match hands.cloud.spot_prices(region, &types, since).await {
+                Ok(prices) => changes.extend(prices),
+                Err(error) => {
+                    whole = false;
+                    tracing::warn!(%error, region, "the cloud cannot say what spot costs");
+                }
+            }
+        }
+        (changes, whole.then_some(self.now), whole)
+    }
+}

@@ -1,0 +1,54 @@
+//! What reaches a controller from outside between its looks: jobs that were heard of, and another configuration.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cml_fleet::Job;
+use cml_spec::Spec;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::carry::Recipes;
+
+/// What is wanted, and what the machines of it are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The specs.
+    pub specs: Vec<Spec>,
+    /// Recipes by the names of the specs.
+    pub recipes: Arc<Recipes>,
+}
+
+/// What was heard and not taken in yet.
+#[derive(Debug, Default)]
+pub struct News {
+    jobs: Mutex<Vec<(Job, Timestamp)>>,
+    wanted: Mutex<Option<Wanted>>,
+    bell: Notify,
+}
+
+impl News {
+    /// Tells of a job, as of now.
+    pub fn tell(&self, job: Job, now: Timestamp) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((job, now));
+        self.bell.notify_one();
+    }
+
+    /// Other specs from now on. Machines of specs that are gone are let go when they are idle.
+    pub fn want(&self, wanted: Wanted) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted);
+        self.bell.notify_one();
+    }
+
+    /// Waits until there is something new.
+    pub(crate) async fn rings(&self) {
+        self.bell.notified().await;
+    }
+
+    pub(crate) fn take_jobs(&self) -> Vec<(Job, Timestamp)> {
+        std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn take_wanted(&self) -> Option<Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

@@ -1,0 +1,143 @@
+//! What GitHub has sent, kept before it is acknowledged: GitHub sends nothing twice by itself. In a file of its own, so that
+//! a burst of webhooks never waits for the fleet's journal, nor the journal for them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::sqlite::{JournalError, open, told};
+
+const MIGRATIONS: &[&str] = &["CREATE TABLE letters (
+    id TEXT PRIMARY KEY,
+    at_seconds INTEGER NOT NULL,
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX letters_by_time ON letters (at_seconds)"];
+
+/// One delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The sender's id of it: the same when it is sent again.
+    pub id: String,
+    /// When it came.
+    pub at: Timestamp,
+    /// What it says.
+    pub text: String,
+}
+
+/// Deliveries in a file.
+pub struct Inbox {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Inbox {
+    /// Opens the file, making it as needed. Only its owner can read it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        Ok(Self { path: path.to_owned(), connection: open(path, MIGRATIONS)? })
+    }
+
+    /// Keeps letters, all or none, and returns once they are durable. Says of each whether it is new.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then none is kept.
+    pub fn keep(&mut self, letters: &[Letter]) -> Result<Vec<bool>, JournalError> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| told(&path, &error);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let new = {
+            let mut insert = transaction
+                .prepare_cached("INSERT OR IGNORE INTO letters (id, at_seconds, text) VALUES (?1, ?2, ?3)")
+                .map_err(failed)?;
+            let kept = letters.iter().map(|letter| {
+                let row = (&letter.id, letter.at.as_second(), &letter.text);
+                Ok(insert.execute(row).map_err(failed)? > 0)
+            });
+            kept.collect::<Result<Vec<bool>, JournalError>>()?
+        };
+        transaction.commit().map_err(failed)?;
+        Ok(new)
+    }
+
+    /// Letters that came at this time or later, the oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn since(&self, at: Timestamp) -> Result<Vec<Letter>, JournalError> {
+        let failed = |error: rusqlite::Error| told(&self.path, &error);
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT id, at_seconds, text FROM letters WHERE at_seconds >= ?1 ORDER BY at_seconds",
+            )
+            .map_err(failed)?;
+        let rows = select
+            .query_map([at.as_second()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
+            .map_err(failed)?;
+        rows.map(|row| {
+            let (id, second, text) = row.map_err(failed)?;
+            let bad = |error: jiff::Error| JournalError::Other {
+                path: self.path.clone(),
+                cause: format!("the time of a delivery is none: {error}"),
+            };
+            Ok(Letter { id, at: Timestamp::from_second(second).map_err(bad)?, text })
+        })
+        .collect()
+    }
+
+    /// Forgets letters that came before this time: the file's size follows what comes in, not its age.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn forget(&mut self, before: Timestamp) -> Result<usize, JournalError> {
+        let path = self.path.clone();
+        self.connection
+            .execute("DELETE FROM letters WHERE at_seconds < ?1", [before.as_second()])
+            .map_err(|error| told(&path, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(id: &str, second: i64) -> Letter {
+        let at = Timestamp::from_second(second).expect("in range");
+        Letter { id: id.to_owned(), at, text: format!("the words of {id}") }
+    }
+
+    #[test]
+    fn a_letter_is_kept_once_and_found_after_a_restart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        let mut inbox = Inbox::open(&path).expect("opens");
+        let kept = inbox.keep(&[letter("a", 10), letter("b", 20), letter("a", 30)]).expect("is kept");
+        assert_eq!(kept, [true, true, false]);
+        drop(inbox);
+        let mut inbox = Inbox::open(&path).expect("opens");
+        assert_eq!(inbox.keep(&[letter("b", 40)]).expect("is kept"), [false]);
+        let since = |inbox: &Inbox, second| {
+            inbox.since(Timestamp::from_second(second).expect("in range")).expect("reads")
+        };
+        assert_eq!(since(&inbox, 0), [letter("a", 10), letter("b", 20)]);
+        assert_eq!(since(&inbox, 11), [letter("b", 20)]);
+        assert_eq!(inbox.forget(Timestamp::from_second(20).expect("in range")).expect("forgets"), 1);
+        assert_eq!(since(&inbox, 0), [letter("b", 20)]);
+    }
+
+    #[test]
+    fn a_full_disk_keeps_none_of_a_batch() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut inbox = Inbox::open(&dir.path().join("inbox.db")).expect("opens");
+        inbox.connection.pragma_update(None, "max_page_count", 8).expect("a small disk");
+        let many: Vec<Letter> = (0..1000).map(|number| letter(&format!("{number}"), number)).collect();
+        let error = inbox.keep(&many).expect_err("no room");
+        assert!(matches!(error, JournalError::Full { .. }), "{error}");
+        assert!(inbox.since(Timestamp::UNIX_EPOCH).expect("reads").is_empty());
+    }
+}
