@@ -147,6 +147,13 @@ impl Runner {
         }
     }
 
+    /// Waits until nothing of this home runs but the command with this word in its arguments.
+    pub async fn until_only_this_is_left(&self, word: &str, limit: Duration) {
+        let others =
+            || self.processes().into_iter().filter(|it| !it.arguments.iter().any(|one| one == word)).count();
+        wait::until_true("the machines are gone", limit, async || others() == 0).await;
+    }
+
     /// Starts a command of the binary.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Running {

@@ -3,9 +3,10 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use cml_world::{JobView, SimGitHub, SimSettings};
+use cml_world::{JobView, SimGitHub, SimSettings, Webhook};
 use serde_json::Value;
 
+use crate::daemon::WEBHOOK_SECRET;
 use crate::runner::Runner;
 use crate::secrets::TOKEN;
 
@@ -28,7 +29,19 @@ impl Deref for Sim {
 impl Sim {
     /// Starts one on a free loopback port.
     pub async fn start() -> Self {
-        let settings = SimSettings { token: TOKEN.to_owned(), ..SimSettings::default() };
+        Self::start_with(SimSettings::default()).await
+    }
+
+    /// Starts one that sends webhooks to a daemon on this port.
+    pub async fn start_with_webhook(port: u16) -> Self {
+        let url = format!("http://127.0.0.1:{port}/webhook");
+        let webhook = Some(Webhook { url, secret: WEBHOOK_SECRET.to_owned() });
+        Self::start_with(SimSettings { webhook, ..SimSettings::default() }).await
+    }
+
+    /// Starts one with these settings and [`TOKEN`].
+    pub async fn start_with(settings: SimSettings) -> Self {
+        let settings = SimSettings { token: TOKEN.to_owned(), ..settings };
         Self { github: SimGitHub::start(settings).await.expect("the simulated GitHub starts") }
     }
 

@@ -32,7 +32,8 @@ use record::Phase;
 pub use supervise::{SuperviseError, supervise};
 
 /// The provider's only region and only instance type.
-const LOCAL: &str = "local";
+/// The region of this machine.
+pub const LOCAL: &str = "local";
 /// How often a condition is looked at again.
 const TICK: Duration = Duration::from_millis(50);
 /// A supervisor takes some milliseconds to report; on a machine that swaps, seconds.

@@ -175,6 +175,17 @@ impl GitHub {
         Ok(all)
     }
 
+    /// One run; none when there is no such run.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn run(&self, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
+        let path = format!("/repos/{repository}/actions/runs/{run_id}");
+        let call = self.call_about("looking at a run of");
+        let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
+        Ok(found.map(RunRecord::from))
+    }
+
     /// Jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which is GitHub's limit.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod location;
 mod models;
 mod runners;
 mod transport;
+mod webhook;
 
 pub use auth::Auth;
 pub use error::{GitHubError, GitHubErrorKind};
@@ -19,3 +20,4 @@ pub use jobs::{Followed, JobRecord, RunRecord};
 pub use location::{BadLocation, Location, Scope};
 pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload};
 pub use runners::GitHub;
+pub use webhook::{BadDelivery, Heard, HeardJob, WebhookSecret, read_delivery};

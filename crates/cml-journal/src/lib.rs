@@ -19,7 +19,7 @@ pub use inbox::{Inbox, Letter};
 pub use ledger::{Entry, Share};
 pub use memory::MemoryJournal;
 pub use sqlite::{JournalError, Line, SqliteJournal};
-pub use state::State;
+pub use state::{LifeView, State};
 
 use jiff::Timestamp;
 

@@ -65,6 +65,27 @@ struct Life {
     doing: Vec<(Timestamp, Doing)>,
 }
 
+/// One launch that is not over.
+#[derive(Clone, Debug)]
+pub struct LifeView<'a> {
+    /// The launch.
+    pub launch: LaunchId,
+    /// Its spec.
+    pub spec: &'a str,
+    /// The job it was made for.
+    pub job: Option<JobId>,
+    /// When it was decided.
+    pub intended_at: Timestamp,
+    /// When its machine must be gone.
+    pub deadline: Deadline,
+    /// When what was bought.
+    pub bought: Option<(Timestamp, &'a InstanceId, &'a Offer)>,
+    /// When the cloud announced to take it back.
+    pub notice_at: Option<Timestamp>,
+    /// What it has been doing since when, from the moment its runner was online.
+    pub doing: Vec<(Timestamp, Share)>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
     Idle,
@@ -277,6 +298,27 @@ impl State {
             notice_at: life.notice_at,
         };
         self.launches.iter().map(record).collect()
+    }
+
+    /// Launches that are not over, with what each has been doing: for people to look at.
+    pub fn lives(&self) -> impl Iterator<Item = LifeView<'_>> {
+        self.launches.iter().map(|(launch, life)| LifeView {
+            launch: *launch,
+            spec: &life.spec,
+            job: life.job,
+            intended_at: life.intended_at,
+            deadline: life.deadline,
+            bought: life.bought.as_ref().map(|(at, instance, offer)| (*at, instance, offer)),
+            notice_at: life.notice_at,
+            doing: life
+                .doing
+                .iter()
+                .map(|(at, doing)| match doing {
+                    Doing::Idle => (*at, Share::Idle),
+                    Doing::Work(job) => (*at, Share::Work(*job)),
+                })
+                .collect(),
+        })
     }
 
     /// True while there is no launch and nothing to follow.

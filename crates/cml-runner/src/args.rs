@@ -1,5 +1,6 @@
 //! The command line as typed: flags, CML's flags, and the environment names that stand for them. No I/O.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -64,9 +65,9 @@ pub(crate) struct Global {
     /// CML's name for the forge; only `github` is served
     #[arg(long, global = true, env = "CML_DRIVER", value_name = "NAME", hide = true)]
     pub(crate) driver: Option<String>,
-    /// How much to say on stderr: error, warn, info, debug or trace
-    #[arg(long, global = true, env = "CML_LOG", value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: String,
+    /// How much to say on stderr: error, warn, info, debug or trace [default: warn; info for the daemon]
+    #[arg(long, global = true, env = "CML_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
     /// Print one JSON object on stdout
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Reap(Reap),
     /// Show what a machine wrote to its console
     Logs(Logs),
+    /// Keep pools of runners as a cml.yaml says, for as long as it runs
+    Daemon(Daemon),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Launch>),
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
@@ -103,6 +106,15 @@ pub(crate) enum Command {
         /// The instance's directory
         dir: PathBuf,
     },
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// Clouds that are served.
@@ -390,6 +402,30 @@ pub(crate) struct Demo {
     /// Directory for the metrics and the plot [default: a new one among the temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    /// The cml.yaml; it is read again when it changes and on SIGHUP
+    #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE", default_value = "cml.yaml")]
+    pub(crate) config: PathBuf,
+    /// Where webhooks, the page, the API and the metrics are served
+    #[arg(long, env = "CML_RUNNER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+    /// File with the webhook's secret [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
+    #[arg(long, env = "CML_RUNNER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+    /// The journal [default: daemon.db in the state directory]
+    #[arg(long, env = "CML_RUNNER_JOURNAL", value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+    /// How events are written to stderr
+    #[arg(long, env = "CML_RUNNER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// How often all jobs are asked for, 10s to 1h
+    #[arg(long, env = "CML_RUNNER_POLL", value_name = "TIME", default_value = "60s")]
+    pub(crate) poll: String,
+    #[command(flatten)]
+    pub(crate) state: State,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@
 
 mod actions;
 mod args;
+mod clouds;
+mod daemon;
 mod demo;
 mod environment;
 mod exit;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, LogFormat};
 use crate::exit::{Code, Trouble};
 
 fn main() -> ExitCode {
@@ -37,8 +39,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse_from(spelled.args);
     let json = cli.global.json;
-    match log(&cli.global.log).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml))
-    {
+    match log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
             drop(std::io::stdout().write_all(text.as_bytes()));
@@ -72,6 +73,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Logs(_)
         | Command::Plan(_)
         | Command::Simulate(_)
+        | Command::Daemon(_)
         | Command::Demo(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -88,6 +90,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Logs(args) => machines::logs(&args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Simulate(args) => simulate::simulate(&global, &args).await,
+            Command::Daemon(args) => daemon::daemon(&global, &args).await,
             Command::Demo(args) => demo::demo(&global, &args).await,
             Command::Supervise { .. } | Command::Completions { .. } | Command::Render(_) => Ok(String::new()),
         }
@@ -111,7 +114,12 @@ fn known_environment(cli: &Cli) -> Result<(), Trouble> {
     }
 }
 
-fn log(level: &str) -> Result<(), Trouble> {
+fn log(cli: &Cli) -> Result<(), Trouble> {
+    let (usual, format) = match &cli.command {
+        Command::Daemon(args) => ("info", args.log_format),
+        _ => ("warn", LogFormat::Text),
+    };
+    let level = cli.global.log.as_deref().unwrap_or(usual);
     let level: tracing::Level = level.parse().map_err(|_| {
         Trouble::new(
             Code::Usage,
@@ -119,8 +127,16 @@ fn log(level: &str) -> Result<(), Trouble> {
         )
     })?;
     // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
-    let ours =
-        ["cml_runner", "cml_controller", "cml_cloud", "cml_aws", "cml_github", "cml_bootstrap", "cml_world"];
+    let ours = [
+        "cml_runner",
+        "cml_controller",
+        "cml_cloud",
+        "cml_aws",
+        "cml_github",
+        "cml_bootstrap",
+        "cml_daemon",
+        "cml_world",
+    ];
     // Octocrab calls every failed attempt an error, also those that are repeated with success.
     let mut filter = EnvFilter::new("warn,octocrab=off");
     for target in ours {
@@ -129,7 +145,12 @@ fn log(level: &str) -> Result<(), Trouble> {
         }
     }
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    let events =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => events.init(),
+        LogFormat::Json => events.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

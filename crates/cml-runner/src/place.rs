@@ -144,6 +144,12 @@ pub(crate) fn env_names() -> impl Iterator<Item = String> {
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }
 
+/// The region of a spec that names none, as AWS's own tools choose it; else the oldest one.
+pub(crate) fn default_region() -> String {
+    let named = env("AWS_REGION").or_else(|| env("AWS_DEFAULT_REGION"));
+    named.unwrap_or_else(|| "us-east-1".to_owned())
+}
+
 /// Where caches lie: nothing in them is needed, all of it saves calls.
 pub(crate) fn cache_dir() -> PathBuf {
     xdg("XDG_CACHE_HOME", ".cache")

@@ -1,41 +1,42 @@
 //! `cml-runner plan`: what a cml.yaml would launch now. Asks, and touches nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cml_cloud::{Cloud, InstanceFilter, Network, OfferQuery};
+use cml_cloud::{Cloud, InstanceFilter};
 use cml_controller::Forge;
 use cml_controller::fleet::{Fleet, Look, Now};
 use cml_fleet::KnownRunner;
 use cml_journal::MemoryJournal;
-use cml_spec::{Config, Runners};
+use cml_spec::Config;
 use serde_json::json;
 
 use crate::actions::now;
-use crate::args::{self, CloudName, Global};
+use crate::args::{self, Global};
+use crate::clouds::Clouds;
+use crate::daemon::query;
 use crate::exit::{Code, Trouble};
-use crate::place::{self, AnyCloud};
+use crate::place;
 
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
     let config = read(&args.spec)?;
     let github = place::github(global)?;
     let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[]), github.runners(None));
-    let (mut instances, mut offers) = (Vec::new(), BTreeMap::new());
+    let region = place::default_region();
+    let cloud = Clouds::open(std::slice::from_ref(&region), args.state.state_dir.clone()).await?;
+    let mut offers = BTreeMap::new();
+    let mut regions: BTreeSet<String> = BTreeSet::new();
     for runners in &config.runners {
-        let name = cloud_name(runners);
-        let cloud = AnyCloud::open(name, &runners.regions, args.state.state_dir.clone()).await?;
-        let filter = InstanceFilter {
-            regions: runners.regions.clone(),
-            owner: Some(github.scope()),
-            ..InstanceFilter::default()
-        };
-        for instance in cloud.instances(&filter).await? {
-            if instances.iter().all(|known: &cml_cloud::Instance| known.id != instance.id) {
-                instances.push(instance);
-            }
-        }
-        offers.insert(runners.spec.name.clone(), cloud.offers(&query(runners)).await?);
+        let query = query(runners, &region);
+        offers.insert(runners.spec.name.clone(), cloud.offers(&query).await?);
+        regions.extend(query.regions);
     }
+    let filter = InstanceFilter {
+        regions: regions.into_iter().collect(),
+        owner: Some(github.scope()),
+        ..InstanceFilter::default()
+    };
+    let instances = cloud.instances(&filter).await?;
     let known = |runner: cml_github::Runner| KnownRunner {
         id: runner.id,
         name: runner.name,
@@ -69,22 +70,4 @@ pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
     cml_spec::read(&name, &text).map_err(|error| Trouble::new(Code::Usage, error.to_string()))
-}
-
-fn cloud_name(runners: &Runners) -> CloudName {
-    match runners.cloud {
-        cml_spec::CloudName::Aws => CloudName::Aws,
-        cml_spec::CloudName::Local => CloudName::Local,
-    }
-}
-
-fn query(runners: &Runners) -> OfferQuery {
-    OfferQuery {
-        regions: runners.regions.clone(),
-        types: runners.instance_types.clone(),
-        gpu: None,
-        spot: runners.spec.spot,
-        spot_price_max: None,
-        network: Network::default(),
-    }
 }

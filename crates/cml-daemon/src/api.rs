@@ -1,0 +1,67 @@
+//! The API: what the page shows, as JSON.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use cml_journal::{Line, SqliteJournal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::server::Face;
+
+/// Events that one answer has at most.
+const EVENTS_MAX: u32 = 1000;
+const EVENTS_SHOWN: u32 = 100;
+
+pub(crate) async fn pools(State(face): State<Face>) -> Json<Value> {
+    let board = face.board();
+    Json(json!({
+        "at": board.at,
+        "cloud_answers": board.cloud_answers,
+        "github_answers": board.github_answers,
+        "pools": board.pools,
+    }))
+}
+
+pub(crate) async fn runners(State(face): State<Face>) -> Json<Value> {
+    let board = face.board();
+    Json(json!({"at": board.at, "runners": board.runners}))
+}
+
+pub(crate) async fn jobs(State(face): State<Face>) -> Json<Value> {
+    let board = face.board();
+    Json(json!({"at": board.at, "jobs": board.jobs}))
+}
+
+/// Launches whose machine is still to come.
+pub(crate) async fn launches(State(face): State<Face>) -> Json<Value> {
+    let board = face.board();
+    let starting: Vec<_> = board.runners.iter().filter(|runner| runner.state == "starting").collect();
+    Json(json!({"at": board.at, "launches": starting}))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct EventsQuery {
+    limit: Option<u32>,
+}
+
+pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQuery>) -> Response {
+    match latest(&face, query.limit.unwrap_or(EVENTS_SHOWN).min(EVENTS_MAX)).await {
+        Ok(lines) => {
+            let event = |line: &Line| json!({"number": line.number, "at": line.at, "event": line.event});
+            Json(json!({"events": lines.iter().map(event).collect::<Vec<_>>()})).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// The latest lines of the journal, the newest first; read beside the controller, which is not disturbed.
+pub(crate) async fn latest(face: &Face, most: u32) -> Result<Vec<Line>, String> {
+    let path = face.journal.clone();
+    let read = move || {
+        let journal = SqliteJournal::open(&path).map_err(|error| error.to_string())?;
+        journal.latest(most).map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
+}

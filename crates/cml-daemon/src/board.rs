@@ -1,0 +1,255 @@
+//! What the controller knows, as people and programs look at it.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{Instance, InstanceState, LaunchId, Market, Usd, UsdPerHour};
+use cml_controller::Told;
+use cml_fleet::{Job, JobId, JobState, KnownRunner, spec_for};
+use cml_journal::{LifeView, Share};
+use cml_spec::Spec;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+/// Everything that is shown.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Board {
+    /// As of when; none before the first look.
+    pub at: Option<Timestamp>,
+    /// Whether the cloud answered the last look.
+    pub cloud_answers: bool,
+    /// Whether GitHub answered it.
+    pub github_answers: bool,
+    /// The specs.
+    pub pools: Vec<Pool>,
+    /// Machines with their runners, the oldest first.
+    pub runners: Vec<RunnerRow>,
+    /// Jobs that wait or run, the oldest first.
+    pub jobs: Vec<JobRow>,
+}
+
+/// One spec.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Most machines.
+    pub max: u32,
+    /// Machines by what they do.
+    pub starting: u32,
+    /// Online without a job.
+    pub idle: u32,
+    /// At work.
+    pub busy: u32,
+    /// On their way out.
+    pub leaving: u32,
+    /// Jobs that wait for it.
+    pub queued: u32,
+    /// Spent on machines that went today (UTC), US dollars.
+    pub spent_today_usd: Usd,
+    /// What the living ones have cost so far, US dollars, estimated.
+    pub running_usd: Usd,
+    /// Most money in a day (UTC), US dollars.
+    pub budget_day_usd: Option<Usd>,
+}
+
+/// One launch with its machine and its runner.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunnerRow {
+    /// The launch.
+    pub launch_id: LaunchId,
+    /// Its runner's name.
+    pub name: String,
+    /// Its spec.
+    pub spec: String,
+    /// `starting`, `idle`, `busy`, `offline` or `leaving`.
+    pub state: &'static str,
+    /// The cloud's id.
+    pub instance_id: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+    /// Zone.
+    pub zone: Option<String>,
+    /// Type.
+    pub instance_type: Option<String>,
+    /// Spot or on-demand.
+    pub market: Option<Market>,
+    /// Its price.
+    pub price_usd_per_hour: Option<UsdPerHour>,
+    /// When it was decided.
+    pub since: Timestamp,
+    /// When it must be gone.
+    pub deadline: Timestamp,
+    /// The job it has.
+    pub job: Option<JobId>,
+    /// What it has been doing.
+    pub segments: Vec<Segment>,
+}
+
+/// A stretch of a machine's life.
+#[derive(Clone, Debug, Serialize)]
+pub struct Segment {
+    /// `boot`, `idle` or `work`.
+    pub doing: &'static str,
+    /// From when, until the next one or now.
+    pub since: Timestamp,
+}
+
+/// One job.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobRow {
+    /// GitHub's id.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// Its run.
+    pub run_id: u64,
+    /// Labels it asks for.
+    pub labels: Vec<String>,
+    /// The spec that serves it.
+    pub spec: Option<String>,
+    /// `queued`, `waiting` or `running`.
+    pub state: &'static str,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// Its runner.
+    pub runner: Option<String>,
+    /// Who started it.
+    pub actor: String,
+    /// Why it gets nothing now; none when a machine is on its way.
+    pub why: Option<String>,
+}
+
+impl Board {
+    /// What was told, with these specs.
+    #[must_use]
+    pub fn of(told: &Told<'_>, specs: &[Spec]) -> Self {
+        let runners = told.look.runners.as_deref().unwrap_or_default();
+        let runners: BTreeMap<LaunchId, &KnownRunner> =
+            runners.iter().filter_map(|it| Some((LaunchId::from_runner_name(&it.name)?, it))).collect();
+        let instances = told.look.instances.as_deref().unwrap_or_default();
+        let instances: BTreeMap<&str, &Instance> =
+            instances.iter().map(|instance| (instance.id.0.as_str(), instance)).collect();
+        let row = |life: LifeView<'_>| {
+            let instance = life.bought.and_then(|(_, id, _)| instances.get(id.0.as_str()).copied());
+            runner_row(&life, instance, runners.get(&life.launch).copied())
+        };
+        let rows: Vec<RunnerRow> = told.state.lives().map(row).collect();
+        let whys: BTreeMap<JobId, String> =
+            told.step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
+        let mut jobs: Vec<JobRow> =
+            told.look.jobs.iter().flatten().filter_map(|job| job_row(job, specs, &whys)).collect();
+        jobs.sort_by_key(|job| (job.queued_at, job.id));
+        let spent = told.state.spent_today(told.at);
+        let pools = specs.iter().map(|spec| pool(spec, &rows, &jobs, &spent, told.at)).collect();
+        Self {
+            at: Some(told.at),
+            cloud_answers: told.look.instances.is_some(),
+            github_answers: told.look.runners.is_some() && told.look.jobs.is_some(),
+            pools,
+            runners: rows,
+            jobs,
+        }
+    }
+}
+
+fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&KnownRunner>) -> RunnerRow {
+    let going =
+        instance.is_some_and(|it| !matches!(it.state, InstanceState::Pending | InstanceState::Running));
+    let state = match (runner, life.doing.last()) {
+        _ if going || life.notice_at.is_some() => "leaving",
+        (Some(runner), _) if runner.busy => "busy",
+        (Some(runner), _) if runner.online => "idle",
+        (None, Some(_)) => "leaving",
+        (_, None) => "starting",
+        (Some(_), Some(_)) => "offline",
+    };
+    let offer = life.bought.map(|(_, _, offer)| offer);
+    let boot = Segment { doing: "boot", since: life.intended_at };
+    let later = life.doing.iter().map(|(since, share)| Segment {
+        doing: if matches!(share, Share::Work(_)) { "work" } else { "idle" },
+        since: *since,
+    });
+    RunnerRow {
+        launch_id: life.launch,
+        name: life.launch.runner_name(),
+        spec: life.spec.to_owned(),
+        state,
+        instance_id: life.bought.map(|(_, id, _)| id.0.clone()),
+        region: offer.map(|offer| offer.region.clone()),
+        zone: instance.and_then(|it| it.zone.clone()).or_else(|| offer.and_then(|offer| offer.zone.clone())),
+        instance_type: offer.map(|offer| offer.instance_type.clone()),
+        market: offer.map(|offer| offer.market),
+        price_usd_per_hour: offer.and_then(|offer| offer.price),
+        since: life.intended_at,
+        deadline: life.deadline.0,
+        job: life.doing.last().and_then(|(_, share)| match share {
+            Share::Work(job) => *job,
+            _ => None,
+        }),
+        segments: std::iter::once(boot).chain(later).collect(),
+    }
+}
+
+fn job_row(job: &Job, specs: &[Spec], whys: &BTreeMap<JobId, String>) -> Option<JobRow> {
+    let state = match job.state {
+        JobState::Queued => "queued",
+        JobState::Waiting => "waiting",
+        JobState::Running => "running",
+        JobState::Over | JobState::Failed { .. } | JobState::Interrupted { .. } => return None,
+    };
+    let spec = spec_for(specs, job).map(|spec| spec.name.clone());
+    let why = whys.get(&job.id).cloned();
+    // A job for GitHub's own machines is none of ours.
+    if spec.is_none() && why.is_none() {
+        return None;
+    }
+    Some(JobRow {
+        id: job.id,
+        name: job.name.clone(),
+        repository: job.repository.clone(),
+        run_id: job.run_id,
+        labels: job.labels.clone(),
+        spec,
+        state,
+        queued_at: job.queued_at,
+        runner: job.runner.clone(),
+        actor: job.actor.clone(),
+        why,
+    })
+}
+
+fn pool(
+    spec: &Spec,
+    rows: &[RunnerRow],
+    jobs: &[JobRow],
+    spent: &BTreeMap<String, Usd>,
+    now: Timestamp,
+) -> Pool {
+    let of_spec = || rows.iter().filter(|row| row.spec == spec.name);
+    let count = |states: &[&str]| {
+        u32::try_from(of_spec().filter(|row| states.contains(&row.state)).count()).unwrap_or(u32::MAX)
+    };
+    let queued = jobs.iter().filter(|job| job.state == "queued" && job.spec.as_ref() == Some(&spec.name));
+    let cost = |row: &RunnerRow| {
+        let seconds = u64::try_from(now.duration_since(row.since).as_secs()).unwrap_or(0);
+        row.price_usd_per_hour.map_or(Decimal::ZERO, |price| price.for_seconds(seconds).0)
+    };
+    Pool {
+        name: spec.name.clone(),
+        labels: spec.labels.clone(),
+        max: spec.max,
+        starting: count(&["starting"]),
+        idle: count(&["idle"]),
+        busy: count(&["busy", "offline"]),
+        leaving: count(&["leaving"]),
+        queued: u32::try_from(queued.count()).unwrap_or(u32::MAX),
+        spent_today_usd: spent.get(&spec.name).copied().unwrap_or(Usd(Decimal::ZERO)),
+        running_usd: Usd(of_spec().map(cost).sum::<Decimal>().round_dp(4)),
+        budget_day_usd: spec.budget.map(|budget| budget.per_day),
+    }
+}

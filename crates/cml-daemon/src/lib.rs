@@ -1,0 +1,18 @@
+//! The face of a long-running controller: webhooks come in, and health, metrics, an API and a page go out.
+//!
+//! Nothing is decided here and nothing is asked of a cloud. What is shown is what the controller has told last; what is
+//! heard is durable before it is acknowledged.
+
+mod access;
+mod api;
+mod board;
+mod intake;
+mod metrics;
+mod page;
+mod server;
+
+pub use access::Access;
+pub use board::{Board, JobRow, Pool, RunnerRow, Segment};
+pub use intake::{Heard, Intake, NotKept};
+pub use metrics::Counters;
+pub use server::{Face, serve};

@@ -1,0 +1,214 @@
+//! The page: made here, whole without JavaScript, and made anew every few seconds with it.
+
+use std::sync::LazyLock;
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use cml_journal::{Event, Line};
+use jiff::{SignedDuration, Timestamp};
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use serde::{Deserialize, Serialize};
+
+use crate::api::latest;
+use crate::board::RunnerRow;
+use crate::server::Face;
+
+/// Events on the page.
+const EVENTS_SHOWN: u32 = 40;
+/// The timeline's width in time.
+const TIMELINE: SignedDuration = SignedDuration::from_hours(2);
+
+static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    pages.set_auto_escape_callback(|_| AutoEscape::Html);
+    pages.set_undefined_behavior(UndefinedBehavior::Strict);
+    for (name, text) in [
+        ("page", include_str!("../../../templates/page.html")),
+        ("login", include_str!("../../../templates/login.html")),
+    ] {
+        // A template that cannot be read is told when it is asked for; a test reads both.
+        if let Err(error) = pages.add_template(name, text) {
+            tracing::error!(%error, name, "a page's template cannot be read");
+        }
+    }
+    pages
+});
+
+/// A bar of the timeline, in percent of its width.
+#[derive(Serialize)]
+struct Bar {
+    doing: &'static str,
+    left: f64,
+    width: f64,
+    since: String,
+}
+
+#[derive(Serialize)]
+struct Track<'a> {
+    runner: &'a RunnerRow,
+    bars: Vec<Bar>,
+}
+
+#[derive(Serialize)]
+struct EventRow {
+    at: String,
+    words: String,
+}
+
+pub(crate) async fn page(State(face): State<Face>) -> Response {
+    let now = (face.clock)();
+    let events = match latest(&face, EVENTS_SHOWN).await {
+        Ok(lines) => {
+            lines.iter().map(|line| EventRow { at: clock_time(line.at), words: words(line) }).collect()
+        }
+        Err(error) => {
+            vec![EventRow { at: clock_time(now), words: format!("the journal cannot be read: {error}") }]
+        }
+    };
+    match render(&face, &events, now) {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
+}
+
+fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, minijinja::Error> {
+    let board = face.board();
+    let tracks: Vec<Track<'_>> =
+        board.runners.iter().map(|runner| Track { runner, bars: bars(runner, now) }).collect();
+    let jobs: Vec<_> = board
+        .jobs
+        .iter()
+        .map(|job| context! { waits => span(now.duration_since(job.queued_at)), ..Value::from(Serde(job)) })
+        .collect();
+    let pools: Vec<_> = board
+        .pools
+        .iter()
+        .map(|pool| {
+            let spent = pool.spent_today_usd.0 + pool.running_usd.0;
+            let of_budget = pool
+                .budget_day_usd
+                .filter(|most| !most.0.is_zero())
+                .map(|most| (spent / most.0 * rust_decimal::Decimal::from(100)).round_dp(0).to_string());
+            context! {
+                spent => money(spent),
+                budget => pool.budget_day_usd.map(|most| money(most.0)),
+                of_budget => of_budget,
+                ..Value::from(Serde(pool))
+            }
+        })
+        .collect();
+    PAGES.get_template("page")?.render(context! {
+        scope => face.scope.as_str(),
+        web => face.web.as_str(),
+        at => board.at.map(clock_time),
+        age => board.at.map(|at| span(now.duration_since(at))),
+        cloud_answers => board.cloud_answers,
+        github_answers => board.github_answers,
+        pools,
+        tracks => Value::from(Serde(tracks)),
+        jobs,
+        events => Value::from(Serde(events)),
+        timeline_hours => TIMELINE.as_hours(),
+    })
+}
+
+fn bars(runner: &RunnerRow, now: Timestamp) -> Vec<Bar> {
+    let width = TIMELINE.as_secs_f64();
+    let left_of =
+        |at: Timestamp| (1.0 - now.duration_since(at).as_secs_f64() / width).clamp(0.0, 1.0) * 100.0;
+    let ends = runner.segments.iter().skip(1).map(|next| next.since).chain([now]);
+    let bar = |(segment, end): (&crate::board::Segment, Timestamp)| {
+        let (left, right) = (left_of(segment.since), left_of(end));
+        Bar { doing: segment.doing, left, width: (right - left).max(0.2), since: clock_time(segment.since) }
+    };
+    runner.segments.iter().zip(ends).map(bar).collect()
+}
+
+fn money(amount: rust_decimal::Decimal) -> String {
+    format!("${amount:.2}")
+}
+
+fn clock_time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn span(time: SignedDuration) -> String {
+    let seconds = time.as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A line of the journal in words.
+fn words(line: &Line) -> String {
+    match &line.event {
+        Event::LaunchIntended { launch, spec, job, .. } => match job {
+            Some(job) => format!("{spec}: a launch is decided for job {job} ({launch})"),
+            None => format!("{spec}: a launch is decided, to be kept ready ({launch})"),
+        },
+        Event::LaunchBought { launch, instance, offer } => {
+            let place = offer.zone.as_deref().unwrap_or(&offer.region);
+            format!("{instance}: {} {} in {place} was bought ({launch})", offer.market, offer.instance_type)
+        }
+        Event::InstanceFound { spec, instance, .. } => format!("{instance}: a machine of {spec} was found"),
+        Event::LaunchFailed { launch, why } => format!("nothing was bought: {why} ({launch})"),
+        Event::Refused { refusal } => {
+            let place = refusal.zone.as_deref().unwrap_or(&refusal.region);
+            format!("{} {} in {place} was refused: {:?}", refusal.market, refusal.instance_type, refusal.kind)
+        }
+        Event::RunnerIdle { launch } => format!("{}: online, without a job", launch.runner_name()),
+        Event::RunnerBusy { launch, job: Some(job) } => format!("{}: has job {job}", launch.runner_name()),
+        Event::RunnerBusy { launch, job: None } => format!("{}: has a job", launch.runner_name()),
+        Event::NoticeSeen { launch } => {
+            format!("{}: the cloud is about to take it back", launch.runner_name())
+        }
+        Event::InstanceGone { launch, end, .. } => match end {
+            cml_journal::End::TakenBack => {
+                format!("{}: the cloud took its machine back", launch.runner_name())
+            }
+            cml_journal::End::Ours => format!("{}: its machine is gone", launch.runner_name()),
+        },
+        Event::SpotPrice { instance_type, region, zone, price, .. } => {
+            format!("spot {instance_type} in {} costs {price} now", zone.as_deref().unwrap_or(region))
+        }
+        Event::JobCame { job, spec, facts } => {
+            format!("job {job} ({}, {}) came for {spec}", facts.repository, facts.name)
+        }
+        Event::JobInterrupted { job } => format!("job {job} lost its machine to the cloud"),
+        Event::JobSettled { job } => format!("job {job} needs no re-run any more"),
+    }
+}
+
+pub(crate) async fn login() -> Response {
+    login_page(false)
+}
+
+fn login_page(was_wrong: bool) -> Response {
+    let made = PAGES.get_template("login").and_then(|page| page.render(context! { was_wrong }));
+    match made {
+        Ok(html) => {
+            (if was_wrong { StatusCode::FORBIDDEN } else { StatusCode::OK }, Html(html)).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LoginForm {
+    token: String,
+}
+
+pub(crate) async fn log_in(State(face): State<Face>, Form(form): Form<LoginForm>) -> Response {
+    match face.access.cookie(form.token.trim()) {
+        Some(cookie) => {
+            (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/".to_owned())])
+                .into_response()
+        }
+        None => login_page(true),
+    }
+}

@@ -1,0 +1,187 @@
+//! What GitHub sends by itself. <https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_job>
+//!
+//! A delivery is believed only after its signature was checked over the bytes as they came.
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use crate::jobs::{JobRecord, RunRecord};
+
+/// The secret that GitHub and we share. <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
+#[derive(Clone, Debug)]
+pub struct WebhookSecret(SecretString);
+
+impl WebhookSecret {
+    /// Takes the secret; none when it is empty, which would let everybody sign.
+    #[must_use]
+    pub fn new(secret: SecretString) -> Option<Self> {
+        (!secret.expose_secret().is_empty()).then_some(Self(secret))
+    }
+
+    /// True when `header`, the value of `X-Hub-Signature-256`, is the signature of these bytes. The comparison takes the
+    /// same time wherever they differ.
+    #[must_use]
+    pub fn signed(&self, body: &[u8], header: &str) -> bool {
+        let Some(signature) = header.strip_prefix("sha256=").and_then(from_hex) else { return false };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
+            return false;
+        };
+        mac.update(body);
+        mac.verify_slice(&signature).is_ok()
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// What a delivery says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A job was queued, began, ended.
+    Job(Box<HeardJob>),
+    /// GitHub tries the address.
+    Ping,
+    /// An event that nobody here wants.
+    Other,
+}
+
+/// A job as a delivery tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardJob {
+    /// The job. A delivery says nothing of the run's event, nor where its code comes from.
+    pub job: JobRecord,
+    /// The repository has forks, so the code may come from one.
+    pub may_be_fork: bool,
+}
+
+/// A signed delivery that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("the body of this {event} event is not what GitHub documents: {cause}")]
+pub struct BadDelivery {
+    event: String,
+    cause: String,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    workflow_job: JobPayload,
+    repository: RepositoryPayload,
+    #[serde(default)]
+    sender: Option<SenderPayload>,
+}
+
+#[derive(Deserialize)]
+struct JobPayload {
+    id: u64,
+    run_id: u64,
+    #[serde(default)]
+    run_attempt: Option<u32>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    status: String,
+    #[serde(default)]
+    conclusion: Option<String>,
+    #[serde(default)]
+    runner_name: Option<String>,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
+    #[serde(default)]
+    started_at: Option<Timestamp>,
+    #[serde(default)]
+    completed_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryPayload {
+    full_name: String,
+    #[serde(default)]
+    forks_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct SenderPayload {
+    login: String,
+}
+
+/// Reads a delivery whose signature was right; `event` is the value of `X-GitHub-Event`.
+///
+/// # Errors
+/// [`BadDelivery`] for a job event that is not as documented.
+pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
+    match event {
+        "ping" => return Ok(Heard::Ping),
+        "workflow_job" => {}
+        _ => return Ok(Heard::Other),
+    }
+    let payload: Payload = serde_json::from_slice(body)
+        .map_err(|error| BadDelivery { event: event.to_owned(), cause: error.to_string() })?;
+    let job = payload.workflow_job;
+    let attempt = job.run_attempt.unwrap_or(1);
+    let run = RunRecord {
+        id: job.run_id,
+        repository: payload.repository.full_name,
+        head_repository: None,
+        event: String::new(),
+        actor: payload.sender.map(|sender| sender.login).unwrap_or_default(),
+        status: String::new(),
+        attempt,
+    };
+    let job = JobRecord {
+        id: job.id,
+        run_id: job.run_id,
+        attempt,
+        name: job.name,
+        labels: job.labels,
+        status: job.status,
+        conclusion: job.conclusion,
+        runner_name: job.runner_name.filter(|name| !name.is_empty()),
+        created_at: job.created_at,
+        started_at: job.started_at,
+        completed_at: job.completed_at,
+        run,
+    };
+    Ok(Heard::Job(Box::new(HeardJob { job, may_be_fork: payload.repository.forks_count != Some(0) })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_of_githubs_documentation_is_accepted_and_nothing_else() {
+        let secret = WebhookSecret::new(SecretString::from("It's a Secret to Everybody")).expect("is one");
+        let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert!(secret.signed(b"Hello, World!", right));
+        for wrong in [
+            "",
+            "sha256=",
+            "sha1=757107ea0eb2509fc211221cce984b8a37570b6d",
+            "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e18",
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e1",
+            "sha256=zz7107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            "sha256=éé",
+        ] {
+            assert!(!secret.signed(b"Hello, World!", wrong), "{wrong}");
+        }
+        assert!(!secret.signed(b"Hello, World", right));
+        assert!(WebhookSecret::new(SecretString::from("")).is_none(), "everybody could sign");
+    }
+
+    #[test]
+    fn a_job_event_without_a_job_is_told_and_other_events_are_not_ours() {
+        let error = read_delivery("workflow_job", br#"{"workflow_job":null}"#).expect_err("no job");
+        assert!(error.to_string().contains("not what GitHub documents"), "{error}");
+        assert_eq!(read_delivery("push", b"not even JSON").expect("nobody's concern"), Heard::Other);
+        assert_eq!(read_delivery("ping", b"{}").expect("a ping"), Heard::Ping);
+    }
+}

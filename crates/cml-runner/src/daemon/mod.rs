@@ -1,0 +1,208 @@
+//! `cml-runner daemon`: pools from a cml.yaml, for months.
+
+mod hear;
+mod recipes;
+mod reload;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cml_cloud::LaunchId;
+use cml_controller::{Controller, News, Packages, Settings, Told};
+use cml_daemon::{Access, Board, Counters, Face, Intake};
+use cml_github::{GitHub, Scope, WebhookSecret};
+use cml_journal::SqliteJournal;
+use cml_spec::Config;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::actions::now;
+use crate::args::{self, Global};
+use crate::clouds::Clouds;
+use crate::exit::{Code, Trouble};
+use crate::launch::new_ulid;
+use crate::place;
+use crate::signals;
+
+pub(crate) use recipes::query;
+
+/// What came within this before the start is heard again: a job that began later is known to the poll.
+const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
+/// systemd is told of life this often, if it asked to be; its patience is longer.
+const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
+    let stop = signals::stop_token()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let config = crate::plan::read(&args.config)?;
+    let github = Arc::new(place::github(global)?);
+    let region = place::default_region();
+    let clouds = Clouds::open(std::slice::from_ref(&region), args.state.state_dir.clone()).await?;
+    let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let journal_path = args.journal.clone().unwrap_or_else(|| dir.join("daemon.db"));
+    let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
+    let (specs_of_now, specs) = watch::channel(specs(&config));
+    let news = Arc::new(News::default());
+    let webhooks = webhooks(args, &journal_path, &github, &news, &specs)?;
+    let packages = Packages::Ask;
+    let wanted = recipes::wanted(&config, &region, &packages);
+    let (show, board) = watch::channel(Arc::new(Board::default()));
+    let face = Face {
+        board,
+        access: Access::new(place::env("CML_RUNNER_DAEMON_TOKEN").map(SecretString::from)),
+        webhooks,
+        journal: journal_path,
+        scope: github.location().scope.to_string(),
+        web: github.location().web.to_string(),
+        clock: now,
+        counters: Counters::default(),
+    };
+    let listener = listen(args.listen).await?;
+    tell_address(&listener);
+    let serving = tokio::spawn(cml_daemon::serve(listener, face, stop.clone()));
+    let for_reload = (news.clone(), region.clone());
+    let reloading = tokio::spawn(reload::watch(args.config.clone(), stop.clone(), move |config: Config| {
+        let (news, region) = &for_reload;
+        tracing::info!(specs = config.runners.len(), "another configuration is in force");
+        news.want(recipes::wanted(&config, region, &Packages::Ask));
+        specs_of_now.send_replace(config.runners.iter().map(|it| it.spec.clone()).collect());
+    }));
+    let on_step = |told: &Told<'_>| {
+        log(told);
+        show.send_replace(Arc::new(Board::of(told, &specs.borrow())));
+        let_systemd_know(&[sd_notify::NotifyState::Ready]);
+    };
+    let new_id = || LaunchId::new(new_ulid());
+    let settings = Settings {
+        wanted,
+        poll_every: poll_every(&args.poll)?,
+        clock: &now,
+        new_id: &new_id,
+        on_step: &on_step,
+    };
+    let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
+        .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
+    let alive = tokio::spawn(signs_of_life(stop.clone()));
+    let result = controller.run(&news, &stop).await;
+    let_systemd_know(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    drop(tokio::join!(serving, reloading, alive));
+    result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
+    Ok(String::new())
+}
+
+fn specs(config: &Config) -> Vec<cml_spec::Spec> {
+    config.runners.iter().map(|runners| runners.spec.clone()).collect()
+}
+
+/// GitHub's rate limit bears a poll every ten seconds; a job that was lost waits for the next one.
+fn poll_every(text: &str) -> Result<SignedDuration, Trouble> {
+    let usage = |why: String| Trouble::new(Code::Usage, format!("--poll: {why}"));
+    let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
+    let may = SignedDuration::from_secs(10)..=SignedDuration::from_hours(1);
+    if may.contains(&time) { Ok(time) } else { Err(usage(format!("{text} is not between 10s and 1h"))) }
+}
+
+fn not_written(error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::new(Code::Failed, format!("the journal cannot be written: {error}"))
+        .hint("name a file that can be written with --journal, or a directory with --state-dir")
+}
+
+/// The way in for webhooks, when there is a secret to check them by.
+fn webhooks(
+    args: &args::Daemon,
+    journal: &std::path::Path,
+    github: &Arc<GitHub>,
+    news: &Arc<News>,
+    specs: &watch::Receiver<Vec<cml_spec::Spec>>,
+) -> Result<Option<(Intake, WebhookSecret)>, Trouble> {
+    let secret = match &args.webhook_secret_file {
+        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
+            Trouble::new(
+                Code::Usage,
+                format!("--webhook-secret-file: cannot read {}: {error}", file.display()),
+            )
+        })?),
+        None => place::env("CML_RUNNER_WEBHOOK_SECRET"),
+    };
+    let secret = secret.map(|secret| secret.trim().to_owned());
+    let Some(secret) = secret.and_then(|secret| WebhookSecret::new(SecretString::from(secret))) else {
+        if !matches!(github.location().scope, Scope::Repository { .. }) {
+            tracing::warn!(
+                "no webhook secret is set: without webhooks, jobs of an organization are found by polling alone"
+            );
+        }
+        return Ok(None);
+    };
+    let (tell, heard) = mpsc::unbounded_channel();
+    let inbox: PathBuf = journal.with_extension("inbox.db");
+    let hand_on = move |one, at| {
+        // Nobody listens any more once the process is about to end.
+        drop(tell.send((one, at)));
+    };
+    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, hand_on).map_err(|error| not_written(&error))?;
+    tokio::spawn(hear::complete_all(github.clone(), news.clone(), specs.clone(), heard));
+    Ok(Some((intake, secret)))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Trouble> {
+    if !address.ip().is_loopback() && place::env("CML_RUNNER_DAEMON_TOKEN").is_none() {
+        let message =
+            format!("--listen {address} can be reached from other machines, and nothing protects the page");
+        return Err(Trouble::new(Code::Usage, message)
+            .hint("set CML_RUNNER_DAEMON_TOKEN to a long random word, or listen on 127.0.0.1 behind a proxy of yours"));
+    }
+    TcpListener::bind(address).await.map_err(|error| {
+        Trouble::new(Code::Failed, format!("cannot listen on {address}: {error}"))
+            .hint("is another daemon running? choose another address with --listen")
+    })
+}
+
+fn tell_address(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "the page is at http://{address}/");
+    }
+}
+
+/// Decisions as events, with ids.
+fn log(told: &Told<'_>) {
+    use cml_controller::fleet::Order;
+    for order in &told.step.orders {
+        match order {
+            Order::Launch { launch, spec, offers, deadline } => {
+                tracing::info!(%launch, spec, offers = offers.len(), %deadline, "launching");
+            }
+            Order::Terminate { instance, cause, .. } => tracing::info!(%instance, %cause, "ending a machine"),
+            Order::RemoveRunner { runner } => {
+                tracing::info!(runner, "removing a registration without a machine");
+            }
+            Order::Rerun { run_id, .. } => tracing::info!(run_id, "running interrupted jobs again"),
+        }
+    }
+    for waiting in &told.step.waiting {
+        tracing::debug!(job = waiting.job.0, why = %waiting.why, "a job waits");
+    }
+}
+
+/// The watchdog's bone: from a task of the runtime, so that a runtime that hangs gives none.
+async fn signs_of_life(stop: CancellationToken) {
+    loop {
+        let_systemd_know(&[sd_notify::NotifyState::Watchdog]);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
+        }
+    }
+}
+
+/// Without systemd there is nobody to tell.
+fn let_systemd_know(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
+}

@@ -1,0 +1,100 @@
+//! From a cml.yaml to what the controller wants: specs, and what the machines of each are made of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cml_cloud::{Image, Network, OfferQuery};
+use cml_controller::{Lifetime, Packages, Recipe, Recipes, Wanted};
+use cml_spec::{CloudName, Config, Idle, Runners};
+use jiff::SignedDuration;
+
+/// Where a machine on this one is.
+const LOCAL_REGION: &str = cml_cloud::local::LOCAL;
+
+/// All of a file.
+pub(crate) fn wanted(config: &Config, default_region: &str, packages: &Packages) -> Wanted {
+    let recipe = |runners: &Runners| (runners.spec.name.clone(), recipe(runners, default_region, packages));
+    let recipes: Recipes = config.runners.iter().map(recipe).collect();
+    let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
+    Wanted { specs, recipes: Arc::new(recipes) }
+}
+
+fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recipe {
+    let spec = &runners.spec;
+    Recipe {
+        spec: spec.name.clone(),
+        labels: spec.labels.clone(),
+        group_id: 1,
+        lifetime: Lifetime::OneJob,
+        query: query(runners, default_region),
+        image: Image { name: runners.image.clone() },
+        disk_gib: runners.disk_gib,
+        network: Network::default(),
+        instance_profile: None,
+        tags: BTreeMap::new(),
+        boot_timeout: spec.boot_timeout,
+        idle_timeout: own_idle_timeout(runners),
+        startup_script: None,
+        ssh_authorized_key: None,
+        packages: packages.clone(),
+    }
+}
+
+/// What a spec could buy.
+pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
+    let regions = match runners.cloud {
+        CloudName::Local => vec![LOCAL_REGION.to_owned()],
+        CloudName::Aws if runners.regions.is_empty() => vec![default_region.to_owned()],
+        CloudName::Aws => runners.regions.clone(),
+    };
+    OfferQuery {
+        regions,
+        types: runners.instance_types.clone(),
+        gpu: None,
+        spot: runners.spec.spot,
+        spot_price_max: None,
+        network: Network::default(),
+    }
+}
+
+/// The machine ends itself when it has been idle for so long, whether a daemon lives or not. One that is kept ready must not:
+/// then only the daemon, or the deadline, ends it.
+fn own_idle_timeout(runners: &Runners) -> Option<SignedDuration> {
+    let spec = &runners.spec;
+    if spec.min > 0 || !spec.warm.is_empty() {
+        return None;
+    }
+    match spec.idle {
+        Idle::After(timeout) => Some(timeout),
+        Idle::Never => None,
+        Idle::Auto { max, .. } => Some(max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe_of(keys: &str) -> Recipe {
+        let text = format!(
+            "runners:\n  it:\n    labels: [gpu]\n    cloud: aws\n    instance_types: [g5.xlarge]\n    max: 2\n{keys}"
+        );
+        let config = cml_spec::read("cml.yaml", &text).expect("is right");
+        let wanted = wanted(&config, "eu-west-1", &Packages::Ask);
+        wanted.recipes["it"].clone()
+    }
+
+    #[test]
+    fn a_machine_that_is_kept_ready_does_not_end_itself_for_being_idle() {
+        assert_eq!(recipe_of("").idle_timeout, Some(SignedDuration::from_mins(5)));
+        assert_eq!(recipe_of("    warm: { count: 1 }\n").idle_timeout, None);
+        assert_eq!(recipe_of("    min: 1\n").idle_timeout, None);
+        assert_eq!(recipe_of("    idle_timeout: never\n").idle_timeout, None);
+    }
+
+    #[test]
+    fn a_spec_without_a_region_is_in_the_users_own() {
+        assert_eq!(recipe_of("").query.regions, ["eu-west-1"]);
+        assert_eq!(recipe_of("    regions: [us-east-1]\n").query.regions, ["us-east-1"]);
+    }
+}

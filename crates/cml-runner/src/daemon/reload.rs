@@ -1,0 +1,48 @@
+//! The file may change while it is read from: on SIGHUP, and when it is written. A bad one changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use cml_spec::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Trouble;
+use crate::plan::read;
+
+/// How often the file is looked at. Mounted configurations are replaced through links, which tell nobody.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Looks after the file until told to stop; `take` hears of every new one that is right.
+pub(crate) async fn watch(
+    path: PathBuf,
+    stop: CancellationToken,
+    take: impl Fn(Config),
+) -> Result<(), Trouble> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| {
+        Trouble::new(crate::exit::Code::Failed, format!("cannot listen for SIGHUP: {error}"))
+    })?;
+    let mut stamp = stamp_of(&path);
+    loop {
+        let asked = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = hangup.recv() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        let new = stamp_of(&path);
+        if !asked && new == stamp {
+            continue;
+        }
+        stamp = new;
+        match read(&path) {
+            Ok(config) => take(config),
+            Err(trouble) => tracing::error!("the configuration stays as it was: {}", trouble.message),
+        }
+    }
+}
+
+/// What changes when a file is written or replaced.
+fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = path.metadata().ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}

@@ -1,0 +1,127 @@
+//! A `cml-runner daemon` of one test: its configuration, its address, its life and death.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::runner::{Ran, Runner, Running};
+use crate::wait;
+
+/// From its start to its first look.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// The secret that GitHub signs webhooks with here.
+pub const WEBHOOK_SECRET: &str = "canary-webhook-secret-6f1b";
+
+/// A port that is free now. Another process may take it before it is used; tests bear a start that fails.
+///
+/// # Panics
+/// When loopback has no port left.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// A daemon under way; killed when dropped.
+pub struct Daemon {
+    running: Running,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Daemon {
+    /// Writes the configuration beside the user and starts a daemon on the port.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    #[must_use]
+    pub fn start(user: &Runner, config: &str, port: u16, more: &[&str]) -> Self {
+        let path = user.home().join("cml.yaml");
+        std::fs::write(&path, config).expect("the configuration is written");
+        Self::start_again(user, port, more)
+    }
+
+    /// Starts one with the configuration that lies there.
+    ///
+    /// # Panics
+    /// When no HTTP client can be made.
+    #[must_use]
+    pub fn start_again(user: &Runner, port: u16, more: &[&str]) -> Self {
+        let address = format!("127.0.0.1:{port}");
+        let mut arguments = vec!["daemon", "--listen", &address];
+        arguments.extend(more);
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        Self {
+            running: user.start(&arguments),
+            url: format!("http://{address}"),
+            client: client.expect("a client"),
+        }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Status and body of a GET; none while it does not answer.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let answer = self.client.get(self.url(path)).send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.text().await.ok()?))
+    }
+
+    /// What the API says.
+    ///
+    /// # Panics
+    /// When it does not answer with JSON.
+    pub async fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await.expect("the daemon answers");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("is JSON")
+    }
+
+    /// Waits for its first look.
+    pub async fn until_ready(&mut self) {
+        let started = std::time::Instant::now();
+        while self.get("/readyz").await.is_none_or(|(status, _)| status != 200) {
+            assert!(!self.running.has_ended(), "it has ended: {}", self.running.stderr());
+            assert!(started.elapsed() < READY_WITHIN, "not ready: {}", self.running.stderr());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until this is true of what the API says under a path.
+    pub async fn until(&self, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        wait::until(what, Duration::from_secs(60), async || {
+            Some(self.json(path).await).filter(|value| is_so(value))
+        })
+        .await
+    }
+
+    /// What it has told so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.running.stderr()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Asks it to end, and waits for that.
+    pub async fn end(self) -> Ran {
+        self.running.signal(Signal::TERM);
+        self.running.finish().await
+    }
+
+    /// Ends it in the middle of whatever it is doing.
+    pub async fn kill(self) -> Ran {
+        self.running.signal(Signal::KILL);
+        self.running.finish().await
+    }
+}
