@@ -107,6 +107,18 @@ impl Daemon {
         self.running.stderr()
     }
 
+    /// Memory that it holds, KiB.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.running.id().expect("it lives");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Its process.
     #[must_use]
     pub fn running(&self) -> &Running {

@@ -239,6 +239,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, while it lives.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {

@@ -79,6 +79,163 @@ async fn a_job_whose_webhook_was_lost_is_found_by_the_poll() {
     sim.succeeds(before).await;
     let after = sim.queue("small", "echo queued while it lived");
     sim.succeeds(after).await;
-    daemon.end().await.expect_code(0);
+    let _ = daemon.end().await.expect_code(0);
     user.until_quiet(VANISH).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_configuration_is_in_force_at_once_and_a_bad_one_changes_nothing() {
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let user = user(&sim);
+    let one = LOCAL.replace("max: 4", "max: 1");
+    let mut daemon = Daemon::start(&user, &one, port, &[]);
+    daemon.until_ready().await;
+    let held = user.home().join("held");
+    let script = format!("until [ -e {} ]; do sleep 0.2; done", held.display());
+    let jobs: Vec<u64> = (0..3).map(|_| sim.queue("small", &script)).collect();
+    let count = |state: &'static str| {
+        move |all: &Value| {
+            all["jobs"].as_array().expect("a list").iter().filter(|job| job["state"] == state).count()
+        }
+    };
+    daemon.until("/api/v1/jobs", "one runs", |all| count("running")(all) == 1).await;
+    let path = user.home().join("cml.yaml");
+    std::fs::write(&path, "runners:\n  small:\n    max: many\n").expect("is written");
+    daemon.running().until_it_says("the configuration stays as it was").await;
+    assert_eq!(count("running")(&daemon.json("/api/v1/jobs").await), 1);
+    std::fs::write(&path, LOCAL).expect("is written");
+    daemon.running().signal(rustix::process::Signal::HUP);
+    daemon.until("/api/v1/jobs", "all three run", |all| count("running")(all) == 3).await;
+    std::fs::write(&held, "").expect("the jobs are let go");
+    for job in jobs {
+        sim.succeeds(job).await;
+    }
+    let _ = daemon.end().await.expect_code(0);
+    user.until_quiet(VANISH).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_forged_webhooks_change_nothing_and_cost_no_memory() {
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, port, &[]);
+    daemon.until_ready().await;
+    let before = daemon.resident_kib();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = daemon.url("/webhook");
+    let body = serde_json::json!({
+        "action": "queued",
+        "workflow_job": {"id": 1, "run_id": 1, "status": "queued", "labels": ["small"], "name": "evil"},
+        "repository": {"full_name": "acme/vision", "forks_count": 0},
+    });
+    let body = body.to_string();
+    let senders: Vec<_> = (0..16)
+        .map(|sender| {
+            let (client, url, body) = (client.clone(), url.clone(), body.clone());
+            tokio::spawn(async move {
+                for number in 0..625 {
+                    let request = client
+                        .post(&url)
+                        .header("x-github-event", "workflow_job")
+                        .header("x-github-delivery", format!("forged-{sender}-{number}"))
+                        .header("x-hub-signature-256", format!("sha256={number:064x}"));
+                    let status = request.body(body.clone()).send().await.expect("an answer").status();
+                    assert_eq!(status, 401);
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.expect("all were refused");
+    }
+    let grown = daemon.resident_kib().saturating_sub(before);
+    assert!(grown < 8 * 1024, "memory grew by {grown} KiB");
+    let unsigned = client.post(&url).header("x-github-event", "workflow_job").body(body.clone()).send().await;
+    assert_eq!(unsigned.expect("an answer").status(), 401);
+    let huge = client.post(&url).body(vec![b'x'; 3 * 1024 * 1024]).send().await;
+    assert!(huge.is_err() || huge.is_ok_and(|answer| answer.status() == 413));
+    assert_eq!(jobs(&daemon.json("/api/v1/jobs").await), []);
+    let metrics = daemon.get("/metrics").await.expect("metrics").1;
+    assert!(metrics.contains("cml_runner_webhooks_total{outcome=\"forged\"} 10001"), "{metrics}");
+    assert!(!metrics.contains("outcome=\"kept\""), "{metrics}");
+    let _ = daemon.end().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_may_be_down_for_a_while_and_every_job_still_runs() {
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, port, &["--poll", "10s"]);
+    daemon.until_ready().await;
+    let held = user.home().join("held");
+    let working = sim.queue("small", &format!("until [ -e {} ]; do sleep 0.2; done", held.display()));
+    daemon.until("/api/v1/jobs", "it runs", |all| jobs(all) == [(working, "running".to_owned())]).await;
+    sim.fail_next(cml_world::Fault {
+        method: "*".to_owned(),
+        path_contains: "/api/v3/repos".to_owned(),
+        kind: cml_world::FaultKind::Status(503, "{\"message\":\"down\"}".to_owned()),
+        times: 120,
+    });
+    let queued: Vec<u64> = (0..3).map(|_| sim.queue("small", "echo after the storm")).collect();
+    daemon.until("/api/v1/pools", "the silence is told", |all| all["github_answers"] == false).await;
+    for job in queued {
+        sim.succeeds(job).await;
+    }
+    std::fs::write(&held, "").expect("the job is let go");
+    sim.succeeds(working).await;
+    let _ = daemon.end().await.expect_code(0);
+    user.until_quiet(VANISH).await;
+}
+
+/// How often the daemon is killed in the everyday tests; more with `CML_E2E_KILLS`.
+const KILLS: u32 = 25;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_killed_again_and_again_loses_no_job_doubles_none_and_leaks_nothing() {
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let user = user(&sim);
+    std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
+    let kills = cml_e2e::edge::variable("CML_E2E_KILLS").parse().unwrap_or(KILLS);
+    let ran = user.home().join("ran");
+    let script = format!("echo $GITHUB_JOB >> {}; sleep 1", ran.display());
+    let mut queued = Vec::new();
+    // The moments are the same in every run, and spread over everything that a start and a look do.
+    for number in 0..kills {
+        let daemon = Daemon::start_again(&user, port, &["--poll", "10s"]);
+        if number % 2 == 0 {
+            queued.push(sim.queue("small", &script));
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(number) * 7919 % 2300 + 40)).await;
+        let _ = daemon.kill().await;
+    }
+    let mut daemon = Daemon::start_again(&user, port, &["--poll", "10s"]);
+    daemon.until_ready().await;
+    for job in &queued {
+        sim.succeeds(*job).await;
+    }
+    let none = |all: &Value| all["runners"] == serde_json::json!([]);
+    daemon.until("/api/v1/runners", "no machine is left", none).await;
+    let times = std::fs::read_to_string(ran).expect("jobs ran").lines().count();
+    assert_eq!(times, queued.len(), "every job ran once");
+    // One machine for each launch, each with a registration of its own, and not more than the pool may have for the jobs.
+    let events = daemon.json("/api/v1/events?limit=1000").await;
+    let of_kind = |kind: &str| -> Vec<String> {
+        let all = events["events"].as_array().expect("a list").iter();
+        all.filter(|line| line["event"]["kind"] == kind)
+            .map(|line| line["event"]["launch"].to_string())
+            .collect()
+    };
+    let bought = of_kind("launch_bought");
+    let mut once = bought.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), bought.len(), "a launch was bought twice");
+    let _ = daemon.end().await.expect_code(0);
+    user.until_quiet(VANISH).await;
+    let _ = user.run(&["reap", "--grace", "1s"]).await.expect_code(0);
+    assert!(sim.runners().is_empty(), "{:#?}", sim.runners());
 }

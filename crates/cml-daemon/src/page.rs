@@ -18,8 +18,10 @@ use crate::server::Face;
 
 /// Events on the page.
 const EVENTS_SHOWN: u32 = 40;
-/// The timeline's width in time.
-const TIMELINE: SignedDuration = SignedDuration::from_hours(2);
+/// The timeline goes back to the oldest machine, but no less and no more than this.
+const TIMELINE: [SignedDuration; 2] = [SignedDuration::from_mins(10), SignedDuration::from_hours(12)];
+/// The narrowest bar, in percent: one that can be seen.
+const BAR_MIN: f64 = 0.4;
 
 static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut pages = Environment::new();
@@ -49,6 +51,7 @@ struct Bar {
 #[derive(Serialize)]
 struct Track<'a> {
     runner: &'a RunnerRow,
+    ends_by: String,
     bars: Vec<Bar>,
 }
 
@@ -76,8 +79,17 @@ pub(crate) async fn page(State(face): State<Face>) -> Response {
 
 fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, minijinja::Error> {
     let board = face.board();
-    let tracks: Vec<Track<'_>> =
-        board.runners.iter().map(|runner| Track { runner, bars: bars(runner, now) }).collect();
+    let oldest = board.runners.iter().map(|runner| now.duration_since(runner.since)).max();
+    let timeline = oldest.unwrap_or_default().clamp(TIMELINE[0], TIMELINE[1]);
+    let tracks: Vec<Track<'_>> = board
+        .runners
+        .iter()
+        .map(|runner| Track {
+            runner,
+            ends_by: clock_time(runner.deadline),
+            bars: bars(runner, timeline, now),
+        })
+        .collect();
     let jobs: Vec<_> = board
         .jobs
         .iter()
@@ -111,18 +123,23 @@ fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, mi
         tracks => Value::from(Serde(tracks)),
         jobs,
         events => Value::from(Serde(events)),
-        timeline_hours => TIMELINE.as_hours(),
+        timeline => span(timeline),
     })
 }
 
-fn bars(runner: &RunnerRow, now: Timestamp) -> Vec<Bar> {
-    let width = TIMELINE.as_secs_f64();
+fn bars(runner: &RunnerRow, timeline: SignedDuration, now: Timestamp) -> Vec<Bar> {
+    let width = timeline.as_secs_f64();
     let left_of =
         |at: Timestamp| (1.0 - now.duration_since(at).as_secs_f64() / width).clamp(0.0, 1.0) * 100.0;
     let ends = runner.segments.iter().skip(1).map(|next| next.since).chain([now]);
     let bar = |(segment, end): (&crate::board::Segment, Timestamp)| {
-        let (left, right) = (left_of(segment.since), left_of(end));
-        Bar { doing: segment.doing, left, width: (right - left).max(0.2), since: clock_time(segment.since) }
+        let (left, right) = (left_of(segment.since).min(100.0 - BAR_MIN), left_of(end));
+        Bar {
+            doing: segment.doing,
+            left,
+            width: (right - left).max(BAR_MIN),
+            since: clock_time(segment.since),
+        }
     };
     runner.segments.iter().zip(ends).map(bar).collect()
 }

@@ -1,0 +1,129 @@
+//! `cml-runner daemon` against the EC2 emulator over the wire: bursts, refusals, throttling, and what it costs in calls.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
+use cml_e2e::front::{Front, Refusal, Weather};
+use cml_e2e::runner::Runner;
+use cml_e2e::secrets::{AWS_SECRET, TOKEN, assert_no_secret};
+use cml_e2e::sim::Sim;
+use cml_e2e::wait;
+use serde_json::Value;
+
+const REGION: &str = "us-east-1";
+/// A machine is gone this long after its reason to end, on a busy core.
+const VANISH: Duration = Duration::from_secs(40);
+
+fn config(max: u32) -> String {
+    format!(
+        "
+runners:
+  gpu:
+    labels: [cml, gpu]
+    cloud: aws
+    regions: [{REGION}]
+    instance_types: [g4dn.xlarge, g5.xlarge]
+    spot: prefer
+    max: {max}
+    idle_timeout: 60s
+    boot_timeout: 90s
+    max_lifetime: 1h
+"
+    )
+}
+
+struct World {
+    sim: Sim,
+    front: Front,
+    user: Runner,
+    port: u16,
+}
+
+async fn world() -> World {
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let front = Front::start().await;
+    let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    World { sim, front, user, port }
+}
+
+impl World {
+    async fn daemon(&self, config: &str) -> Daemon {
+        let mut daemon = Daemon::start(&self.user, config, self.port, &["--poll", "10s"]);
+        daemon.until_ready().await;
+        daemon
+    }
+
+    /// Queues a run with this many jobs at once.
+    fn queue_many(&self, count: usize) {
+        let matrix: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        let jobs: String = matrix
+            .iter()
+            .map(|number| {
+                format!("  j{number}:\n    runs-on: [gpu]\n    steps:\n      - run: echo {number}\n")
+            })
+            .collect();
+        let workflow = format!("name: burst\non: push\njobs:\n{jobs}");
+        let _ = self.sim.queue_workflow(&workflow).expect("the workflow is good");
+    }
+
+    fn bought(&self) -> usize {
+        self.front.calls_of("CreateFleet").iter().filter(|call| call.status == 200).count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_gets_a_machine_for_every_job_the_pool_may_have_and_not_one_more() {
+    let world = world().await;
+    let daemon = world.daemon(&config(60)).await;
+    world.queue_many(80);
+    wait::until_true("60 launches", Duration::from_secs(90), async || world.bought() >= 60).await;
+    let full = |all: &Value| {
+        let jobs = all["jobs"].as_array().expect("a list");
+        jobs.iter()
+            .filter(|job| job["why"].as_str().is_some_and(|why| why.contains("has its 60 machines")))
+            .count()
+            == 20
+    };
+    let _ = daemon.until("/api/v1/jobs", "the other twenty are told why", full).await;
+    assert_eq!(world.bought(), 60);
+    let account = world.front.third_party(REGION).await;
+    let launches: Vec<String> = account["instances"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(|instance| instance["Tags"].as_array().expect("tags").clone())
+        .filter(|tag| tag["Key"] == "cml-runner:launch")
+        .map(|tag| tag["Value"].to_string())
+        .collect();
+    let once: BTreeSet<&String> = launches.iter().collect();
+    assert_eq!((launches.len(), once.len()), (60, 60), "one machine for each launch");
+    assert_eq!(world.sim.runners().len(), 60, "and one registration");
+    let ended = daemon.end().await.expect_code(0);
+    let mut secrets = world.sim.secrets();
+    secrets.extend([AWS_SECRET.to_owned(), TOKEN.to_owned(), WEBHOOK_SECRET.to_owned()]);
+    assert_no_secret("what the daemon said", &ended.said(), &secrets);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_and_missing_capacity_delay_jobs_and_lose_none() {
+    let world = world().await;
+    world.front.boot_instances();
+    let daemon = world.daemon(&config(3)).await;
+    world.front.dry(|way| way.is_spot() && way.instance_type == "g4dn.xlarge");
+    world.front.script_times("CreateFleet", Weather::Refuse(Refusal::throttled()), 2);
+    world.front.script_times("DescribeInstances", Weather::Refuse(Refusal::throttled()), 2);
+    let jobs: Vec<u64> = (0..3).map(|_| world.sim.queue("gpu", "echo trained")).collect();
+    for job in jobs {
+        world.sim.succeeds(job).await;
+    }
+    let none = |all: &Value| all["runners"] == serde_json::json!([]);
+    let _ = daemon.until("/api/v1/runners", "no machine is left", none).await;
+    wait::until_true("the cloud is empty", VANISH, async || world.front.alive_now(REGION).await.is_empty())
+        .await;
+    let _ = daemon.end().await.expect_code(0);
+    let account = world.front.third_party(REGION).await;
+    assert_eq!(account["templates"], serde_json::json!([]), "nothing lies about");
+    assert!(world.sim.runners().is_empty(), "{:#?}", world.sim.runners());
+}
