@@ -3,8 +3,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rustix::process::Signal;
 use serde_json::Value;
+use sha2::Sha256;
 
 use crate::runner::{Ran, Runner, Running};
 use crate::wait;
@@ -136,4 +138,16 @@ impl Daemon {
         self.running.signal(Signal::KILL);
         self.running.finish().await
     }
+}
+
+/// `X-Hub-Signature-256` of a body, by [`WEBHOOK_SECRET`].
+///
+/// # Panics
+/// Never: every secret is a key.
+#[must_use]
+pub fn signature(body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).expect("every secret is a key");
+    mac.update(body.as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
 }

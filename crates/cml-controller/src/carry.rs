@@ -5,21 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest, Launched, Offer};
 use cml_fleet::Cause;
-use cml_github::Removal;
-use jiff::SignedDuration;
+use cml_github::{Removal, RunnerDownload};
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::is_fresh;
+use crate::event::Event;
 use crate::fleet::{NotLaunched, Order};
 use crate::forge::Forge;
 use crate::launch::Clock;
-use crate::order::{self, Recipe, Reuse};
+use crate::order::{self, Packages, Recipe, Reuse};
 use crate::steps::{Registered, Steps};
 use crate::undo::Made;
 
 /// Nothing of a launch is begun later than this after it was decided: the fleet counts on machines that show within
 /// [`cml_fleet::UNSEEN_GRACE`], and the last call may take the rest of it.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+/// GitHub's runner packages are asked for again after this: a new one has to be used within 30 days.
+const PACKAGES_EVERY: SignedDuration = SignedDuration::from_mins(30);
 /// Launches under way at once: one has about three calls to GitHub, which takes 180 registrations a minute.
 const LAUNCHES_MAX: usize = 30;
 /// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
@@ -34,6 +38,8 @@ pub(crate) struct Hands<'a, C, F> {
     pub(crate) forge: &'a F,
     pub(crate) clock: Clock<'a>,
     recipes: Mutex<Arc<Recipes>>,
+    /// GitHub's runner packages, and when they were asked for.
+    packages: Mutex<Option<(Timestamp, Vec<RunnerDownload>)>>,
     launches: Semaphore,
     ends: Semaphore,
     /// Calls of the daemon are never broken off: it ends between them.
@@ -79,7 +85,8 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
     pub(crate) fn new(cloud: &'a C, forge: &'a F, recipes: Arc<Recipes>, clock: Clock<'a>) -> Self {
         let (launches, ends) = (Semaphore::new(LAUNCHES_MAX), Semaphore::new(ENDS_MAX));
         let recipes = Mutex::new(recipes);
-        Self { cloud, forge, recipes, clock, launches, ends, never: CancellationToken::new() }
+        let packages = Mutex::new(None);
+        Self { cloud, forge, recipes, packages, clock, launches, ends, never: CancellationToken::new() }
     }
 
     pub(crate) fn recipes(&self) -> Arc<Recipes> {
@@ -124,13 +131,22 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         offers: &[Offer],
         deadline: Deadline,
     ) -> (Result<Launched, NotLaunched>, Option<Box<LaunchRequest>>) {
-        let Some(recipe) = self.recipes().get(spec).cloned() else {
+        let Some(mut recipe) = self.recipes().get(spec).cloned() else {
             return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
         };
         let _turn = self.launches.acquire().await;
+        if let (Packages::Ask, Some(known)) = (&recipe.packages, self.known_packages()) {
+            recipe.packages = Packages::Known(known);
+        }
         let runner_name = launch.runner_name();
         let order = order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe };
-        let tell = |event| tracing::debug!(%launch, ?event);
+        let tell = |event| {
+            if let Event::Packages { packages } = &event {
+                let known = Some(((self.clock)(), packages.clone()));
+                *self.packages.lock().unwrap_or_else(PoisonError::into_inner) = known;
+            }
+            tracing::debug!(%launch, ?event);
+        };
         let may_repeat = || self.in_time(launch).is_ok();
         let steps = Steps {
             order: &order,
@@ -172,6 +188,12 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let request = steps.request(offers.to_vec(), 1, user_data);
         made.request = Some(request.clone());
         steps.call(&request, made).await.map_err(NotLaunched::Cloud)
+    }
+
+    fn known_packages(&self) -> Option<Vec<RunnerDownload>> {
+        let known = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, packages) = known.as_ref()?;
+        is_fresh(Some(*at), (self.clock)(), PACKAGES_EVERY).then(|| packages.clone())
     }
 
     fn in_time(&self, launch: LaunchId) -> Result<(), NotLaunched> {

@@ -122,8 +122,9 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                             }
                         }
                         () = news.rings() => {
-                            mind.hear(news, &hands, &mut fleet);
-                            mind.hurry(&hands, &mut fleet, &mut flights)?;
+                            if mind.hear(news, &hands, &mut fleet) {
+                                mind.hurry(&hands, &mut fleet, &mut flights)?;
+                            }
                         }
                         asked = &mut look => break asked,
                     }
@@ -153,9 +154,10 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                         }
                     }
                     () = news.rings() => {
-                        mind.hear(news, &hands, &mut fleet);
-                        mind.hurry(&hands, &mut fleet, &mut flights)?;
-                        pause.as_mut().reset(soon);
+                        if mind.hear(news, &hands, &mut fleet) {
+                            mind.hurry(&hands, &mut fleet, &mut flights)?;
+                            pause.as_mut().reset(soon);
+                        }
                     }
                     () = &mut pause => break,
                 }
@@ -186,21 +188,25 @@ struct Mind<'a> {
 }
 
 impl Mind<'_> {
+    /// Takes in what was heard; true when something may follow from it.
     fn hear<C: Cloud, F: Forge, J: Journal>(
         &mut self,
         news: &News,
         hands: &Hands<'_, C, F>,
         fleet: &mut Fleet<J>,
-    ) {
+    ) -> bool {
+        let mut is_news = false;
         for (job, at) in news.take_jobs() {
-            self.jobs.hear(job, at);
+            is_news |= self.jobs.hear(job, at);
         }
         if let Some(wanted) = news.take_wanted() {
             fleet.set_specs(wanted.specs);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.
             self.offers.clear();
+            is_news = true;
         }
+        is_news
     }
 
     /// True when a launch was refused by the cloud.

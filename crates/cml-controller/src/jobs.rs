@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cml_cloud::LaunchId;
 use cml_fleet::{Job, JobId, JobState};
 use cml_github::JobRecord;
 use jiff::{SignedDuration, Timestamp};
@@ -22,15 +23,18 @@ struct Heard {
 }
 
 impl JobTable {
-    /// Takes in what a webhook says. A job never goes back: what is older than what is known changes nothing.
-    pub fn hear(&mut self, job: Job, at: Timestamp) {
+    /// Takes in what a webhook says, and whether anything follows from it. A job never goes back: what is older than what is
+    /// known changes nothing.
+    pub fn hear(&mut self, job: Job, at: Timestamp) -> bool {
+        let concerns_us = concerns_us(&job);
         match self.jobs.get_mut(&job.id) {
-            Some(known) if rank(job.state) < rank(known.job.state) => {}
+            Some(known) if rank(job.state) < rank(known.job.state) => return false,
             Some(known) => *known = Heard { job: with_runner(job, &known.job), at },
             None => {
                 self.jobs.insert(job.id, Heard { job, at });
             }
         }
+        concerns_us
     }
 
     /// Takes in a whole list that was asked for at `asked_at`. It is right about everything that was not heard of since.
@@ -72,11 +76,18 @@ impl JobTable {
         }
     }
 
-    /// All of them.
+    /// All that something may follow from.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
-        self.jobs.values().map(|heard| heard.job.clone()).collect()
+        self.jobs.values().map(|heard| &heard.job).filter(|job| concerns_us(job)).cloned().collect()
     }
+}
+
+/// False for a job that is over and was on a machine of somebody else's: most of what an organization's webhooks tell. It is
+/// remembered all the same, so that a late webhook does not wake it.
+fn concerns_us(job: &Job) -> bool {
+    job.state != JobState::Over
+        || job.runner.as_deref().is_some_and(|runner| LaunchId::from_runner_name(runner).is_some())
 }
 
 /// What was known of its runner stays known.
@@ -157,7 +168,20 @@ mod tests {
     }
 
     fn states(table: &JobTable) -> Vec<(u64, JobState)> {
-        table.jobs().iter().map(|job| (job.id.0, job.state)).collect()
+        table.jobs.values().map(|heard| (heard.job.id.0, heard.job.state)).collect()
+    }
+
+    #[test]
+    fn what_ended_on_somebody_elses_machine_concerns_nobody_and_is_not_woken() {
+        let mut table = JobTable::default();
+        assert!(
+            !table.hear(Job { runner: Some("GitHub Actions 7".to_owned()), ..job(1, JobState::Over) }, at(1))
+        );
+        assert!(!table.hear(job(1, JobState::Queued), at(2)), "late");
+        assert!(table.jobs().is_empty());
+        let ours = Some("cml-01k9z3v6p4q8r2s5t7w0x1y2z3".to_owned());
+        assert!(table.hear(Job { runner: ours, ..job(2, JobState::Over) }, at(3)));
+        assert_eq!(table.jobs().len(), 1);
     }
 
     #[test]
@@ -205,6 +229,6 @@ mod tests {
         let mut table = JobTable::default();
         table.hear(job(1, JobState::Over), at(1));
         table.polled(Vec::new(), at(3 * 3600));
-        assert!(table.jobs().is_empty());
+        assert!(table.jobs.is_empty());
     }
 }
