@@ -89,6 +89,14 @@ pub(crate) enum Command {
     Daemon(Daemon),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Launch>),
+    /// Check a cml.yaml
+    Validate {
+        /// The file; - for standard input
+        #[arg(default_value = "cml.yaml")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of cml.yaml, for editors
+    Schema,
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
     Plan(Plan),
     /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited

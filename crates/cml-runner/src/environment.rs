@@ -55,25 +55,11 @@ pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Option<(String, S
         .chain(OTHERS.iter().map(|name| (*name).to_owned()))
         .collect();
     names.filter(|name| name.starts_with("CML_RUNNER_")).find(|name| !known.contains(name)).map(|name| {
-        let nearest = known.iter().min_by_key(|other| distance(&name, other)).cloned().unwrap_or_default();
+        let nearest = cml_spec::nearest(&name, known.iter().map(String::as_str))
+            .unwrap_or("CML_RUNNER_LABELS")
+            .to_owned();
         (name, nearest)
     })
-}
-
-/// Edits between two names (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

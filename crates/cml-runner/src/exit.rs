@@ -40,11 +40,13 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     pub(crate) details: Vec<String>,
+    /// What `--json` prints instead of the usual object.
+    pub(crate) object: Option<serde_json::Value>,
 }
 
 impl Trouble {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, details: Vec::new() }
+        Self { code, message: message.into(), hint: None, details: Vec::new(), object: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -54,9 +56,12 @@ impl Trouble {
 
     /// The object that `--json` prints for a failure.
     pub(crate) fn json(&self) -> serde_json::Value {
-        json!({"error": {
-            "kind": self.code.name(), "message": self.message, "hint": self.hint, "details": self.details,
-        }})
+        let usual = || {
+            json!({"error": {
+                "kind": self.code.name(), "message": self.message, "hint": self.hint, "details": self.details,
+            }})
+        };
+        self.object.clone().unwrap_or_else(usual)
     }
 }
 
@@ -133,7 +138,7 @@ impl From<CloudError> for Trouble {
             ErrorKind::Denied => Code::Denied,
             ErrorKind::Throttled | ErrorKind::Invalid | ErrorKind::Transient => Code::Failed,
         };
-        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new() }
+        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }
     }
 }
 
@@ -145,7 +150,7 @@ impl From<GitHubError> for Trouble {
             }
             _ => Code::Failed,
         };
-        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new() }
+        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }
     }
 }
 

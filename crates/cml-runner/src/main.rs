@@ -21,6 +21,7 @@ mod signals;
 mod simulate;
 mod spelling;
 mod story;
+mod validate;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
         Command::Render(args) => return render::render(&args, as_cml),
+        Command::Validate { file } => return validate::validate(&global, &file),
+        Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)
         | Command::Ls(_)
         | Command::Stop(_)
@@ -92,7 +95,11 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Simulate(args) => simulate::simulate(&global, &args).await,
             Command::Daemon(args) => daemon::daemon(&global, &args).await,
             Command::Demo(args) => demo::demo(&global, &args).await,
-            Command::Supervise { .. } | Command::Completions { .. } | Command::Render(_) => Ok(String::new()),
+            Command::Supervise { .. }
+            | Command::Completions { .. }
+            | Command::Render(_)
+            | Command::Validate { .. }
+            | Command::Schema => Ok(String::new()),
         }
     });
     // Idle connections and timers are nothing to wait for.

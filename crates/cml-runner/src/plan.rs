@@ -1,14 +1,12 @@
 //! `cml-runner plan`: what a cml.yaml would launch now. Asks, and touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use cml_cloud::{Cloud, InstanceFilter};
 use cml_controller::Forge;
 use cml_controller::fleet::{Fleet, Look, Now};
 use cml_fleet::KnownRunner;
 use cml_journal::MemoryJournal;
-use cml_spec::Config;
 use serde_json::json;
 
 use crate::actions::now;
@@ -19,7 +17,7 @@ use crate::exit::{Code, Trouble};
 use crate::place;
 
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
-    let config = read(&args.spec)?;
+    let config = crate::validate::read(&args.spec)?;
     let github = place::github(global)?;
     let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[]), github.runners(None));
     let region = place::default_region();
@@ -62,12 +60,4 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let waiting: Vec<_> =
         plan.waiting.iter().map(|it| json!({"job": it.job, "why": it.why.to_string()})).collect();
     Ok(format!("{}\n", json!({"actions": actions, "waiting": waiting})))
-}
-
-/// Reads a cml.yaml.
-pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
-    cml_spec::read(&name, &text).map_err(|error| Trouble::new(Code::Usage, error.to_string()))
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::actions::now;
 use crate::args::{self, Global};
 use crate::exit::{Code, Trouble};
-use crate::plan::read;
+use crate::validate::read;
 use crate::{place, signals, story};
 
 /// What is sold, by instance type.

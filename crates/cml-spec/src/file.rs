@@ -1,20 +1,52 @@
 //! `cml.yaml`: text in, checked specs out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use cml_cloud::{SpotPolicy, Usd};
-use jiff::SignedDuration;
-use serde::Deserialize;
+use cml_cloud::UsdPerHour;
 
-use crate::duration;
-use crate::hours::WarmHours;
-use crate::spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
+use crate::fields::{Fields, join, name, open, pairs};
+use crate::problem::{BadFile, Problem, Problems};
+use crate::runners::{self, KEYS as RUNNERS_KEYS};
+use crate::spec::Spec;
+use crate::tree;
 
 /// What a file asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Which GitHub, and who we are there; none leaves it to flags and environment.
+    pub github: Option<GitHubConfig>,
     /// Its specs, in the order of their names.
     pub runners: Vec<Runners>,
+    /// What is right and hardly meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Which GitHub, and who we are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitHubConfig {
+    /// `https://github.com`, or a GitHub Enterprise Server.
+    pub url: String,
+    /// `owner/name`, an organization, or `enterprises/NAME`.
+    pub scope: String,
+    /// Who we are; none leaves it to flags and environment.
+    pub auth: Option<AuthConfig>,
+}
+
+/// Who we are at GitHub. A token itself never stands in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthConfig {
+    /// A GitHub App.
+    App {
+        /// Its id.
+        id: u64,
+        /// File with its private key (PEM).
+        key_file: PathBuf,
+        /// Its installation; found by itself when not given.
+        installation_id: Option<u64>,
+    },
+    /// The environment variable that holds a token.
+    TokenEnv(String),
 }
 
 /// A spec with what its machines are made of.
@@ -28,15 +60,28 @@ pub struct Runners {
     pub regions: Vec<String>,
     /// Instance types, or CML's sizes.
     pub instance_types: Vec<String>,
+    /// Highest spot price accepted.
+    pub spot_price_max: Option<UsdPerHour>,
     /// Image alias or id.
     pub image: Option<String>,
     /// Root disk, GiB.
     pub disk_gib: u32,
+    /// Subnets; empty: the default VPC's.
+    pub subnets: Vec<String>,
+    /// Security group id or name; none: ours.
+    pub security_group: Option<String>,
+    /// Instance profile of the job.
+    pub instance_profile: Option<String>,
+    /// The user's own tags.
+    pub tags: BTreeMap<String, String>,
+    /// Shell script that runs before the runner.
+    pub startup_script: Option<String>,
+    /// A public key that may log in.
+    pub ssh_authorized_key: Option<String>,
 }
 
 /// A cloud by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloudName {
     /// Amazon EC2.
     Aws,
@@ -44,281 +89,145 @@ pub enum CloudName {
     Local,
 }
 
-/// The text is no `cml.yaml`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {what}", place(*.line))]
-pub struct BadFile {
-    /// The file.
-    pub file: String,
-    /// Line and column, from 1, where they are known.
-    pub line: Option<(usize, usize)>,
-    /// What is wrong, and what would be right.
-    pub what: String,
-}
-
-fn place(line: Option<(usize, usize)>) -> String {
-    line.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileWire {
-    runners: BTreeMap<String, RunnersWire>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunnersWire {
-    labels: Vec<String>,
-    #[serde(default)]
-    group: Option<String>,
-    cloud: CloudName,
-    #[serde(default)]
-    regions: Vec<String>,
-    #[serde(default)]
-    instance_types: Vec<String>,
-    #[serde(default)]
-    image: Option<String>,
-    #[serde(default)]
-    disk: Option<String>,
-    #[serde(default)]
-    spot: SpotWire,
-    max: u32,
-    #[serde(default)]
-    min: u32,
-    #[serde(default)]
-    warm: Option<WarmWire>,
-    #[serde(default)]
-    idle_timeout: Option<String>,
-    #[serde(default)]
-    max_lifetime: Option<String>,
-    #[serde(default)]
-    boot_timeout: Option<String>,
-    #[serde(default)]
-    budget: Option<BudgetWire>,
-    #[serde(default)]
-    allow: AllowWire,
-    #[serde(default)]
-    reruns: RerunsWire,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SpotWire {
-    Only,
-    #[default]
-    Prefer,
-    Never,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WarmWire {
-    count: u32,
-    #[serde(default)]
-    hours: Option<WarmHours>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BudgetWire {
-    day: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AllowWire {
-    #[serde(default)]
-    events: Vec<String>,
-    #[serde(default)]
-    forks: ForksWire,
-    #[serde(default)]
-    actors: Vec<String>,
-    #[serde(default)]
-    repositories: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ForksWire {
-    #[default]
-    Never,
-    Always,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RerunsWire {
-    max: u32,
-    last_on_demand: bool,
-}
-
-impl Default for RerunsWire {
-    fn default() -> Self {
-        Self { max: 2, last_on_demand: true }
-    }
-}
-
-/// What a cold start costs before anything is learned, as seconds of the machine's price.
-const COLD_START: SignedDuration = SignedDuration::from_mins(3);
-/// The longest that `idle_timeout: auto` keeps an idle machine.
-const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
-/// Root disk where none is named, GiB.
-const DISK_GIB: u32 = 35;
+pub(crate) const FILE_KEYS: &[&str] = &["github", "runners"];
+pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
+pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
+pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
 
 /// Reads a file's text; `name` is what its errors call it.
 ///
 /// # Errors
-/// [`BadFile`] for the first thing that is wrong.
+/// [`BadFile`] with everything that is wrong.
 pub fn read(name: &str, text: &str) -> Result<Config, BadFile> {
-    let wire: FileWire = serde_yaml::from_str(text).map_err(|error| BadFile {
-        file: name.to_owned(),
-        line: error.location().map(|at| (at.line(), at.column())),
-        what: error.to_string(),
-    })?;
-    let bad = |spec: &str, what: String| BadFile {
-        file: name.to_owned(),
-        line: None,
-        what: format!("runners.{spec}.{what}"),
-    };
-    if wire.runners.is_empty() {
-        return Err(BadFile { file: name.to_owned(), line: None, what: "runners: names no spec".to_owned() });
+    let mut problems = Problems::of(text);
+    let config = config(text, &mut problems);
+    let by_place = |problem: &Problem| problem.place;
+    problems.wrong.sort_by_key(by_place);
+    problems.doubtful.sort_by_key(by_place);
+    match config {
+        Some(config) if problems.wrong.is_empty() => Ok(Config { warnings: problems.doubtful, ..config }),
+        _ => Err(BadFile { file: name.to_owned(), problems: problems.wrong }),
     }
-    let runners: Result<Vec<Runners>, BadFile> = wire
-        .runners
-        .into_iter()
-        .map(|(key, wire)| runners(&key, wire).map_err(|what| bad(&key, what)))
-        .collect();
-    Ok(Config { runners: runners? })
 }
 
-fn runners(name: &str, wire: RunnersWire) -> Result<Runners, String> {
-    if wire.labels.is_empty() {
-        return Err("labels: names none, so no job could ever be served".to_owned());
-    }
-    if wire.min > wire.max {
-        return Err(format!("min: {} is more than max, which is {}", wire.min, wire.max));
-    }
-    let time = |key: &str, text: Option<&String>, otherwise: SignedDuration| {
-        text.map_or(Ok(otherwise), |text| duration::parse(text).map_err(|error| format!("{key}: {error}")))
+fn config(text: &str, problems: &mut Problems<'_>) -> Option<Config> {
+    let root = tree::parse(text, problems)?;
+    let file = open(&root, root.place, "", FILE_KEYS, problems)?;
+    let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
+    let Some(node) = file.node("runners") else {
+        file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
+        return None;
     };
-    let idle = match wire.idle_timeout.as_deref() {
-        Some("never") => Idle::Never,
-        Some("auto") => Idle::Auto { cold_start: COLD_START, max: AUTO_IDLE_MAX },
-        Some(_) | None => {
-            Idle::After(time("idle_timeout", wire.idle_timeout.as_ref(), SignedDuration::from_mins(5))?)
+    let mut all: BTreeMap<&str, (Runners, Fields<'_>)> = BTreeMap::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for (key, value) in pairs(node, "runners", problems)? {
+        let Some(spec) = name(key, "runners", problems) else { continue };
+        let path = join("runners", spec);
+        if !is_name(spec) {
+            let what = format!("`{spec}` is no name for a spec");
+            problems.wrong(key.place, &path, what, "1 to 64 letters, digits, - and _");
+        } else if !seen.insert(spec) {
+            problems.wrong(key.place, &path, "the spec is there twice", "give one of them another name");
         }
-    };
-    let spec = Spec {
-        name: name.to_owned(),
-        labels: wire.labels,
-        group: wire.group,
-        spot: match wire.spot {
-            SpotWire::Only => SpotPolicy::Only,
-            SpotWire::Prefer => SpotPolicy::Prefer,
-            SpotWire::Never => SpotPolicy::Never,
-        },
-        max: wire.max,
-        min: wire.min,
-        warm: wire.warm.map(|warm| Warm { count: warm.count, hours: warm.hours }).into_iter().collect(),
-        idle,
-        max_lifetime: time("max_lifetime", wire.max_lifetime.as_ref(), SignedDuration::from_hours(12))?,
-        boot_timeout: time("boot_timeout", wire.boot_timeout.as_ref(), SignedDuration::from_mins(10))?,
-        budget: wire.budget.map(|budget| usd(&budget.day)).transpose()?.map(|per_day| Budget { per_day }),
-        allow: Allow {
-            events: wire.allow.events,
-            forks: match wire.allow.forks {
-                ForksWire::Never => Forks::Never,
-                ForksWire::Always => Forks::Always,
-            },
-            actors: wire.allow.actors,
-            repositories: wire.allow.repositories,
-        },
-        reruns: Reruns { max: wire.reruns.max, last_on_demand: wire.reruns.last_on_demand },
-    };
-    Ok(Runners {
-        spec,
-        cloud: wire.cloud,
-        regions: wire.regions,
-        instance_types: wire.instance_types,
-        image: wire.image,
-        disk_gib: wire.disk.as_deref().map_or(Ok(DISK_GIB), gib)?,
-    })
-}
-
-/// `60 USD`.
-fn usd(text: &str) -> Result<Usd, String> {
-    let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse().ok()).map(Usd);
-    amount
-        .filter(|usd| usd.0.is_sign_positive())
-        .ok_or_else(|| format!("budget.day: {text:?} is no amount of money: write it as \"60 USD\""))
-}
-
-/// `100GiB`.
-fn gib(text: &str) -> Result<u32, String> {
-    let size = text.trim().strip_suffix("GiB").and_then(|size| size.trim().parse().ok());
-    size.filter(|size| (8..=16_384).contains(size))
-        .ok_or_else(|| format!("disk: {text:?} is no size: write it as \"100GiB\", from 8GiB to 16384GiB"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WHOLE: &str = "
-runners:
-  gpu:
-    labels: [cml, gpu]
-    cloud: aws
-    regions: [us-east-1, us-west-2]
-    instance_types: [g5.xlarge, g6.xlarge]
-    spot: prefer
-    disk: 100GiB
-    image: ubuntu-24.04
-    max: 8
-    warm: { count: 1, hours: \"Mon-Fri 08:00-19:00 Europe/Berlin\" }
-    idle_timeout: 5m
-    max_lifetime: 12h
-    budget: { day: 60 USD }
-    allow: { events: [push, pull_request], forks: never }
-";
-
-    fn error(text: &str) -> String {
-        read("cml.yaml", text).expect_err(text).to_string()
-    }
-
-    #[test]
-    fn a_whole_file_is_read() {
-        let config = read("cml.yaml", WHOLE).expect("is right");
-        let gpu = &config.runners[0];
-        assert_eq!((gpu.spec.name.as_str(), gpu.spec.max, gpu.disk_gib), ("gpu", 8, 100));
-        assert_eq!(gpu.spec.budget.expect("has one").per_day.to_string(), "$60");
-        assert_eq!(gpu.spec.idle, Idle::After(SignedDuration::from_mins(5)));
-        assert_eq!(gpu.spec.allow.forks, Forks::Never);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        let unknown =
-            error("runners:\n  gpu:\n    labels: [gpu]\n    cloud: aws\n    max: 1\n    idel_timeout: 5m\n");
-        assert!(unknown.starts_with("cml.yaml:") && unknown.contains("idel_timeout"), "{unknown}");
-        assert!(unknown.contains("idle_timeout"), "{unknown}");
-        for (key, value, told) in [
-            ("labels", "[]", "runners.gpu.labels: names none"),
-            ("min", "3", "min: 3 is more than max, which is 1"),
-            ("budget", "{ day: 60 EUR }", "write it as \"60 USD\""),
-            ("disk", "100GB", "write it as \"100GiB\""),
-            ("max_lifetime", "soon", "runners.gpu.max_lifetime"),
-            ("warm", "{ count: 1, hours: always }", "names no hours"),
-        ] {
-            let mut lines = vec![("labels", "[gpu]"), ("cloud", "aws"), ("max", "1")];
-            lines.retain(|(known, _)| *known != key);
-            lines.push((key, value));
-            let body: String = lines.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
-            let text = error(&format!("runners:\n  gpu:\n{body}"));
-            assert!(text.contains(told), "{text}");
+        if let Some(fields) = open(value, key.place, &path, RUNNERS_KEYS, problems)
+            && let Some(read) = runners::read(spec, &fields, problems)
+        {
+            all.insert(spec, (read, fields));
         }
-        assert!(error("runners: {}").contains("names no spec"));
-        assert!(error("runners: [").starts_with("cml.yaml:"));
     }
+    if seen.is_empty() {
+        problems.wrong(
+            file.place("runners"),
+            "runners",
+            "names no spec",
+            "name at least one below it, such as `gpu:`",
+        );
+    }
+    alike(&all, problems);
+    let runners = all.into_values().map(|(runners, _)| runners).collect();
+    Some(Config { github, runners, warnings: Vec::new() })
+}
+
+/// Names of specs are tags, labels of metrics and words of messages.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// A job goes to the first by name of specs with the same labels; the others only get what it cannot take.
+fn alike(all: &BTreeMap<&str, (Runners, Fields<'_>)>, problems: &mut Problems<'_>) {
+    let key = |runners: &Runners| {
+        let labels: BTreeSet<String> = runners.spec.labels.iter().map(|label| label.to_lowercase()).collect();
+        (labels, runners.spec.group.clone())
+    };
+    let mut first: BTreeMap<_, &str> = BTreeMap::new();
+    for (name, (runners, fields)) in all {
+        if let Some(other) = first.get(&key(runners)) {
+            problems.doubtful(
+                fields.place("labels"),
+                &fields.path("labels"),
+                format!("runners.{other} has the same labels and comes first: this one only gets jobs that it cannot take"),
+                "right for a fallback (other regions, on-demand); else give one of them a label of its own",
+            );
+        } else {
+            first.insert(key(runners), name);
+        }
+    }
+}
+
+fn github(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<GitHubConfig> {
+    let url = fields.value("url", "https://github.com", problems, |text| {
+        if text.starts_with("https://")
+            || text.starts_with("http://127.0.0.1")
+            || text.starts_with("http://localhost")
+        {
+            return Ok(text.trim_end_matches('/').to_owned());
+        }
+        Err(format!("`{text}` is no https:// address"))
+    });
+    let scope = fields.value("scope", "acme/vision", problems, |text| {
+        let parts: Vec<&str> = text.split('/').collect();
+        let allowed = |part: &&str| {
+            !part.is_empty()
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))
+        };
+        if parts.len() <= 2 && parts.iter().all(allowed) {
+            return Ok(text.to_owned());
+        }
+        Err(format!(
+            "`{text}` is no repository (owner/name), organization (name) or enterprise (enterprises/name)"
+        ))
+    });
+    if fields.node("scope").is_none() {
+        fields.missing("scope", "such as `scope: acme/vision`", problems);
+    }
+    let auth = fields.open("auth", AUTH_KEYS, problems).and_then(|auth| who(&auth, problems));
+    Some(GitHubConfig { url: url.unwrap_or_else(|| "https://github.com".to_owned()), scope: scope?, auth })
+}
+
+fn who(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<AuthConfig> {
+    let token = fields.value("token_env", "REPO_TOKEN", problems, |text| {
+        let is_variable = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if is_variable && text.len() <= 40 && !text.starts_with("ghp_") && !text.starts_with("github_pat_") {
+            return Ok(AuthConfig::TokenEnv(text.to_owned()));
+        }
+        // Whatever it is, it may be a secret: it is not repeated.
+        Err("this is no name of an environment variable; a token itself never stands in this file".to_owned())
+    });
+    let app = fields.open("app", APP_KEYS, problems).and_then(|app| {
+        let id = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no number"));
+        for key in ["id", "key_file"] {
+            if app.node(key).is_none() {
+                app.missing(key, "an App needs `id` and `key_file`", problems);
+            }
+        }
+        let number = app.value("id", "12345", problems, id);
+        let installation_id = app.value("installation_id", "678", problems, id);
+        let key_file = app.text("key_file", "/etc/cml-runner/app.pem", problems).map(PathBuf::from);
+        Some(AuthConfig::App { id: number?, key_file: key_file?, installation_id })
+    });
+    if fields.node("app").is_some() == fields.node("token_env").is_some() {
+        let what = "names one of `app` and `token_env`, not both and not neither";
+        problems.wrong(fields.place, &fields.path, what, "such as `auth: { token_env: REPO_TOKEN }`");
+    }
+    app.or(token)
 }

@@ -3,10 +3,27 @@
 //! What may not happen here: I/O (the text comes from the caller), and any decision.
 
 pub mod duration;
+mod fields;
 mod file;
 mod hours;
+mod problem;
+mod runners;
 mod spec;
+mod tree;
 
-pub use file::{BadFile, CloudName, Config, Runners, read};
+pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Runners, read};
 pub use hours::{BadHours, WarmHours};
+pub use problem::{BadFile, Place, Problem, nearest};
 pub use spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
+
+/// The JSON Schema (2020-12) of a `cml.yaml`, for editors.
+#[must_use]
+pub fn schema() -> &'static str {
+    include_str!("../../../templates/cml.schema.json")
+}
+
+/// The keys of a spec.
+#[must_use]
+pub fn spec_keys() -> &'static [&'static str] {
+    runners::KEYS
+}

@@ -14,7 +14,7 @@ use cml_controller::{Controller, News, Packages, Settings, Told};
 use cml_daemon::{Access, Board, Counters, Face, Intake};
 use cml_github::{GitHub, Scope, WebhookSecret};
 use cml_journal::SqliteJournal;
-use cml_spec::Config;
+use cml_spec::{AuthConfig, Config};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -39,8 +39,8 @@ const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
     let stop = signals::stop_token()
         .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
-    let config = crate::plan::read(&args.config)?;
-    let github = Arc::new(place::github(global)?);
+    let config = crate::validate::read(&args.config)?;
+    let github = Arc::new(place::github(&with_file(global, &config))?);
     let region = place::default_region();
     let clouds = Clouds::open(std::slice::from_ref(&region), args.state.state_dir.clone()).await?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
@@ -94,6 +94,26 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     drop(tokio::join!(serving, reloading, alive));
     result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     Ok(String::new())
+}
+
+/// What the file says of GitHub, where neither flags nor environment do.
+fn with_file(global: &Global, config: &Config) -> Global {
+    let Some(file) = &config.github else { return global.clone() };
+    let mut all = global.clone();
+    if all.repo.is_none() && place::env("GITHUB_REPOSITORY").is_none() {
+        all.repo = Some(format!("{}/{}", file.url, file.scope));
+    }
+    let is_somebody = all.token.is_some() || all.app_id.is_some();
+    match &file.auth {
+        Some(AuthConfig::TokenEnv(name)) if !is_somebody => all.token = place::env(name),
+        Some(AuthConfig::App { id, key_file, installation_id }) if !is_somebody => {
+            all.app_id = Some(*id);
+            all.app_key_file = Some(key_file.clone());
+            all.app_installation_id = *installation_id;
+        }
+        _ => {}
+    }
+    all
 }
 
 fn specs(config: &Config) -> Vec<cml_spec::Spec> {

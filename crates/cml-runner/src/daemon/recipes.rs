@@ -1,6 +1,5 @@
 //! From a cml.yaml to what the controller wants: specs, and what the machines of each are made of.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cml_cloud::{Image, Network, OfferQuery};
@@ -29,13 +28,13 @@ fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recip
         query: query(runners, default_region),
         image: Image { name: runners.image.clone() },
         disk_gib: runners.disk_gib,
-        network: Network::default(),
-        instance_profile: None,
-        tags: BTreeMap::new(),
+        network: network(runners),
+        instance_profile: runners.instance_profile.clone(),
+        tags: runners.tags.clone(),
         boot_timeout: spec.boot_timeout,
         idle_timeout: own_idle_timeout(runners),
-        startup_script: None,
-        ssh_authorized_key: None,
+        startup_script: runners.startup_script.as_ref().map(|script| script.clone().into_bytes()),
+        ssh_authorized_key: runners.ssh_authorized_key.clone(),
         packages: packages.clone(),
     }
 }
@@ -52,9 +51,13 @@ pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
         types: runners.instance_types.clone(),
         gpu: None,
         spot: runners.spec.spot,
-        spot_price_max: None,
-        network: Network::default(),
+        spot_price_max: runners.spot_price_max,
+        network: network(runners),
     }
+}
+
+fn network(runners: &Runners) -> Network {
+    Network { subnets: runners.subnets.clone(), security_group: runners.security_group.clone() }
 }
 
 /// The machine ends itself when it has been idle for so long, whether a daemon lives or not. One that is kept ready must not:

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Trouble;
-use crate::plan::read;
+use crate::validate::read;
 
 /// How often the file is looked at. Mounted configurations are replaced through links, which tell nobody.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -1,0 +1,66 @@
+//! `cml-runner validate`: is this file right? And what an editor needs to say so while it is written.
+
+use std::io::Read;
+use std::path::Path;
+
+use cml_spec::{BadFile, Config};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+
+/// The name that stands for standard input.
+const STDIN: &str = "-";
+
+pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, Trouble> {
+    let (name, text) = text_of(path)?;
+    match cml_spec::read(&name, &text) {
+        Ok(config) if global.json => Ok(format!(
+            "{}\n",
+            json!({"file": name, "ok": true, "problems": [], "warnings": config.warnings})
+        )),
+        Ok(config) => Ok(right(&name, &config)),
+        Err(bad) => Err(trouble(&bad)),
+    }
+}
+
+fn right(name: &str, config: &Config) -> String {
+    let mut text = String::new();
+    for warning in &config.warnings {
+        text.push_str(&format!("warning: {name}:{warning}\n\n"));
+    }
+    let count = config.runners.len();
+    let specs = if count == 1 { "1 spec is".to_owned() } else { format!("{count} specs are") };
+    text.push_str(&format!("{name}: {specs} right\n"));
+    text
+}
+
+/// Reads a file that has to be right; what is doubtful about it is logged.
+pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
+    let (name, text) = text_of(path)?;
+    let config = cml_spec::read(&name, &text).map_err(|bad| trouble(&bad))?;
+    for warning in &config.warnings {
+        tracing::warn!("{name}:{warning}");
+    }
+    Ok(config)
+}
+
+fn trouble(bad: &BadFile) -> Trouble {
+    let object = json!({"file": bad.file, "ok": false, "problems": bad.problems, "warnings": []});
+    Trouble { object: Some(object), ..Trouble::new(Code::Usage, bad.to_string()) }
+}
+
+fn text_of(path: &Path) -> Result<(String, String), Trouble> {
+    if path.as_os_str() == STDIN {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Trouble::new(Code::Usage, format!("standard input: {error}")))?;
+        return Ok(("standard input".to_owned(), text));
+    }
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(Trouble::new(Code::Usage, format!("{name}: {error}"))
+            .hint("name a cml.yaml; templates/cml.yaml is a commented one to begin with")),
+    }
+}

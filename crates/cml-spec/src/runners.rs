@@ -1,0 +1,394 @@
+//! One spec of a `cml.yaml`.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{SpotPolicy, Usd, UsdPerHour};
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
+
+use crate::fields::{Fields, name, pairs};
+use crate::file::{CloudName, Runners};
+use crate::problem::{Place, Problems};
+use crate::spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
+use crate::tree::{Kind, Node};
+
+pub(crate) const KEYS: &[&str] = &[
+    "labels",
+    "group",
+    "cloud",
+    "regions",
+    "instance_types",
+    "image",
+    "disk",
+    "spot",
+    "spot_price_max",
+    "max",
+    "min",
+    "warm",
+    "idle_timeout",
+    "max_lifetime",
+    "boot_timeout",
+    "budget",
+    "allow",
+    "reruns",
+    "subnets",
+    "security_group",
+    "instance_profile",
+    "tags",
+    "startup_script",
+    "ssh_authorized_key",
+];
+pub(crate) const WARM_KEYS: &[&str] = &["count", "hours"];
+pub(crate) const BUDGET_KEYS: &[&str] = &["day"];
+pub(crate) const ALLOW_KEYS: &[&str] = &["events", "forks", "actors", "repositories"];
+pub(crate) const RERUNS_KEYS: &[&str] = &["max", "last_on_demand"];
+
+/// What a cold start costs before anything is learned, as seconds of the machine's price.
+const COLD_START: SignedDuration = SignedDuration::from_mins(3);
+/// The longest that `idle_timeout: auto` keeps an idle machine.
+const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
+/// Root disk where none is named, GiB.
+const DISK_GIB: u32 = 35;
+/// GitHub ends a workflow run after this; no machine is of use for longer.
+/// <https://docs.github.com/en/actions/reference/limits>
+const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(35 * 24);
+/// GitHub's limit on the labels of a runner, and ours on one of them.
+const LABELS_MAX: usize = 100;
+const LABEL_CHARS_MAX: usize = 256;
+/// EC2 takes 50 tags; some are ours. <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html>
+const TAGS_MAX: usize = 40;
+
+/// Reads one; none when something that it cannot do without is missing.
+pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Runners> {
+    for (key, help) in [
+        ("labels", "such as `labels: [cml, gpu]`: a job that asks for these gets such a machine"),
+        ("cloud", "`cloud: aws` or `cloud: local`"),
+        ("max", "such as `max: 8`: the most machines that it may have at once"),
+    ] {
+        if fields.node(key).is_none() {
+            fields.missing(key, help, problems);
+        }
+    }
+    let labels = labels(fields, problems);
+    let cloud = fields.choice("cloud", &[("aws", CloudName::Aws), ("local", CloudName::Local)], problems);
+    let instance_types = words(fields, "instance_types", "[g5.xlarge, g6.xlarge]", problems);
+    if cloud == Some(CloudName::Aws) && fields.node("instance_types").is_none() {
+        fields.missing(
+            "instance_types",
+            "such as `instance_types: [g5.xlarge, g6.xlarge]`, or CML's sizes: `[m+t4]`",
+            problems,
+        );
+    }
+    if cloud == Some(CloudName::Local) {
+        for key in [
+            "regions",
+            "instance_types",
+            "image",
+            "disk",
+            "spot",
+            "spot_price_max",
+            "subnets",
+            "security_group",
+            "instance_profile",
+        ] {
+            if fields.node(key).is_some() {
+                problems.doubtful(
+                    fields.place(key),
+                    &fields.path(key),
+                    "means nothing for `cloud: local`",
+                    "leave it out",
+                );
+            }
+        }
+    }
+    gpus(&labels, fields, problems);
+    let spec = spec(name, labels, fields, problems);
+    let spot_price_max =
+        fields.value("spot_price_max", "0.50 USD", problems, |text| Ok(UsdPerHour(usd(text)?)));
+    let disk_gib = fields.value("disk", "100GiB", problems, gib).unwrap_or(DISK_GIB);
+    let one =
+        |key, example, problems: &mut Problems<'_>| fields.text(key, example, problems).map(str::to_owned);
+    Some(Runners {
+        spec: spec?,
+        cloud: cloud?,
+        regions: words(fields, "regions", "[us-east-1, us-west-2]", problems),
+        instance_types,
+        spot_price_max,
+        image: one("image", "ubuntu-24.04", problems),
+        disk_gib,
+        subnets: words(fields, "subnets", "[subnet-0a1b]", problems),
+        security_group: one("security_group", "sg-0a1b", problems),
+        instance_profile: one("instance_profile", "training", problems),
+        tags: tags(fields, problems),
+        startup_script: one("startup_script", "|", problems),
+        ssh_authorized_key: one("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems),
+    })
+}
+
+fn words(fields: &Fields<'_>, key: &str, example: &str, problems: &mut Problems<'_>) -> Vec<String> {
+    fields.words(key, example, problems).into_iter().map(|(word, _)| word.to_owned()).collect()
+}
+
+fn spec(name: &str, labels: Vec<String>, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Spec> {
+    let max = fields.number("max", "8", problems);
+    let min = fields.number("min", "1", problems).unwrap_or(0);
+    if let Some(max) = max {
+        if max == 0 {
+            problems.wrong(
+                fields.place("max"),
+                &fields.path("max"),
+                "with 0 machines no job is ever served",
+                "leave the spec out instead",
+            );
+        } else if min > max {
+            let what = format!("{min} is more than max, which is {max}");
+            problems.wrong(
+                fields.place("min"),
+                &fields.path("min"),
+                what,
+                "min is kept at all times, busy machines included",
+            );
+        }
+    }
+    let max_lifetime =
+        fields.duration("max_lifetime", "12h", problems).unwrap_or(SignedDuration::from_hours(12));
+    let boot_timeout =
+        fields.duration("boot_timeout", "10m", problems).unwrap_or(SignedDuration::from_mins(10));
+    if max_lifetime > LIFETIME_MAX {
+        let what = "is longer than 35 days, after which GitHub ends every run";
+        problems.wrong(
+            fields.place("max_lifetime"),
+            &fields.path("max_lifetime"),
+            what,
+            "such as `max_lifetime: 12h`",
+        );
+    }
+    if boot_timeout >= max_lifetime {
+        let key = if fields.node("boot_timeout").is_some() { "boot_timeout" } else { "max_lifetime" };
+        let what = "the machine would end before it may count as never booted";
+        problems.wrong(
+            fields.place(key),
+            &fields.path(key),
+            what,
+            "boot_timeout has to be shorter than max_lifetime",
+        );
+    }
+    let spot = [("prefer", SpotPolicy::Prefer), ("only", SpotPolicy::Only), ("never", SpotPolicy::Never)];
+    Some(Spec {
+        name: name.to_owned(),
+        labels,
+        group: fields.text("group", "gpus", problems).map(str::to_owned),
+        spot: fields.choice("spot", &spot, problems).unwrap_or(SpotPolicy::Prefer),
+        min,
+        warm: warm(fields, problems),
+        idle: idle(fields, problems),
+        max_lifetime,
+        boot_timeout,
+        budget: budget(fields, problems),
+        allow: allow(fields, problems),
+        reruns: reruns(fields, problems),
+        max: max?,
+    })
+}
+
+fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
+    let words = fields.words("labels", "[cml, gpu]", problems);
+    let path = fields.path("labels");
+    if fields.node("labels").is_some_and(|node| matches!(&node.kind, Kind::List(all) if all.is_empty())) {
+        problems.wrong(
+            fields.place("labels"),
+            &path,
+            "names none, so no job could ever be served",
+            "such as `labels: [cml, gpu]`",
+        );
+    }
+    if words.len() > LABELS_MAX {
+        problems.wrong(
+            fields.place("labels"),
+            &path,
+            format!("{} labels; GitHub takes {LABELS_MAX}", words.len()),
+            "",
+        );
+    }
+    let mut all: Vec<String> = Vec::new();
+    for (label, place) in words {
+        let trouble = if label.trim().is_empty() {
+            Some(("an empty label matches no job", "leave it out"))
+        } else if label.contains("${{") {
+            Some((
+                "expressions are for workflows: nothing replaces this one here",
+                "write the label that the job ends up with",
+            ))
+        } else if label.contains(',') {
+            Some(("a label with a comma matches no job", "write two labels: [a, b]"))
+        } else if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
+            Some(("no job can ask for this label", "at most 256 printable characters"))
+        } else if all.iter().any(|known| known.eq_ignore_ascii_case(label)) {
+            Some(("the label is there twice; GitHub does not tell their case", "leave one of them out"))
+        } else {
+            None
+        };
+        match trouble {
+            Some((what, help)) => problems.wrong(place, &path, what, help),
+            None => {
+                hosted(label, place, &path, problems);
+                all.push(label.to_owned());
+            }
+        }
+    }
+    all
+}
+
+/// Jobs that ask for such a label alone go to GitHub's machines as well.
+fn hosted(label: &str, place: Place, path: &str, problems: &mut Problems<'_>) {
+    let lower = label.to_lowercase();
+    if ["ubuntu-", "windows-", "macos-"].iter().any(|system| lower.starts_with(system)) {
+        let what = format!("GitHub's own machines have `{label}` too: jobs meant for them would come here");
+        problems.doubtful(place, path, what, "a label of your own tells them apart");
+    }
+}
+
+/// A job that asks for a GPU by its label should not get a machine without one.
+fn gpus(labels: &[String], fields: &Fields<'_>, problems: &mut Problems<'_>) {
+    if !labels.iter().any(|label| label.to_lowercase().split(['-', '_']).any(|word| word == "gpu")) {
+        return;
+    }
+    for (kind, place) in fields.words("instance_types", "[g5.xlarge]", &mut Problems::of("")) {
+        let family = kind.split('.').next().unwrap_or_default();
+        let mut chars = family.chars();
+        let has_gpu =
+            matches!(chars.next(), Some('g' | 'p')) && chars.next().is_some_and(|c| c.is_ascii_digit());
+        // CML's sizes name their GPU after a plus sign.
+        if kind.contains('.') && !has_gpu || !kind.contains('.') && !kind.contains('+') {
+            let what = format!("`{kind}` has no GPU, and the labels promise one");
+            problems.doubtful(
+                place,
+                &fields.path("instance_types"),
+                what,
+                "types with one begin with g or p: g5.xlarge",
+            );
+        }
+    }
+}
+
+fn warm(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<Warm> {
+    let Some(node) = fields.node("warm") else { return Vec::new() };
+    let (path, place) = (fields.path("warm"), fields.place("warm"));
+    let nodes: &[Node] = match &node.kind {
+        Kind::List(nodes) => nodes,
+        _ => std::slice::from_ref(node),
+    };
+    let mut all = Vec::new();
+    for node in nodes {
+        let place = if matches!(node.kind, Kind::Map(_)) {
+            Place { line: node.place.line, ..place }
+        } else {
+            node.place
+        };
+        let place = if place.line == fields.place("warm").line { place } else { node.place };
+        let Some(one) = crate::fields::open(node, place, &path, WARM_KEYS, problems) else { continue };
+        let hours = one.value("hours", "Mon-Fri 08:00-19:00 Europe/Berlin", problems, |text| {
+            text.parse().map_err(|error: crate::BadHours| error.to_string())
+        });
+        match one.number("count", "1", problems) {
+            Some(count) => all.push(Warm { count, hours }),
+            None if one.node("count").is_none() => one.missing("count", "such as `count: 1`", problems),
+            None => {}
+        }
+    }
+    all
+}
+
+fn idle(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Idle {
+    let usual = Idle::After(SignedDuration::from_mins(5));
+    match fields.node("idle_timeout").map(|node| &node.kind) {
+        Some(Kind::Text { text, .. }) if text == "never" => Idle::Never,
+        Some(Kind::Text { text, .. }) if text == "auto" => {
+            Idle::Auto { cold_start: COLD_START, max: AUTO_IDLE_MAX }
+        }
+        Some(_) => fields.duration("idle_timeout", "5m", problems).map_or(usual, Idle::After),
+        None => usual,
+    }
+}
+
+fn budget(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Budget> {
+    let budget = fields.open("budget", BUDGET_KEYS, problems)?;
+    if budget.node("day").is_none() {
+        budget.missing("day", "such as `budget: { day: 60 USD }`", problems);
+    }
+    let per_day = budget.value("day", "60 USD", problems, |text| Ok(Usd(usd(text)?)))?;
+    Some(Budget { per_day })
+}
+
+fn allow(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Allow {
+    let Some(allow) = fields.open("allow", ALLOW_KEYS, problems) else { return Allow::default() };
+    let forks = [("never", Forks::Never), ("always", Forks::Always)];
+    for (repository, place) in allow.words("repositories", "[acme/vision]", problems) {
+        if repository.split('/').count() != 2 {
+            let what = format!("`{repository}` is no repository");
+            problems.wrong(place, &allow.path("repositories"), what, "write owner/name, such as acme/vision");
+        }
+    }
+    Allow {
+        events: words(&allow, "events", "[push, pull_request]", problems),
+        forks: allow.choice("forks", &forks, problems).unwrap_or(Forks::Never),
+        actors: words(&allow, "actors", "[mona]", problems),
+        repositories: words(&allow, "repositories", "[acme/vision]", &mut Problems::of("")),
+    }
+}
+
+fn reruns(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Reruns {
+    let usual = Reruns { max: 2, last_on_demand: true };
+    let Some(reruns) = fields.open("reruns", RERUNS_KEYS, problems) else { return usual };
+    Reruns {
+        max: reruns.number("max", "2", problems).unwrap_or(usual.max),
+        last_on_demand: reruns.truth("last_on_demand", problems).unwrap_or(usual.last_on_demand),
+    }
+}
+
+fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, String> {
+    let (Some(node), path) = (fields.node("tags"), fields.path("tags")) else { return BTreeMap::new() };
+    let mut all = BTreeMap::new();
+    for (key, value) in pairs(node, &path, problems).unwrap_or_default() {
+        let (Some(word), Kind::Text { text, .. }) = (name(key, &path, problems), &value.kind) else {
+            problems.wrong(value.place, &path, "a tag's value is a word", "such as `tags: { team: vision }`");
+            continue;
+        };
+        if word.starts_with("aws:") || word.starts_with("cml-runner:") {
+            problems.wrong(
+                key.place,
+                &path,
+                format!("`{word}` is not yours to set"),
+                "tags of your own begin otherwise",
+            );
+        } else if word.is_empty() || word.chars().count() > 128 || text.chars().count() > 256 {
+            let help = "EC2 takes keys of 1 to 128 characters and values of at most 256";
+            problems.wrong(key.place, &path, "the tag is too long, or has no name", help);
+        }
+        all.insert(word.to_owned(), text.clone());
+    }
+    if all.len() > TAGS_MAX {
+        problems.wrong(
+            fields.place("tags"),
+            &path,
+            format!("{} tags are more than EC2 takes", all.len()),
+            "40 at most",
+        );
+    }
+    all
+}
+
+/// `60 USD`.
+fn usd(text: &str) -> Result<Decimal, String> {
+    let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse::<Decimal>().ok());
+    amount
+        .filter(|amount| *amount > Decimal::ZERO)
+        .ok_or_else(|| format!("`{text}` is no amount of US dollars"))
+}
+
+/// `100GiB`.
+fn gib(text: &str) -> Result<u32, String> {
+    let size = text.trim().strip_suffix("GiB").and_then(|size| size.trim().parse().ok());
+    size.filter(|size| (8..=16_384).contains(size))
+        .ok_or_else(|| format!("`{text}` is no size from 8GiB to 16384GiB"))
+}
