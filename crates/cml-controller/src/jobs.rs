@@ -14,6 +14,8 @@ const REMEMBER: SignedDuration = SignedDuration::from_hours(2);
 #[derive(Debug, Default)]
 pub struct JobTable {
     jobs: BTreeMap<JobId, Heard>,
+    /// Jobs that ended on somebody else's machine, and when that was heard: an organization has thousands of them.
+    strangers: BTreeMap<JobId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -26,15 +28,24 @@ impl JobTable {
     /// Takes in what a webhook says, and whether anything follows from it. A job never goes back: what is older than what is
     /// known changes nothing.
     pub fn hear(&mut self, job: Job, at: Timestamp) -> bool {
-        let concerns_us = concerns_us(&job);
-        match self.jobs.get_mut(&job.id) {
-            Some(known) if rank(job.state) < rank(known.job.state) => return false,
-            Some(known) => *known = Heard { job: with_runner(job, &known.job), at },
-            None => {
-                self.jobs.insert(job.id, Heard { job, at });
-            }
+        if self.strangers.contains_key(&job.id) {
+            return false;
         }
-        concerns_us
+        let known = self.jobs.get(&job.id);
+        if known.is_some_and(|known| rank(job.state) < rank(known.job.state)) {
+            return false;
+        }
+        let job = match known {
+            Some(known) => with_runner(job, &known.job),
+            None => job,
+        };
+        if concerns_us(&job) {
+            self.jobs.insert(job.id, Heard { job, at });
+            return true;
+        }
+        self.strangers.insert(job.id, at);
+        // It may have waited for one of ours until now.
+        self.jobs.remove(&job.id).is_some()
     }
 
     /// Takes in a whole list that was asked for at `asked_at`. It is right about everything that was not heard of since.
@@ -47,6 +58,9 @@ impl JobTable {
             }
         }
         for (id, job) in listed {
+            if self.strangers.contains_key(&id) {
+                continue;
+            }
             let known = self.jobs.get(&id);
             // A list may have been made just before what a webhook has told.
             let is_older = known.is_some_and(|known| {
@@ -58,6 +72,7 @@ impl JobTable {
                 self.jobs.insert(id, Heard { job, at: asked_at });
             }
         }
+        self.strangers.retain(|_, at| asked_at.duration_since(*at) < REMEMBER);
         self.jobs.retain(|_, heard| {
             heard.job.state != JobState::Over || asked_at.duration_since(heard.at) < REMEMBER
         });
@@ -83,8 +98,7 @@ impl JobTable {
     }
 }
 
-/// False for a job that is over and was on a machine of somebody else's: most of what an organization's webhooks tell. It is
-/// remembered all the same, so that a late webhook does not wake it.
+/// False for a job that is over and was on a machine of somebody else's: most of what an organization's webhooks tell.
 fn concerns_us(job: &Job) -> bool {
     job.state != JobState::Over
         || job.runner.as_deref().is_some_and(|runner| LaunchId::from_runner_name(runner).is_some())
@@ -168,7 +182,8 @@ mod tests {
     }
 
     fn states(table: &JobTable) -> Vec<(u64, JobState)> {
-        table.jobs.values().map(|heard| (heard.job.id.0, heard.job.state)).collect()
+        let ended = table.strangers.keys().map(|id| (id.0, JobState::Over));
+        table.jobs.values().map(|heard| (heard.job.id.0, heard.job.state)).chain(ended).collect()
     }
 
     #[test]
@@ -229,6 +244,6 @@ mod tests {
         let mut table = JobTable::default();
         table.hear(job(1, JobState::Over), at(1));
         table.polled(Vec::new(), at(3 * 3600));
-        assert!(table.jobs.is_empty());
+        assert!(states(&table).is_empty());
     }
 }

@@ -1,56 +1,55 @@
 //! All clouds that a configuration names, as one: each call goes where its region is.
 
-use cml_cloud::local::LOCAL;
+use std::path::PathBuf;
+
+use cml_aws::{AwsCloud, AwsSettings};
+use cml_cloud::local::{LOCAL, LocalCloud};
 use cml_cloud::{
     Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
     SpotPrice,
 };
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
-use crate::args::CloudName;
 use crate::exit::Trouble;
-use crate::place::AnyCloud;
+use crate::place;
 
 /// EC2 and this machine, told apart by their regions: this machine's is `local`.
 pub(crate) struct Clouds {
-    aws: AnyCloud,
-    local: AnyCloud,
+    /// Its client is megabytes; a configuration may need none.
+    aws: OnceCell<AwsCloud>,
+    default_region: String,
+    local: LocalCloud,
 }
 
 impl Clouds {
-    /// Connects to both; nothing is asked of either before it is needed.
-    pub(crate) async fn open(
-        aws_regions: &[String],
-        state_dir: Option<std::path::PathBuf>,
-    ) -> Result<Self, Trouble> {
-        Ok(Self {
-            aws: AnyCloud::open(CloudName::Aws, aws_regions, None).await?,
-            local: AnyCloud::open(CloudName::Local, &[], state_dir).await?,
-        })
+    /// Nothing is asked of either before it is needed.
+    pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, Trouble> {
+        let local = place::local(state_dir.unwrap_or_else(place::default_state_dir))?;
+        Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local })
     }
 
-    fn of(&self, region: &str) -> &AnyCloud {
-        if region == LOCAL { &self.local } else { &self.aws }
+    async fn aws(&self) -> &AwsCloud {
+        let connect = || {
+            AwsCloud::connect(AwsSettings {
+                default_region: Some(self.default_region.clone()),
+                cache_dir: Some(place::cache_dir()),
+            })
+        };
+        self.aws.get_or_init(connect).await
     }
 
-    fn of_all(&self, regions: &[String]) -> &AnyCloud {
-        regions.first().map_or(&self.aws, |region| self.of(region))
-    }
-
-    /// The clouds that a filter asks for, each with its own regions.
-    fn split(&self, filter: &InstanceFilter) -> Vec<(&AnyCloud, InstanceFilter)> {
+    /// The part of a filter that is for this machine, and the part that is for EC2.
+    fn split(filter: &InstanceFilter) -> [Option<InstanceFilter>; 2] {
         let (local, aws): (Vec<String>, Vec<String>) =
             filter.regions.iter().cloned().partition(|region| region == LOCAL);
-        let of = |regions: Vec<String>| InstanceFilter { regions, ..filter.clone() };
-        let mut all = Vec::new();
-        if !local.is_empty() {
-            all.push((&self.local, of(local)));
-        }
-        if !aws.is_empty() {
-            all.push((&self.aws, of(aws)));
-        }
-        all
+        [local, aws]
+            .map(|regions| (!regions.is_empty()).then(|| InstanceFilter { regions, ..filter.clone() }))
     }
+}
+
+fn is_local(offers: &[Offer]) -> bool {
+    offers.iter().all(|offer| offer.region == LOCAL)
 }
 
 impl Cloud for Clouds {
@@ -59,15 +58,27 @@ impl Cloud for Clouds {
     }
 
     async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
-        self.of_all(&query.regions).offers(query).await
+        if query.regions.iter().all(|region| region == LOCAL) {
+            self.local.offers(query).await
+        } else {
+            self.aws().await.offers(query).await
+        }
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
-        self.of(request.offers.first().map_or(LOCAL, |offer| &offer.region)).launch(request).await
+        if is_local(&request.offers) {
+            self.local.launch(request).await
+        } else {
+            self.aws().await.launch(request).await
+        }
     }
 
     async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
-        self.of(request.offers.first().map_or(LOCAL, |offer| &offer.region)).tidy(request).await
+        if is_local(&request.offers) {
+            self.local.tidy(request).await
+        } else {
+            self.aws().await.tidy(request).await
+        }
     }
 
     async fn sweep(
@@ -77,8 +88,12 @@ impl Cloud for Clouds {
         dry_run: bool,
     ) -> Result<Vec<String>, CloudError> {
         let mut all = Vec::new();
-        for (cloud, filter) in self.split(filter) {
-            all.extend(cloud.sweep(&filter, older_than, dry_run).await?);
+        let [local, aws] = Self::split(filter);
+        if let Some(filter) = local {
+            all.extend(self.local.sweep(&filter, older_than, dry_run).await?);
+        }
+        if let Some(filter) = aws {
+            all.extend(self.aws().await.sweep(&filter, older_than, dry_run).await?);
         }
         Ok(all)
     }
@@ -86,8 +101,12 @@ impl Cloud for Clouds {
     /// Never a part: when one cloud cannot say, the answer is an error.
     async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
         let mut all = Vec::new();
-        for (cloud, filter) in self.split(filter) {
-            all.extend(cloud.instances(&filter).await?);
+        let [local, aws] = Self::split(filter);
+        if let Some(filter) = local {
+            all.extend(self.local.instances(&filter).await?);
+        }
+        if let Some(filter) = aws {
+            all.extend(self.aws().await.instances(&filter).await?);
         }
         Ok(all)
     }
@@ -98,14 +117,26 @@ impl Cloud for Clouds {
         types: &[String],
         since: Timestamp,
     ) -> Result<Vec<SpotPrice>, CloudError> {
-        self.of(region).spot_prices(region, types, since).await
+        if region == LOCAL {
+            self.local.spot_prices(region, types, since).await
+        } else {
+            self.aws().await.spot_prices(region, types, since).await
+        }
     }
 
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
-        self.of(region).terminate(region, id).await
+        if region == LOCAL {
+            self.local.terminate(region, id).await
+        } else {
+            self.aws().await.terminate(region, id).await
+        }
     }
 
     async fn console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
-        self.of(region).console(region, id).await
+        if region == LOCAL {
+            self.local.console(region, id).await
+        } else {
+            self.aws().await.console(region, id).await
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let github = place::github(global)?;
     let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[]), github.runners(None));
     let region = place::default_region();
-    let cloud = Clouds::open(std::slice::from_ref(&region), args.state.state_dir.clone()).await?;
+    let cloud = Clouds::open(&region, args.state.state_dir.clone())?;
     let mut offers = BTreeMap::new();
     let mut regions: BTreeSet<String> = BTreeSet::new();
     for runners in &config.runners {

@@ -42,7 +42,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let config = crate::validate::read(&args.config)?;
     let github = Arc::new(place::github(&with_file(global, &config))?);
     let region = place::default_region();
-    let clouds = Clouds::open(std::slice::from_ref(&region), args.state.state_dir.clone()).await?;
+    let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
     let journal_path = args.journal.clone().unwrap_or_else(|| dir.join("daemon.db"));
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
