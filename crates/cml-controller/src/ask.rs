@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cml_cloud::{
     Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, Market, Offer, SpotPrice,
 };
-use cml_fleet::{Job, JobId, KnownRunner};
+use cml_fleet::{JobId, KnownRunner};
 use cml_github::Followed;
 use cml_journal::State;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::carry::{Hands, Recipes};
 use crate::fleet::Look;
-use crate::forge::Forge;
+use crate::forge::{Forge, JobList};
 
 /// How long an answer about what is for sale is good for.
 pub(crate) const OFFERS_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -29,6 +29,8 @@ pub(crate) struct Questions {
     /// Whether all jobs are asked for, and what is followed.
     pub(crate) poll: bool,
     pub(crate) followed: Vec<Followed>,
+    /// The repositories that all specs together serve; empty: all.
+    pub(crate) only: BTreeSet<String>,
     /// Specs whose offers are old.
     pub(crate) offers_of: Vec<String>,
     pub(crate) prices_are_fresh: bool,
@@ -47,7 +49,7 @@ pub(crate) struct Asked {
     pub(crate) begun: Instant,
     pub(crate) at: Timestamp,
     pub(crate) look: Look,
-    pub(crate) jobs: Option<Vec<Job>>,
+    pub(crate) jobs: Option<JobList>,
     pub(crate) offers: BTreeMap<String, Vec<Offer>>,
     pub(crate) prices_at: Option<Timestamp>,
 }
@@ -90,9 +92,9 @@ impl Questions {
                 None
             }
         };
-        let untold = |listed: &Vec<Job>| {
+        let untold = |listed: &JobList| {
             let ids = self.followed.iter().map(|lost| JobId(lost.job));
-            ids.filter(|id| listed.iter().all(|job| job.id != *id)).collect()
+            ids.filter(|id| listed.jobs.iter().all(|job| job.id != *id)).collect()
         };
         let untold = jobs.as_ref().map_or_else(Vec::new, untold);
         let look = Look { instances, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
@@ -124,12 +126,12 @@ impl Questions {
         Some(all)
     }
 
-    async fn jobs<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<Vec<Job>> {
+    async fn jobs<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<JobList> {
         if !self.poll {
             return None;
         }
         let told = |error| tracing::warn!(%error, "GitHub cannot say which jobs there are");
-        hands.forge.jobs(&self.followed).await.map_err(told).ok()
+        hands.forge.jobs(&self.followed, &self.only).await.map_err(told).ok()
     }
 
     async fn offers<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> BTreeMap<String, Vec<Offer>> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cml_cloud::{Cloud, LaunchId, LaunchRequest, Offer};
 use cml_fleet::{Job, JobState};
 use cml_journal::{Journal, JournalError, State};
+use cml_spec::Spec;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
@@ -90,6 +91,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
             born: Instant::now(),
             jobs: JobTable::default(),
             polled_at: None,
+            poll_rest: SignedDuration::ZERO,
             offers: BTreeMap::new(),
             prices_at: None,
             untidy: BTreeMap::new(),
@@ -178,6 +180,8 @@ struct Mind<'a> {
     born: Instant,
     jobs: JobTable,
     polled_at: Option<Timestamp>,
+    /// What the last poll asks the next one to wait.
+    poll_rest: SignedDuration,
     offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
     prices_at: Option<Timestamp>,
     /// Launches whose user data still lies beside their machine.
@@ -242,8 +246,9 @@ impl Mind<'_> {
         let is_old = |name: &&String| !is_fresh(self.offers.get(*name).map(|(at, _)| *at), now, OFFERS_EVERY);
         Questions {
             now,
-            poll: !is_fresh(self.polled_at, now, self.settings.poll_every),
+            poll: !is_fresh(self.polled_at, now, self.settings.poll_every.max(self.poll_rest)),
             followed: fleet.followed(),
+            only: served(fleet.specs()),
             offers_of: recipes.keys().filter(is_old).cloned().collect(),
             prices_are_fresh: is_fresh(self.prices_at, now, PRICES_EVERY),
             machines: Questions::known_machines(fleet.state()),
@@ -328,7 +333,8 @@ impl Mind<'_> {
     fn take_in(&mut self, asked: Asked) -> Look {
         let Asked { at, look, jobs, offers, prices_at, .. } = asked;
         if let Some(jobs) = jobs {
-            self.jobs.polled(jobs, at);
+            self.poll_rest = SignedDuration::try_from(jobs.rest).unwrap_or(self.settings.poll_every);
+            self.jobs.polled(jobs.jobs, &jobs.unseen, at);
             self.polled_at = Some(at);
         }
         self.offers.extend(offers.into_iter().map(|(name, offers)| (name, (at, offers))));
@@ -359,6 +365,14 @@ impl Mind<'_> {
             }
         }
     }
+}
+
+/// The repositories that may be served; empty: any.
+fn served(specs: &[Spec]) -> BTreeSet<String> {
+    if specs.iter().any(|spec| spec.allow.repositories.is_empty()) {
+        return BTreeSet::new();
+    }
+    specs.iter().flat_map(|spec| spec.allow.repositories.iter().cloned()).collect()
 }
 
 /// An older look with the jobs of now: a runner that is known to have a job since then is not idle.

@@ -129,6 +129,11 @@ impl<J: Journal> Fleet<J> {
         Ok(Self { journal, state, specs, watched: BTreeMap::new() })
     }
 
+    /// What is wanted.
+    pub fn specs(&self) -> &[Spec] {
+        &self.specs
+    }
+
     /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
     pub fn set_specs(&mut self, specs: Vec<Spec>) {
         self.specs = specs;

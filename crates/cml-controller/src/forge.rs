@@ -1,10 +1,25 @@
 //! GitHub, as far as the fleet needs it: so that the same controller runs against the real one and in the simulated world.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 
 use cml_fleet::Job;
-use cml_github::{Followed, GitHub, GitHubError, JitRequest, JitRunner, Removal, Runner, RunnerDownload};
+use cml_github::{
+    Followed, GitHub, GitHubError, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
+};
 use secrecy::SecretString;
+
+/// All jobs that are not over, as far as they can be seen.
+#[derive(Clone, Debug, Default)]
+pub struct JobList {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Repositories (`owner/name`) that could not be looked into.
+    pub unseen: BTreeSet<String>,
+    /// How long the next list should wait.
+    pub rest: Duration,
+}
 
 /// One scope of one GitHub. Every call is bounded in time by the implementation and repeats nothing that is not idempotent.
 pub trait Forge: Send + Sync {
@@ -51,12 +66,16 @@ pub trait Forge: Send + Sync {
     /// As GitHub answers.
     fn runner_packages(&self) -> impl Future<Output = Result<Vec<RunnerDownload>, GitHubError>> + Send;
 
-    /// Every job that is not over and asks for self-hosted labels, and of those that are followed the failed ones of which
-    /// no later attempt has begun.
+    /// Every job that is not over, and of those that are followed the failed ones of which no later attempt has begun. Only of
+    /// the repositories in `only`, unless that is empty.
     ///
     /// # Errors
     /// As GitHub answers.
-    fn jobs(&self, followed: &[Followed]) -> impl Future<Output = Result<Vec<Job>, GitHubError>> + Send;
+    fn jobs(
+        &self,
+        followed: &[Followed],
+        only: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<JobList, GitHubError>> + Send;
 
     /// Runs failed jobs of a run again: the one that is named, or all that failed.
     ///
@@ -117,8 +136,10 @@ impl Forge for GitHub {
         Self::runner_packages(self).await
     }
 
-    async fn jobs(&self, followed: &[Followed]) -> Result<Vec<Job>, GitHubError> {
-        Ok(Self::jobs(self, followed).await?.into_iter().map(crate::jobs::from_github).collect())
+    async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
+        let Polled { jobs, unseen, rest } = Self::jobs(self, followed, only).await?;
+        let jobs = jobs.into_iter().map(crate::jobs::from_github).collect();
+        Ok(JobList { jobs, unseen, rest })
     }
 
     async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {

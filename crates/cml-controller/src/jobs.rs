@@ -1,6 +1,6 @@
 //! Jobs as they are heard of: webhooks tell at once, out of order, twice or not at all; polls tell late, and all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::LaunchId;
 use cml_fleet::{Job, JobId, JobState};
@@ -22,6 +22,8 @@ pub struct JobTable {
 struct Heard {
     job: Job,
     at: Timestamp,
+    /// It counts as over because a list did not have it: another list may have it again.
+    is_missing: bool,
 }
 
 impl JobTable {
@@ -40,7 +42,7 @@ impl JobTable {
             None => job,
         };
         if concerns_us(&job) {
-            self.jobs.insert(job.id, Heard { job, at });
+            self.jobs.insert(job.id, Heard { job, at, is_missing: false });
             return true;
         }
         self.strangers.insert(job.id, at);
@@ -48,13 +50,19 @@ impl JobTable {
         self.jobs.remove(&job.id).is_some()
     }
 
-    /// Takes in a whole list that was asked for at `asked_at`. It is right about everything that was not heard of since.
-    pub fn polled(&mut self, jobs: Vec<Job>, asked_at: Timestamp) {
+    /// Takes in a whole list that was asked for at `asked_at`, but for repositories that could not be looked into. It is right
+    /// about everything that was not heard of since.
+    pub fn polled(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Timestamp) {
         let listed: BTreeMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         for (id, heard) in &mut self.jobs {
-            if !listed.contains_key(id) && heard.at <= asked_at && heard.job.state != JobState::Over {
+            if !listed.contains_key(id)
+                && heard.at <= asked_at
+                && heard.job.state != JobState::Over
+                && !unseen.contains(&heard.job.repository)
+            {
                 heard.job.state = JobState::Over;
                 heard.at = asked_at;
+                heard.is_missing = true;
             }
         }
         for (id, job) in listed {
@@ -64,12 +72,12 @@ impl JobTable {
             let known = self.jobs.get(&id);
             // A list may have been made just before what a webhook has told.
             let is_older = known.is_some_and(|known| {
-                known.at > asked_at
-                    || (known.job.state == JobState::Over && rank(job.state) < rank(JobState::Over))
+                let was_told_over = known.job.state == JobState::Over && !known.is_missing;
+                known.at > asked_at || (was_told_over && rank(job.state) < rank(JobState::Over))
             });
             if !is_older {
                 let job = known.map_or(job.clone(), |known| with_runner(job, &known.job));
-                self.jobs.insert(id, Heard { job, at: asked_at });
+                self.jobs.insert(id, Heard { job, at: asked_at, is_missing: false });
             }
         }
         self.strangers.retain(|_, at| asked_at.duration_since(*at) < REMEMBER);
@@ -86,6 +94,7 @@ impl JobTable {
                 *heard = Heard {
                     job: Job { state: JobState::Failed { run_over: false }, ..heard.job.clone() },
                     at,
+                    is_missing: false,
                 };
             }
         }
@@ -214,8 +223,27 @@ mod tests {
     fn a_poll_finds_what_was_never_heard_and_ends_what_is_gone() {
         let mut table = JobTable::default();
         table.hear(job(1, JobState::Queued), at(1));
-        table.polled(vec![job(2, JobState::Queued)], at(5));
+        table.polled(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
         assert_eq!(states(&table), [(1, JobState::Over), (2, JobState::Queued)]);
+    }
+
+    #[test]
+    fn what_one_list_missed_and_another_one_has_is_not_over() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Queued), at(1));
+        table.polled(Vec::new(), &BTreeSet::new(), at(5));
+        table.hear(job(1, JobState::Queued), at(6));
+        assert_eq!(states(&table), [(1, JobState::Over)], "a late webhook is no proof");
+        table.polled(vec![job(1, JobState::Queued)], &BTreeSet::new(), at(9));
+        assert_eq!(states(&table), [(1, JobState::Queued)]);
+    }
+
+    #[test]
+    fn a_list_ends_no_job_of_a_repository_that_it_could_not_look_into() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Queued), at(1));
+        table.polled(Vec::new(), &BTreeSet::from(["acme/vision".to_owned()]), at(5));
+        assert_eq!(states(&table), [(1, JobState::Queued)]);
     }
 
     #[test]
@@ -223,19 +251,19 @@ mod tests {
         let mut table = JobTable::default();
         table.hear(job(1, JobState::Queued), at(9));
         table.hear(job(2, JobState::Running), at(9));
-        table.polled(vec![job(2, JobState::Queued)], at(5));
+        table.polled(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
         assert_eq!(states(&table), [(1, JobState::Queued), (2, JobState::Running)]);
     }
 
     #[test]
     fn a_run_that_was_asked_to_run_again_is_asked_once() {
         let mut table = JobTable::default();
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(5));
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(5));
         table.rerun_asked(1, at(7));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })]);
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(6));
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(6));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })], "an older list");
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], at(8));
+        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(8));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: true })], "the re-run was refused");
     }
 
@@ -243,7 +271,7 @@ mod tests {
     fn what_is_long_over_is_forgotten() {
         let mut table = JobTable::default();
         table.hear(job(1, JobState::Over), at(1));
-        table.polled(Vec::new(), at(3 * 3600));
+        table.polled(Vec::new(), &BTreeSet::new(), at(3 * 3600));
         assert!(states(&table).is_empty());
     }
 }

@@ -27,7 +27,7 @@ pub use carry::Recipes;
 pub use drive::{Controller, Settings, Told};
 pub use event::Event;
 pub use failure::{Failure, Reason};
-pub use forge::Forge;
+pub use forge::{Forge, JobList};
 pub use jobs::{JobTable, from_github};
 pub use launch::{Clock, Launch, Outcome, launch};
 pub use news::{News, Wanted};

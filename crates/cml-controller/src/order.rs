@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery};
-use cml_github::RunnerDownload;
+use cml_github::{RunnerDownload, RunnerGroup};
 use jiff::SignedDuration;
 
 /// How many jobs the runner may take.
@@ -45,8 +45,8 @@ pub struct Recipe {
     pub spec: String,
     /// Labels of the runner.
     pub labels: Vec<String>,
-    /// Runner group: `1` is the default one.
-    pub group_id: u64,
+    /// Runner group.
+    pub group: RunnerGroup,
     /// How many jobs.
     pub lifetime: Lifetime,
     /// What to buy.

@@ -58,7 +58,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         let request = JitRequest {
             name: self.order.runner_name.clone(),
             labels: self.order.recipe.labels.clone(),
-            group_id: self.order.recipe.group_id,
+            group: self.order.recipe.group.clone(),
             work_folder: None,
         };
         let mut answer = self.forge.jit_runner(&request).await;

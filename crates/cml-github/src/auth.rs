@@ -41,6 +41,13 @@ pub(crate) struct App {
     installed: OnceCell<Octocrab>,
 }
 
+impl App {
+    /// The client that speaks for the App itself, not for an installation.
+    pub(crate) fn itself(&self) -> &Octocrab {
+        &self.itself
+    }
+}
+
 impl Speaker {
     pub(crate) fn new(location: &Location, auth: Auth) -> Result<Self, GitHubError> {
         let builder = transport::builder(location)?;

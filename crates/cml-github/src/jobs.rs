@@ -8,13 +8,12 @@ use serde_json::json;
 
 use crate::error::{GitHubError, GitHubErrorKind};
 use crate::location::Scope;
+use crate::pages::Cost;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
 
 /// Entries of a page; the most that GitHub gives.
-const PER_PAGE: usize = 100;
-/// States of runs that have jobs which are not over.
-const OPEN: [&str; 5] = ["queued", "in_progress", "waiting", "requested", "pending"];
+pub(crate) const PER_PAGE: usize = 100;
 /// Runs that one search gives at most, by GitHub's own limit.
 const RUNS_MAX: usize = 1000;
 
@@ -77,13 +76,13 @@ pub struct Followed {
     pub job: u64,
 }
 
-#[derive(Deserialize)]
-struct RunPage {
-    workflow_runs: Vec<RunWire>,
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RunPage {
+    pub(crate) workflow_runs: Vec<RunWire>,
 }
 
-#[derive(Deserialize)]
-struct RunWire {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RunWire {
     id: u64,
     #[serde(default)]
     event: String,
@@ -100,23 +99,23 @@ struct RunWire {
     head_repository: Option<Named>,
 }
 
-#[derive(Deserialize)]
-struct Login {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Login {
     login: String,
 }
 
-#[derive(Deserialize)]
-struct Named {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Named {
     full_name: String,
 }
 
-#[derive(Deserialize)]
-struct JobPage {
-    jobs: Vec<JobWire>,
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct JobPage {
+    pub(crate) jobs: Vec<JobWire>,
 }
 
-#[derive(Deserialize)]
-struct JobWire {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct JobWire {
     id: u64,
     run_id: u64,
     #[serde(default)]
@@ -139,42 +138,6 @@ struct JobWire {
 }
 
 impl GitHub {
-    /// Every job that is not over, and of those that are followed the ones whose attempt is still the latest of its run.
-    ///
-    /// Costs a call for each state that a run can wait in, and one for each run: a daemon asks seldom and hears webhooks.
-    ///
-    /// # Errors
-    /// [`GitHubErrorKind::Invalid`] unless the scope is a repository: GitHub has no list of an organization's jobs. The others
-    /// as GitHub answers; a partial list is never returned as a whole one.
-    pub async fn jobs(&self, followed: &[Followed]) -> Result<Vec<JobRecord>, GitHubError> {
-        let base = self.repository_path()?;
-        let mut runs: Vec<RunRecord> = Vec::new();
-        for status in OPEN {
-            for run in self.search(&format!("{base}/actions/runs?status={status}"), usize::MAX).await? {
-                if runs.iter().all(|known| known.id != run.id) {
-                    runs.push(run);
-                }
-            }
-        }
-        for lost in followed {
-            if runs.iter().any(|known| known.id == lost.run_id) {
-                continue;
-            }
-            let path = format!("/repos/{}/actions/runs/{}", lost.repository, lost.run_id);
-            let call = self.call_about("looking at a run of");
-            let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
-            runs.extend(found.map(RunRecord::from));
-        }
-        let mut all = Vec::new();
-        for run in &runs {
-            let jobs = self.jobs_of(run).await?;
-            let wanted =
-                |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
-            all.extend(jobs.into_iter().filter(wanted));
-        }
-        Ok(all)
-    }
-
     /// One run; none when there is no such run.
     ///
     /// # Errors
@@ -183,7 +146,7 @@ impl GitHub {
         let path = format!("/repos/{repository}/actions/runs/{run_id}");
         let call = self.call_about("looking at a run of");
         let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
-        Ok(found.map(RunRecord::from))
+        Ok(found.as_ref().map(RunRecord::from))
     }
 
     /// Jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which is GitHub's limit.
@@ -195,7 +158,7 @@ impl GitHub {
         let query = format!("{base}/actions/runs?status=completed&created=%3E%3D{since}");
         let mut all = Vec::new();
         for run in self.search(&query, RUNS_MAX).await? {
-            all.extend(self.jobs_of(&run).await?);
+            all.extend(self.jobs_of(&run, &Cost::default()).await?);
         }
         Ok(all)
     }
@@ -224,7 +187,7 @@ impl GitHub {
             let path = format!("{query}&per_page={PER_PAGE}&page={page}");
             let answer: RunPage = transport::get(client, &path, &call).await?;
             let last = answer.workflow_runs.len() < PER_PAGE;
-            all.extend(answer.workflow_runs.into_iter().map(RunRecord::from));
+            all.extend(answer.workflow_runs.iter().map(RunRecord::from));
             if last || all.len() >= most {
                 break;
             }
@@ -233,7 +196,7 @@ impl GitHub {
     }
 
     /// Jobs of a run's latest attempt.
-    async fn jobs_of(&self, run: &RunRecord) -> Result<Vec<JobRecord>, GitHubError> {
+    pub(crate) async fn jobs_of(&self, run: &RunRecord, cost: &Cost) -> Result<Vec<JobRecord>, GitHubError> {
         let call = self.call_about("listing the jobs of a run of");
         let client = self.client().await?;
         let mut all: Vec<JobRecord> = Vec::new();
@@ -242,21 +205,20 @@ impl GitHub {
                 "/repos/{}/actions/runs/{}/jobs?filter=latest&per_page={PER_PAGE}&page={page}",
                 run.repository, run.id
             );
-            let answer: JobPage = transport::get(client, &path, &call).await?;
-            let last = answer.jobs.len() < PER_PAGE;
-            for wire in answer.jobs {
+            let answer = self.memory.jobs.get(client, &path, &call, cost).await?;
+            for wire in &answer.jobs {
                 if all.iter().all(|known| known.id != wire.id) {
-                    all.push(JobRecord::of(wire, run));
+                    all.push(JobRecord::of(wire.clone(), run));
                 }
             }
-            if last {
+            if answer.jobs.len() < PER_PAGE {
                 break;
             }
         }
         Ok(all)
     }
 
-    fn call_about(&self, doing: &str) -> Call<'_> {
+    pub(crate) fn call_about(&self, doing: &str) -> Call<'_> {
         let scope = &self.location().scope;
         Call { doing: format!("{doing} {scope}"), hint: None, scope }
     }
@@ -274,16 +236,16 @@ impl GitHub {
     }
 }
 
-impl From<RunWire> for RunRecord {
-    fn from(wire: RunWire) -> Self {
-        let actor = wire.triggering_actor.or(wire.actor);
+impl From<&RunWire> for RunRecord {
+    fn from(wire: &RunWire) -> Self {
+        let actor = wire.triggering_actor.as_ref().or(wire.actor.as_ref());
         Self {
             id: wire.id,
-            repository: wire.repository.full_name,
-            head_repository: wire.head_repository.map(|named| named.full_name),
-            event: wire.event,
-            actor: actor.map(|login| login.login).unwrap_or_default(),
-            status: wire.status.unwrap_or_default(),
+            repository: wire.repository.full_name.clone(),
+            head_repository: wire.head_repository.as_ref().map(|named| named.full_name.clone()),
+            event: wire.event.clone(),
+            actor: actor.map(|login| login.login.clone()).unwrap_or_default(),
+            status: wire.status.clone().unwrap_or_default(),
             attempt: wire.run_attempt.unwrap_or(1),
         }
     }

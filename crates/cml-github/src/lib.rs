@@ -6,10 +6,14 @@
 //! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
 
 mod auth;
+mod deliveries;
 mod error;
+mod groups;
 mod jobs;
 mod location;
 mod models;
+mod pages;
+mod poll;
 mod runners;
 mod transport;
 mod webhook;
@@ -18,6 +22,7 @@ pub use auth::Auth;
 pub use error::{GitHubError, GitHubErrorKind};
 pub use jobs::{Followed, JobRecord, RunRecord};
 pub use location::{BadLocation, Location, Scope};
-pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload};
+pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerGroup};
+pub use poll::Polled;
 pub use runners::GitHub;
 pub use webhook::{BadDelivery, Heard, HeardJob, WebhookSecret, read_delivery};

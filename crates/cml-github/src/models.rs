@@ -10,10 +10,19 @@ pub struct JitRequest {
     pub name: String,
     /// Its labels, 1 to 100.
     pub labels: Vec<String>,
-    /// The runner group; 1 is the default group, and the only one of a repository.
-    pub group_id: u64,
+    /// The runner group.
+    pub group: RunnerGroup,
     /// Folder for jobs below the runner's; none: `_work`.
     pub work_folder: Option<String>,
+}
+
+/// A runner group of an organization or an enterprise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunnerGroup {
+    /// By GitHub's id; 1 is the default group, and the only one of a repository.
+    Id(u64),
+    /// By its name, without regard to case.
+    Named(String),
 }
 
 /// A runner registered just in time.

@@ -1,15 +1,19 @@
 //! Runners of one scope: register, look, remove.
 //! <https://docs.github.com/en/rest/actions/self-hosted-runners>
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::auth::{Auth, Speaker};
-use crate::error::{GitHubError, refused};
+use crate::error::{GitHubError, GitHubErrorKind, refused};
 use crate::location::Location;
 use crate::models::{
     JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
 };
+use crate::poll::Memory;
 use crate::transport::{self, Call};
 
 /// Runners on one page; the most that GitHub gives.
@@ -20,6 +24,9 @@ const PER_PAGE: usize = 100;
 pub struct GitHub {
     location: Location,
     speaker: Speaker,
+    pub(crate) memory: Memory,
+    /// Ids of runner groups by their names in lower case.
+    pub(crate) groups: Mutex<BTreeMap<String, u64>>,
 }
 
 impl GitHub {
@@ -29,7 +36,7 @@ impl GitHub {
     /// When the App's key is no RSA key, or the system has no CA certificates.
     pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
         let speaker = Speaker::new(&location, auth)?;
-        Ok(Self { location, speaker })
+        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default() })
     }
 
     /// Where it is.
@@ -47,12 +54,17 @@ impl GitHub {
         let call = self.call("registering a runner for");
         let body = json!({
             "name": request.name,
-            "runner_group_id": request.group_id,
+            "runner_group_id": self.group_id(&request.group).await?,
             "labels": request.labels,
             "work_folder": request.work_folder.as_deref().unwrap_or("_work"),
         });
         let path = self.path("generate-jitconfig");
-        let answer: JitAnswer = transport::post(self.client().await?, &path, Some(&body), &call).await?;
+        let answer: Result<JitAnswer, GitHubError> =
+            transport::post(self.client().await?, &path, Some(&body), &call).await;
+        if answer.as_ref().is_err_and(|error| error.kind == GitHubErrorKind::NotFound) {
+            self.forget_groups();
+        }
+        let answer = answer?;
         Ok(JitRunner {
             id: answer.runner.id,
             name: answer.runner.name,
@@ -147,6 +159,10 @@ impl GitHub {
 
     pub(crate) async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
         self.speaker.client(&self.location.scope).await
+    }
+
+    pub(crate) fn speaker(&self) -> &Speaker {
+        &self.speaker
     }
 
     fn path(&self, rest: &str) -> String {

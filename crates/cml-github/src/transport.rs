@@ -51,7 +51,7 @@ impl Answer {
         jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
     }
 
-    fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, GitHubError> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, GitHubError> {
         if !(200..300).contains(&self.status) {
             return Err(refused(call, self));
         }
@@ -99,6 +99,18 @@ pub(crate) async fn find<T: DeserializeOwned>(
 ) -> Result<Option<T>, GitHubError> {
     let answer = repeat(call, || within(call, client._get(path))).await?;
     if answer.status == 404 { Ok(None) } else { answer.read(call).map(Some) }
+}
+
+/// Like [`get`], for whoever has the answer with this tag already: then GitHub says 304 and sends nothing.
+pub(crate) async fn get_unless(
+    client: &Octocrab,
+    path: &str,
+    tag: Option<&str>,
+    call: &Call<'_>,
+) -> Result<Answer, GitHubError> {
+    let tag = tag.and_then(|tag| http::HeaderValue::from_str(tag).ok());
+    let headers = tag.map(|tag| http::HeaderMap::from_iter([(http::header::IF_NONE_MATCH, tag)]));
+    repeat(call, || within(call, client._get_with_headers(path, headers.clone()))).await
 }
 
 /// Removes; a repeat does no harm. The answer is for the caller to judge, but for what every call shares.

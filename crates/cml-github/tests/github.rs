@@ -1,11 +1,11 @@
 //! The client against the simulated GitHub, over real HTTP.
 #![allow(missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use cml_github::{Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, Removal};
-use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant};
+use cml_github::{Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, Removal, RunnerGroup};
+use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant, Webhook};
 use secrecy::{ExposeSecret, SecretString};
 
 const TOKEN: &str = "the-token-of-these-tests";
@@ -31,7 +31,12 @@ fn repository(world: &SimGitHub) -> GitHub {
 }
 
 fn request(name: &str) -> JitRequest {
-    JitRequest { name: name.to_owned(), labels: vec!["gpu".to_owned()], group_id: 1, work_folder: None }
+    JitRequest {
+        name: name.to_owned(),
+        labels: vec!["gpu".to_owned()],
+        group: RunnerGroup::Id(1),
+        work_folder: None,
+    }
 }
 
 fn fault(method: &str, path: &str, kind: FaultKind, times: u32) -> Fault {
@@ -233,14 +238,15 @@ async fn jobs_that_wait_are_found_followed_and_run_again_once_their_run_is_over(
     let github = repository(&world);
     let workflow = "name: train\non: push\njobs:\n  one:\n    runs-on: [self-hosted, gpu]\n    steps:\n      - run: 'true'\n";
     let run = world.queue_workflow(workflow).expect("is queued");
-    let jobs = github.jobs(&[]).await.expect("lists");
+    let all = BTreeSet::new();
+    let jobs = github.jobs(&[], &all).await.expect("lists").jobs;
     assert_eq!(jobs.len(), 1, "{jobs:#?}");
     assert_eq!((jobs[0].status.as_str(), jobs[0].name.as_str(), jobs[0].attempt), ("queued", "one", 1));
     assert_eq!(jobs[0].labels, ["self-hosted", "gpu"]);
     assert_eq!((jobs[0].run.repository.as_str(), jobs[0].run.event.as_str()), ("acme/vision", "push"));
     let followed = Followed { repository: "acme/vision".to_owned(), run_id: jobs[0].run_id, job: jobs[0].id };
     assert_eq!(
-        github.jobs(std::slice::from_ref(&followed)).await.expect("lists").len(),
+        github.jobs(std::slice::from_ref(&followed), &all).await.expect("lists").jobs.len(),
         1,
         "none counts twice"
     );
@@ -249,8 +255,95 @@ async fn jobs_that_wait_are_found_followed_and_run_again_once_their_run_is_over(
     let since = jiff::civil::date(2020, 1, 1);
     assert!(github.finished_jobs(since).await.expect("lists").is_empty(), "run {run} is not over");
     keeps_the_contract(&world);
+}
 
-    let organization = client(&world, &format!("{}/acme", world.web_url()), TOKEN);
-    let error = organization.jobs(&[]).await.expect_err("GitHub has no such list");
-    assert!(error.hint.expect("a hint").contains("--repo owner/name"));
+#[tokio::test]
+async fn an_organizations_jobs_are_found_in_its_repositories_and_a_poll_that_finds_nothing_new_is_free() {
+    let world = world().await;
+    let workflow = "name: train\non: push\njobs:\n  one:\n    runs-on: [self-hosted, gpu]\n    steps:\n      - run: 'true'\n";
+    world.queue_workflow(workflow).expect("is queued");
+    let github = client(&world, &format!("{}/acme", world.web_url()), TOKEN);
+    let all = BTreeSet::new();
+    let first = github.jobs(&[], &all).await.expect("lists");
+    assert_eq!(first.jobs.len(), 1, "{first:#?}");
+    let before = world.exchanges().len();
+    assert_eq!(github.jobs(&[], &all).await.expect("lists").jobs, first.jobs);
+    let again: Vec<u16> = world.exchanges()[before..].iter().map(|it| it.status).collect();
+    assert!(again.len() >= 7 && again.iter().all(|status| *status == 304), "{again:?}");
+
+    let before = world.exchanges().len();
+    let only = BTreeSet::from(["acme/vision".to_owned(), "other/thing".to_owned()]);
+    assert_eq!(github.jobs(&[], &only).await.expect("lists").jobs, first.jobs);
+    let asked = &world.exchanges()[before..];
+    assert!(asked.iter().all(|it| it.path.contains("/repos/acme/vision/actions/")), "{asked:#?}");
+
+    world.fail_next(fault(
+        "GET",
+        "/repos/acme/vision/actions/runs",
+        FaultKind::Status(404, "{}".to_owned()),
+        1,
+    ));
+    let blind = github.jobs(&[], &all).await.expect("lists");
+    assert!(blind.jobs.is_empty());
+    assert!(blind.unseen.contains("acme/vision"), "{blind:?}");
+    keeps_the_contract(&world);
+
+    let enterprise = client(&world, &format!("{}/enterprises/acme-corp", world.web_url()), TOKEN);
+    let error = enterprise.jobs(&[], &all).await.expect_err("GitHub has no such list");
+    assert!(error.hint.expect("a hint").contains("an organization or a repository"));
+}
+
+#[tokio::test]
+async fn an_app_has_lost_webhooks_delivered_again() {
+    // A port that nobody listens on, until later.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let hook = Webhook { url: format!("http://{address}/hook"), secret: "secret".to_owned() };
+    let app = SimApp { id: 4711, installation_id: 99, permissions: BTreeMap::new() };
+    let world = start(SimSettings { app: Some(app), webhook: Some(hook), ..SimSettings::default() }).await;
+    let workflow =
+        "name: train\non: push\njobs:\n  one:\n    runs-on: gpu\n    steps:\n      - run: 'true'\n";
+    world.queue_workflow(workflow).expect("is queued");
+    let location = Location::find(Some(&world.repo_url()), &|_| None, None).expect("is understood");
+    let auth =
+        Auth::App { app_id: 4711, private_key_pem: SecretString::from(APP_KEY), installation_id: None };
+    let github = GitHub::new(location, auth).expect("is made");
+    #[allow(clippy::disallowed_methods, reason = "a JWT carries the time")]
+    let in_a_minute = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(61);
+    let listener = tokio::net::TcpListener::bind(address).await.expect("is free again");
+    let asked = async {
+        loop {
+            if github.redeliver_failed(in_a_minute).await.expect("lists") > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the failure shows");
+    tokio::time::timeout(Duration::from_secs(20), listener.accept()).await.expect("it comes").expect("well");
+    assert_eq!(
+        github.redeliver_failed(in_a_minute + jiff::SignedDuration::from_hours(3)).await.expect("lists"),
+        0
+    );
+    assert!(!repository(&world).may_redeliver());
+    keeps_the_contract(&world);
+}
+
+#[tokio::test]
+async fn a_runner_group_is_found_by_its_name() {
+    let world = start(SimSettings { runner_groups: vec!["GPUs".to_owned()], ..SimSettings::default() }).await;
+    let github = client(&world, &format!("{}/acme", world.web_url()), TOKEN);
+    let named = |name: &str| RunnerGroup::Named(name.to_owned());
+    assert_eq!(github.group_id(&named("gpus")).await.expect("is there"), 2);
+    let error = github.group_id(&named("tpus")).await.expect_err("is not there");
+    assert!(error.hint.expect("a hint").contains("there are: Default, GPUs"));
+    github.jit_runner(&JitRequest { group: named("gpus"), ..request("cml-one") }).await.expect("registers");
+    let exchanges = world.exchanges();
+    let asked = exchanges.iter().find(|it| it.path.ends_with("generate-jitconfig")).expect("was asked");
+    let asked: serde_json::Value = serde_json::from_slice(&asked.request_body).expect("is JSON");
+    assert_eq!(asked["runner_group_id"], 2);
+    let error = repository(&world).group_id(&named("gpus")).await.expect_err("a repository has none");
+    assert_eq!(error.kind, GitHubErrorKind::Invalid);
+    keeps_the_contract(&world);
 }

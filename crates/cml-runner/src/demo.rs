@@ -11,7 +11,7 @@ use cml_cloud::{
     Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy,
 };
 use cml_controller::{Event, Failure, Lifetime, Order, Packages, Recipe, Reuse};
-use cml_github::{Auth, GitHub, Location};
+use cml_github::{Auth, GitHub, Location, RunnerGroup};
 use cml_world::{JobView, SimGitHub, SimSettings};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -220,7 +220,7 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
     let recipe = Recipe {
         spec: "demo".to_owned(),
         labels: vec!["self-hosted".to_owned(), "cml-demo".to_owned()],
-        group_id: 1,
+        group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query: OfferQuery {
             regions: Vec::new(),

@@ -19,7 +19,7 @@ use crate::place;
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
     let config = crate::validate::read(&args.spec)?;
     let github = place::github(global)?;
-    let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[]), github.runners(None));
+    let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[], &BTreeSet::new()), github.runners(None));
     let region = place::default_region();
     let cloud = Clouds::open(&region, args.state.state_dir.clone())?;
     let mut offers = BTreeMap::new();
@@ -42,7 +42,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
         busy: runner.busy,
     };
     let look = Look {
-        jobs: Some(jobs?),
+        jobs: Some(jobs?.jobs),
         instances: Some(instances),
         runners: Some(runners?.into_iter().map(known).collect()),
         offers,

@@ -7,6 +7,7 @@ use base64::Engine;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
+use cml_github::RunnerGroup;
 use cml_spec::duration;
 use jiff::Timestamp;
 
@@ -67,7 +68,7 @@ pub(crate) fn order(
     let recipe = Recipe {
         spec: "launch".to_owned(),
         labels,
-        group_id: args.group_id,
+        group: RunnerGroup::Id(args.group_id),
         lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
         query: OfferQuery {
             regions: words(&args.regions),

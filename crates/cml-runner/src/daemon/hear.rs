@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cml_controller::News;
 use cml_daemon::Heard;
@@ -12,8 +13,26 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
+use crate::actions::now;
+
 /// Runs that are remembered, the latest ones: their ids grow.
 const RUNS_MAX: usize = 2000;
+
+/// Between two questions after webhooks that were lost.
+const LOST_EVERY: Duration = Duration::from_secs(300);
+
+/// Has GitHub deliver again what we did not take, for as long as the process lives. The poll finds jobs that wait all the same;
+/// this is how it is learned who ran what, and for how long.
+pub(crate) async fn find_lost(github: Arc<GitHub>) {
+    loop {
+        tokio::time::sleep(LOST_EVERY).await;
+        match github.redeliver_failed(now()).await {
+            Ok(0) => {}
+            Ok(asked) => tracing::info!(asked, "GitHub was asked to deliver lost webhooks again"),
+            Err(error) => tracing::warn!(%error, "GitHub cannot say which webhooks were lost"),
+        }
+    }
+}
 
 /// Completes what is heard and tells the controller. A job of which GitHub cannot say where its code comes from is not told:
 /// the poll tells it, with everything that is known.

@@ -41,6 +41,13 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
     let config = crate::validate::read(&args.config)?;
     let github = Arc::new(place::github(&with_file(global, &config))?);
+    if let scope @ Scope::Enterprise(_) = &github.location().scope {
+        let message =
+            format!("a daemon cannot serve {scope} as a whole: GitHub lists an enterprise's jobs nowhere");
+        return Err(
+            Trouble::new(Code::Usage, message).hint("run one for each organization, such as `scope: acme`")
+        );
+    }
     let region = place::default_region();
     let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
@@ -154,7 +161,7 @@ fn webhooks(
     let Some(secret) = secret.and_then(|secret| WebhookSecret::new(SecretString::from(secret))) else {
         if !matches!(github.location().scope, Scope::Repository { .. }) {
             tracing::warn!(
-                "no webhook secret is set: without webhooks, jobs of an organization are found by polling alone"
+                "no webhook secret is set: jobs of the organization are found by polling alone, a minute late or more"
             );
         }
         return Ok(None);
@@ -167,6 +174,9 @@ fn webhooks(
     };
     let intake = Intake::open(&inbox, now(), HEARD_AGAIN, hand_on).map_err(|error| not_written(&error))?;
     tokio::spawn(hear::complete_all(github.clone(), news.clone(), specs.clone(), heard));
+    if github.may_redeliver() {
+        tokio::spawn(hear::find_lost(github.clone()));
+    }
     Ok(Some((intake, secret)))
 }
 

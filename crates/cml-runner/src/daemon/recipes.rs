@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cml_cloud::{Image, Network, OfferQuery};
 use cml_controller::{Lifetime, Packages, Recipe, Recipes, Wanted};
+use cml_github::RunnerGroup;
 use cml_spec::{CloudName, Config, Idle, Runners};
 use jiff::SignedDuration;
 
@@ -23,7 +24,7 @@ fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recip
     Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
-        group_id: 1,
+        group: spec.group.clone().map_or(RunnerGroup::Id(1), RunnerGroup::Named),
         lifetime: Lifetime::OneJob,
         query: query(runners, default_region),
         image: Image { name: runners.image.clone() },

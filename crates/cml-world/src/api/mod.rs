@@ -13,6 +13,7 @@ mod runners;
 mod runs;
 pub(crate) mod shapes;
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
@@ -65,8 +66,16 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
         ["orgs", org, rest @ ..] if known(org, &world.settings.owner) => match rest {
             ["actions", rest @ ..] => runners::route(world, Scope::Organization, method, rest, request),
             ["installation"] if method == "GET" => Some(app::installation_of(world)),
+            ["repos"] if method == "GET" => {
+                let (page, link) = request.page(vec![shapes::full_repository(world)], &world.web);
+                Some(Reply::list(&page.into(), link))
+            }
             _ => None,
         },
+        ["installation", "repositories"] if method == "GET" => {
+            let (page, link) = request.page(vec![shapes::full_repository(world)], &world.web);
+            Some(Reply::list(&json!({"total_count": 1, "repositories": page}), link))
+        }
         ["enterprises", enterprise, "actions", rest @ ..]
             if known(enterprise, &world.settings.enterprise) =>
         {

@@ -1,6 +1,8 @@
 //! The simulated GitHub as a controller meets it.
 
-use cml_controller::Forge;
+use std::collections::BTreeSet;
+
+use cml_controller::{Forge, JobList};
 use cml_fleet::{Job, JobState};
 use cml_github::{
     Followed, GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
@@ -93,15 +95,15 @@ impl Forge for SimForge {
         Ok(Vec::new())
     }
 
-    async fn jobs(&self, followed: &[Followed]) -> Result<Vec<Job>, GitHubError> {
+    async fn jobs(&self, followed: &[Followed], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
         self.call(2).await?;
         if self.life.shared.now().is(Sabotage::TrustWebhooks) {
             // The first list there ever was, for ever.
-            return Ok(Vec::new());
+            return Ok(JobList::default());
         }
         let jobs = self.life.shared.now().list_jobs(followed);
         self.life.travel().await;
-        Ok(jobs)
+        Ok(JobList { jobs, ..JobList::default() })
     }
 
     async fn rerun(&self, _repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Image, Network, OfferQuery, SpotPolicy, Usd};
 use cml_controller::{Lifetime, Packages, Recipe};
+use cml_github::RunnerGroup;
 use cml_spec::{Allow, Budget, Idle, Reruns, Spec, Warm};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
@@ -86,7 +87,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
     Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
-        group_id: 1,
+        group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query,
         image: Image::default(),

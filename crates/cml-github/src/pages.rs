@@ -1,0 +1,136 @@
+//! Pages of lists that are asked for again and again. One that has not changed is not sent again, and costs nothing of the
+//! rate limit. <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use octocrab::Octocrab;
+use serde::de::DeserializeOwned;
+
+use crate::error::GitHubError;
+use crate::transport::{self, Answer, Call};
+
+/// Calls of polls in a minute: half of what GitHub takes of one caller.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+const CALLS_PER_MINUTE: u32 = 450;
+
+/// Pages of one kind, as they were answered last.
+#[derive(Debug)]
+pub(crate) struct Pages<T> {
+    known: Mutex<HashMap<String, Known<T>>>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    tag: String,
+    page: Arc<T>,
+    is_used: bool,
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self { known: Mutex::default() }
+    }
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    pub(crate) async fn get(
+        &self,
+        client: &Octocrab,
+        path: &str,
+        call: &Call<'_>,
+        cost: &Cost,
+    ) -> Result<Arc<T>, GitHubError> {
+        let known = self.lock().get(path).map(|known| (known.tag.clone(), known.page.clone()));
+        let tag = known.as_ref().map(|(tag, _)| tag.as_str());
+        let answer = transport::get_unless(client, path, tag, call).await?;
+        cost.note(&answer);
+        if answer.status == 304
+            && let Some((_, page)) = known
+        {
+            if let Some(known) = self.lock().get_mut(path) {
+                known.is_used = true;
+            }
+            return Ok(page);
+        }
+        let page: Arc<T> = Arc::new(answer.read(call)?);
+        if let Some(tag) = answer.header("etag") {
+            let known = Known { tag: tag.to_owned(), page: page.clone(), is_used: true };
+            self.lock().insert(path.to_owned(), known);
+        }
+        Ok(page)
+    }
+
+    /// Forgets what was not asked for since the last time: runs end.
+    pub(crate) fn forget_unused(&self) {
+        self.lock().retain(|_, known| std::mem::take(&mut known.is_used));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known<T>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a poll has cost.
+#[derive(Debug, Default)]
+pub(crate) struct Cost(Mutex<Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    calls: u32,
+    /// Those that count against the rate limit.
+    counted: u32,
+    left: Option<Left>,
+}
+
+/// What is left of the rate limit.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    calls: u32,
+    resets_in: Duration,
+}
+
+impl Cost {
+    fn note(&self, answer: &Answer) {
+        let number = |name| answer.header(name).and_then(|text| text.parse::<i64>().ok());
+        let left = || {
+            let calls = u32::try_from(number("x-ratelimit-remaining")?).ok()?;
+            let seconds = number("x-ratelimit-reset")? - answer.date()?.as_second();
+            Some(Left { calls, resets_in: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) })
+        };
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.calls += 1;
+        spent.counted += u32::from(answer.status != 304);
+        spent.left = left().or(spent.left);
+    }
+
+    /// How long the next poll should wait, if it costs the same, to take no more than half of what there is.
+    pub(crate) fn rest(&self) -> Duration {
+        let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_minute = Duration::from_secs(60) * spent.calls / CALLS_PER_MINUTE;
+        let by_limit = spent.left.map_or(Duration::ZERO, |left| match left.calls / 2 {
+            0 => left.resets_in,
+            half => (left.resets_in * spent.counted / half).min(left.resets_in),
+        });
+        by_minute.max(by_limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(calls: u32, counted: u32, left: u32) -> u64 {
+        let left = Some(Left { calls: left, resets_in: Duration::from_secs(3600) });
+        Cost(Mutex::new(Spent { calls, counted, left })).rest().as_secs()
+    }
+
+    #[test]
+    fn a_poll_leaves_half_of_the_minute_and_half_of_the_hour_to_others() {
+        assert_eq!(rest(5, 0, 5000), 0);
+        assert_eq!(rest(900, 0, 5000), 120);
+        assert_eq!(rest(50, 50, 5000), 72, "50 polls of 50 are half of 5,000");
+        assert_eq!(rest(5, 5, 1), 3600, "nothing is left: not before there is more");
+    }
+}

@@ -1,0 +1,182 @@
+//! Every job that is not over: of a repository, or of all repositories of an organization.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use octocrab::Octocrab;
+use serde::Deserialize;
+
+use crate::auth::Speaker;
+use crate::error::{GitHubError, GitHubErrorKind};
+use crate::jobs::{Followed, JobPage, JobRecord, PER_PAGE, RunPage, RunRecord};
+use crate::location::Scope;
+use crate::pages::{Cost, Pages};
+use crate::runners::GitHub;
+use crate::transport::Call;
+
+/// States of runs that have jobs which are not over. A run goes from one to a later one of these, so that asked in this order
+/// none slips through but one that goes back.
+const OPEN: [&str; 5] = ["requested", "waiting", "pending", "queued", "in_progress"];
+/// Calls under way at once, of GitHub's 100.
+const AT_ONCE: usize = 8;
+
+/// What a poll has found.
+#[derive(Clone, Debug, Default)]
+pub struct Polled {
+    /// Every job that is not over, and of those that were followed the ones whose attempt is still the latest of its run.
+    pub jobs: Vec<JobRecord>,
+    /// Repositories (`owner/name`) that could not be looked into: nothing is known of their jobs.
+    pub unseen: BTreeSet<String>,
+    /// The next poll should wait this long: GitHub's limits are for everybody.
+    pub rest: Duration,
+}
+
+/// What GitHub has answered to polls before.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    repositories: Pages<RepositoryPage>,
+    runs: Pages<RunPage>,
+    pub(crate) jobs: Pages<JobPage>,
+}
+
+/// An organization's list, or an installation's.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RepositoryPage {
+    Organization(Vec<Repository>),
+    Installation { repositories: Vec<Repository> },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Repository {
+    full_name: String,
+    #[serde(default)]
+    archived: bool,
+    #[serde(default)]
+    disabled: bool,
+}
+
+impl GitHub {
+    /// Every job that is not over: of the repository, or of the organization's repositories (of those in `only`, unless that is
+    /// empty). Costs five calls for each repository and one for each open run; those that find nothing new are free of the
+    /// rate limit.
+    ///
+    /// # Errors
+    /// [`GitHubErrorKind::Invalid`] for an enterprise: GitHub lists neither its jobs nor its repositories. The others as GitHub
+    /// answers; a partial list is never returned as a whole one, but for [`Polled::unseen`].
+    pub async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<Polled, GitHubError> {
+        let cost = Cost::default();
+        let client = self.client().await?;
+        let repositories = self.repositories(client, only, &cost).await?;
+        let cost = &cost;
+        let look = |repository: String| async move {
+            let found = self.open_runs(client, &repository, cost).await;
+            (repository, found)
+        };
+        let mut looks = stream::iter(repositories.into_iter().map(look)).buffer_unordered(AT_ONCE);
+        let mut runs: BTreeMap<u64, RunRecord> = BTreeMap::new();
+        let mut unseen = BTreeSet::new();
+        while let Some((repository, found)) = looks.next().await {
+            match found {
+                Ok(found) => runs.extend(found.into_iter().map(|run| (run.id, run))),
+                Err(error) if self.may_be_left_out(&error) => {
+                    tracing::warn!(%error, repository, "this repository's jobs are known by webhooks only");
+                    unseen.insert(repository);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(looks);
+        for lost in followed {
+            if !runs.contains_key(&lost.run_id)
+                && let Some(run) = self.run(&lost.repository, lost.run_id).await?
+            {
+                runs.insert(run.id, run);
+            }
+        }
+        let jobs_of = |run: RunRecord| async move { self.jobs_of(&run, cost).await };
+        let jobs = stream::iter(runs.into_values().map(jobs_of)).buffer_unordered(AT_ONCE);
+        let jobs: Vec<Vec<JobRecord>> = jobs.try_collect().await?;
+        self.memory.repositories.forget_unused();
+        self.memory.runs.forget_unused();
+        self.memory.jobs.forget_unused();
+        let wanted =
+            |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
+        let jobs = jobs.into_iter().flatten().filter(wanted).collect();
+        Ok(Polled { jobs, unseen, rest: cost.rest() })
+    }
+
+    /// One repository of many that is gone, or has its Actions switched off, must not hide the others.
+    fn may_be_left_out(&self, error: &GitHubError) -> bool {
+        matches!(self.location().scope, Scope::Organization(_))
+            && matches!(error.kind, GitHubErrorKind::NotFound | GitHubErrorKind::Forbidden)
+    }
+
+    async fn repositories(
+        &self,
+        client: &Octocrab,
+        only: &BTreeSet<String>,
+        cost: &Cost,
+    ) -> Result<BTreeSet<String>, GitHubError> {
+        let organization = match &self.location().scope {
+            Scope::Repository { owner, name } => return Ok(BTreeSet::from([format!("{owner}/{name}")])),
+            Scope::Organization(name) => name,
+            scope @ Scope::Enterprise(_) => {
+                return Err(GitHubError {
+                    kind: GitHubErrorKind::Invalid,
+                    doing: format!("looking for jobs of {scope}"),
+                    cause: "GitHub lists an enterprise's jobs nowhere".to_owned(),
+                    hint: Some("name an organization or a repository".to_owned()),
+                });
+            }
+        };
+        let is_theirs =
+            |name: &str| name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(organization));
+        if !only.is_empty() {
+            return Ok(only.iter().filter(|name| is_theirs(name)).cloned().collect());
+        }
+        let base = match self.speaker() {
+            Speaker::Token(_) => format!("/orgs/{organization}/repos?type=all&"),
+            Speaker::App(_) => "/installation/repositories?".to_owned(),
+        };
+        let call = self.call_about("listing the repositories of");
+        let mut all = BTreeSet::new();
+        for page in 1.. {
+            let path = format!("{base}per_page={PER_PAGE}&page={page}");
+            let answer = self.memory.repositories.get(client, &path, &call, cost).await?;
+            let (RepositoryPage::Organization(repositories) | RepositoryPage::Installation { repositories }) =
+                answer.as_ref();
+            let lives = |one: &&Repository| !one.archived && !one.disabled && is_theirs(&one.full_name);
+            all.extend(repositories.iter().filter(lives).map(|one| one.full_name.clone()));
+            if repositories.len() < PER_PAGE {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn open_runs(
+        &self,
+        client: &Octocrab,
+        repository: &str,
+        cost: &Cost,
+    ) -> Result<Vec<RunRecord>, GitHubError> {
+        let scope = &self.location().scope;
+        let call = Call { doing: format!("listing the runs of {repository}"), hint: None, scope };
+        let mut all = Vec::new();
+        for status in OPEN {
+            for page in 1.. {
+                let path = format!(
+                    "/repos/{repository}/actions/runs?status={status}&per_page={PER_PAGE}&page={page}"
+                );
+                let answer = self.memory.runs.get(client, &path, &call, cost).await?;
+                all.extend(answer.workflow_runs.iter().map(RunRecord::from));
+                if answer.workflow_runs.len() < PER_PAGE {
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
