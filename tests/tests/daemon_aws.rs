@@ -9,6 +9,7 @@ use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{AWS_SECRET, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
 use cml_e2e::wait;
+use cml_world::{SimSettings, Webhook};
 use serde_json::Value;
 
 const REGION: &str = "us-east-1";
@@ -42,7 +43,10 @@ struct World {
 
 async fn world() -> World {
     let port = free_port();
-    let sim = Sim::start_with_webhook(port).await;
+    world_of(Sim::start_with_webhook(port).await, port).await
+}
+
+async fn world_of(sim: Sim, port: u16) -> World {
     let front = Front::start().await;
     let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
     World { sim, front, user, port }
@@ -126,4 +130,43 @@ async fn throttling_and_missing_capacity_delay_jobs_and_lose_none() {
     let account = world.front.third_party(REGION).await;
     assert_eq!(account["templates"], serde_json::json!([]), "nothing lies about");
     assert!(world.sim.runners().is_empty(), "{:#?}", world.sim.runners());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_spot_machine_is_taken_back_runs_again_on_another_one() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}/webhook");
+    let webhook = Some(Webhook { url, secret: WEBHOOK_SECRET.to_owned() });
+    let lost_after = Duration::from_secs(5);
+    let sim = Sim::start_with(SimSettings { webhook, lost_after, ..SimSettings::default() }).await;
+    let world = world_of(sim, port).await;
+    world.front.boot_instances();
+    let daemon = world.daemon(&config(3)).await;
+    let gate = tempfile::tempdir().expect("a directory");
+    let go = gate.path().join("go");
+    let job = world.sim.queue("gpu", &format!("while ! test -e {}; do sleep 0.2; done", go.display()));
+    let at_work = |all: &Value| all["runners"][0]["state"] == "busy";
+    let _ = daemon.until("/api/v1/runners", "the job runs", at_work).await;
+    let first = world.front.alive_now(REGION).await;
+    assert_eq!(first.len(), 1);
+    world.front.give_notice(&first);
+    let leaving = |all: &Value| all["runners"][0]["state"] == "leaving";
+    let _ = daemon.until("/api/v1/runners", "the notice is heard of", leaving).await;
+    world.front.take_back(REGION, &first[0]).await;
+    wait::until_true("the run is asked to run again", Duration::from_secs(90), async || {
+        world.sim.calls().iter().any(|call| call.ends_with("/rerun") || call.ends_with("/rerun-failed-jobs"))
+    })
+    .await;
+    std::fs::write(&go, "").expect("is written");
+    let done = wait::until("the job succeeds", Duration::from_secs(90), async || {
+        let jobs = world.sim.jobs();
+        jobs.into_iter().find(|it| it.conclusion.as_deref() == Some("success"))
+    })
+    .await;
+    assert_ne!(done.id, job, "another attempt is another job");
+    let none = |all: &Value| all["runners"] == serde_json::json!([]);
+    let _ = daemon.until("/api/v1/runners", "no machine is left", none).await;
+    let launched = daemon.json("/api/v1/launches").await;
+    assert_eq!(world.bought(), 2, "{launched:#}");
+    let _ = daemon.end().await.expect_code(0);
 }

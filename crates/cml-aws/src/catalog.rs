@@ -27,12 +27,6 @@ pub(crate) fn find(name: &str) -> Option<&'static TypeFacts> {
     all().iter().find(|facts| facts.name == name)
 }
 
-/// What a type has and its list price (Linux, us-east-1), from the embedded table; nobody is asked.
-#[must_use]
-pub fn type_facts(name: &str) -> Option<(Resources, Option<UsdPerHour>)> {
-    find(name).map(|facts| (facts.resources.clone(), facts.on_demand))
-}
-
 fn row(line: &str) -> Option<TypeFacts> {
     let fields: Vec<&str> = line.split(',').collect();
     let [name, arch, vcpus, memory_mib, gpu_name, gpu_count, gpu_memory_mib, price] = fields.as_slice()

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
+use crate::notices::MayAsk;
 use crate::template;
 
 /// EC2 with the account of the SDK's credential chain.
@@ -18,6 +19,7 @@ pub struct AwsCloud {
     pub(crate) clients: Clients,
     pub(crate) cache: Cache,
     pub(crate) asked_again: AskedAgain,
+    pub(crate) may_ask_notices: MayAsk,
 }
 
 /// Tries whose first version rested on something that was gone: their repeats are repeats of the second.
@@ -39,7 +41,7 @@ impl AwsCloud {
     pub async fn connect(settings: AwsSettings) -> Self {
         let clients = Clients::connect(&settings).await;
         let cache = Cache::new(settings.cache_dir, clients.endpoint());
-        Self { clients, cache, asked_again: AskedAgain::default() }
+        Self { clients, cache, asked_again: AskedAgain::default(), may_ask_notices: MayAsk::default() }
     }
 }
 
@@ -86,6 +88,10 @@ impl Cloud for AwsCloud {
         since: Timestamp,
     ) -> Result<Vec<cml_cloud::SpotPrice>, CloudError> {
         self.spot_price_changes(region, types, since).await
+    }
+
+    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+        self.marked(region).await
     }
 
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {

@@ -17,13 +17,15 @@ mod errors;
 mod fleet;
 mod images;
 mod instances;
+mod needs;
 mod network;
+mod notices;
 mod offers;
 mod prices;
 mod regions;
 mod sizes;
 mod template;
 
-pub use catalog::type_facts;
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;
+pub use needs::{Choice, choices};

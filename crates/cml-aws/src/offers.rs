@@ -9,6 +9,7 @@ use crate::catalog::TypeFacts;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
+use crate::needs;
 use crate::prices::SpotPrices;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
@@ -77,6 +78,9 @@ impl AwsCloud {
     }
 
     async fn types(&self, region: &str, query: &OfferQuery) -> Result<Vec<TypeFacts>, CloudError> {
+        if let Some(needs) = &query.needs {
+            return Ok(needs::fitting(needs)?.into_iter().cloned().collect());
+        }
         let default = [DEFAULT_SIZE.to_owned()];
         let asked = if query.types.is_empty() { &default[..] } else { &query.types };
         let mut types: Vec<TypeFacts> = Vec::new();
@@ -226,6 +230,7 @@ mod tests {
         OfferQuery {
             regions: Vec::new(),
             types: Vec::new(),
+            needs: None,
             gpu: None,
             spot: SpotPolicy::Prefer,
             spot_price_max: spot_price_max.map(usd),

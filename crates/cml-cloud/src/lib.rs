@@ -17,8 +17,8 @@ pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
 pub use money::{Usd, UsdPerHour};
 pub use types::{
-    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Network,
-    Offer, OfferQuery, Resources, SpotPolicy, SpotPrice, UserData, tag,
+    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Needs,
+    Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,
 };
 
 /// One place that sells (or lends) machines.
@@ -84,6 +84,15 @@ pub trait Cloud: Send + Sync {
         types: &[String],
         since: jiff::Timestamp,
     ) -> impl Future<Output = Result<Vec<SpotPrice>, CloudError>> + Send;
+
+    /// Machines in a region that the cloud has said it will take back, and that still run.
+    ///
+    /// # Errors
+    /// As the provider answers.
+    fn taken_back(&self, region: &str) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send {
+        let _ = region;
+        async { Ok(Vec::new()) }
+    }
 
     /// Ends one instance. Ending one that is gone already is a success.
     ///

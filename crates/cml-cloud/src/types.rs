@@ -116,6 +116,40 @@ pub struct Offer {
     pub resources: Resources,
 }
 
+/// What a machine must have, where the user names no types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Models of GPU that will do (`a10g`); empty: any that runs CUDA. None: no GPU.
+    pub gpu: Option<Vec<String>>,
+    /// GPUs.
+    pub gpus: Span,
+    /// Memory of each GPU, MiB.
+    pub gpu_memory_mib: Span,
+    /// Virtual processors.
+    pub vcpus: Span,
+    /// Memory, MiB.
+    pub memory_mib: Span,
+    /// Processor architecture.
+    pub arch: Arch,
+}
+
+/// From how much to how much, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Span {
+    /// At least.
+    pub least: u64,
+    /// At most; none: any more.
+    pub most: Option<u64>,
+}
+
+impl Span {
+    /// Whether so much will do.
+    #[must_use]
+    pub fn contains(&self, amount: u64) -> bool {
+        amount >= self.least && self.most.is_none_or(|most| amount <= most)
+    }
+}
+
 /// What is asked for, as the user says it; the provider resolves aliases.
 #[derive(Clone, Debug)]
 pub struct OfferQuery {
@@ -123,6 +157,8 @@ pub struct OfferQuery {
     pub regions: Vec<String>,
     /// Instance types or CML's sizes (`m`, `m+t4`); empty: the provider's default.
     pub types: Vec<String>,
+    /// What the machine must have, instead of types.
+    pub needs: Option<Needs>,
     /// GPU model asked for beside the type (`t4`); CML's `nogpu` is none.
     pub gpu: Option<String>,
     /// Allowed markets.

@@ -156,6 +156,7 @@ fn query() -> OfferQuery {
     OfferQuery {
         regions: Vec::new(),
         types: Vec::new(),
+        needs: None,
         gpu: None,
         spot: SpotPolicy::Never,
         spot_price_max: None,

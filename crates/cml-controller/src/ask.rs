@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, Market, Offer, SpotPrice,
+    Cloud, CloudError, Instance, InstanceFilter, InstanceId, InstanceState, LaunchId, Market, Offer,
+    SpotPrice,
 };
 use cml_fleet::{JobId, KnownRunner};
 use cml_github::Followed;
@@ -78,6 +79,7 @@ impl Questions {
             self.jobs(hands),
             self.offers(hands),
         );
+        let taken_back = self.taken_back(hands, instances.as_deref()).await;
         let (spot_prices, prices_at, prices_are_whole) = self.spot_prices(hands, instances.as_deref()).await;
         let known = |runner: cml_github::Runner| KnownRunner {
             id: runner.id,
@@ -97,7 +99,8 @@ impl Questions {
             ids.filter(|id| listed.jobs.iter().all(|job| job.id != *id)).collect()
         };
         let untold = jobs.as_ref().map_or_else(Vec::new, untold);
-        let look = Look { instances, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
+        let look =
+            Look { instances, taken_back, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
         Asked { begun, at: self.now, look, jobs, offers, prices_at }
     }
 
@@ -124,6 +127,27 @@ impl Questions {
             all.extend(hands.cloud.instances(&by_id).await.map_err(told).ok()?);
         }
         Some(all)
+    }
+
+    /// Asked only where spot machines run.
+    async fn taken_back<C: Cloud, F: Forge>(
+        &self,
+        hands: &Hands<'_, C, F>,
+        instances: Option<&[Instance]>,
+    ) -> Vec<InstanceId> {
+        let is_spot = |it: &&Instance| it.market == Market::Spot && it.state == InstanceState::Running;
+        let regions: BTreeSet<&str> =
+            instances.into_iter().flatten().filter(is_spot).map(|it| it.region.as_str()).collect();
+        let mut all = Vec::new();
+        for region in regions {
+            match hands.cloud.taken_back(region).await {
+                Ok(ids) => all.extend(ids),
+                Err(error) => {
+                    tracing::warn!(%error, region, "the cloud cannot say which spot machines it takes back");
+                }
+            }
+        }
+        all
     }
 
     async fn jobs<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<JobList> {

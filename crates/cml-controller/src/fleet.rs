@@ -30,6 +30,8 @@ pub struct Look {
     pub untold: Vec<JobId>,
     /// All machines of ours.
     pub instances: Option<Vec<Instance>>,
+    /// Machines that still run and that the cloud has said it will take back.
+    pub taken_back: Vec<InstanceId>,
     /// All runners.
     pub runners: Option<Vec<KnownRunner>>,
     /// What each spec could buy.

@@ -42,6 +42,7 @@ pub(crate) fn learn(
     for record in known {
         let sight = Sight {
             instance: instances.get(&record.id).copied(),
+            has_notice: instances.get(&record.id).is_some_and(|it| look.taken_back.contains(&it.id)),
             runner: runners.get(&record.id).copied(),
             job: jobs.get(record.id.runner_name().as_str()).copied(),
             cloud_answered: look.instances.is_some(),
@@ -97,6 +98,8 @@ fn prices(state: &State, look: &Look) -> Vec<Event> {
 /// What shows of one launch.
 struct Sight<'a> {
     instance: Option<&'a Instance>,
+    /// The cloud has said that it takes it back.
+    has_notice: bool,
     runner: Option<&'a KnownRunner>,
     /// The job that its runner has or had.
     job: Option<&'a Job>,
@@ -130,7 +133,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     };
     if !gone {
         let leaving = sight.instance.is_some_and(|it| it.state == InstanceState::Stopping);
-        if taken_back && leaving && record.notice_at.is_none() {
+        if (sight.has_notice || (taken_back && leaving)) && record.notice_at.is_none() {
             events.push(Event::NoticeSeen { launch });
         }
         return;
@@ -148,7 +151,8 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     }
     events.push(Event::InstanceGone {
         launch,
-        end: if taken_back { End::TakenBack } else { End::Ours },
+        // EC2's words for the end can be missing; its notice was clear.
+        end: if taken_back || (is_spot && record.notice_at.is_some()) { End::TakenBack } else { End::Ours },
         started_at: sight.instance.map(|instance| instance.started_at),
         ended_at,
     });

@@ -124,6 +124,10 @@ impl Cloud for Clouds {
         }
     }
 
+    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+        if region == LOCAL { Ok(Vec::new()) } else { self.aws().await.taken_back(region).await }
+    }
+
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
         if region == LOCAL {
             self.local.terminate(region, id).await

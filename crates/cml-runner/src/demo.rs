@@ -225,6 +225,7 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
         query: OfferQuery {
             regions: Vec::new(),
             types: Vec::new(),
+            needs: None,
             gpu: None,
             spot: SpotPolicy::Never,
             spot_price_max: None,

@@ -19,7 +19,8 @@ use crate::place;
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
     let config = crate::validate::read(&args.spec)?;
     let github = place::github(global)?;
-    let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[], &BTreeSet::new()), github.runners(None));
+    let all = BTreeSet::new();
+    let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[], &all), github.runners(None));
     let region = place::default_region();
     let cloud = Clouds::open(&region, args.state.state_dir.clone())?;
     let mut offers = BTreeMap::new();

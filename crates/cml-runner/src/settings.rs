@@ -73,6 +73,7 @@ pub(crate) fn order(
         query: OfferQuery {
             regions: words(&args.regions),
             types: words(&args.types),
+            needs: None,
             gpu: args.gpu.clone().filter(|gpu| gpu != "nogpu"),
             spot: match (args.spot, args.cloud_spot) {
                 (Some(Spot::Only), _) => SpotPolicy::Only,

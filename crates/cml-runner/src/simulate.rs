@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::actions::now;
 use crate::args::{self, Global};
+use crate::daemon::query;
 use crate::exit::{Code, Trouble};
 use crate::validate::read;
 use crate::{place, signals, story};
@@ -105,31 +106,35 @@ fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
         let wrong = |key: &str, what: &str| {
             Trouble::new(Code::Usage, format!("{}: runners.{name}.{key}: {what}", path.display()))
         };
-        let (regions, types) = match runners.cloud {
-            CloudName::Local => (vec![HERE.to_owned()], vec![HERE.to_owned()]),
-            CloudName::Aws => (runners.regions.clone(), runners.instance_types.clone()),
+        let regions = match runners.cloud {
+            CloudName::Local => vec![HERE.to_owned()],
+            CloudName::Aws => runners.regions.clone(),
         };
         if regions.is_empty() {
             return Err(wrong("regions", "a simulation needs at least one"));
         }
-        if types.is_empty() {
-            return Err(wrong("instance_types", "a simulation needs at least one, such as g5.xlarge"));
-        }
-        for kind in &types {
-            let known = if kind == HERE { Some(here()) } else { known(kind) };
+        let choices = match runners.cloud {
+            CloudName::Local => vec![(HERE.to_owned(), Some(here()))],
+            CloudName::Aws => {
+                let choices = cml_aws::choices(&query(runners, ""))
+                    .map_err(|error| wrong("instance_types", &error.to_string()))?;
+                choices.into_iter().map(|choice| (choice.name.clone(), known(choice))).collect()
+            }
+        };
+        let types = choices.iter().map(|(name, _)| name.clone()).collect();
+        for (kind, known) in choices {
             let known = known.ok_or_else(|| {
                 wrong("instance_types", &format!("{kind} is not in the table of types and prices of 2026-07"))
             })?;
-            kinds.insert(kind.clone(), known);
+            kinds.insert(kind, known);
         }
         wishes.push(Wish { spec: runners.spec.clone(), regions, types });
     }
     Ok((wishes, kinds))
 }
 
-fn known(instance_type: &str) -> Option<Kind> {
-    let (resources, on_demand) = cml_aws::type_facts(instance_type)?;
-    Some(Kind { resources, on_demand: on_demand? })
+fn known(choice: cml_aws::Choice) -> Option<Kind> {
+    Some(Kind { resources: choice.resources?, on_demand: choice.on_demand? })
 }
 
 /// This machine costs nothing.

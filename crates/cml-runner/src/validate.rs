@@ -3,10 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
-use cml_spec::{BadFile, Config};
+use cml_cloud::UsdPerHour;
+use cml_spec::{BadFile, CloudName, Config, Runners};
 use serde_json::json;
 
 use crate::args::Global;
+use crate::daemon::query;
 use crate::exit::{Code, Trouble};
 
 /// The name that stands for standard input.
@@ -14,7 +16,7 @@ const STDIN: &str = "-";
 
 pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, Trouble> {
     let (name, text) = text_of(path)?;
-    match cml_spec::read(&name, &text) {
+    match cml_spec::read(&name, &text, &market) {
         Ok(config) if global.json => Ok(format!(
             "{}\n",
             json!({"file": name, "ok": true, "problems": [], "warnings": config.warnings})
@@ -38,11 +40,23 @@ fn right(name: &str, config: &Config) -> String {
 /// Reads a file that has to be right; what is doubtful about it is logged.
 pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
     let (name, text) = text_of(path)?;
-    let config = cml_spec::read(&name, &text).map_err(|bad| trouble(&bad))?;
+    let config = cml_spec::read(&name, &text, &market).map_err(|bad| trouble(&bad))?;
     for warning in &config.warnings {
         tracing::warn!("{name}:{warning}");
     }
     Ok(config)
+}
+
+/// What EC2 has by our table. Another provider sells nothing.
+fn market(runners: &Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)> {
+    if runners.cloud != CloudName::Aws {
+        return Ok(Vec::new());
+    }
+    let types = cml_aws::choices(&query(runners, "")).map_err(|error| {
+        let help = error.hint.clone().unwrap_or_default();
+        (error.cause, help)
+    })?;
+    Ok(types.into_iter().map(|choice| choice.on_demand).collect())
 }
 
 fn trouble(bad: &BadFile) -> Trouble {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cml_cloud::UsdPerHour;
+use cml_cloud::{Needs, UsdPerHour};
+use jiff::SignedDuration;
 
 use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::{BadFile, Problem, Problems};
@@ -60,6 +61,8 @@ pub struct Runners {
     pub regions: Vec<String>,
     /// Instance types, or CML's sizes.
     pub instance_types: Vec<String>,
+    /// What its machines must have, instead of types.
+    pub needs: Option<Needs>,
     /// Highest spot price accepted.
     pub spot_price_max: Option<UsdPerHour>,
     /// Image alias or id.
@@ -94,13 +97,17 @@ pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
 pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
 pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
 
+/// What a spec may buy, as the provider knows it without asking anybody: the hourly on-demand price of each type. An error says
+/// what is wrong with what is asked for, and what would be right.
+pub type Market<'a> = dyn Fn(&Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)> + 'a;
+
 /// Reads a file's text; `name` is what its errors call it.
 ///
 /// # Errors
 /// [`BadFile`] with everything that is wrong.
-pub fn read(name: &str, text: &str) -> Result<Config, BadFile> {
+pub fn read(name: &str, text: &str, market: &Market<'_>) -> Result<Config, BadFile> {
     let mut problems = Problems::of(text);
-    let config = config(text, &mut problems);
+    let config = config(text, market, &mut problems);
     let by_place = |problem: &Problem| problem.place;
     problems.wrong.sort_by_key(by_place);
     problems.doubtful.sort_by_key(by_place);
@@ -110,7 +117,7 @@ pub fn read(name: &str, text: &str) -> Result<Config, BadFile> {
     }
 }
 
-fn config(text: &str, problems: &mut Problems<'_>) -> Option<Config> {
+fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Option<Config> {
     let root = tree::parse(text, problems)?;
     let file = open(&root, root.place, "", FILE_KEYS, problems)?;
     let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
@@ -132,6 +139,7 @@ fn config(text: &str, problems: &mut Problems<'_>) -> Option<Config> {
         if let Some(fields) = open(value, key.place, &path, RUNNERS_KEYS, problems)
             && let Some(read) = runners::read(spec, &fields, problems)
         {
+            bought(&read, &fields, market, problems);
             all.insert(spec, (read, fields));
         }
     }
@@ -146,6 +154,40 @@ fn config(text: &str, problems: &mut Problems<'_>) -> Option<Config> {
     alike(&all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
     Some(Config { github, runners, warnings: Vec::new() })
+}
+
+/// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
+/// lifetime is left.
+fn bought(runners: &Runners, fields: &Fields<'_>, market: &Market<'_>, problems: &mut Problems<'_>) {
+    let key = if runners.needs.is_some() { "needs" } else { "instance_types" };
+    let prices = match market(runners) {
+        Ok(prices) => prices,
+        Err((what, help)) => {
+            problems.wrong(fields.place(key), &fields.path(key), what, help);
+            return;
+        }
+    };
+    let cheapest = prices.into_iter().flatten().min();
+    let (Some(price), Some(budget)) = (cheapest, runners.spec.budget) else { return };
+    let seconds = |time: SignedDuration| u64::try_from(time.as_secs()).unwrap_or(0);
+    let boot = price.for_seconds(seconds(runners.spec.boot_timeout));
+    let lifetime = price.for_seconds(seconds(runners.spec.max_lifetime));
+    let (place, path) = (fields.place("budget"), fields.path("budget"));
+    let per_day = budget.per_day;
+    if per_day < boot {
+        let what = format!("{per_day} a day does not pay for the boot of one machine at {price}");
+        problems.wrong(place, &path, what, "a larger budget, or cheaper types");
+    } else if per_day < lifetime {
+        let what = format!(
+            "one machine at {price} may cost {lifetime} in its max_lifetime, more than the {per_day} of a day"
+        );
+        problems.doubtful(
+            place,
+            &path,
+            what,
+            "only cheaper spot would be bought; a shorter max_lifetime or a larger budget ends that",
+        );
+    }
 }
 
 /// Names of specs are tags, labels of metrics and words of messages.

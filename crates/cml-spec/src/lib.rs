@@ -6,12 +6,13 @@ pub mod duration;
 mod fields;
 mod file;
 mod hours;
+mod needs;
 mod problem;
 mod runners;
 mod spec;
 mod tree;
 
-pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Runners, read};
+pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
 pub use spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{SpotPolicy, Usd, UsdPerHour};
+use cml_cloud::{Needs, SpotPolicy, Usd, UsdPerHour};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
@@ -18,6 +18,7 @@ pub(crate) const KEYS: &[&str] = &[
     "cloud",
     "regions",
     "instance_types",
+    "needs",
     "image",
     "disk",
     "spot",
@@ -72,17 +73,26 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
     let labels = labels(fields, problems);
     let cloud = fields.choice("cloud", &[("aws", CloudName::Aws), ("local", CloudName::Local)], problems);
     let instance_types = words(fields, "instance_types", "[g5.xlarge, g6.xlarge]", problems);
-    if cloud == Some(CloudName::Aws) && fields.node("instance_types").is_none() {
-        fields.missing(
+    let needs = crate::needs::read(fields, problems);
+    match (fields.node("instance_types").is_some(), fields.node("needs").is_some()) {
+        (true, true) => problems.wrong(
+            fields.place("needs"),
+            &fields.path("needs"),
+            "stands beside `instance_types`, which say it all",
+            "leave one of them out",
+        ),
+        (false, false) if cloud == Some(CloudName::Aws) => fields.missing(
             "instance_types",
-            "such as `instance_types: [g5.xlarge, g6.xlarge]`, or CML's sizes: `[m+t4]`",
+            "such as `instance_types: [g5.xlarge, g6.xlarge]`, CML's sizes: `[m+t4]`, or `needs: { gpu: any, vcpus: 4.. }`",
             problems,
-        );
+        ),
+        _ => {}
     }
     if cloud == Some(CloudName::Local) {
         for key in [
             "regions",
             "instance_types",
+            "needs",
             "image",
             "disk",
             "spot",
@@ -101,7 +111,7 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
             }
         }
     }
-    gpus(&labels, fields, problems);
+    gpus(&labels, needs.as_ref(), fields, problems);
     let spec = spec(name, labels, fields, problems);
     let spot_price_max =
         fields.value("spot_price_max", "0.50 USD", problems, |text| Ok(UsdPerHour(usd(text)?)));
@@ -113,6 +123,7 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
         cloud: cloud?,
         regions: words(fields, "regions", "[us-east-1, us-west-2]", problems),
         instance_types,
+        needs,
         spot_price_max,
         image: one("image", "ubuntu-24.04", problems),
         disk_gib,
@@ -249,9 +260,18 @@ fn hosted(label: &str, place: Place, path: &str, problems: &mut Problems<'_>) {
 }
 
 /// A job that asks for a GPU by its label should not get a machine without one.
-fn gpus(labels: &[String], fields: &Fields<'_>, problems: &mut Problems<'_>) {
+fn gpus(labels: &[String], needs: Option<&Needs>, fields: &Fields<'_>, problems: &mut Problems<'_>) {
     if !labels.iter().any(|label| label.to_lowercase().split(['-', '_']).any(|word| word == "gpu")) {
         return;
+    }
+    if needs.is_some_and(|needs| needs.gpu.is_none()) {
+        let what = "names no GPU, and the labels promise one";
+        problems.doubtful(
+            fields.place("needs"),
+            &fields.path("needs"),
+            what,
+            "such as `needs: { gpu: any }`",
+        );
     }
     for (kind, place) in fields.words("instance_types", "[g5.xlarge]", &mut Problems::of("")) {
         let family = kind.split('.').next().unwrap_or_default();

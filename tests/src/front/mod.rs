@@ -8,6 +8,7 @@
 mod boot;
 mod catalog;
 mod launches;
+mod spot;
 mod tokens;
 mod weather;
 mod wire;
@@ -28,6 +29,7 @@ use crate::moto::Moto;
 use boot::Boots;
 pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, spot_price, zones};
 use launches::Template;
+use spot::Interruptions;
 use tokens::Tokens;
 use weather::Sky;
 pub use weather::{Override, Weather};
@@ -66,6 +68,7 @@ struct Inner {
     templates: Mutex<Vec<Template>>,
     images: Mutex<HashSet<String>>,
     boots: Mutex<Option<Boots>>,
+    interruptions: Mutex<Interruptions>,
     tokens: tokio::sync::Mutex<Tokens>,
     itself: Weak<Inner>,
 }
@@ -90,6 +93,7 @@ impl Front {
             templates: Mutex::default(),
             images: Mutex::default(),
             boots: Mutex::default(),
+            interruptions: Mutex::default(),
             tokens: tokio::sync::Mutex::default(),
             itself: itself.clone(),
         });
@@ -209,6 +213,10 @@ impl Inner {
         self.images.lock().expect("never poisoned")
     }
 
+    fn interruptions(&self) -> MutexGuard<'_, Interruptions> {
+        self.interruptions.lock().expect("never poisoned")
+    }
+
     fn boots(&self) -> MutexGuard<'_, Option<Boots>> {
         self.boots.lock().expect("never poisoned")
     }
@@ -218,6 +226,7 @@ impl Inner {
             "CreateLaunchTemplate" | "CreateFleet" | "RunInstances" => self.launch_call(ask).await,
             "DescribeInstances" => self.describe(ask).await,
             "TerminateInstances" => self.terminate(ask).await,
+            "DescribeSpotInstanceRequests" => self.spot_requests(),
             "GetConsoleOutput" => self.console(ask).await,
             "DescribeSpotPriceHistory" => catalog::spot_history(ask, now()),
             "GetParameter" => match catalog::parameter(ask) {
@@ -236,7 +245,7 @@ impl Inner {
             hidden
         };
         match (hidden, ask.list("InstanceId").as_slice()) {
-            (false, _) => self.forward(ask).await,
+            (false, _) => self.with_reasons(self.forward(ask).await),
             (true, []) => Answer::ec2("DescribeInstances", "<reservationSet/>"),
             (true, [id, ..]) => {
                 let message = format!("The instance ID '{id}' does not exist");

@@ -50,6 +50,7 @@ pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
     OfferQuery {
         regions,
         types: runners.instance_types.clone(),
+        needs: runners.needs.clone(),
         gpu: None,
         spot: runners.spec.spot,
         spot_price_max: runners.spot_price_max,
@@ -83,7 +84,7 @@ mod tests {
         let text = format!(
             "runners:\n  it:\n    labels: [gpu]\n    cloud: aws\n    instance_types: [g5.xlarge]\n    max: 2\n{keys}"
         );
-        let config = cml_spec::read("cml.yaml", &text).expect("is right");
+        let config = cml_spec::read("cml.yaml", &text, &|_| Ok(Vec::new())).expect("is right");
         let wanted = wanted(&config, "eu-west-1", &Packages::Ask);
         wanted.recipes["it"].clone()
     }

@@ -71,6 +71,7 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
     OfferQuery {
         regions: regions.to_vec(),
         types: vec![if is_gpu { GPU_TYPE } else { CPU_TYPE }.to_owned()],
+        needs: None,
         gpu: None,
         spot: spec.spot,
         spot_price_max: None,

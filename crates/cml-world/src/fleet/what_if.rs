@@ -165,6 +165,7 @@ async fn live(
         let query = OfferQuery {
             regions: wish.regions.clone(),
             types: wish.types.clone(),
+            needs: None,
             gpu: None,
             spot: wish.spec.spot,
             spot_price_max: None,

@@ -1,0 +1,157 @@
+//! Types that have what is needed, the cheapest first.
+
+use cml_cloud::{CloudError, ErrorKind, Needs, OfferQuery, Resources, UsdPerHour};
+
+use crate::catalog::{self, TypeFacts};
+use crate::sizes::{self, Asked};
+
+/// More types are more pools of spot capacity; the dearest of many are never bought anyway.
+const TYPES_MAX: usize = 10;
+/// Beginnings of families that nobody means by a need: burstable ones (a job would run out of their credits), accelerators that
+/// are no GPUs, and those that few regions have.
+const NOT_MEANT: &[&str] =
+    &["t1", "t2", "t3", "t4g", "inf", "trn", "dl", "vt", "f1", "f2", "hpc", "u-", "u7", "mac"];
+/// Families before this generation are dearer and slower than their successors, and often not there.
+const GENERATION_MIN: u32 = 4;
+
+/// A type that a query stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// `g5.xlarge`.
+    pub name: String,
+    /// What it has; none for a type that is newer than our table.
+    pub resources: Option<Resources>,
+    /// On-demand, Linux, us-east-1; none where it is not known.
+    pub on_demand: Option<UsdPerHour>,
+}
+
+/// The types that a query stands for, by the embedded table: nobody is asked.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a name that is no type and no size, and for needs that no type has.
+pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
+    let choice = |facts: &TypeFacts| Choice {
+        name: facts.name.clone(),
+        resources: Some(facts.resources.clone()),
+        on_demand: facts.on_demand,
+    };
+    if let Some(needs) = &query.needs {
+        return Ok(fitting(needs)?.into_iter().map(choice).collect());
+    }
+    let mut all = Vec::new();
+    for name in &query.types {
+        match sizes::read(name, query.gpu.as_deref())? {
+            Asked::Known(known) => all.extend(known.into_iter().map(choice)),
+            Asked::Newer(name) => all.push(Choice { name, resources: None, on_demand: None }),
+        }
+    }
+    Ok(all)
+}
+
+/// The cheapest types that have what is needed.
+pub(crate) fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
+    let mut all: Vec<&TypeFacts> = catalog::all()
+        .iter()
+        .filter(|facts| facts.on_demand.is_some() && is_meant(&facts.name) && has(needs, &facts.resources))
+        .collect();
+    all.sort_by_key(|facts| facts.on_demand);
+    all.truncate(TYPES_MAX);
+    if all.is_empty() { Err(none(needs)) } else { Ok(all) }
+}
+
+fn is_meant(name: &str) -> bool {
+    let family = name.split('.').next().unwrap_or_default();
+    let generation: String =
+        family.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let is_graphics = family.starts_with(['g', 'p']);
+    !name.contains(".metal")
+        && !NOT_MEANT.iter().any(|beginning| family.starts_with(beginning))
+        && (is_graphics || generation.parse::<u32>().is_ok_and(|number| number >= GENERATION_MIN))
+}
+
+fn has(needs: &Needs, resources: &Resources) -> bool {
+    let gpu = match (&needs.gpu, &resources.gpu) {
+        (None, None) => true,
+        (Some(models), Some(gpu)) => {
+            let will_do = if models.is_empty() {
+                !gpu.name.starts_with("radeon")
+            } else {
+                models.iter().any(|model| model.eq_ignore_ascii_case(&gpu.name))
+            };
+            will_do && needs.gpus.contains(gpu.count.into()) && needs.gpu_memory_mib.contains(gpu.memory_mib)
+        }
+        _ => false,
+    };
+    gpu && needs.vcpus.contains(resources.vcpus.into())
+        && needs.memory_mib.contains(resources.memory_mib)
+        && needs.arch == resources.arch
+}
+
+fn none(needs: &Needs) -> CloudError {
+    let error =
+        |cause: String| CloudError::new(ErrorKind::Invalid, "choosing instance types by needs", cause);
+    let mut models: Vec<&str> =
+        catalog::all().iter().filter_map(|facts| Some(facts.resources.gpu.as_ref()?.name.as_str())).collect();
+    models.sort_unstable();
+    models.dedup();
+    let is_model = |model: &&String| models.iter().any(|known| known.eq_ignore_ascii_case(model));
+    if let Some(unknown) = needs.gpu.iter().flatten().find(|model| !is_model(model)) {
+        return error(format!("EC2 has no GPU called `{unknown}`"))
+            .hint(format!("its GPUs are {}", models.join(", ")));
+    }
+    error("no instance type of EC2 has all of this".to_owned())
+        .hint("ask for less or for a wider range, such as `vcpus: 4..` for four or more")
+}
+
+#[cfg(test)]
+mod tests {
+    use cml_cloud::{Arch, Span};
+
+    use super::*;
+
+    fn at_least(least: u64) -> Span {
+        Span { least, most: None }
+    }
+
+    fn needs(gpu: Option<&[&str]>) -> Needs {
+        Needs {
+            gpu: gpu.map(|models| models.iter().map(|&model| model.to_owned()).collect()),
+            gpus: at_least(1),
+            gpu_memory_mib: at_least(0),
+            vcpus: at_least(4),
+            memory_mib: at_least(16 * 1024),
+            arch: Arch::X64,
+        }
+    }
+
+    fn names(needs: &Needs) -> Vec<&'static str> {
+        fitting(needs).expect("fits").iter().map(|facts| facts.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_cheapest_types_that_have_it_are_chosen() {
+        let a10g = names(&needs(Some(&["a10g"])));
+        assert_eq!(a10g[0], "g5.xlarge");
+        assert!(a10g.iter().all(|name| name.starts_with("g5.")), "{a10g:?}");
+        let plain = fitting(&needs(None)).expect("fits");
+        assert!(plain.iter().all(|facts| facts.resources.gpu.is_none() && facts.resources.vcpus >= 4));
+        assert!(plain.is_sorted_by_key(|facts| facts.on_demand));
+        let any = names(&needs(Some(&[])));
+        assert!(any.contains(&"g4dn.xlarge") && any.iter().all(|name| !name.starts_with("g4ad")), "{any:?}");
+        let four = Needs { gpus: Span { least: 4, most: Some(4) }, ..needs(Some(&["a10g", "l4"])) };
+        assert!(
+            fitting(&four)
+                .expect("fits")
+                .iter()
+                .all(|facts| { facts.resources.gpu.as_ref().is_some_and(|gpu| gpu.count == 4) })
+        );
+    }
+
+    #[test]
+    fn what_no_type_has_is_said() {
+        let error = fitting(&needs(Some(&["a10"]))).expect_err("is none");
+        assert!(error.to_string().contains("no GPU called `a10`"), "{error}");
+        let error = fitting(&Needs { vcpus: at_least(100_000), ..needs(None) }).expect_err("is none");
+        assert!(error.to_string().contains("has all of this"), "{error}");
+    }
+}
