@@ -24,7 +24,7 @@ lint:
 bench:
     cargo build --release -p cml-runner
     cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
-    cargo test --release -p cml-e2e --test bench_daemon -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-e2e --test bench_daemon --test bench_scale -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
 # Tell one history of the simulated world, event by event

@@ -62,6 +62,20 @@ impl Daemon {
         }
     }
 
+    /// Starts one by way of another program, which must become it.
+    ///
+    /// # Panics
+    /// When no HTTP client can be made.
+    #[must_use]
+    pub fn start_by(user: &Runner, port: u16, program: &str, arguments: &[&str]) -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        Self {
+            running: user.start_program(program.as_ref(), arguments),
+            url: format!("http://127.0.0.1:{port}"),
+            client: client.expect("a client"),
+        }
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self, path: &str) -> String {

@@ -8,6 +8,7 @@ pub mod front;
 pub mod moto;
 pub mod paths;
 pub mod processes;
+pub mod relay;
 pub mod runner;
 pub mod secrets;
 pub mod sim;

@@ -165,7 +165,12 @@ impl Runner {
         self.start_program(program.as_ref(), arguments).finish().await
     }
 
-    fn start_program(&self, program: &OsStr, arguments: &[&str]) -> Running {
+    /// Starts another program as this user.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_program(&self, program: &OsStr, arguments: &[&str]) -> Running {
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .current_dir(self.home())

@@ -113,6 +113,18 @@ async fn intake() {
         );
     }
     println!("resident, after {} deliveries: {} KiB", next.load(Ordering::Relaxed), daemon.resident_kib());
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    for part in 1..=4 {
+        for _ in 0..DELIVERIES / 2 {
+            let id = next.fetch_add(1, Ordering::Relaxed);
+            send(&client, &url, id, &delivery(id, "completed", "ubuntu-latest")).await;
+        }
+        let sent = next.load(Ordering::Relaxed);
+        println!("soak {part}/4: {sent} deliveries, resident {} KiB", daemon.resident_kib());
+    }
+    let size =
+        |name: &str| std::fs::metadata(user.state_dir().join(name)).map_or(0, |file| file.len() / 1024);
+    println!("files: daemon.db {} KiB, daemon.inbox.db {} KiB", size("daemon.db"), size("daemon.inbox.db"));
     let _ = daemon.end().await;
 }
 

@@ -35,6 +35,8 @@ const LOOKS_APART: Duration = Duration::from_secs(2);
 /// A look that took longer shows what was, while the journal may have moved on: a machine that is new in the one and missing in
 /// the other would count as gone. Far less than the graces of the planner.
 const LOOK_MAX: Duration = Duration::from_secs(120);
+/// Clocks may differ by this much before it is told: an answer takes its time too.
+const SKEW_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// What an older look showed is no ground for a launch.
 const SIGHT_MAX: Duration = Duration::from_secs(60);
 
@@ -333,6 +335,7 @@ impl Mind<'_> {
     fn take_in(&mut self, asked: Asked) -> Look {
         let Asked { at, look, jobs, offers, prices_at, .. } = asked;
         if let Some(jobs) = jobs {
+            self.check_clock(jobs.at);
             self.poll_rest = SignedDuration::try_from(jobs.rest).unwrap_or(self.settings.poll_every);
             self.jobs.polled(jobs.jobs, &jobs.unseen, at);
             self.polled_at = Some(at);
@@ -345,6 +348,18 @@ impl Mind<'_> {
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
             offers: offers.collect(),
             ..look
+        }
+    }
+
+    /// Deadlines are instants: a machine of a daemon whose clock is far behind ends before it has begun.
+    fn check_clock(&self, at_github: Option<Timestamp>) {
+        let Some(at_github) = at_github else { return };
+        let behind = at_github.duration_since((self.settings.clock)());
+        if behind.abs() > SKEW_MAX {
+            tracing::warn!(
+                seconds_behind = behind.as_secs(),
+                "this machine's clock is not GitHub's: deadlines are off by so much; let NTP set it"
+            );
         }
     }
 

@@ -8,6 +8,7 @@ use cml_fleet::Job;
 use cml_github::{
     Followed, GitHub, GitHubError, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 /// All jobs that are not over, as far as they can be seen.
@@ -19,6 +20,8 @@ pub struct JobList {
     pub unseen: BTreeSet<String>,
     /// How long the next list should wait.
     pub rest: Duration,
+    /// What time it is at GitHub, where it says so.
+    pub at: Option<Timestamp>,
 }
 
 /// One scope of one GitHub. Every call is bounded in time by the implementation and repeats nothing that is not idempotent.
@@ -137,9 +140,9 @@ impl Forge for GitHub {
     }
 
     async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
-        let Polled { jobs, unseen, rest } = Self::jobs(self, followed, only).await?;
+        let Polled { jobs, unseen, rest, at } = Self::jobs(self, followed, only).await?;
         let jobs = jobs.into_iter().map(crate::jobs::from_github).collect();
-        Ok(JobList { jobs, unseen, rest })
+        Ok(JobList { jobs, unseen, rest, at })
     }
 
     async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 
@@ -82,6 +83,8 @@ struct Spent {
     /// Those that count against the rate limit.
     counted: u32,
     left: Option<Left>,
+    /// GitHub's clock.
+    at: Option<Timestamp>,
 }
 
 /// What is left of the rate limit.
@@ -103,6 +106,12 @@ impl Cost {
         spent.calls += 1;
         spent.counted += u32::from(answer.status != 304);
         spent.left = left().or(spent.left);
+        spent.at = answer.date().or(spent.at);
+    }
+
+    /// What time it is at GitHub.
+    pub(crate) fn at(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at
     }
 
     /// How long the next poll should wait, if it costs the same, to take no more than half of what there is.
@@ -123,7 +132,7 @@ mod tests {
 
     fn rest(calls: u32, counted: u32, left: u32) -> u64 {
         let left = Some(Left { calls: left, resets_in: Duration::from_secs(3600) });
-        Cost(Mutex::new(Spent { calls, counted, left })).rest().as_secs()
+        Cost(Mutex::new(Spent { calls, counted, left, at: None })).rest().as_secs()
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::Deserialize;
 
@@ -30,6 +31,8 @@ pub struct Polled {
     pub unseen: BTreeSet<String>,
     /// The next poll should wait this long: GitHub's limits are for everybody.
     pub rest: Duration,
+    /// What time it is at GitHub, where it says so: our own clock may be wrong.
+    pub at: Option<Timestamp>,
 }
 
 /// What GitHub has answered to polls before.
@@ -104,7 +107,7 @@ impl GitHub {
         let wanted =
             |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
         let jobs = jobs.into_iter().flatten().filter(wanted).collect();
-        Ok(Polled { jobs, unseen, rest: cost.rest() })
+        Ok(Polled { jobs, unseen, rest: cost.rest(), at: cost.at() })
     }
 
     /// One repository of many that is gone, or has its Actions switched off, must not hide the others.
