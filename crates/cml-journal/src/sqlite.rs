@@ -133,19 +133,41 @@ pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, Journ
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    write_ahead(&connection).map_err(failed)?;
     // Every commit is on the disk before it returns: intents must be.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     migrate(path, &mut connection, migrations)?;
     Ok(connection)
 }
 
+/// Puts the file into WAL mode. Where another process does the same at this moment, SQLite says busy at once, without the
+/// time-out that it keeps elsewhere: two that wait for each other here would wait for ever.
+/// <https://www.sqlite.org/c3ref/busy_handler.html>
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut left = BUSY;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && !left.is_zero() => {
+                std::thread::sleep(PAUSE);
+                left = left.saturating_sub(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Makes the file where there is none. One that is there is not opened: closing it again would take the locks away that
+/// this process may hold on it. <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
     }
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(|_| ())
+    match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the missing steps, one process at a time.
@@ -165,11 +187,15 @@ fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Res
     transaction.commit().map_err(failed)
 }
 
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 pub(crate) fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => JournalError::Busy { path },
+        _ if is_busy(error) => JournalError::Busy { path },
         _ => JournalError::Other { path, cause: error.to_string() },
     }
 }

@@ -172,6 +172,23 @@ fn a_torn_tail_loses_no_more_than_what_was_not_finished() {
 }
 
 #[test]
+fn several_who_make_the_journal_at_the_same_moment_all_get_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for round in 0..100 {
+        let path = dir.path().join(format!("{round}.db"));
+        let together = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    assert!(open(&path).after(0).expect("reads").is_empty());
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn a_file_that_is_no_journal_is_told_as_such_and_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("journal.db");
