@@ -2,6 +2,7 @@
 //!
 //! Nothing here may need the world outside: the one thing that is fetched is the emulator's Python packages, once.
 
+pub mod boot;
 pub mod daemon;
 pub mod edge;
 pub mod front;

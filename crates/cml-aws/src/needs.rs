@@ -74,7 +74,7 @@ fn has(needs: &Needs, resources: &Resources) -> bool {
         (None, None) => true,
         (Some(models), Some(gpu)) => {
             let will_do = if models.is_empty() {
-                !gpu.name.starts_with("radeon")
+                gpu.runs_cuda()
             } else {
                 models.iter().any(|model| model.eq_ignore_ascii_case(&gpu.name))
             };

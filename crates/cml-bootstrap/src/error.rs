@@ -6,7 +6,7 @@ pub enum BootstrapError {
     /// It does not fit into a cloud's user data, packed neither.
     #[error(
         "the user data has {packed} bytes after compression ({plain} before), {limit} are the limit; \
-         the startup script takes {startup_script} of them"
+         the user's own scripts and certificates take {own_part} of them"
     )]
     TooLarge {
         /// Bytes before compression.
@@ -15,14 +15,17 @@ pub enum BootstrapError {
         packed: usize,
         /// Bytes allowed.
         limit: usize,
-        /// What the user's own script adds after compression, bytes.
-        startup_script: usize,
+        /// What the user's own part adds after compression, bytes.
+        own_part: usize,
         /// What to do about it.
         advice: &'static str,
     },
     /// A value holds a NUL byte: no shell can carry it.
     #[error("a value of the user data ({0:?}) holds a NUL byte, which no shell can carry")]
     NulByte(String),
+    /// What should be a package's name is none.
+    #[error("{0:?} is no name of a package: letters, digits and . + : = ~ _ - only")]
+    Package(String),
     /// The template names a value that is not given: a fault of this program.
     #[error("the bootstrap template cannot be rendered: {0}")]
     Template(#[from] minijinja::Error),

@@ -1,17 +1,19 @@
-//! Renders `templates/bootstrap.sh` into the user data that turns a machine into a runner.
+//! Renders `templates/machine/` into the user data that turns a machine into a runner.
 //!
 //! One script serves every machine: cloud-init runs it as root, the local provider runs it as whoever started it.
 //! Every value goes in quoted for the shell: the template's syntax leaves no other way (see `quote`).
 //!
-//! What may not happen here: anything but text. No clock, no network, no file but the template compiled in.
+//! What may not happen here: anything but text. No clock, no network, no file but the templates compiled in.
 
 mod error;
+mod multipart;
 mod quote;
 mod size;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cml_cloud::{Deadline, LaunchId, UserData};
+use cml_spec::{Setup, is_package_name};
 use jiff::SignedDuration;
 use minijinja::context;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +21,20 @@ use secrecy::{ExposeSecret, SecretString};
 pub use error::BootstrapError;
 pub use size::MAX_BYTES;
 
-const TEMPLATE: &str = include_str!("../../../templates/bootstrap.sh");
+/// The parts of the script, in the order in which they stand in it.
+const TEMPLATE: &str = concat!(
+    include_str!("../../../templates/machine/1-values.sh"),
+    "\n",
+    include_str!("../../../templates/machine/2-end.sh"),
+    "\n",
+    include_str!("../../../templates/machine/3-watch.sh"),
+    "\n",
+    include_str!("../../../templates/machine/4-machine.sh"),
+    "\n",
+    include_str!("../../../templates/machine/5-runner.sh"),
+    "\n",
+    include_str!("../../../templates/machine/6-main.sh"),
+);
 const REDACTED: &str = "<redacted>";
 
 /// How the runner becomes known to GitHub.
@@ -52,6 +67,18 @@ pub struct RunnerPackage {
     pub sha256: Option<String>,
 }
 
+/// What the script will run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// The local provider runs the script as it is.
+    Local,
+    /// cloud-init runs it from a multipart message.
+    Cloud {
+        /// It was bought for its GPU: without one that works no job may come.
+        gpu: bool,
+    },
+}
+
 /// All that the script needs to know.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
@@ -69,25 +96,50 @@ pub struct Bootstrap {
     pub boot_timeout: SignedDuration,
     /// From the last job (or the first listening) to powering off; none: never.
     pub idle_timeout: Option<SignedDuration>,
-    /// The user's own script, run as root before the runner starts (locally as the user).
-    pub startup_script: Option<Vec<u8>>,
-    /// A public key that may log in.
-    pub ssh_authorized_key: Option<String>,
+    /// What it runs on.
+    pub machine: Machine,
+    /// The user's own part.
+    pub setup: Setup,
 }
 
-/// Renders the user data: plain where that fits into [`MAX_BYTES`], else gzip, which cloud-init and the local
-/// provider unpack.
+/// One part of the user data, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is and when it runs.
+    pub what: &'static str,
+    /// Bytes before compression.
+    pub bytes: usize,
+}
+
+/// How the user data is made up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Its parts, in their order.
+    pub parts: Vec<Part>,
+    /// Bytes as they are sent, of at most [`MAX_BYTES`].
+    pub sent: usize,
+    /// Whether they are compressed.
+    pub packed: bool,
+}
+
+/// Renders the user data. For a cloud plain where that fits into [`MAX_BYTES`], else without comments and gzip, which
+/// cloud-init unpacks; the local provider takes any size.
 ///
 /// # Errors
-/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::NulByte`] for a value that no shell can hold.
+/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::NulByte`] for a value that no shell can hold;
+/// [`BootstrapError::Package`] for a package whose name is none.
 pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
     let secret = match &bootstrap.registration {
         Registration::Jit { encoded } => encoded.expose_secret(),
         Registration::Token { token, .. } => token.expose_secret(),
     };
     let script = text(bootstrap, secret)?;
-    let startup_script = bootstrap.startup_script.as_deref().unwrap_or_default();
-    size::fit(script, startup_script).map(UserData::new)
+    match bootstrap.machine {
+        Machine::Local => Ok(UserData::new(script.into_bytes())),
+        Machine::Cloud { .. } => {
+            size::fit(&script, multipart::wrap, &own_part(&bootstrap.setup)).map(UserData::new)
+        }
+    }
 }
 
 /// The script as [`render`] makes it, with `<redacted>` in place of the secret and never packed: for people.
@@ -95,7 +147,47 @@ pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
 /// # Errors
 /// As [`render`], but for the size.
 pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
-    text(bootstrap, REDACTED)
+    let script = text(bootstrap, REDACTED)?;
+    Ok(match bootstrap.machine {
+        Machine::Local => script,
+        Machine::Cloud { .. } => multipart::wrap(&script),
+    })
+}
+
+/// What the user data is made up of and how large it is. A registration of the usual size stands in for the secret.
+///
+/// # Errors
+/// As [`render`].
+pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
+    let sent = render(bootstrap)?.expose().to_vec();
+    let own = own_part(&bootstrap.setup).len();
+    let script = text(bootstrap, REDACTED)?.len() - own;
+    let mut parts = vec![Part {
+        what: "the script, in the earliest stage of cloud-init that has a network (boothook); it goes on as a service",
+        bytes: script,
+    }];
+    if own > 0 {
+        parts.push(Part { what: "in it: your own scripts and certificates, base64", bytes: own });
+    }
+    if matches!(bootstrap.machine, Machine::Cloud { .. }) {
+        parts.push(Part {
+            what: "settings of cloud-init's own stages, which run beside it",
+            bytes: multipart::SETTINGS.len(),
+        });
+    }
+    Ok(Explained { parts, packed: size::is_packed(&sent), sent: sent.len() })
+}
+
+/// What the user gave, as it stands in the script.
+fn own_part(setup: &Setup) -> String {
+    let own = [
+        setup.startup_script.as_deref(),
+        setup.pre_job.as_deref(),
+        setup.post_job.as_deref(),
+        setup.on_interruption.as_deref(),
+        setup.ca_certificates.as_deref().map(str::as_bytes),
+    ];
+    own.into_iter().flatten().map(|bytes| STANDARD.encode(bytes)).collect()
 }
 
 fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
@@ -105,7 +197,12 @@ fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
             ("token", url.as_str(), labels.join(","), group.as_deref())
         }
     };
+    let setup = &bootstrap.setup;
+    if let Some(bad) = setup.packages.iter().find(|name| !is_package_name(name)) {
+        return Err(BootstrapError::Package(bad.clone()));
+    }
     let deadline = bootstrap.deadline.epoch_seconds();
+    let script = |bytes: Option<&[u8]>| STANDARD.encode(bytes.unwrap_or_default());
     let values = context! {
         launch => bootstrap.launch.to_string(),
         runner_name => bootstrap.runner_name.as_str(),
@@ -120,8 +217,24 @@ fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
         runner_url => url,
         runner_labels => labels,
         runner_group => group.unwrap_or_default(),
-        ssh_authorized_key => bootstrap.ssh_authorized_key.as_deref().unwrap_or_default(),
-        startup_script => STANDARD.encode(bootstrap.startup_script.as_deref().unwrap_or_default()),
+        gpu => if bootstrap.machine == (Machine::Cloud { gpu: true }) { "yes" } else { "" },
+        metadata => if setup.metadata_open { "open" } else { "closed" },
+        scratch => if setup.scratch { "auto" } else { "none" },
+        packages => setup.packages.join(" "),
+        http_proxy => one_line(setup.proxy.http.as_deref()),
+        https_proxy => one_line(setup.proxy.https.as_deref()),
+        no_proxy => one_line(setup.proxy.not_for.as_deref()),
+        ca_certificates => script(setup.ca_certificates.as_deref().map(str::as_bytes)),
+        startup_script => script(setup.startup_script.as_deref()),
+        pre_job => script(setup.pre_job.as_deref()),
+        post_job => script(setup.post_job.as_deref()),
+        on_interruption => script(setup.on_interruption.as_deref()),
+        ssh_authorized_key => setup.ssh_authorized_key.as_deref().unwrap_or_default(),
     };
     quote::render(TEMPLATE, &values)
+}
+
+/// What goes into lines of NAME=VALUE.
+fn one_line(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().filter(|it| !it.is_control()).collect()
 }

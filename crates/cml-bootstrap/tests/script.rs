@@ -8,8 +8,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use cml_bootstrap::{Bootstrap, BootstrapError, MAX_BYTES, Registration, RunnerPackage, preview, render};
+use cml_bootstrap::{
+    Bootstrap, BootstrapError, MAX_BYTES, Machine as On, Registration, RunnerPackage, explain, preview, render,
+};
 use cml_cloud::{Deadline, LaunchId};
+use cml_spec::Setup;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use ulid::Ulid;
@@ -26,16 +29,18 @@ fn bootstrap() -> Bootstrap {
         deadline: Deadline(Timestamp::from_second(1_767_229_200).expect("in range")),
         boot_timeout: SignedDuration::from_mins(10),
         idle_timeout: Some(SignedDuration::from_mins(5)),
-        startup_script: Some(b"#!/bin/sh\necho 'hello'\n".to_vec()),
-        ssh_authorized_key: None,
+        machine: On::Local,
+        setup: Setup { startup_script: Some(b"#!/bin/sh\necho 'hello'\n".to_vec()), ..Setup::default() },
     }
 }
 
 #[test]
 fn the_preview_shows_everything_but_the_secret() {
-    let text = preview(&bootstrap()).expect("renders");
+    let bootstrap = Bootstrap { machine: On::Cloud { gpu: true }, ..bootstrap() };
+    let text = preview(&bootstrap).expect("renders");
     assert!(!text.contains("c2VjcmV0"), "the secret shows");
-    insta::assert_snapshot!(text);
+    let (values, _) = text.split_once("machine=${").expect("the values come first");
+    insta::assert_snapshot!(values);
 }
 
 #[test]
@@ -51,16 +56,13 @@ fn the_preview_of_a_token_registration_hides_the_token() {
     assert!(!text.contains("AABBCC"), "the secret shows");
     let values = text
         .lines()
-        .filter(|line| line.starts_with('r') && line.contains("='"))
+        .filter(|line| line.starts_with('r') && line.contains("='") || line.starts_with("name='"))
         .collect::<Vec<_>>()
         .join("\n");
     insta::assert_snapshot!(values, @r"
-    runner_name='cml-it'\''s mine'
     registration_kind='token' # jit or token
-    registration='<redacted>'           # secret: never exported, never an argument
-    runner_url='https://github.com/acme/vision'
-    runner_labels='cml,gpu'
-    runner_group='lab'\''s'
+    registration='<redacted>'           # secret: never an argument
+    name='cml-it'\''s mine' url='https://github.com/acme/vision' labels='cml,gpu' group='lab'\''s'
     ");
 }
 
@@ -72,12 +74,9 @@ fn shellcheck_has_nothing_to_say() {
         child.stdin.take()?.write_all(text.as_bytes()).ok()?;
         child.wait_with_output().ok()
     };
-    let template = include_str!("../../../templates/bootstrap.sh");
-    for text in [template, preview(&bootstrap()).expect("renders").as_str()] {
-        match shellcheck(text) {
-            None => skipped("shellcheck is not installed"),
-            Some(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-        }
+    match shellcheck(&preview(&bootstrap()).expect("renders")) {
+        None => skipped("shellcheck is not installed"),
+        Some(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
     }
 }
 
@@ -86,21 +85,39 @@ fn a_real_jit_configuration_and_a_startup_script_fit() {
     let mut bootstrap = bootstrap();
     // GitHub's blobs have about 4 to 5 kB; what is in them does not compress beyond its base64.
     bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
-    bootstrap.startup_script = Some(noise(3_000).into_bytes());
+    bootstrap.machine = On::Cloud { gpu: true };
+    bootstrap.setup.startup_script = Some(noise(3_000).into_bytes());
     let bytes = render(&bootstrap).expect("fits").expose().to_vec();
     assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
     assert_eq!(render(&bootstrap).expect("fits").expose(), bytes, "the same launch gives the same bytes");
 }
 
 #[test]
+fn what_is_sent_is_explained() {
+    let bootstrap = Bootstrap { machine: On::Cloud { gpu: false }, ..bootstrap() };
+    let explained = explain(&bootstrap).expect("fits");
+    assert_eq!(explained.sent, render(&bootstrap).expect("fits").expose().len());
+    let largest = explained.parts.iter().map(|part| part.bytes).max().expect("parts");
+    assert!(explained.packed && explained.sent < largest, "{explained:?}");
+}
+
+#[test]
+fn a_package_with_a_name_for_the_shell_is_refused() {
+    let mut bootstrap = bootstrap();
+    bootstrap.setup.packages = vec!["git".to_owned(), "x;reboot".to_owned()];
+    assert!(render(&bootstrap).expect_err("is no name").to_string().contains("\"x;reboot\""));
+}
+
+#[test]
 fn what_is_too_large_says_how_large_and_why() {
     let mut bootstrap = bootstrap();
-    bootstrap.startup_script = Some(noise(30_000).into_bytes());
+    bootstrap.machine = On::Cloud { gpu: false };
+    bootstrap.setup.startup_script = Some(noise(30_000).into_bytes());
     let error = render(&bootstrap).expect_err("cannot fit");
-    let BootstrapError::TooLarge { packed, limit, startup_script, advice, .. } = &error else {
+    let BootstrapError::TooLarge { packed, limit, own_part, advice, .. } = &error else {
         panic!("{error}")
     };
-    assert!(packed > limit && *startup_script > 15_000, "{error}");
+    assert!(packed > limit && *own_part > 15_000, "{error}");
     assert!(advice.contains("shorten the startup script"), "{error}");
 }
 
@@ -146,7 +163,7 @@ impl Machine {
         bootstrap.launch = LaunchId::new(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 7));
         bootstrap.package = RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum };
         bootstrap.deadline = Deadline(now + SignedDuration::from_secs(60));
-        bootstrap.startup_script = None;
+        bootstrap.setup = Setup::default();
         Self { dir, bootstrap }
     }
 
@@ -229,14 +246,17 @@ fn a_token_goes_to_config_sh_by_its_environment() {
 fn a_wrong_checksum_ends_the_machine_before_anything_is_unpacked() {
     let mut machine = Machine::with_runner(ONE_JOB);
     machine.bootstrap.package.sha256 = Some("00".repeat(32));
-    ended(&machine.run(), "stage=verify cause=checksum status=1");
+    let console = machine.run();
+    let words = console.lines().rfind(|line| line.starts_with("cml-runner: last words:")).expect("last words");
+    assert!(words.ends_with("cause=checksum status=1"), "{console}");
+    assert!(console.contains(&format!("expected {}", "00".repeat(32))), "{console}");
     assert!(!machine.home().join("actions-runner").exists());
 }
 
 #[test]
 fn a_startup_script_runs_first_and_its_failure_ends_the_machine() {
     let mut machine = Machine::with_runner(ONE_JOB);
-    machine.bootstrap.startup_script = Some(b"echo from the startup script; exit 7".to_vec());
+    machine.bootstrap.setup.startup_script = Some(b"echo from the startup script; exit 7".to_vec());
     let console = machine.run();
     ended(&console, "stage=startup_script cause=startup_script status=7");
     assert!(console.contains("from the startup script\n"), "{console}");

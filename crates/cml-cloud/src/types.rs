@@ -86,6 +86,14 @@ pub struct Gpu {
     pub memory_mib: u64,
 }
 
+impl Gpu {
+    /// Whether CUDA runs on it: all that EC2 offers but AMD's.
+    #[must_use]
+    pub fn runs_cuda(&self) -> bool {
+        !self.name.starts_with("radeon")
+    }
+}
+
 /// What a machine has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Resources {

@@ -287,10 +287,11 @@ async fn an_instance_that_died_with_its_supervisor_is_reported_as_gone() {
 #[tokio::test]
 async fn the_same_launch_again_gives_the_same_instance() {
     let lab = Lab::new();
-    let request = lab.request("echo started >>../starts; while :; do sleep 1; done\n").await;
+    let request = lab.request("echo started >>../starts; echo up >up; while :; do sleep 1; done\n").await;
     let first = lab.cloud.launch(&request).await.expect("launched").id;
     let second = lab.cloud.launch(&request).await.expect("launched").id;
     assert_eq!(first, second);
+    lab.file(request.launch, "up").await;
     lab.cloud.terminate("local", &first).await.expect("ended");
     let third = lab.cloud.launch(&request).await.expect("the same, ended").id;
     assert_eq!(first, third);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery};
 use cml_github::{RunnerDownload, RunnerGroup};
+use cml_spec::Setup;
 use jiff::SignedDuration;
 
 /// How many jobs the runner may take.
@@ -65,10 +66,8 @@ pub struct Recipe {
     pub boot_timeout: SignedDuration,
     /// How long it may wait for a job; none: for ever (until the deadline).
     pub idle_timeout: Option<SignedDuration>,
-    /// The user's script, run before the runner.
-    pub startup_script: Option<Vec<u8>>,
-    /// A public key that may log in; none by default.
-    pub ssh_authorized_key: Option<String>,
+    /// The user's own part of the machine.
+    pub setup: Setup,
     /// Where the runner's package comes from.
     pub packages: Packages,
 }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use cml_bootstrap::{Bootstrap, Registration, RunnerPackage};
+use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
+use cml_cloud::local::LOCAL;
 use cml_cloud::{
-    Cloud, CloudError, ErrorKind, Instance, InstanceFilter, LaunchRequest, Launched, Offer, UserData,
+    Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer, UserData,
 };
 use cml_github::{GitHubErrorKind, JitRequest, Removal};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,17 @@ pub(crate) struct Steps<'a, C, F> {
     pub(crate) stop: &'a CancellationToken,
     /// False once a call with an unknown outcome is not worth repeating any more.
     pub(crate) may_repeat: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What the script will run on: the offers of one call are of one kind.
+fn machine(offers: &[Offer]) -> Machine {
+    match offers.first() {
+        Some(offer) if offer.region == LOCAL => Machine::Local,
+        offer => {
+            let gpu = offer.and_then(|offer| offer.resources.gpu.as_ref());
+            Machine::Cloud { gpu: gpu.is_some_and(Gpu::runs_cuda) }
+        }
+    }
 }
 
 /// What registration led to.
@@ -165,8 +177,8 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             deadline: self.order.deadline,
             boot_timeout: self.order.recipe.boot_timeout,
             idle_timeout: self.order.recipe.idle_timeout,
-            startup_script: self.order.recipe.startup_script.clone(),
-            ssh_authorized_key: self.order.recipe.ssh_authorized_key.clone(),
+            machine: machine(offers),
+            setup: self.order.recipe.setup.clone(),
         })
         .map_err(Reason::Bootstrap)
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::setup::SetupArgs;
+
 /// A machine for one GitHub Actions job, on your own cloud account, gone when the job is done.
 #[derive(Debug, Parser)]
 // The last of a repeated option wins, so that a wrapper's defaults can be overridden.
@@ -88,7 +90,7 @@ pub(crate) enum Command {
     /// Keep pools of runners as a cml.yaml says, for as long as it runs
     Daemon(Daemon),
     /// Print the user data that a launch would boot, without its secrets
-    Render(Box<Launch>),
+    Render(Box<Render>),
     /// Check a cml.yaml
     Validate {
         /// The file; - for standard input
@@ -114,6 +116,16 @@ pub(crate) enum Command {
         /// The instance's directory
         dir: PathBuf,
     },
+}
+
+/// Flags of `render`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Render {
+    /// Say what the parts are, how large, and what runs when, in place of the text
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) launch: Launch,
 }
 
 /// How events are written.
@@ -248,15 +260,6 @@ pub(crate) struct Launch {
     /// Image: ubuntu-24.04, ubuntu-22.04, debian-12, amazon-linux-2023, ami-…, ssm:/path
     #[arg(long, visible_alias = "cloud-image", env = "CML_RUNNER_CLOUD_IMAGE", help_heading = "Machine")]
     pub(crate) image: Option<String>,
-    /// Script to run on the machine before the runner, base64
-    #[arg(
-        long = "startup-script",
-        alias = "cloud-startup-script",
-        env = "CML_RUNNER_CLOUD_STARTUP_SCRIPT",
-        value_name = "BASE64",
-        help_heading = "Machine"
-    )]
-    pub(crate) startup_script: Option<String>,
     /// Subnets, comma-separated [default: the default VPC's]
     #[arg(long = "subnet", aliases = ["cloud-aws-subnet", "cloud-aws-subnet-id"], env = "CML_RUNNER_CLOUD_AWS_SUBNET", value_delimiter = ',', help_heading = "Machine")]
     pub(crate) subnets: Vec<String>,
@@ -286,9 +289,8 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) tags: Vec<String>,
-    /// Public key that may log in
-    #[arg(long, env = "CML_RUNNER_SSH_AUTHORIZED_KEY", value_name = "KEY", help_heading = "Machine")]
-    pub(crate) ssh_authorized_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) setup: SetupArgs,
 
     /// The machine ends after this long, whatever happens
     #[arg(

@@ -12,6 +12,7 @@ use cml_cloud::{
 };
 use cml_controller::{Event, Failure, Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::{Auth, GitHub, Location, RunnerGroup};
+use cml_spec::Setup;
 use cml_world::{JobView, SimGitHub, SimSettings};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -238,8 +239,7 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
         tags: BTreeMap::new(),
         boot_timeout: SignedDuration::from_secs(60),
         idle_timeout: Some(SignedDuration::from_secs(30)),
-        startup_script: None,
-        ssh_authorized_key: None,
+        setup: Setup::default(),
         packages: Packages::Ask,
     };
     Ok(Order {

@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod render;
 mod settings;
+mod setup;
 mod signals;
 mod simulate;
 mod spelling;
@@ -66,7 +67,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             clap_complete::generate(shell, &mut Cli::command(), "cml-runner", &mut script);
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
-        Command::Render(args) => return render::render(&args, as_cml),
+        Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Validate { file } => return validate::validate(&global, &file),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)

@@ -1,20 +1,64 @@
 //! `cml-runner render`: the user data of a launch, without secrets and without asking anybody.
 
-use cml_bootstrap::{Bootstrap, Registration, RunnerPackage};
+use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::LaunchId;
 use cml_controller::{Lifetime, Packages};
 use secrecy::SecretString;
+use serde_json::json;
 use ulid::Ulid;
 
 use crate::actions::now;
-use crate::args;
+use crate::args::{CloudName, Launch, Render};
 use crate::exit::{Code, Trouble};
-use crate::settings;
+use crate::{settings, setup};
 
-pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Trouble> {
+/// About as long as what GitHub makes, and as hard to compress.
+const REGISTRATION_CHARS: usize = 4_800;
+
+pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<String, Trouble> {
+    let bootstrap = bootstrap(&args.launch, as_cml)?;
+    let failed = |error: cml_bootstrap::BootstrapError| Trouble::new(Code::Failed, error.to_string());
+    if !args.explain {
+        return cml_bootstrap::preview(&bootstrap).map_err(failed);
+    }
+    let explained = cml_bootstrap::explain(&bootstrap).map_err(failed)?;
+    let limit = cml_bootstrap::MAX_BYTES;
+    if as_json {
+        let parts = explained.parts.iter().map(|part| json!({"what": part.what, "bytes": part.bytes}));
+        return Ok(json!({
+            "parts": parts.collect::<Vec<_>>(), "sent_bytes": explained.sent, "limit_bytes": limit,
+            "compressed": explained.packed, "registration_bytes": REGISTRATION_CHARS,
+        })
+        .to_string());
+    }
+    let mut text = String::new();
+    for part in &explained.parts {
+        text.push_str(&format!("{:>6} bytes  {}\n", part.bytes, part.what));
+    }
+    let how = if explained.packed { "compressed, without comments" } else { "as it is" };
+    text.push_str(&format!(
+        "{:>6} bytes  sent, {how}, with a registration of {REGISTRATION_CHARS}; {limit} are the limit\n",
+        explained.sent
+    ));
+    text.push_str(ORDER);
+    Ok(text)
+}
+
+/// What runs when, on a cloud's machine.
+const ORDER: &str = "
+On the machine, in this order:
+  1. the deadline, the boot time-out and the download of the runner are started, as services of their own
+  2. user, hooks, certificates, scratch disk, packages, startup script, GPU check: while the download goes on
+  3. the runner, unprivileged and in a control group of its own
+  4. from then on: idle time-out, notices of interruption every 5 s
+Whatever ends it says why on the console (`cml-runner: last words`) and powers the machine off.
+";
+
+fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
     // A fixed id unless one is given, so that two renderings can be compared.
     let launch = args.launch_id.unwrap_or_else(|| LaunchId::new(Ulid::nil()));
-    let order = settings::order(args, as_cml, launch, now(), None)?;
+    let setup = setup::setup(&args.setup, args.instance_profile.is_some())?;
+    let order = settings::order(args, as_cml, launch, now(), None, setup)?;
     let recipe = order.recipe;
     let package = match recipe.packages {
         Packages::Exactly(package) => package,
@@ -23,16 +67,18 @@ pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Troubl
             sha256: None,
         },
     };
+    let secret = SecretString::from(registration());
     let registration = match recipe.lifetime {
-        Lifetime::OneJob => Registration::Jit { encoded: SecretString::from("made at launch") },
+        Lifetime::OneJob => Registration::Jit { encoded: secret },
         Lifetime::ManyJobs => Registration::Token {
             url: "https://github.com/… (as --repo says)".to_owned(),
-            token: SecretString::from("made at launch"),
+            token: secret,
             labels: recipe.labels,
             group: None,
         },
     };
-    cml_bootstrap::preview(&Bootstrap {
+    let gpu = recipe.query.gpu.is_some();
+    Ok(Bootstrap {
         launch,
         runner_name: order.runner_name,
         registration,
@@ -40,8 +86,18 @@ pub(crate) fn render(args: &args::Launch, as_cml: bool) -> Result<String, Troubl
         deadline: order.deadline,
         boot_timeout: recipe.boot_timeout,
         idle_timeout: recipe.idle_timeout,
-        startup_script: recipe.startup_script,
-        ssh_authorized_key: recipe.ssh_authorized_key,
+        machine: if args.cloud == Some(CloudName::Aws) { Machine::Cloud { gpu } } else { Machine::Local },
+        setup: recipe.setup,
     })
-    .map_err(|error| Trouble::new(Code::Failed, error.to_string()))
+}
+
+/// Stands in for the secret where sizes are told.
+fn registration() -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 1_u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(letters[(state >> 58) as usize])
+    };
+    (0..REGISTRATION_CHARS).map(letter).collect()
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use base64::Engine;
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::RunnerGroup;
-use cml_spec::duration;
+use cml_spec::{Setup, duration};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
@@ -28,6 +27,7 @@ pub(crate) fn order(
     launch: LaunchId,
     now: Timestamp,
     packages: Option<Packages>,
+    setup: Setup,
 ) -> Result<Order, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
     let time =
@@ -90,8 +90,7 @@ pub(crate) fn order(
         tags: tags(&args.tags)?,
         boot_timeout,
         idle_timeout,
-        startup_script: startup_script(args.startup_script.as_deref())?,
-        ssh_authorized_key: args.ssh_authorized_key.clone(),
+        setup,
         packages: package.unwrap_or(Packages::Ask),
     };
     Ok(Order {
@@ -162,15 +161,6 @@ fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
         }
     }
     Ok(tags)
-}
-
-fn startup_script(text: Option<&str>) -> Result<Option<Vec<u8>>, Trouble> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let compact: String = text.split_whitespace().collect();
-    base64::engine::general_purpose::STANDARD.decode(compact).map(Some).map_err(|error| {
-        Trouble::new(Code::Usage, format!("--startup-script: not base64: {error}"))
-            .hint("pass the script with --startup-script \"$(base64 -w0 < script.sh)\"")
-    })
 }
 
 /// Checks what only CML knew and says what each unused flag is replaced by.

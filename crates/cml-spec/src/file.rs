@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::{BadFile, Problem, Problems};
 use crate::runners::{self, KEYS as RUNNERS_KEYS};
+use crate::setup::Setup;
 use crate::spec::Spec;
 use crate::tree;
 
@@ -77,10 +78,8 @@ pub struct Runners {
     pub instance_profile: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
-    /// Shell script that runs before the runner.
-    pub startup_script: Option<String>,
-    /// A public key that may log in.
-    pub ssh_authorized_key: Option<String>,
+    /// What is done on each machine.
+    pub setup: Setup,
 }
 
 /// A cloud by its name.

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
+use crate::setup::{Proxy, Setup, is_package_name};
 use crate::spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
 use crate::tree::{Kind, Node};
 
@@ -37,8 +38,17 @@ pub(crate) const KEYS: &[&str] = &[
     "instance_profile",
     "tags",
     "startup_script",
+    "packages",
+    "pre_job",
+    "post_job",
+    "on_interruption",
+    "scratch",
+    "imds",
+    "proxy",
+    "ca_certificates",
     "ssh_authorized_key",
 ];
+pub(crate) const PROXY_KEYS: &[&str] = &["http", "https", "no"];
 pub(crate) const WARM_KEYS: &[&str] = &["count", "hours"];
 pub(crate) const BUDGET_KEYS: &[&str] = &["day"];
 pub(crate) const ALLOW_KEYS: &[&str] = &["events", "forks", "actors", "repositories"];
@@ -131,9 +141,71 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
         security_group: one("security_group", "sg-0a1b", problems),
         instance_profile: one("instance_profile", "training", problems),
         tags: tags(fields, problems),
-        startup_script: one("startup_script", "|", problems),
-        ssh_authorized_key: one("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems),
+        setup: setup(cloud == Some(CloudName::Local), fields, problems),
     })
+}
+
+fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Setup {
+    let script = |key, problems: &mut Problems<'_>| fields.text(key, "|", problems).map(|text| text.as_bytes().to_vec());
+    let mut packages = Vec::new();
+    for (word, place) in fields.words("packages", "[git-lfs, ffmpeg]", problems) {
+        if is_package_name(word) {
+            packages.push(word.to_owned());
+        } else {
+            let what = format!("{word:?} is no name of a package");
+            problems.wrong(place, &fields.path("packages"), what, "such as `packages: [git-lfs, ffmpeg]`");
+        }
+    }
+    let ca_certificates = fields.text("ca_certificates", "|", problems).map(str::to_owned);
+    if ca_certificates.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
+        problems.wrong(
+            fields.place("ca_certificates"),
+            &fields.path("ca_certificates"),
+            "holds no certificate in PEM form",
+            "`ca_certificates: |` and below it, indented, `-----BEGIN CERTIFICATE-----` and so on",
+        );
+    }
+    if is_local {
+        for key in ["packages", "on_interruption", "scratch", "imds", "ca_certificates", "ssh_authorized_key"] {
+            if fields.node(key).is_some() {
+                let what = "means nothing for `cloud: local`: the machine is yours already";
+                problems.doubtful(fields.place(key), &fields.path(key), what, "leave it out");
+            }
+        }
+    }
+    Setup {
+        startup_script: script("startup_script", problems),
+        packages,
+        pre_job: script("pre_job", problems),
+        post_job: script("post_job", problems),
+        on_interruption: script("on_interruption", problems),
+        scratch: fields.choice("scratch", &[("auto", true), ("none", false)], problems).unwrap_or_default(),
+        // An instance profile is for the job's own use.
+        metadata_open: fields
+            .choice("imds", &[("open", true), ("closed", false)], problems)
+            .unwrap_or(fields.node("instance_profile").is_some()),
+        proxy: proxy(fields, problems),
+        ca_certificates,
+        ssh_authorized_key: fields
+            .text("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems)
+            .map(str::to_owned),
+    }
+}
+
+fn proxy(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Proxy {
+    let Some(proxy) = fields.open("proxy", PROXY_KEYS, problems) else { return Proxy::default() };
+    let one = |key, example, problems: &mut Problems<'_>| {
+        let text = proxy.text(key, example, problems).map(str::to_owned);
+        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+            problems.wrong(proxy.place(key), &proxy.path(key), "is more than one line", format!("such as `{example}`"));
+        }
+        text
+    };
+    Proxy {
+        http: one("http", "http://proxy.example.com:3128", problems),
+        https: one("https", "http://proxy.example.com:3128", problems),
+        not_for: one("no", "169.254.169.254,.example.com", problems),
+    }
 }
 
 fn words(fields: &Fields<'_>, key: &str, example: &str, problems: &mut Problems<'_>) -> Vec<String> {

@@ -59,7 +59,7 @@ impl Inner {
         let home = machine.join("home");
         std::fs::create_dir_all(home.join("tmp")).expect("the machine's directory");
         let script = machine.join("user-data");
-        std::fs::write(&script, decode(user_data)).expect("the user data");
+        std::fs::write(&script, self::script(user_data)).expect("the user data");
         let console = machine.join("console.log");
         let out = std::fs::File::create(&console).expect("the console");
         let err = out.try_clone().expect("the console");
@@ -97,8 +97,14 @@ impl Inner {
     }
 }
 
-fn decode(encoded: &str) -> Vec<u8> {
-    unpacked(base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch"))
+/// The script that cloud-init would run.
+fn script(encoded: &str) -> String {
+    let raw = base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch");
+    let message = String::from_utf8(unpacked(raw)).expect("text");
+    let (_, boothook) = message.split_once("Content-Type: text/cloud-boothook").expect("a boothook");
+    let (_, body) = boothook.split_once("\n\n").expect("its headers end");
+    let (script, _) = body.split_once("\n--").expect("the part ends");
+    script.to_owned()
 }
 
 /// User data as the machine sees it: cloud-init unpacks gzip.

@@ -76,7 +76,7 @@ impl Root {
         }
         private_file(&half.join("console.log"), b"")?;
         private_file(&half.join("lock"), b"")?;
-        private_file(&half.join("user-data"), &unpacked(request.user_data.expose())?)?;
+        private_file(&half.join("user-data"), request.user_data.expose())?;
         Record::new(request, limits, now).write(half)
     }
 
@@ -253,15 +253,4 @@ fn private_directory() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
-}
-
-/// User data may come packed, as clouds take it; cloud-init unpacks it too.
-fn unpacked(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain)?;
-    } else {
-        plain.extend_from_slice(bytes);
-    }
-    Ok(plain)
 }

@@ -34,8 +34,7 @@ fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recip
         tags: runners.tags.clone(),
         boot_timeout: spec.boot_timeout,
         idle_timeout: own_idle_timeout(runners),
-        startup_script: runners.startup_script.as_ref().map(|script| script.clone().into_bytes()),
-        ssh_authorized_key: runners.ssh_authorized_key.clone(),
+        setup: runners.setup.clone(),
         packages: packages.clone(),
     }
 }

@@ -6,7 +6,7 @@ use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Image, Network, OfferQuery, SpotPolicy, Usd};
 use cml_controller::{Lifetime, Packages, Recipe};
 use cml_github::RunnerGroup;
-use cml_spec::{Allow, Budget, Idle, Reruns, Spec, Warm};
+use cml_spec::{Allow, Budget, Idle, Reruns, Setup, Spec, Warm};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
@@ -103,8 +103,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
             Idle::After(timeout) | Idle::Auto { max: timeout, .. } => Some(timeout),
             Idle::Never => None,
         },
-        startup_script: None,
-        ssh_authorized_key: None,
+        setup: Setup::default(),
         packages: Packages::Exactly(RunnerPackage {
             url: "https://example.invalid/runner.tar.gz".to_owned(),
             sha256: None,

@@ -1,0 +1,131 @@
+//! The user's own part of a machine, from flags. The edge: files are read here.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use cml_spec::{Proxy, Setup, is_package_name};
+
+use crate::exit::{Code, Trouble};
+
+/// Flags about what is done on the machine beside its job.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "On the machine")]
+pub(crate) struct SetupArgs {
+    /// Script to run on the machine before the runner, base64
+    #[arg(
+        long = "startup-script",
+        alias = "cloud-startup-script",
+        env = "CML_RUNNER_CLOUD_STARTUP_SCRIPT",
+        value_name = "BASE64"
+    )]
+    pub(crate) startup_script: Option<String>,
+    /// Packages of the image's distribution to install, comma-separated
+    #[arg(long, env = "CML_RUNNER_PACKAGES", value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) packages: Vec<String>,
+    /// Script to run before each job as the runner's user; its failure fails the job
+    #[arg(long, env = "CML_RUNNER_PRE_JOB", value_name = "FILE")]
+    pub(crate) pre_job: Option<PathBuf>,
+    /// Script to run after each job as the runner's user
+    #[arg(long, env = "CML_RUNNER_POST_JOB", value_name = "FILE")]
+    pub(crate) post_job: Option<PathBuf>,
+    /// Script to run when the cloud wants the machine back; CML_SECONDS_LEFT says how long there is
+    #[arg(long, env = "CML_RUNNER_ON_INTERRUPTION", value_name = "FILE")]
+    pub(crate) on_interruption: Option<PathBuf>,
+    /// auto: jobs work on the machine's own NVMe disks, where it has some
+    #[arg(long, env = "CML_RUNNER_SCRATCH", value_name = "WHICH", default_value = "none")]
+    pub(crate) scratch: Scratch,
+    /// Whether jobs may speak to the metadata service [default: closed; open with --instance-profile]
+    #[arg(long, env = "CML_RUNNER_IMDS", value_name = "HOW")]
+    pub(crate) imds: Option<Imds>,
+    /// Proxy of the machine for http:// addresses
+    #[arg(long, env = "CML_RUNNER_HTTP_PROXY", value_name = "URL")]
+    pub(crate) http_proxy: Option<String>,
+    /// Proxy of the machine for https:// addresses
+    #[arg(long, env = "CML_RUNNER_HTTPS_PROXY", value_name = "URL")]
+    pub(crate) https_proxy: Option<String>,
+    /// What the machine reaches without a proxy
+    #[arg(long, env = "CML_RUNNER_NO_PROXY", value_name = "NAMES")]
+    pub(crate) no_proxy: Option<String>,
+    /// Certificates (PEM) that the machine trusts beside its own
+    #[arg(long, env = "CML_RUNNER_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Public key that may log in
+    #[arg(long, env = "CML_RUNNER_SSH_AUTHORIZED_KEY", value_name = "KEY")]
+    pub(crate) ssh_authorized_key: Option<String>,
+}
+
+/// Where jobs work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scratch {
+    /// On the machine's own disks, where it has some
+    Auto,
+    /// On the root disk
+    None,
+}
+
+/// Whether jobs may speak to the metadata service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Imds {
+    /// They may
+    Open,
+    /// They may not
+    Closed,
+}
+
+/// Checks the flags and reads the files they name.
+pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setup, Trouble> {
+    let script = |flag, path: &Option<PathBuf>| path.as_deref().map(|path| file(flag, path)).transpose();
+    Ok(Setup {
+        startup_script: startup_script(args.startup_script.as_deref())?,
+        packages: packages(&args.packages)?,
+        pre_job: script("--pre-job", &args.pre_job)?,
+        post_job: script("--post-job", &args.post_job)?,
+        on_interruption: script("--on-interruption", &args.on_interruption)?,
+        scratch: args.scratch == Scratch::Auto,
+        metadata_open: args.imds.map_or(has_instance_profile, |imds| imds == Imds::Open),
+        proxy: Proxy {
+            http: args.http_proxy.clone(),
+            https: args.https_proxy.clone(),
+            not_for: args.no_proxy.clone(),
+        },
+        ca_certificates: args.ca_file.as_deref().map(certificates).transpose()?,
+        ssh_authorized_key: args.ssh_authorized_key.clone(),
+    })
+}
+
+fn file(flag: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
+    std::fs::read(path)
+        .map_err(|error| Trouble::new(Code::Usage, format!("{flag}: {} cannot be read: {error}", path.display())))
+}
+
+fn certificates(path: &Path) -> Result<String, Trouble> {
+    let text = String::from_utf8_lossy(&file("--ca-file", path)?).into_owned();
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(text);
+    }
+    Err(Trouble::new(Code::Usage, format!("--ca-file: {} holds no certificate in PEM form", path.display()))
+        .hint("openssl x509 -inform der -in FILE makes one of a DER file"))
+}
+
+fn packages(names: &[String]) -> Result<Vec<String>, Trouble> {
+    let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            if is_package_name(name) {
+                return Ok(name.to_owned());
+            }
+            Err(Trouble::new(Code::Usage, format!("--packages: {name:?} is no name of a package")))
+        })
+        .collect()
+}
+
+fn startup_script(text: Option<&str>) -> Result<Option<Vec<u8>>, Trouble> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let compact: String = text.split_whitespace().collect();
+    STANDARD.decode(compact).map(Some).map_err(|error| {
+        Trouble::new(Code::Usage, format!("--startup-script: not base64: {error}"))
+            .hint("pass the script with --startup-script \"$(base64 -w0 < script.sh)\"")
+    })
+}

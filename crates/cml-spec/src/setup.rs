@@ -1,0 +1,61 @@
+//! What the user wants done on each machine before, beside and after its jobs.
+
+/// The user's own part of a machine. Scripts run under the interpreter of their first line, else bash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// Run as root before the runner (under `cloud: local` as the user).
+    pub startup_script: Option<Vec<u8>>,
+    /// Packages of the image's distribution; see [`is_package_name`].
+    pub packages: Vec<String>,
+    /// Run as the runner's user before each job; its failure fails the job.
+    pub pre_job: Option<Vec<u8>>,
+    /// Run as the runner's user after each job, whatever became of it; its failure fails the job.
+    pub post_job: Option<Vec<u8>>,
+    /// Run as the runner's user when the cloud wants the machine back: `CML_NOTICE` is `interruption` or `rebalance`,
+    /// `CML_SECONDS_LEFT` says how long the machine still has.
+    pub on_interruption: Option<Vec<u8>>,
+    /// Jobs work on the machine's own NVMe disks, where it has some.
+    pub scratch: bool,
+    /// Jobs may speak to the metadata service.
+    pub metadata_open: bool,
+    /// How the machine reaches the world.
+    pub proxy: Proxy,
+    /// Certificates (PEM) that the machine trusts beside its own.
+    pub ca_certificates: Option<String>,
+    /// A public key that may log in.
+    pub ssh_authorized_key: Option<String>,
+}
+
+/// Proxies, as curl and the runner understand them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// For `http://` addresses.
+    pub http: Option<String>,
+    /// For `https://` addresses.
+    pub https: Option<String>,
+    /// Names and networks that are reached without, comma-separated.
+    pub not_for: Option<String>,
+}
+
+/// Whether this can be a package's name for apt-get or dnf, with a version if need be, and nothing that a shell or they
+/// themselves would take for more than a name.
+#[must_use]
+pub fn is_package_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.chars().all(|it| it.is_ascii_alphanumeric() || ".+:=~_-".contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_package_name;
+
+    #[test]
+    fn a_package_name_is_nothing_but_a_name() {
+        for good in ["git-lfs", "libstdc++6", "python3.12=3.12.3-1~22", "gcc:arm64"] {
+            assert!(is_package_name(good), "{good}");
+        }
+        for bad in ["", "-y", "a b", "$(reboot)", "a;b", "../x", "*"] {
+            assert!(!is_package_name(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Turns this machine into one GitHub runner, and back into nothing.
+#
+# cloud-init runs it as root in the earliest stage that has a network (as a boothook), or the local provider as anybody
+# (CML_MACHINE=local). Whatever happens, it ends with a line `cml-runner: last words: ...` on the console and the
+# machine powered off. Every value below is put in by cml-bootstrap, quoted for the shell.
+set -u
+umask 077
+
+launch='{{ launch }}'
+deadline='{{ deadline }}'         # seconds since 1970
+lifetime='{{ lifetime }}'         # seconds from the decision to the deadline
+boot_timeout='{{ boot_timeout }}' # seconds
+idle_timeout='{{ idle_timeout }}' # seconds, or never
+package_url='{{ package_url }}'
+package_sha256='{{ package_sha256 }}' # empty when not known
+registration_kind='{{ registration_kind }}' # jit or token
+registration='{{ registration }}'           # secret: never an argument
+ssh_authorized_key='{{ ssh_authorized_key }}'
+gpu='{{ gpu }}'           # yes where the machine was bought for its GPU
+metadata='{{ metadata }}' # closed to the job, or open
+scratch='{{ scratch }}'   # auto: the job's files on the instance's own NVMe disk
+packages='{{ packages }}' # of the distribution, by name
+proxy_http='{{ http_proxy }}'
+proxy_https='{{ https_proxy }}'
+proxy_not_for='{{ no_proxy }}'
+# In base64, or empty:
+ca_certificates='{{ ca_certificates }}'
+startup_script='{{ startup_script }}'
+pre_job='{{ pre_job }}'
+post_job='{{ post_job }}'
+on_interruption='{{ on_interruption }}'
+
+machine=${CML_MACHINE:-cloud}
+if [ "$machine" = local ]; then
+  state=$HOME/.cml-runner # ours alone
+  store=$state            # large files
+  runner_home=$HOME
+  shared=$HOME/.cml-shared # what the runner's user may touch: hooks, marks
+else
+  # In memory: a full disk must not keep the machine from ending.
+  state=/run/cml-runner
+  shared=/run/cml-job
+  store=/opt/cml-runner
+  runner_home=/home/runner
+  export HOME=/root
+fi
+runner_dir=$runner_home/actions-runner
+log=$state/runner.log
+helpers= # what a local machine without CML_INSTANCE must end
+follower=
+
+# NAME=VALUE lines for whatever speaks to the world.
+proxies() {
+  if [ -n "$proxy_http" ]; then echo "http_proxy=$proxy_http"; fi
+  if [ -n "$proxy_https" ]; then echo "https_proxy=$proxy_https"; fi
+  if [ -n "$proxy_not_for" ]; then echo "no_proxy=$proxy_not_for"; fi
+}
+
+has_systemd() { [ "$machine" != local ] && [ -d /run/systemd/system ]; }

@@ -1,0 +1,127 @@
+# ---- the watchers ----
+
+# Seconds that are left, by the wall clock, but never more than the machine was given: it may be wrong at boot.
+left_to_live() {
+  left=$((deadline - $(date +%s)))
+  if [ "$left" -gt "$lifetime" ]; then left=$lifetime; fi
+  if [ "$left" -lt 1 ]; then left=1; fi
+  echo "$left"
+}
+
+# By the wall clock and by the time since boot, whichever comes first: a clock that is set back gives no more time.
+watch_deadline() {
+  { echo -1000 >/proc/self/oom_score_adj; } 2>/dev/null || :
+  last_uptime=$(($(uptime_seconds) + $(left_to_live)))
+  while [ "$(date +%s)" -lt "$deadline" ] && [ "$(uptime_seconds)" -lt "$last_uptime" ]; do sleep 1; done
+  claim || :
+  last_words deadline 0
+  power_off
+}
+
+listening() { grep -q 'Listening for Jobs' "$log" 2>/dev/null; }
+
+count() { grep -c "$1" "$2" 2>/dev/null || :; }
+
+jobs_started() { echo "$(count 'Running job: ' "$log") $(count started "$shared/jobs")"; }
+
+# The runner's own words come some seconds before the hook's mark; either is enough.
+busy() {
+  [ -e "$shared/busy" ] && return 0
+  running=$(count 'Running job: ' "$log")
+  [ "${running:-0}" -gt "$(count 'completed with result: ' "$log")" ]
+}
+
+watch_runner() {
+  limit=$((booted + boot_timeout))
+  until listening; do
+    if [ "$(uptime_seconds)" -ge "$limit" ]; then end boot_timeout 1; fi
+    sleep 1
+  done
+  stage listening
+  if [ "$machine" != local ]; then watch_notices & fi
+  if [ "$idle_timeout" = never ]; then return; fi
+  idle_since=$(uptime_seconds)
+  jobs_before=$(jobs_started)
+  while :; do
+    sleep 1
+    jobs_now=$(jobs_started)
+    if busy || [ "$jobs_now" != "$jobs_before" ]; then
+      idle_since=$(uptime_seconds)
+      jobs_before=$jobs_now
+    elif [ "$(($(uptime_seconds) - idle_since))" -ge "$idle_timeout" ] && claim; then
+      # A job may have come since we looked.
+      if busy; then
+        rmdir "$state/ending"
+        continue
+      fi
+      stop_runner
+      last_words idle_timeout 0
+      power_off
+    fi
+  done
+}
+
+# run.sh hands the signal to the listener, which finishes what it does and tells GitHub.
+stop_runner() {
+  pid=$(cat "$shared/pid" 2>/dev/null) || return 0
+  kill -s TERM "$pid" 2>/dev/null
+  tries=0
+  # One that took a job at this very moment is waited for: only the deadline ends it.
+  while kill -s 0 "$pid" 2>/dev/null && { [ "$tries" -lt 35 ] || busy; }; do
+    sleep 1
+    tries=$((tries + 1))
+  done
+}
+
+# ---- the cloud wants the machine back ----
+
+imds() {
+  curl -s --noproxy '*' --max-time 3 -H "X-aws-ec2-metadata-token: $imds_token" --output "$state/imds" \
+    --write-out '%{http_code}' "http://169.254.169.254/latest/meta-data/$1"
+}
+
+imds_session() {
+  imds_token=$(curl -sf --noproxy '*' --max-time 3 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
+    http://169.254.169.254/latest/api/token)
+}
+
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+watch_notices() {
+  imds_token=''
+  told=''
+  while :; do
+    case $(imds spot/instance-action) in
+      200) interrupted && return ;;
+      401 | 000) imds_session || sleep 25 ;;
+    esac
+    if [ -z "$told" ] && [ "$(imds events/recommendations/rebalance)" = 200 ]; then
+      told=1
+      tell 'notice: rebalance: the cloud may soon want this machine back'
+      run_interruption_hook rebalance '' 60
+    fi
+    sleep 5
+  done
+}
+
+# Two minutes, as a rule: the owner's hook, a last chance for the job, and the runner is stopped so that GitHub hears of it.
+interrupted() {
+  at=$(sed -n 's/.*"time" *: *"\([^"]*\)".*/\1/p' "$state/imds")
+  left=$(($(date -d "$at" +%s 2>/dev/null || echo 0) - $(date +%s)))
+  if [ "$left" -lt 0 ] || [ "$left" -gt 300 ]; then left=120; fi # a clock that is wrong
+  over=$(($(uptime_seconds) + left))
+  tell "notice: interruption seconds_left=$left"
+  run_interruption_hook interruption "$left" "$((left - 40))"
+  while busy && [ "$(uptime_seconds)" -lt "$((over - 40))" ]; do sleep 1; done
+  if busy; then tell 'notice: the job is told to stop'; fi
+  echo "$((over - $(uptime_seconds) + 60))" >"$state/interrupted"
+  kill -s TERM "$(cat "$shared/pid" 2>/dev/null)" 2>/dev/null
+}
+
+# NOTICE SECONDS_LEFT LIMIT
+run_interruption_hook() {
+  [ -e "$shared/on-interruption" ] || return 0
+  [ "$3" -ge 5 ] || set -- "$1" "$2" 5
+  # shellcheck disable=SC2046 # the words of one command
+  CML_NOTICE=$1 CML_SECONDS_LEFT=$2 timeout "$3" $(as_runner) $(interpreter "$shared/on-interruption") \
+    "$shared/on-interruption" </dev/null >>"$log" 2>&1 || tell "notice: the hook failed: $?"
+}

@@ -1,0 +1,207 @@
+# ---- the runner ----
+
+# Prints the HTTP status, where it is known.
+download() {
+  if command -v curl >/dev/null; then
+    curl --fail --silent --show-error --location --continue-at - --connect-timeout 20 --speed-limit 1024 \
+      --speed-time 60 --max-time 1800 --write-out '%{http_code}' --output "$2" "$1"
+  else
+    wget --quiet --continue --tries=1 --timeout=60 --output-document="$2" "$1"
+  fi
+}
+
+version_of_package() { echo "$package_url" | sed -n 's/.*-\([0-9][0-9.]*\)\.tar\.gz$/\1/p'; }
+
+# The image's own runner, if it is the very version that GitHub gives out now: an older one may get no jobs.
+# https://docs.github.com/en/actions/reference/runners/self-hosted-runners#runner-software-updates-on-self-hosted-runners
+image_has_it() {
+  [ "$machine" != local ] && [ -x /opt/actions-runner/bin/Runner.Listener ] || return 1
+  version=$(version_of_package)
+  [ -n "$version" ] && [ "$(/opt/actions-runner/bin/Runner.Listener --version 2>/dev/null)" = "$version" ]
+}
+
+# In the background, from the first second on: it takes longest. Whatever goes wrong is tried again while there is time
+# (the boot time-out ends that), but for an address that leads nowhere.
+fetch_runner() {
+  if image_has_it; then
+    until id runner >/dev/null 2>&1; do pause; done
+    chown -R runner: /opt/actions-runner
+    echo /opt/actions-runner >"$state/runner-dir"
+    return
+  fi
+  package=$store/runner.tar.gz
+  tries=0
+  refused=0
+  until fetch_once; do
+    tries=$((tries + 1))
+    if [ "$refused" -ge 3 ]; then end fetch "$code"; fi
+    if [ "$tries" -lt 15 ]; then sleep "$tries"; else sleep 15; fi
+  done
+  mkdir -p "$runner_dir"
+  # What an earlier life of this image left.
+  rm -f "$runner_dir/.runner" "$runner_dir/.credentials" "$runner_dir/.credentials_rsaparams"
+  if [ "$machine" != local ]; then
+    until id runner >/dev/null 2>&1; do pause; done
+    chown runner: "$runner_dir"
+  fi
+  # shellcheck disable=SC2046 # the words of one command
+  $(as_runner) tar -xzf - -C "$runner_dir" --no-same-owner <"$package" || end unpack "$?"
+  rm -f "$package"
+  echo "$runner_dir" >"$state/runner-dir"
+}
+
+fetch_once() {
+  status=$(download "$package_url" "$package" 2>"$state/download")
+  code=$?
+  if [ "$code" -ne 0 ]; then
+    tell "the runner's package: $(tail -n 1 "$state/download") (status ${status:-unknown})"
+    # A transfer that broke off (18, 28, 56) goes on where it was; anything else starts afresh.
+    case $code in 18 | 28 | 56) ;; *) rm -f "$package" ;; esac
+    # 23: it cannot be written. 3: no address.
+    case $code:$status in *:40[0134] | *:410 | 23:* | 3:*) refused=$((refused + 1)) ;; esac
+    return 1
+  fi
+  if [ -z "$package_sha256" ]; then return 0; fi
+  found=$(sha256sum "$package" | cut -d' ' -f1)
+  if [ "$found" = "$package_sha256" ]; then return 0; fi
+  tell "the runner's package has SHA-256 $found, expected $package_sha256"
+  rm -f "$package"
+  if [ -n "${wrong_before:-}" ]; then end checksum 1; fi
+  wrong_before=1
+  return 1
+}
+
+# What the runner's own libraries need; only images without them pay for it.
+install_dependencies() {
+  if [ "$machine" = local ] || ldconfig -p 2>/dev/null | grep -q libicuuc; then return; fi
+  if [ ! -x "$runner_dir/bin/installdependencies.sh" ]; then return; fi
+  stage dependencies
+  timeout "$(left_to_boot)" "$runner_dir/bin/installdependencies.sh" </dev/null || tell "installdependencies.sh failed: $?"
+}
+
+own_script() { # NAME BASE64
+  [ -n "$2" ] || return 0
+  printf '%s' "$2" | base64 -d >"$shared/$1" || end "$1" "$?"
+  chmod 0500 "$shared/$1"
+}
+
+# Our part of the two hooks never fails: a hook that fails fails the job. The owner's part may.
+write_hooks() {
+  mkdir -p "$shared"
+  own_script pre-job "$pre_job"
+  own_script post-job "$post_job"
+  own_script on-interruption "$on_interruption"
+  cat >"$shared/job-started.sh" <<'HOOK'
+#!/bin/sh
+{ echo started >>"${0%/*}/jobs"; : >"${0%/*}/busy"; } 2>/dev/null || :
+HOOK
+  cat >"$shared/job-completed.sh" <<'HOOK'
+#!/bin/sh
+rm -f "${0%/*}/busy" 2>/dev/null || :
+HOOK
+  for pair in pre-job:job-started post-job:job-completed; do
+    if [ -e "$shared/${pair%:*}" ]; then
+      echo "$(interpreter "$shared/${pair%:*}") \"\${0%/*}/${pair%:*}\" || exit" >>"$shared/${pair#*:}.sh"
+    fi
+    echo 'exit 0' >>"$shared/${pair#*:}.sh"
+  done
+  # Runs as the runner's user. The secret comes by the environment and goes on by it.
+  cat >"$shared/start.sh" <<'START'
+#!/bin/sh
+name='{{ runner_name }}' url='{{ runner_url }}' labels='{{ runner_labels }}' group='{{ runner_group }}'
+shared=${0%/*}
+cd "$2" || exit 1
+if [ "$(id -u)" -eq 0 ]; then export RUNNER_ALLOW_RUNASROOT=1; fi
+if [ "$1" = configure ]; then
+  exec ./config.sh --unattended --replace --url "$url" --name "$name" --labels "$labels" ${group:+--runnergroup "$group"}
+fi
+export ACTIONS_RUNNER_HOOK_JOB_STARTED="$shared/job-started.sh"
+export ACTIONS_RUNNER_HOOK_JOB_COMPLETED="$shared/job-completed.sh"
+export RUNNER_MANUALLY_TRAP_SIG=1
+echo "$$" >"$shared/pid"
+umask 022 # jobs make files as anywhere else
+exec ./run.sh
+START
+  chmod 0700 "$shared"/*.sh
+  if [ "$machine" != local ]; then chown -R runner: "$shared"; fi
+}
+
+# What only the runner is to see in its environment, as NAME=VALUE lines.
+environment() { # SECRET
+  if [ -n "$1" ]; then echo "$1=$registration"; fi
+  if [ "$machine" != local ]; then echo "HOME=$runner_home"; fi
+  proxies
+  if [ -n "$ca_certificates" ]; then echo RUNNER_UPDATE_CA_CERTS=1; fi
+}
+
+# ACTION SECRET: a foreground process of this script, so that its jobs get signals as anywhere else: a shell's background
+# processes ignore interrupts, and so would every job's steps.
+start_here() {
+  (
+    while IFS= read -r pair; do [ -z "$pair" ] || export "${pair?}"; done <<VARIABLES
+$(environment "$2")
+VARIABLES
+    registration=
+    # shellcheck disable=SC2046 # the words of one command
+    exec $(as_runner) sh "$shared/start.sh" "$1" "$runner_dir" </dev/null >>"$log" 2>&1
+  )
+}
+
+# The same as a service with a control group of its own: what a job does to its memory and its processes stays there.
+# The secret goes by a file that only root reads, and that is gone once it was read.
+start_service() {
+  environment "$2" | sed 's/[\\"$`]/\\&/g; s/=/="/; s/$/"/' >"$state/environment"
+  cat >/run/systemd/system/cml-job.service <<UNIT
+[Unit]
+Description=GitHub Actions runner
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+[Service]
+Type=exec
+User=runner
+EnvironmentFile=$state/environment
+ExecStart=/bin/sh $shared/start.sh $1 $runner_dir
+ExecStartPost=+/bin/rm -f $state/environment
+StandardOutput=append:$log
+StandardError=inherit
+KillMode=mixed
+TasksMax=infinity
+LimitNOFILE=1048576
+OOMPolicy=continue
+IgnoreSIGPIPE=no
+UNIT
+  systemctl daemon-reload
+  systemctl start --wait cml-job.service
+  rm -f "$state/environment"
+  # Where the wait was cut short: a service manager that is updated says nothing more to those who wait.
+  while :; do
+    case $(systemctl show --property=ActiveState cml-job.service) in *=inactive | *=failed) break ;; esac
+    sleep 1
+  done
+  code=$(systemctl show --property=ExecMainStatus cml-job.service)
+  return "${code#*=}"
+}
+
+start() { if has_systemd; then start_service "$@"; else start_here "$@"; fi; }
+
+run_runner() {
+  : >"$log"
+  if [ "$machine" = local ]; then tail -f "$log" & else tail -f "$log" | tee /dev/console & fi
+  follower=$!
+  helpers="$helpers $follower"
+  if [ "$registration_kind" = token ]; then
+    stage configure
+    start configure ACTIONS_RUNNER_INPUT_TOKEN
+    code=$?
+    if [ "$code" -ne 0 ]; then end configure "$code"; fi
+    stage run
+    start run ''
+  else
+    stage run
+    start run ACTIONS_RUNNER_INPUT_JITCONFIG
+  fi
+  code=$?
+  if [ "$(jobs_started)" = "0 " ] || [ "$(jobs_started)" = "0 0" ]; then end runner_exited "$code"; fi
+  end job_done "$code"
+}

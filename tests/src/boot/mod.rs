@@ -1,0 +1,200 @@
+//! Boots what we render with the real cloud-init: in a system container in seconds, or in a virtual machine with its own kernel.
+//!
+//! Each test runs in a network namespace of its own, in which 169.254.169.254 is our metadata service and 192.0.2.1 the
+//! simulated GitHub. Needs root and the packages that `.ci/run` installs; without them a test says loudly that it was skipped,
+//! unless `CML_BOOT_TESTS=required`.
+
+mod guest;
+mod imds;
+mod mirror;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
+use cml_cloud::{Deadline, LaunchId};
+use cml_spec::Setup;
+use cml_world::SimSettings;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub use guest::{Guest, Off, Place};
+pub use imds::Imds;
+pub use mirror::{Fate, Mirror};
+
+use crate::edge::{now, variable};
+use crate::paths;
+use crate::secrets::TOKEN;
+use crate::sim::Sim;
+
+/// Where the simulated GitHub listens; the user data's metadata rule leaves it open.
+const GITHUB_ADDRESS: &str = "192.0.2.1";
+/// Set inside the namespace.
+const INSIDE: &str = "CML_BOOT_INSIDE";
+/// No test may hold its namespace for longer, seconds.
+const LIMIT_SECONDS: &str = "600";
+
+/// Runs the test `name` of this test program once more, in a network namespace of its own, where `body` is run.
+///
+/// # Panics
+/// When the test fails there.
+pub fn isolated(name: &str, body: impl AsyncFnOnce()) {
+    if !variable(INSIDE).is_empty() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(body());
+        return;
+    }
+    if let Some(why) = missing() {
+        assert!(variable("CML_BOOT_TESTS") != "required", "{name} cannot run: {why}");
+        tell(&format!("SKIPPED {name}: {why}"));
+        return;
+    }
+    // Made before the clock of any test runs.
+    let _ = image();
+    let exe = std::env::current_exe().expect("the test program has a path");
+    let setup = format!(
+        "ip link set lo up && ip address add 169.254.169.254/32 dev lo && ip address add {GITHUB_ADDRESS}/32 dev lo && exec \"$@\""
+    );
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", LIMIT_SECONDS, "unshare", "--net", "sh", "-c", &setup, "sh"])
+        .arg(exe)
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("unshare starts");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    tell(&said);
+    assert!(output.status.success(), "{name} failed in its namespace: {}\n{said}", output.status);
+    assert!(said.contains("1 passed"), "{name} did not run in its namespace:\n{said}");
+}
+
+/// What this machine lacks.
+fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("not root".to_owned());
+    }
+    let has = |tool: &str| {
+        Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", tool]).status().is_ok_and(|it| it.success())
+    };
+    let lacking: Vec<_> =
+        ["systemd-nspawn", "mmdebstrap", "unshare", "ip", "mke2fs"].into_iter().filter(|tool| !has(tool)).collect();
+    (!lacking.is_empty()).then(|| format!("{} not installed (see .ci/run)", lacking.join(", ")))
+}
+
+/// The image, made once and kept in the target directory.
+fn image() -> &'static PathBuf {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let dir = paths::target_dir().join("cml-e2e").join("boot-image");
+        let made = Command::new(paths::tests_dir().join("support/boot/image.sh")).arg(&dir).output();
+        let made = made.expect("image.sh starts");
+        assert!(made.status.success(), "no image: {}", String::from_utf8_lossy(&made.stderr));
+        dir
+    })
+}
+
+#[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped and what was said inside")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A simulated GitHub and a metadata service, and the machines that boot between them.
+pub struct Lab {
+    /// GitHub.
+    pub sim: Sim,
+    /// The metadata service.
+    pub imds: Imds,
+    client: reqwest::Client,
+    dir: TempDir,
+}
+
+impl Lab {
+    /// Inside [`isolated`] only.
+    ///
+    /// # Panics
+    /// Elsewhere.
+    pub async fn new() -> Self {
+        let listen = format!("{GITHUB_ADDRESS}:0").parse().expect("an address");
+        let sim = Sim::start_with(SimSettings { listen, ..SimSettings::default() }).await;
+        Self {
+            sim,
+            imds: Imds::start().await,
+            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            dir: TempDir::with_prefix("cml-e2e-boot-").expect("a directory"),
+        }
+    }
+
+    /// A machine for one job with the label `boot`, with short limits.
+    ///
+    /// # Panics
+    /// When the simulated GitHub refuses.
+    pub async fn bootstrap(&self) -> Bootstrap {
+        let launch = LaunchId::new(fresh_ulid());
+        let name = launch.runner_name();
+        let body = json!({"name": name, "runner_group_id": 1, "labels": ["boot"], "work_folder": "_work"});
+        let made = self.github("POST", "actions/runners/generate-jitconfig", Some(body)).await;
+        let encoded = made["encoded_jit_config"].as_str().expect("a configuration").to_owned();
+        Bootstrap {
+            launch,
+            runner_name: name,
+            registration: Registration::Jit { encoded: SecretString::from(encoded) },
+            package: self.package().await,
+            deadline: Deadline(now() + SignedDuration::from_secs(120)),
+            boot_timeout: SignedDuration::from_secs(60),
+            idle_timeout: Some(SignedDuration::from_secs(60)),
+            machine: Machine::Cloud { gpu: false },
+            setup: Setup::default(),
+        }
+    }
+
+    /// The runner's package, as GitHub offers it.
+    pub async fn package(&self) -> RunnerPackage {
+        let all = self.github("GET", "actions/runners/downloads", None).await;
+        let is_ours = |one: &&Value| one["os"] == "linux" && one["architecture"] == "x64";
+        let ours = all.as_array().and_then(|all| all.iter().find(is_ours)).expect("a package");
+        RunnerPackage {
+            url: ours["download_url"].as_str().expect("an address").to_owned(),
+            sha256: ours["sha256_checksum"].as_str().map(str::to_owned),
+        }
+    }
+
+    async fn github(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let url = format!("{}/repos/acme/vision/{path}", self.sim.api_url());
+        let request = self
+            .client
+            .request(method.parse().expect("a method"), url)
+            .bearer_auth(TOKEN)
+            .header("accept", "application/vnd.github+json")
+            .header("user-agent", "cml-e2e");
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        request.send().await.expect("GitHub answers").json().await.expect("JSON")
+    }
+
+    /// Boots this in a container.
+    pub fn boot(&self, bootstrap: &Bootstrap) -> Guest {
+        self.boot_user_data(cml_bootstrap::render(bootstrap).expect("fits").expose(), &Place::default())
+    }
+
+    /// Boots any user data.
+    ///
+    /// # Panics
+    /// When nothing can be started.
+    pub fn boot_user_data(&self, user_data: &[u8], place: &Place) -> Guest {
+        let dir = TempDir::new_in(self.dir.path()).expect("a directory");
+        self.imds.serves(user_data);
+        Guest::start(image(), dir, user_data, place)
+    }
+}
+
+fn fresh_ulid() -> ulid::Ulid {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random = RandomState::new().build_hasher().finish();
+    ulid::Ulid::from_parts(now().as_millisecond().unsigned_abs(), u128::from(random))
+}
