@@ -50,11 +50,14 @@ log=$state/runner.log
 helpers= # what a local machine without CML_INSTANCE must end
 follower=
 
+# Not echo: many shells' own one reads \c and \n in what it is given.
+line() { printf '%s\n' "$1"; }
+
 # NAME=VALUE lines for whatever speaks to the world.
 proxies() {
-  if [ -n "$proxy_http" ]; then echo "http_proxy=$proxy_http"; fi
-  if [ -n "$proxy_https" ]; then echo "https_proxy=$proxy_https"; fi
-  if [ -n "$proxy_not_for" ]; then echo "no_proxy=$proxy_not_for"; fi
+  if [ -n "$proxy_http" ]; then line "http_proxy=$proxy_http"; fi
+  if [ -n "$proxy_https" ]; then line "https_proxy=$proxy_https"; fi
+  if [ -n "$proxy_not_for" ]; then line "no_proxy=$proxy_not_for"; fi
 }
 
 has_systemd() { [ "$machine" != local ] && [ -d /run/systemd/system ]; }

@@ -6,9 +6,9 @@ uptime_seconds() {
 }
 
 say() {
-  echo "$1"
+  line "$1"
   if [ "$machine" != local ]; then
-    { echo "$1" >/dev/console; } 2>/dev/null || :
+    { line "$1" >/dev/console; } 2>/dev/null || :
   fi
 }
 
@@ -22,10 +22,13 @@ stage() {
 
 # ---- the end ----
 
-# The first who ends the machine says why; a mark that only one can make decides.
+# The first who ends the machine says why; marks that only one can make decide.
 claim() { mkdir "$state/ending" 2>/dev/null; }
 
 last_words() {
+  mkdir "$state/said" 2>/dev/null || return 0
+  # A login prompt may stand in the line.
+  [ "$machine" = local ] || say ''
   say "cml-runner: last words: stage=$(cat "$state/stage" 2>/dev/null || echo start) cause=$1 status=$2"
 }
 

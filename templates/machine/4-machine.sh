@@ -1,7 +1,11 @@
 # ---- the machine ----
 
 make_user() {
-  if [ "$machine" = local ]; then return; fi
+  if [ "$machine" != local ]; then make_unprivileged_user; fi
+  : >"$state/user"
+}
+
+make_unprivileged_user() {
   if ! id runner >/dev/null 2>&1; then
     useradd --create-home --home-dir "$runner_home" --shell /bin/bash runner || end user "$?"
   fi
@@ -37,7 +41,7 @@ as_runner() {
 interpreter() {
   first=$(head -n 1 "$1" | tr -d '\0')
   case $first in
-    '#!'*) echo "${first#??}" ;;
+    '#!'*) line "${first#??}" ;;
     *) if command -v bash >/dev/null; then echo bash; else echo sh; fi ;;
   esac
 }

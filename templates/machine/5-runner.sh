@@ -20,11 +20,13 @@ image_has_it() {
   [ -n "$version" ] && [ "$(/opt/actions-runner/bin/Runner.Listener --version 2>/dev/null)" = "$version" ]
 }
 
+until_there_is_a_user() { until [ -e "$state/user" ]; do pause; done; }
+
 # In the background, from the first second on: it takes longest. Whatever goes wrong is tried again while there is time
 # (the boot time-out ends that), but for an address that leads nowhere.
 fetch_runner() {
   if image_has_it; then
-    until id runner >/dev/null 2>&1; do pause; done
+    until_there_is_a_user
     chown -R runner: /opt/actions-runner
     echo /opt/actions-runner >"$state/runner-dir"
     return
@@ -37,13 +39,11 @@ fetch_runner() {
     if [ "$refused" -ge 3 ]; then end fetch "$code"; fi
     if [ "$tries" -lt 15 ]; then sleep "$tries"; else sleep 15; fi
   done
+  until_there_is_a_user
   mkdir -p "$runner_dir"
   # What an earlier life of this image left.
   rm -f "$runner_dir/.runner" "$runner_dir/.credentials" "$runner_dir/.credentials_rsaparams"
-  if [ "$machine" != local ]; then
-    until id runner >/dev/null 2>&1; do pause; done
-    chown runner: "$runner_dir"
-  fi
+  if [ "$machine" != local ]; then chown runner: "$runner_dir"; fi
   # shellcheck disable=SC2046 # the words of one command
   $(as_runner) tar -xzf - -C "$runner_dir" --no-same-owner <"$package" || end unpack "$?"
   rm -f "$package"
@@ -110,9 +110,11 @@ HOOK
 #!/bin/sh
 name='{{ runner_name }}' url='{{ runner_url }}' labels='{{ runner_labels }}' group='{{ runner_group }}'
 shared=${0%/*}
-cd "$2" || exit 1
+action=$CML_ACTION
+cd "$CML_RUNNER_DIR" || exit 1
+unset CML_ACTION CML_RUNNER_DIR
 if [ "$(id -u)" -eq 0 ]; then export RUNNER_ALLOW_RUNASROOT=1; fi
-if [ "$1" = configure ]; then
+if [ "$action" = configure ]; then
   exec ./config.sh --unattended --replace --url "$url" --name "$name" --labels "$labels" ${group:+--runnergroup "$group"}
 fi
 export ACTIONS_RUNNER_HOOK_JOB_STARTED="$shared/job-started.sh"
@@ -127,9 +129,11 @@ START
 }
 
 # What only the runner is to see in its environment, as NAME=VALUE lines.
-environment() { # SECRET
-  if [ -n "$1" ]; then echo "$1=$registration"; fi
-  if [ "$machine" != local ]; then echo "HOME=$runner_home"; fi
+environment() { # ACTION SECRET
+  line "CML_ACTION=$1"
+  line "CML_RUNNER_DIR=$runner_dir"
+  if [ -n "$2" ]; then line "$2=$registration"; fi
+  if [ "$machine" != local ]; then line "HOME=$runner_home"; fi
   proxies
   if [ -n "$ca_certificates" ]; then echo RUNNER_UPDATE_CA_CERTS=1; fi
 }
@@ -138,46 +142,29 @@ environment() { # SECRET
 # processes ignore interrupts, and so would every job's steps.
 start_here() {
   (
-    while IFS= read -r pair; do [ -z "$pair" ] || export "${pair?}"; done <<VARIABLES
-$(environment "$2")
+    while IFS= read -r pair; do export "${pair?}"; done <<VARIABLES
+$(environment "$@")
 VARIABLES
     registration=
     # shellcheck disable=SC2046 # the words of one command
-    exec $(as_runner) sh "$shared/start.sh" "$1" "$runner_dir" </dev/null >>"$log" 2>&1
+    exec $(as_runner) sh "$shared/start.sh" </dev/null >>"$log" 2>&1
   )
 }
 
-# The same as a service with a control group of its own: what a job does to its memory and its processes stays there.
-# The secret goes by a file that only root reads, and that is gone once it was read.
+# The same as a service with a control group of its own (see 6-main.sh). The secret goes by a file that only root reads,
+# and that is gone once it was read.
 start_service() {
-  environment "$2" | sed 's/[\\"$`]/\\&/g; s/=/="/; s/$/"/' >"$state/environment"
-  cat >/run/systemd/system/cml-job.service <<UNIT
-[Unit]
-Description=GitHub Actions runner
-DefaultDependencies=no
-Conflicts=shutdown.target
-Before=shutdown.target
-[Service]
-Type=exec
-User=runner
-EnvironmentFile=$state/environment
-ExecStart=/bin/sh $shared/start.sh $1 $runner_dir
-ExecStartPost=+/bin/rm -f $state/environment
-StandardOutput=append:$log
-StandardError=inherit
-KillMode=mixed
-TasksMax=infinity
-LimitNOFILE=1048576
-OOMPolicy=continue
-IgnoreSIGPIPE=no
-UNIT
-  systemctl daemon-reload
-  systemctl start --wait cml-job.service
+  environment "$@" | sed 's/[\\"$`]/\\&/g; s/=/="/; s/$/"/' >"$state/environment"
+  systemctl start cml-job.service
+  code=$?
   rm -f "$state/environment"
-  # Where the wait was cut short: a service manager that is updated says nothing more to those who wait.
+  [ "$code" -eq 0 ] || return "$code"
+  # Asking to be told (`systemctl --wait`) takes D-Bus, which is not there so early.
+  pid=$(systemctl show --property=MainPID cml-job.service)
+  if [ "${pid#*=}" -gt 0 ]; then tail --pid="${pid#*=}" --sleep-interval=0.2 -f /dev/null; fi
   while :; do
     case $(systemctl show --property=ActiveState cml-job.service) in *=inactive | *=failed) break ;; esac
-    sleep 1
+    pause
   done
   code=$(systemctl show --property=ExecMainStatus cml-job.service)
   return "${code#*=}"

@@ -5,6 +5,7 @@
 # too, for a boot that cloud-init does not take part in.
 go_on_as_a_service() {
   cp -- "$0" "$state/bootstrap" || return 1
+  umask 022
   write_deadline /run/systemd/system
   cat >/run/systemd/system/cml-runner.service <<UNIT
 [Unit]
@@ -21,6 +22,27 @@ ExecStart=/bin/sh $state/bootstrap
 OOMScoreAdjust=-900
 IgnoreSIGPIPE=no
 TasksMax=infinity
+UNIT
+  # What a job does to its memory and its processes stays in a control group of its own.
+  cat >/run/systemd/system/cml-job.service <<UNIT
+[Unit]
+Description=GitHub Actions runner
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+[Service]
+Type=exec
+User=runner
+EnvironmentFile=$state/environment
+ExecStart=/bin/sh $shared/start.sh
+ExecStartPost=+/bin/rm -f $state/environment
+StandardOutput=append:$log
+StandardError=inherit
+KillMode=mixed
+TasksMax=infinity
+LimitNOFILE=1048576
+OOMPolicy=continue
+IgnoreSIGPIPE=no
 UNIT
   systemctl daemon-reload && systemctl start --no-block cml-deadline.timer cml-runner.service || return 1
   wants=/etc/systemd/system/timers.target.wants
@@ -44,7 +66,7 @@ SuccessAction=poweroff-force
 FailureAction=poweroff-force
 [Service]
 Type=oneshot
-ExecStart=-/bin/sh -c 'echo "cml-runner: last words: stage=unknown cause=deadline status=1" >/dev/console'
+ExecStart=-/bin/sh -c 'printf "\\ncml-runner: last words: stage=unknown cause=deadline status=1\\n" >/dev/console'
 UNIT
 }
 
@@ -66,7 +88,7 @@ booted=$(uptime_seconds)
 rm -f -- "$0"
 watch_deadline &
 helpers="$helpers $!"
-trap 'if claim; then last_words stopped 143; fi; exit 143' TERM
+trap 'claim; last_words stopped 143; exit 143' TERM
 stage start "$(date -u '+%Y-%m-%dT%H:%M:%SZ')"
 watch_runner &
 helpers="$helpers $!"

@@ -1,18 +1,278 @@
-//! The machine really boots: the rendered user data under the real cloud-init and systemd.
+//! The machine really boots: the rendered user data under the real cloud-init and systemd, in system containers.
+//! Every test ends with the machine off, within time, by itself.
 
-use std::time::Duration;
-
-use cml_e2e::boot::{Lab, isolated};
+use cml_bootstrap::{Machine, Registration};
+use cml_cloud::Deadline;
+use cml_e2e::boot::{Lab, Place, isolated};
+use cml_e2e::edge::now;
+use cml_spec::Proxy;
+use jiff::SignedDuration;
+use secrecy::SecretString;
 
 #[test]
-fn a_machine_takes_its_job_and_is_gone() {
-    isolated("a_machine_takes_its_job_and_is_gone", async || {
+fn a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone() {
+    isolated(
+        "a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone",
+        async || {
+            let lab = Lab::new().await;
+            let script = "id -un; cat /proc/self/cgroup
+            curl -sS --max-time 5 http://169.254.169.254/latest/meta-data/ && echo metadata is open
+            curl -sS --max-time 5 -o /dev/null $GITHUB_API_URL/rate_limit && echo github is there
+            sudo sh -c 'ls /run/cml-runner; cat /proc/[0-9]*/cmdline' | tr '\\0' '\\n' | grep -c encoded_jit_config
+            sudo ls /run/cml-runner/environment /run/cml-runner/bootstrap || echo no secret lies about";
+            let job = lab.sim.queue("boot", script);
+            let bootstrap = lab.bootstrap().await;
+            let Registration::Jit { encoded } = bootstrap.registration.clone() else { panic!("JIT") };
+            let off = lab.boot(&bootstrap).off().await;
+            off.expect_words("stage=listening cause=job_done status=0");
+            let log = lab.sim.log(job).unwrap_or_default();
+            for part in ["runner\n", "cml-job.service", "github is there", "no secret lies about"] {
+                assert!(log.contains(part), "{part:?} is not in:\n{log}");
+            }
+            assert!(!log.contains("metadata is open"), "{log}");
+            let secret = secrecy::ExposeSecret::expose_secret(&encoded).to_owned();
+            assert!(!off.console.contains(&secret[..40]), "the secret is on the console");
+            assert_eq!(
+                lab.imds.requests().iter().filter(|one| one.starts_with("GET /latest/meta-data/ ")).count(),
+                0
+            );
+        },
+    );
+}
+
+#[test]
+fn before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package() {
+    isolated("before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package", async || {
         let lab = Lab::new().await;
-        let job = lab.sim.queue("boot", "id -un; echo done");
-        let guest = lab.boot(&lab.bootstrap().await);
+        let mirror = cml_e2e::boot::Mirror::start(&lab, |_| cml_e2e::boot::Fate::Served).await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.package.url.clone_from(&mirror.url);
+        bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
+        let asked_before = lab.sim.exchanges().len();
+        let guest = lab.boot(&bootstrap);
+        guest.until_it_says("Listening for Jobs").await;
+        let to_imds = lab.imds.requests();
+        assert!(to_imds.is_empty(), "{to_imds:?}");
+        assert_eq!(mirror.asked(), [""]);
+        assert_eq!(lab.sim.exchanges().len(), asked_before);
+        guest.off().await.expect_words("stage=listening cause=idle_timeout status=0");
+    });
+}
+
+#[test]
+fn a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle() {
+    isolated("a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.runner_name = "it's \"mine\" $HOME".to_owned();
+        bootstrap.registration = Registration::Token {
+            url: lab.sim.repo_url(),
+            token: SecretString::from(lab.registration_token().await),
+            labels: vec!["many".to_owned()],
+            group: None,
+        };
+        bootstrap.idle_timeout = Some(SignedDuration::from_secs(3));
+        let jobs = [lab.sim.queue("many", "echo one"), lab.sim.queue("many", "echo two")];
+        let guest = lab.boot(&bootstrap);
+        for job in jobs {
+            lab.sim.succeeds(job).await;
+        }
+        guest.off().await.expect_words("stage=listening cause=idle_timeout status=0");
+    });
+}
+
+#[test]
+fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
+    isolated("what_the_user_wants_on_the_machine_is_there_before_the_job", async || {
+        let lab = Lab::new().await;
+        let mirror = cml_e2e::boot::Mirror::start(&lab, |_| cml_e2e::boot::Fate::Served).await;
+        let mut bootstrap = lab.bootstrap().await;
+        // Reached by the proxy only: its name is nobody's.
+        bootstrap.package.url = "http://packages.invalid/runner.tar.gz".to_owned();
+        let proxy = mirror.url.trim_end_matches("/runner.tar.gz").to_owned();
+        let awkward = r#".example.com,a"b$HOME`id`\c'd e"#;
+        bootstrap.setup.proxy =
+            Proxy { http: Some(proxy.clone()), https: None, not_for: Some(awkward.to_owned()) };
+        bootstrap.setup.packages = vec!["cml-boot-test".to_owned()];
+        bootstrap.setup.ca_certificates = Some(include_str!("../data/ca.pem").to_owned());
+        bootstrap.setup.startup_script =
+            Some(b"#!/usr/bin/env -S sh -eu\nid -un >/etc/startup-ran\n".to_vec());
+        bootstrap.setup.pre_job = Some(b"echo before >~/before".to_vec());
+        bootstrap.setup.post_job =
+            Some(b"#!/bin/bash\n[[ -e ~/before ]] && sudo sh -c 'echo after-the-job >/dev/console'".to_vec());
+        bootstrap.setup.scratch = true;
+        let script = "cml-boot-test; cat /etc/startup-ran ~/before; printenv http_proxy no_proxy
+            grep -c \"$(sed -n 2p /usr/local/share/ca-certificates/cml-runner.crt)\" /etc/ssl/certs/ca-certificates.crt";
+        let job = lab.sim.queue("boot", script);
+        let repository = lab.debian_repository("cml-boot-test", "#!/bin/sh\necho installed from a package\n");
+        let guest = lab.boot_in(&bootstrap, &Place { more: repository, ..Place::default() });
+        lab.sim.succeeds(job).await;
+        let off = guest.off().await;
+        off.expect_words("stage=listening cause=job_done status=0").expect("after-the-job");
+        off.expect("scratch: this machine has no disk of its own");
+        let log = lab.sim.log(job).unwrap_or_default();
+        let proxies = format!("{proxy}\n{awkward}\n");
+        for part in ["installed from a package\n", "root\n", "before\n", proxies.as_str(), "\n1\n"] {
+            assert!(log.contains(part), "{part:?} is not in:\n{log}");
+        }
+    });
+}
+
+#[test]
+fn a_pre_job_hook_that_fails_fails_the_job() {
+    isolated("a_pre_job_hook_that_fails_fails_the_job", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.setup.pre_job = Some(b"echo no licence today; exit 3".to_vec());
+        let job = lab.sim.queue("boot", "echo never");
+        let guest = lab.boot(&bootstrap);
+        assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("failure"));
+        guest.off().await.expect_words("stage=listening cause=job_done status=0");
+        assert!(lab.sim.log(job).unwrap_or_default().contains("no licence today"));
+    });
+}
+
+#[test]
+fn jobs_may_speak_to_the_metadata_service_where_the_owner_says_so() {
+    isolated("jobs_may_speak_to_the_metadata_service_where_the_owner_says_so", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.setup.metadata_open = true;
+        let script =
+            "curl -sS --max-time 5 -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/";
+        let job = lab.sim.queue("boot", script);
+        let guest = lab.boot(&bootstrap);
         lab.sim.succeeds(job).await;
         guest.off().await.expect_words("stage=listening cause=job_done status=0");
-        assert!(lab.sim.log(job).unwrap_or_default().contains("runner"));
-        let _ = Duration::ZERO;
+        assert!(lab.sim.log(job).unwrap_or_default().contains("401"), "it is there, and wants a token");
+    });
+}
+
+#[test]
+fn a_machine_bought_for_its_gpu_takes_no_job_without_one() {
+    isolated("a_machine_bought_for_its_gpu_takes_no_job_without_one", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.machine = Machine::Cloud { gpu: true };
+        let off = lab.boot(&bootstrap).off().await;
+        off.expect_words("stage=gpu cause=gpu_driver_missing status=1").expect("no NVIDIA driver");
+
+        // What the driver says of a card that has fallen off its bus.
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.machine = Machine::Cloud { gpu: true };
+        let broken = "#!/bin/sh\\necho 'No devices were found'; exit 6\\n";
+        bootstrap.setup.startup_script = Some(
+            format!("printf \"{broken}\" >/usr/bin/nvidia-smi; chmod 755 /usr/bin/nvidia-smi").into_bytes(),
+        );
+        let off = lab.boot(&bootstrap).off().await;
+        off.expect_words("stage=gpu cause=gpu status=6").expect("No devices were found");
+    });
+}
+
+#[test]
+fn a_machine_without_a_job_goes_when_it_has_been_idle() {
+    isolated("a_machine_without_a_job_goes_when_it_has_been_idle", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.idle_timeout = Some(SignedDuration::from_secs(3));
+        let off = lab.boot(&bootstrap).off().await;
+        off.expect_words("stage=listening cause=idle_timeout status=0");
+    });
+}
+
+#[test]
+fn the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk() {
+    isolated("the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(15));
+        let script = "trap '' TERM INT HUP; cat /dev/zero >filled || sync
+            while :; do sleep 1; done";
+        let _ = lab.sim.queue("boot", script);
+        let place = Place { disk: Some("300m".to_owned()), ..Place::default() };
+        let off = lab.boot_in(&bootstrap, &place).off().await;
+        off.expect_words("stage=listening cause=deadline status=0");
+    });
+}
+
+#[test]
+fn a_clock_that_is_an_hour_off_gives_no_machine_more_time() {
+    isolated("a_clock_that_is_an_hour_off_gives_no_machine_more_time", async || {
+        let lab = Lab::new().await;
+        // To a machine whose clock is behind, the launch and its deadline lie in the future.
+        let mut bootstrap = lab.bootstrap().await;
+        let hour = SignedDuration::from_hours(1);
+        bootstrap.launch = cml_e2e::boot::launch_at(now() + hour);
+        bootstrap.deadline = Deadline(now() + hour + SignedDuration::from_secs(8));
+        lab.boot(&bootstrap).off().await.expect_words("stage=listening cause=deadline status=0");
+        // To one that is ahead, they are over.
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.launch = cml_e2e::boot::launch_at(now() - hour);
+        bootstrap.deadline = Deadline(now() - hour + SignedDuration::from_secs(120));
+        let off = lab.boot(&bootstrap).off().await;
+        assert!(off.console.contains("cause=deadline status=0"), "{}", off.console);
+    });
+}
+
+#[test]
+fn a_machine_whose_watchers_are_killed_goes_all_the_same() {
+    isolated("a_machine_whose_watchers_are_killed_goes_all_the_same", async || {
+        let lab = Lab::new().await;
+        let _ = lab.sim.queue("boot", "sudo systemctl kill --signal=KILL cml-runner.service; sleep 100");
+        let off = lab.boot(&lab.bootstrap().await).off().await;
+        assert_eq!(off.code, Some(0), "{}", off.console);
+        // Even the service is only a net: the timer is another.
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(8));
+        let stop = "sudo sed -i '/Action/d' /run/systemd/system/cml-runner.service && sudo systemctl daemon-reload &&
+            sudo systemctl kill --signal=KILL cml-runner.service; sleep 100";
+        let _ = lab.sim.queue("boot", stop);
+        lab.boot(&bootstrap).off().await.expect_words("stage=unknown cause=deadline status=1");
+    });
+}
+
+#[test]
+fn a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_again() {
+    isolated(
+        "a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_again",
+        async || {
+            let lab = Lab::new().await;
+            let state = lab.state();
+            let place = Place { state: Some(state), ..Place::default() };
+            let bootstrap = lab.bootstrap().await;
+            let _ = lab.sim.queue("boot", "sudo systemctl reboot --force --force; sleep 100");
+            assert_eq!(lab.boot_in(&bootstrap, &place).off().await.code, Some(133), "it reboots");
+            lab.boot_in(&bootstrap, &place).off().await.expect_words("stage=reboot cause=rebooted status=0");
+            // Another machine of the same disk, as of an image made of it.
+            let job = lab.sim.queue("boot", "sleep 2; sudo systemctl poweroff; sleep 100");
+            let guest = lab.boot_in(&lab.bootstrap().await, &place);
+            let off = guest.off().await;
+            off.expect_words("stage=listening cause=stopped status=143");
+            assert!(lab.sim.jobs().iter().any(|one| one.id == job));
+        },
+    );
+}
+
+#[test]
+fn a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it() {
+    isolated("a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        let hook = "echo \"saving: $CML_NOTICE $CML_SECONDS_LEFT\" | sudo tee /dev/console";
+        bootstrap.setup.on_interruption = Some(hook.as_bytes().to_vec());
+        let job = lab.sim.queue("boot", "echo started; sleep 100");
+        let guest = lab.boot(&bootstrap);
+        guest.until_it_says("Running job: work").await;
+        lab.imds.recommends_rebalance(&now().to_string());
+        guest.until_it_says("saving: rebalance ").await;
+        lab.imds.interrupts_at(
+            &(now() + SignedDuration::from_secs(46)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        );
+        guest.until_it_says("saving: interruption 4").await;
+        assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("cancelled"));
+        guest.until_it_says("cml-runner: last words: stage=listening cause=interrupted status=0").await;
+        // EC2 comes for it; were it not to come, the machine would go by itself.
+        let off = guest.cut().await;
+        off.expect("notice: the job is told to stop");
     });
 }

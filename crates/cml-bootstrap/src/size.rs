@@ -30,7 +30,13 @@ pub(crate) fn fit(
     } else {
         "shorten the startup script and the hooks, let them download their larger part, or put that into the image"
     };
-    Err(BootstrapError::TooLarge { plain: plain.len(), packed: packed.len(), limit: MAX_BYTES, own_part, advice })
+    Err(BootstrapError::TooLarge {
+        plain: plain.len(),
+        packed: packed.len(),
+        limit: MAX_BYTES,
+        own_part,
+        advice,
+    })
 }
 
 /// Lines that are nothing but a comment in English: a first line of a script, `#!`, is none, and what users give is in base64.

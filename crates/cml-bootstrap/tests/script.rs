@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cml_bootstrap::{
-    Bootstrap, BootstrapError, MAX_BYTES, Machine as On, Registration, RunnerPackage, explain, preview, render,
+    Bootstrap, BootstrapError, MAX_BYTES, Machine as On, Registration, RunnerPackage, explain, preview,
+    render,
 };
 use cml_cloud::{Deadline, LaunchId};
 use cml_spec::Setup;
@@ -114,9 +115,7 @@ fn what_is_too_large_says_how_large_and_why() {
     bootstrap.machine = On::Cloud { gpu: false };
     bootstrap.setup.startup_script = Some(noise(30_000).into_bytes());
     let error = render(&bootstrap).expect_err("cannot fit");
-    let BootstrapError::TooLarge { packed, limit, own_part, advice, .. } = &error else {
-        panic!("{error}")
-    };
+    let BootstrapError::TooLarge { packed, limit, own_part, advice, .. } = &error else { panic!("{error}") };
     assert!(packed > limit && *own_part > 15_000, "{error}");
     assert!(advice.contains("shorten the startup script"), "{error}");
 }
@@ -247,7 +246,8 @@ fn a_wrong_checksum_ends_the_machine_before_anything_is_unpacked() {
     let mut machine = Machine::with_runner(ONE_JOB);
     machine.bootstrap.package.sha256 = Some("00".repeat(32));
     let console = machine.run();
-    let words = console.lines().rfind(|line| line.starts_with("cml-runner: last words:")).expect("last words");
+    let words =
+        console.lines().rfind(|line| line.starts_with("cml-runner: last words:")).expect("last words");
     assert!(words.ends_with("cause=checksum status=1"), "{console}");
     assert!(console.contains(&format!("expected {}", "00".repeat(32))), "{console}");
     assert!(!machine.home().join("actions-runner").exists());

@@ -96,8 +96,9 @@ pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setu
 }
 
 fn file(flag: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(path)
-        .map_err(|error| Trouble::new(Code::Usage, format!("{flag}: {} cannot be read: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        Trouble::new(Code::Usage, format!("{flag}: {} cannot be read: {error}", path.display()))
+    })
 }
 
 fn certificates(path: &Path) -> Result<String, Trouble> {

@@ -146,7 +146,9 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
 }
 
 fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Setup {
-    let script = |key, problems: &mut Problems<'_>| fields.text(key, "|", problems).map(|text| text.as_bytes().to_vec());
+    let script = |key, problems: &mut Problems<'_>| {
+        fields.text(key, "|", problems).map(|text| text.as_bytes().to_vec())
+    };
     let mut packages = Vec::new();
     for (word, place) in fields.words("packages", "[git-lfs, ffmpeg]", problems) {
         if is_package_name(word) {
@@ -166,7 +168,8 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
         );
     }
     if is_local {
-        for key in ["packages", "on_interruption", "scratch", "imds", "ca_certificates", "ssh_authorized_key"] {
+        for key in ["packages", "on_interruption", "scratch", "imds", "ca_certificates", "ssh_authorized_key"]
+        {
             if fields.node(key).is_some() {
                 let what = "means nothing for `cloud: local`: the machine is yours already";
                 problems.doubtful(fields.place(key), &fields.path(key), what, "leave it out");
@@ -197,7 +200,12 @@ fn proxy(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Proxy {
     let one = |key, example, problems: &mut Problems<'_>| {
         let text = proxy.text(key, example, problems).map(str::to_owned);
         if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
-            problems.wrong(proxy.place(key), &proxy.path(key), "is more than one line", format!("such as `{example}`"));
+            problems.wrong(
+                proxy.place(key),
+                &proxy.path(key),
+                "is more than one line",
+                format!("such as `{example}`"),
+            );
         }
         text
     };

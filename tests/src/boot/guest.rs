@@ -52,8 +52,11 @@ impl Guest {
         for part in [&seed, &out] {
             std::fs::create_dir(part).expect("a directory");
         }
-        std::fs::write(seed.join("meta-data"), "instance-id: i-0123456789abcdef0\nlocal-hostname: runner\n")
-            .expect("written");
+        // Other user data is another instance, as with EC2.
+        let instance =
+            user_data.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+        let facts = format!("instance-id: i-{instance:017x}\nlocal-hostname: runner\n");
+        std::fs::write(seed.join("meta-data"), facts).expect("written");
         std::fs::write(seed.join("user-data"), user_data).expect("written");
         let limit = if place.vm { VM_LIMIT } else { CONTAINER_LIMIT };
         let seconds = (limit * 2).as_secs().to_string();
@@ -132,8 +135,11 @@ impl Off {
     #[track_caller]
     pub fn expect_words(&self, words: &str) -> &Self {
         assert_eq!(self.code, Some(0), "it did not power itself off:\n{}", self.console);
-        let last: Vec<_> =
-            self.console.lines().filter_map(|line| line.trim().strip_prefix("cml-runner: last words: ")).collect();
+        let last: Vec<_> = self
+            .console
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("cml-runner: last words: "))
+            .collect();
         assert_eq!(last, [words], "console:\n{}", self.console);
         self
     }

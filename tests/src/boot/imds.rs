@@ -107,7 +107,9 @@ fn reply(known: &Known, method: &Method, path: &str, headers: &HeaderMap) -> (St
     if headers.get("x-aws-ec2-metadata-token").is_none_or(|token| token != TOKEN) {
         return (StatusCode::UNAUTHORIZED, Vec::new());
     }
-    let Some(("latest" | "2021-03-23", path)) = path.trim_start_matches('/').split_once('/') else { return nothing() };
+    let Some(("latest" | "2021-03-23", path)) = path.trim_start_matches('/').split_once('/') else {
+        return nothing();
+    };
     let found = |text: &str| (StatusCode::OK, text.as_bytes().to_vec());
     match path.trim_end_matches('/') {
         "user-data" => return (StatusCode::OK, known.user_data.clone()),

@@ -47,7 +47,8 @@ impl Mirror {
     /// When the package cannot be had.
     pub async fn start(lab: &Lab, fate: impl Fn(usize) -> Fate + Send + Sync + 'static) -> Self {
         let original = lab.package().await.url;
-        let package = lab.client.get(original).send().await.expect("it answers").bytes().await.expect("the package");
+        let package =
+            lab.client.get(original).send().await.expect("it answers").bytes().await.expect("the package");
         let listener = tokio::net::TcpListener::bind((GITHUB_ADDRESS, 0)).await.expect("a free port");
         let url = format!("http://{}/runner.tar.gz", listener.local_addr().expect("bound"));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -73,7 +74,8 @@ impl Drop for Mirror {
 }
 
 async fn serve(State(shelf): State<Arc<Shelf>>, headers: HeaderMap) -> Response<Body> {
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default().to_owned();
+    let range =
+        headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default().to_owned();
     let number = {
         let mut asked = shelf.asked.lock().expect("never poisoned");
         asked.push(range.clone());
@@ -99,7 +101,8 @@ async fn serve(State(shelf): State<Arc<Shelf>>, headers: HeaderMap) -> Response<
             status(StatusCode::OK).header(header::CONTENT_LENGTH, all.len()).body(Body::from_stream(parts))
         }
         Fate::Served => {
-            let from: Option<usize> = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse().ok());
+            let from: Option<usize> =
+                range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse().ok());
             match from {
                 Some(from) if from > 0 && from < all.len() => status(StatusCode::PARTIAL_CONTENT)
                     .header(header::CONTENT_RANGE, format!("bytes {from}-{}/{}", all.len() - 1, all.len()))

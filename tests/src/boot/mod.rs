@@ -63,10 +63,12 @@ pub fn isolated(name: &str, body: impl AsyncFnOnce()) {
         .arg(exe)
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output()
         .expect("unshare starts");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     tell(&said);
     assert!(output.status.success(), "{name} failed in its namespace: {}\n{said}", output.status);
     assert!(said.contains("1 passed"), "{name} did not run in its namespace:\n{said}");
@@ -78,10 +80,15 @@ fn missing() -> Option<String> {
         return Some("not root".to_owned());
     }
     let has = |tool: &str| {
-        Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", tool]).status().is_ok_and(|it| it.success())
+        Command::new("sh")
+            .args(["-c", "command -v \"$0\" >/dev/null", tool])
+            .status()
+            .is_ok_and(|it| it.success())
     };
-    let lacking: Vec<_> =
-        ["systemd-nspawn", "mmdebstrap", "unshare", "ip", "mke2fs"].into_iter().filter(|tool| !has(tool)).collect();
+    let lacking: Vec<_> = ["systemd-nspawn", "mmdebstrap", "unshare", "ip", "mke2fs"]
+        .into_iter()
+        .filter(|tool| !has(tool))
+        .collect();
     (!lacking.is_empty()).then(|| format!("{} not installed (see .ci/run)", lacking.join(", ")))
 }
 
@@ -97,7 +104,10 @@ fn image() -> &'static PathBuf {
     })
 }
 
-#[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped and what was said inside")]
+#[allow(
+    clippy::print_stderr,
+    reason = "who reads the test's output is to know what was skipped and what was said inside"
+)]
 fn tell(text: &str) {
     eprintln!("{text}");
 }
@@ -133,7 +143,7 @@ impl Lab {
     /// # Panics
     /// When the simulated GitHub refuses.
     pub async fn bootstrap(&self) -> Bootstrap {
-        let launch = LaunchId::new(fresh_ulid());
+        let launch = launch_at(now());
         let name = launch.runner_name();
         let body = json!({"name": name, "runner_group_id": 1, "labels": ["boot"], "work_folder": "_work"});
         let made = self.github("POST", "actions/runners/generate-jitconfig", Some(body)).await;
@@ -182,6 +192,76 @@ impl Lab {
         self.boot_user_data(cml_bootstrap::render(bootstrap).expect("fits").expose(), &Place::default())
     }
 
+    /// Boots this there.
+    pub fn boot_in(&self, bootstrap: &Bootstrap, place: &Place) -> Guest {
+        self.boot_user_data(cml_bootstrap::render(bootstrap).expect("fits").expose(), place)
+    }
+
+    /// A directory for a disk that is booted again.
+    pub fn state(&self) -> PathBuf {
+        let state = self.dir.path().join("state");
+        std::fs::create_dir_all(&state).expect("a directory");
+        state
+    }
+
+    /// A registration token.
+    pub async fn registration_token(&self) -> String {
+        let made = self.github("POST", "actions/runners/registration-token", None).await;
+        made["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Somebody removes a runner.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub async fn remove_runner(&self, name: &str) {
+        let found = self.github("GET", &format!("actions/runners?name={name}"), None).await;
+        let id = found["runners"][0]["id"].as_u64().expect("it is there");
+        let url = format!("{}/repos/acme/vision/actions/runners/{id}", self.sim.api_url());
+        let request = self.client.delete(url).bearer_auth(TOKEN).header("user-agent", "cml-e2e");
+        let status = request.send().await.expect("GitHub answers").status();
+        assert!(status.is_success(), "{status}");
+    }
+
+    /// A package repository on the guest's disk with one package, of one program; as arguments for the container.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn debian_repository(&self, package: &str, program: &str) -> Vec<String> {
+        let (tree, repository) = (self.dir.path().join("tree"), self.dir.path().join("repository"));
+        for dir in [tree.join("DEBIAN"), tree.join("usr/bin"), repository.clone()] {
+            std::fs::create_dir_all(dir).expect("a directory");
+        }
+        let file = tree.join("usr/bin").join(package);
+        std::fs::write(&file, program).expect("written");
+        let control = format!(
+            "Package: {package}\nVersion: 1\nArchitecture: all\nMaintainer: test <test@example.com>\nDescription: test\n"
+        );
+        std::fs::write(tree.join("DEBIAN/control"), &control).expect("written");
+        let deb = repository.join(format!("{package}.deb"));
+        let script = "chmod 755 \"$1\" \"$2\" \"$2\"/* && dpkg-deb --root-owner-group --build \"$1\" \"$3\" >/dev/null && stat -c %s \"$3\" && sha256sum <\"$3\"";
+        let made = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&tree)
+            .arg(tree.join("usr/bin"))
+            .arg(&deb)
+            .output();
+        let made = String::from_utf8(made.expect("sh starts").stdout).expect("text");
+        let mut words = made.split_whitespace();
+        let (size, sum) = (words.next().expect("its size"), words.next().expect("its sum"));
+        let index = format!("{control}Filename: ./{package}.deb\nSize: {size}\nSHA256: {sum}\n");
+        std::fs::write(repository.join("Packages"), index).expect("written");
+        let sources = self.dir.path().join("sources.list");
+        std::fs::write(&sources, "deb [trusted=yes] file:/var/repository ./\n").expect("written");
+        let parts = self.dir.path().join("sources.list.d");
+        std::fs::create_dir_all(&parts).expect("a directory");
+        vec![
+            format!("--bind-ro={}:/var/repository", repository.display()),
+            format!("--bind-ro={}:/etc/apt/sources.list", sources.display()),
+            format!("--bind-ro={}:/etc/apt/sources.list.d", parts.display()),
+        ]
+    }
+
     /// Boots any user data.
     ///
     /// # Panics
@@ -193,8 +273,10 @@ impl Lab {
     }
 }
 
-fn fresh_ulid() -> ulid::Ulid {
+/// The id of a launch that was decided at this time.
+#[must_use]
+pub fn launch_at(time: jiff::Timestamp) -> LaunchId {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish();
-    ulid::Ulid::from_parts(now().as_millisecond().unsigned_abs(), u128::from(random))
+    LaunchId::new(ulid::Ulid::from_parts(time.as_millisecond().unsigned_abs(), u128::from(random)))
 }
