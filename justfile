@@ -21,6 +21,15 @@ lint:
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
 
+# Boot the machine's user data: in containers, then in an emulated virtual machine (root, and the packages of .ci/run)
+boot-test:
+    CML_BOOT_TESTS=required cargo test -p cml-e2e --test boot --test boot_weather
+    CML_BOOT_TESTS=required timeout 900 cargo test -p cml-e2e --test boot_vm -- --include-ignored --test-threads 1
+
+# How long machines take to their runner, beside what cloud-init takes for nothing
+bench-boot:
+    CML_BOOT_TESTS=required cargo test -p cml-e2e --test bench_boot -- --ignored --nocapture --test-threads 1
+
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
     cargo build --release -p cml-runner

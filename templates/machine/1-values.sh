@@ -20,6 +20,7 @@ ssh_authorized_key='{{ ssh_authorized_key }}'
 gpu='{{ gpu }}'           # yes where the machine was bought for its GPU
 metadata='{{ metadata }}' # closed to the job, or open
 scratch='{{ scratch }}'   # auto: the job's files on the instance's own NVMe disk
+cache='{{ cache }}'       # where the volume at /dev/sdf belongs, or empty
 packages='{{ packages }}' # of the distribution, by name
 proxy_http='{{ http_proxy }}'
 proxy_https='{{ https_proxy }}'

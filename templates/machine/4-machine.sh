@@ -120,7 +120,7 @@ prepare_scratch() {
   if [ "$scratch" != auto ] || [ "$machine" = local ]; then return; fi
   set --
   for disk in /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_*; do
-    case $disk in *-part* | *_[0-9] | *'*') ;; *) set -- "$@" "$disk" ;; esac
+    case $disk in *-part* | *_[0-9] | *-ns-* | *'*') ;; *) set -- "$@" "$disk" ;; esac
   done
   if [ "$#" -eq 0 ]; then
     tell 'scratch: this machine has no disk of its own; the root disk serves'
@@ -137,6 +137,22 @@ prepare_scratch() {
   else
     tell 'scratch: the disk cannot be used; the root disk serves'
   fi
+}
+
+# The volume that was attached as /dev/sdf: so it is called on Xen, and never on Nitro, where it is the EBS disk without a use.
+# https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
+mount_cache() {
+  if [ -z "$cache" ] || [ "$machine" = local ]; then return; fi
+  for disk in /dev/sdf /dev/xvdf /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol*; do
+    case $disk in *-part* | *_[0-9] | *-ns-*) continue ;; esac
+    if [ ! -b "$disk" ] || lsblk --noheadings --output MOUNTPOINT "$disk" | grep -q .; then continue; fi
+    if mkdir -p "$cache" && mount -o noatime "$disk" "$cache"; then
+      chown runner: "$cache"
+      tell "cache: $disk on $cache"
+      return
+    fi
+  done
+  tell "cache: no volume could be mounted on $cache; the job goes without"
 }
 
 trust_certificates() {

@@ -103,6 +103,7 @@ close_metadata
 write_hooks
 trust_certificates
 prepare_scratch
+mount_cache
 install_packages
 run_startup_script
 check_gpu # after the script, which may have brought the driver

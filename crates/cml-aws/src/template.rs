@@ -17,6 +17,10 @@ use crate::cloud::AwsCloud;
 use crate::errors::failed;
 use crate::images::Found;
 
+/// Where the volume of the cache is attached; the machine's script knows its names.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
+const CACHE_DEVICE: &str = "/dev/sdf";
+
 /// The template's name: one for each launch, try and version of the try.
 pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
     format!("cml-runner-{}{version}", request.client_token())
@@ -51,6 +55,15 @@ fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTem
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .block_device_mappings(root)
         .security_group_ids(group);
+    if let Some(snapshot) = &request.cache_snapshot {
+        let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
+            .snapshot_id(snapshot)
+            .volume_type(VolumeType::Gp3)
+            .delete_on_termination(true)
+            .build();
+        let device = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(CACHE_DEVICE);
+        data = data.block_device_mappings(device.ebs(volume).build());
+    }
     for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
         let tagged = LaunchTemplateTagSpecificationRequest::builder();
         data = data.tag_specifications(tagged.resource_type(kind).set_tags(Some(tags(request))).build());

@@ -220,6 +220,7 @@ fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
         gpu => if bootstrap.machine == (Machine::Cloud { gpu: true }) { "yes" } else { "" },
         metadata => if setup.metadata_open { "open" } else { "closed" },
         scratch => if setup.scratch { "auto" } else { "none" },
+        cache => setup.cache.as_ref().map_or("", |cache| cache.path.as_str()),
         packages => setup.packages.join(" "),
         http_proxy => one_line(setup.proxy.http.as_deref()),
         https_proxy => one_line(setup.proxy.https.as_deref()),

@@ -247,6 +247,8 @@ pub struct LaunchRequest {
     pub network: Network,
     /// EC2 instance profile (name or ARN) for the job's own use; none by default.
     pub instance_profile: Option<String>,
+    /// Snapshot of which the machine gets a volume of its own, gone with it; EC2's id.
+    pub cache_snapshot: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
 }

@@ -83,6 +83,7 @@ impl Lab {
             disk_gib: 8,
             network: Network::default(),
             instance_profile: None,
+            cache_snapshot: None,
             tags: BTreeMap::new(),
         }
     }

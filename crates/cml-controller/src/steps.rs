@@ -252,6 +252,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             disk_gib: self.order.recipe.disk_gib,
             network: self.order.recipe.network.clone(),
             instance_profile: self.order.recipe.instance_profile.clone(),
+            cache_snapshot: self.order.recipe.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
             tags: self.order.recipe.tags.clone(),
         }
     }

@@ -31,7 +31,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     let cache = PackageCache::new(&place::cache_dir(), github.location());
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
     let known = cache.read(now()).map(Packages::Known);
-    let setup = setup::setup(&args.setup, args.instance_profile.is_some())?;
+    let setup = crate::setup::setup(&args.setup, args.instance_profile.is_some())?;
     let order = settings::order(args, as_cml, launch_id, now(), known, setup)?;
     let cloud = AnyCloud::open(
         args.cloud.unwrap_or(CloudName::Local),

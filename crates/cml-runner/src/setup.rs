@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use cml_spec::{Proxy, Setup, is_package_name};
+use cml_spec::{Cache, Proxy, Setup, is_package_name};
 
 use crate::exit::{Code, Trouble};
 
@@ -36,6 +36,9 @@ pub(crate) struct SetupArgs {
     /// auto: jobs work on the machine's own NVMe disks, where it has some
     #[arg(long, env = "CML_RUNNER_SCRATCH", value_name = "WHICH", default_value = "none")]
     pub(crate) scratch: Scratch,
+    /// A volume made of a snapshot, for each machine: snap-…:/where
+    #[arg(long, env = "CML_RUNNER_CACHE", value_name = "SNAPSHOT:PATH")]
+    pub(crate) cache: Option<String>,
     /// Whether jobs may speak to the metadata service [default: closed; open with --instance-profile]
     #[arg(long, env = "CML_RUNNER_IMDS", value_name = "HOW")]
     pub(crate) imds: Option<Imds>,
@@ -84,6 +87,7 @@ pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setu
         post_job: script("--post-job", &args.post_job)?,
         on_interruption: script("--on-interruption", &args.on_interruption)?,
         scratch: args.scratch == Scratch::Auto,
+        cache: args.cache.as_deref().map(cache).transpose()?,
         metadata_open: args.imds.map_or(has_instance_profile, |imds| imds == Imds::Open),
         proxy: Proxy {
             http: args.http_proxy.clone(),
@@ -108,6 +112,16 @@ fn certificates(path: &Path) -> Result<String, Trouble> {
     }
     Err(Trouble::new(Code::Usage, format!("--ca-file: {} holds no certificate in PEM form", path.display()))
         .hint("openssl x509 -inform der -in FILE makes one of a DER file"))
+}
+
+fn cache(text: &str) -> Result<Cache, Trouble> {
+    let read = text.split_once(':').and_then(|(snapshot, path)| Cache::new(snapshot, path));
+    read.ok_or_else(|| {
+        Trouble::new(
+            Code::Usage,
+            format!("--cache: {text:?} is not SNAPSHOT:PATH, such as snap-0123456789abcdef0:/cache"),
+        )
+    })
 }
 
 fn packages(names: &[String]) -> Result<Vec<String>, Trouble> {

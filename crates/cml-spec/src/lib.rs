@@ -16,7 +16,7 @@ mod tree;
 pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
-pub use setup::{Proxy, Setup, is_package_name};
+pub use setup::{Cache, Proxy, Setup, is_package_name};
 pub use spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
 
 /// The JSON Schema (2020-12) of a `cml.yaml`, for editors.

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
-use crate::setup::{Proxy, Setup, is_package_name};
+use crate::setup::{Cache, Proxy, Setup, is_package_name};
 use crate::spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
 use crate::tree::{Kind, Node};
 
@@ -43,11 +43,13 @@ pub(crate) const KEYS: &[&str] = &[
     "post_job",
     "on_interruption",
     "scratch",
+    "cache",
     "imds",
     "proxy",
     "ca_certificates",
     "ssh_authorized_key",
 ];
+pub(crate) const CACHE_KEYS: &[&str] = &["snapshot", "path"];
 pub(crate) const PROXY_KEYS: &[&str] = &["http", "https", "no"];
 pub(crate) const WARM_KEYS: &[&str] = &["count", "hours"];
 pub(crate) const BUDGET_KEYS: &[&str] = &["day"];
@@ -168,8 +170,15 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
         );
     }
     if is_local {
-        for key in ["packages", "on_interruption", "scratch", "imds", "ca_certificates", "ssh_authorized_key"]
-        {
+        for key in [
+            "packages",
+            "on_interruption",
+            "scratch",
+            "cache",
+            "imds",
+            "ca_certificates",
+            "ssh_authorized_key",
+        ] {
             if fields.node(key).is_some() {
                 let what = "means nothing for `cloud: local`: the machine is yours already";
                 problems.doubtful(fields.place(key), &fields.path(key), what, "leave it out");
@@ -183,6 +192,7 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
         post_job: script("post_job", problems),
         on_interruption: script("on_interruption", problems),
         scratch: fields.choice("scratch", &[("auto", true), ("none", false)], problems).unwrap_or_default(),
+        cache: cache(fields, problems),
         // An instance profile is for the job's own use.
         metadata_open: fields
             .choice("imds", &[("open", true), ("closed", false)], problems)
@@ -193,6 +203,22 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
             .text("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems)
             .map(str::to_owned),
     }
+}
+
+fn cache(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Cache> {
+    let cache = fields.open("cache", CACHE_KEYS, problems)?;
+    let snapshot = cache.text("snapshot", "snap-0123456789abcdef0", problems).unwrap_or_default();
+    let path = cache.text("path", "/cache", problems).unwrap_or_default();
+    let read = Cache::new(snapshot, path);
+    if read.is_none() {
+        problems.wrong(
+            fields.place("cache"),
+            &fields.path("cache"),
+            "wants the id of a snapshot and where its volume is mounted",
+            "such as `cache: { snapshot: snap-0123456789abcdef0, path: /cache }`",
+        );
+    }
+    read
 }
 
 fn proxy(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Proxy {

@@ -16,6 +16,8 @@ pub struct Setup {
     pub on_interruption: Option<Vec<u8>>,
     /// Jobs work on the machine's own NVMe disks, where it has some.
     pub scratch: bool,
+    /// A volume made of a snapshot, with what jobs need again and again.
+    pub cache: Option<Cache>,
     /// Jobs may speak to the metadata service.
     pub metadata_open: bool,
     /// How the machine reaches the world.
@@ -24,6 +26,26 @@ pub struct Setup {
     pub ca_certificates: Option<String>,
     /// A public key that may log in.
     pub ssh_authorized_key: Option<String>,
+}
+
+/// A volume made of a snapshot for each machine, and gone with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// EC2's id of the snapshot: a file system without partitions.
+    pub snapshot: String,
+    /// Where it is mounted.
+    pub path: String,
+}
+
+impl Cache {
+    /// Reads `snap-…:/where`; none is neither.
+    #[must_use]
+    pub fn new(snapshot: &str, path: &str) -> Option<Self> {
+        let id = snapshot.strip_prefix("snap-")?;
+        let is_id = !id.is_empty() && id.chars().all(|it| it.is_ascii_hexdigit());
+        let is_path = path.starts_with('/') && path.len() > 1 && !path.chars().any(char::is_control);
+        (is_id && is_path).then(|| Self { snapshot: snapshot.to_owned(), path: path.to_owned() })
+    }
 }
 
 /// Proxies, as curl and the runner understand them.

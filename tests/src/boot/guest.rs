@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -34,6 +34,7 @@ pub struct Guest {
     limit: Duration,
     /// The host's uptime when it was started, where the guest shows the host's; seconds.
     uptime_before: f64,
+    started: Instant,
 }
 
 /// A machine that is off.
@@ -79,7 +80,7 @@ impl Guest {
         }
         let uptime_before = if place.vm { 0.0 } else { host_uptime() };
         let child = command.kill_on_drop(true).spawn().expect("the machine starts");
-        Self { child, dir, limit, uptime_before }
+        Self { child, dir, limit, uptime_before, started: Instant::now() }
     }
 
     /// What it wrote to its console so far.
@@ -87,6 +88,12 @@ impl Guest {
     pub fn console(&self) -> String {
         let bytes = std::fs::read(self.dir.path().join("out/console.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// Seconds since it was started.
+    #[must_use]
+    pub fn age_seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
     }
 
     /// A directory that a container sees as `/var/marks`.
@@ -97,7 +104,7 @@ impl Guest {
 
     /// Waits until it has written this to its console.
     pub async fn until_it_says(&self, text: &str) {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         while !self.console().contains(text) {
             assert!(started.elapsed() < self.limit, "it never said {text:?}:\n{}", self.console());
             tokio::time::sleep(Duration::from_millis(20)).await;

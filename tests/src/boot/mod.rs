@@ -8,14 +8,16 @@ mod guest;
 mod imds;
 mod mirror;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::{Deadline, LaunchId};
 use cml_spec::Setup;
-use cml_world::SimSettings;
+use cml_world::{JobView, SimSettings};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -161,6 +163,24 @@ impl Lab {
         }
     }
 
+    /// The same with the time that an emulated processor takes.
+    pub async fn bootstrap_for_vm(&self) -> Bootstrap {
+        Bootstrap {
+            deadline: Deadline(now() + SignedDuration::from_mins(20)),
+            boot_timeout: SignedDuration::from_mins(4),
+            ..self.bootstrap().await
+        }
+    }
+
+    /// The job's end, in the time that an emulated processor takes.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended_in_vm(&self, job: u64, guest: &Guest) -> JobView {
+        let ended = self.sim.wait_for_job(job, Duration::from_secs(300)).await;
+        ended.unwrap_or_else(|| panic!("the job does not end; console:\n{}", guest.console()))
+    }
+
     /// The runner's package, as GitHub offers it.
     pub async fn package(&self) -> RunnerPackage {
         let all = self.github("GET", "actions/runners/downloads", None).await;
@@ -202,6 +222,23 @@ impl Lab {
         let state = self.dir.path().join("state");
         std::fs::create_dir_all(&state).expect("a directory");
         state
+    }
+
+    /// A volume with a file system and one file.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn volume_with(&self, name: &str, text: &str) -> PathBuf {
+        let (tree, volume) = (self.dir.path().join("volume"), self.dir.path().join("volume.img"));
+        std::fs::create_dir_all(&tree).and_then(|()| std::fs::write(tree.join(name), text)).expect("written");
+        let made = Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-d"])
+            .arg(&tree)
+            .arg(&volume)
+            .arg("16m")
+            .status();
+        assert!(made.is_ok_and(|made| made.success()), "mke2fs fails");
+        volume
     }
 
     /// A registration token.
@@ -271,6 +308,17 @@ impl Lab {
         self.imds.serves(user_data);
         Guest::start(image(), dir, user_data, place)
     }
+}
+
+/// The same user data, with its script in cloud-init's last stage.
+#[must_use]
+pub fn in_last_stage(user_data: &[u8]) -> Vec<u8> {
+    let message = String::from_utf8(crate::front::unpacked(user_data.to_vec())).expect("text");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed
+        .write_all(message.replace("text/cloud-boothook", "text/x-shellscript").as_bytes())
+        .expect("in memory");
+    packed.finish().expect("in memory")
 }
 
 /// The id of a launch that was decided at this time.

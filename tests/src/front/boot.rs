@@ -108,7 +108,7 @@ fn script(encoded: &str) -> String {
 }
 
 /// User data as the machine sees it: cloud-init unpacks gzip.
-pub(super) fn unpacked(raw: Vec<u8>) -> Vec<u8> {
+pub(crate) fn unpacked(raw: Vec<u8>) -> Vec<u8> {
     if !raw.starts_with(&[0x1f, 0x8b]) {
         return raw;
     }

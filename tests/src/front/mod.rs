@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use crate::edge::now;
 use crate::moto::Moto;
 use boot::Boots;
+pub(crate) use boot::unpacked;
 pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, spot_price, zones};
 use launches::Template;
 use spot::Interruptions;
@@ -189,7 +190,7 @@ impl Front {
 /// User data as the machine reads it.
 #[must_use]
 pub fn plain(user_data: &[u8]) -> String {
-    String::from_utf8_lossy(&boot::unpacked(user_data.to_vec())).into_owned()
+    String::from_utf8_lossy(&unpacked(user_data.to_vec())).into_owned()
 }
 
 impl Drop for Front {

@@ -74,8 +74,11 @@ root=$tmp/root
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/hostname" "$tmp/apt.conf"
 : >"$root/etc/machine-id"
 echo 'LABEL=rootfs / ext4 defaults 0 1' >"$root/etc/fstab"
-# A second virtio disk is what EC2 calls an instance store.
-echo 'KERNEL=="vdb", SYMLINK+="disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_AWS0123456789"' \
+# A second virtio disk is what EC2 calls an instance store, a third one is an EBS volume.
+{
+    echo 'KERNEL=="vdb", SYMLINK+="disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_AWS0123456789"'
+    echo 'KERNEL=="vdc", SYMLINK+="disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"'
+} \
     >"$root/etc/udev/rules.d/99-instance-store.rules"
 # No locale data in the image: without this cloud-init reports an error.
 echo 'locale: C.UTF-8' >"$root/etc/cloud/cloud.cfg.d/99-boot-test.cfg"
