@@ -34,7 +34,8 @@ authorize() {
 # The words before a command that is to run as the runner's user.
 as_runner() {
   if [ "$machine" = local ]; then return; fi
-  echo 'runuser -u runner --'
+  # Not runuser: it stays beside what it starts, and loses a signal that comes early.
+  echo "setpriv --reuid=runner --regid=runner --init-groups env HOME=$runner_home USER=runner LOGNAME=runner"
 }
 
 # The words that run a script: those of its first line, or a shell. It need not be executable, nor its file system.

@@ -23,6 +23,9 @@ OOMScoreAdjust=-900
 IgnoreSIGPIPE=no
 TasksMax=infinity
 UNIT
+  # Where something ignores that the machine is to end, it is not waited for as long as by default (90 s).
+  mkdir -p /run/systemd/system.conf.d
+  printf '[Manager]\nDefaultTimeoutStopSec=10s\n' >/run/systemd/system.conf.d/cml-runner.conf
   # What a job does to its memory and its processes stays in a control group of its own.
   cat >/run/systemd/system/cml-job.service <<UNIT
 [Unit]
@@ -39,6 +42,7 @@ ExecStartPost=+/bin/rm -f $state/environment
 StandardOutput=append:$log
 StandardError=inherit
 KillMode=mixed
+TimeoutStopSec=45
 TasksMax=infinity
 LimitNOFILE=1048576
 OOMPolicy=continue
