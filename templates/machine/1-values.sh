@@ -5,7 +5,6 @@
 # (CML_MACHINE=local). Whatever happens, it ends with a line `cml-runner: last words: ...` on the console and the
 # machine powered off. Every value below is put in by cml-bootstrap, quoted for the shell.
 set -u
-umask 077
 
 launch='{{ launch }}'
 deadline='{{ deadline }}'         # seconds since 1970

@@ -55,7 +55,7 @@ end() {
 power_off() {
   if [ "$machine" = local ]; then end_local_processes; fi
   # What will not go when it is told to would hold the machine back.
-  systemctl kill --signal=KILL cml-job.service >/dev/null 2>&1
+  timeout 10 systemctl kill --signal=KILL cml-job.service >/dev/null 2>&1
   for way in 'systemctl poweroff --force' 'systemctl poweroff --force --force' 'shutdown -h now' 'poweroff -f' 'poweroff'; do
     # shellcheck disable=SC2086 # the words of one command
     timeout 20 $way >/dev/null 2>&1 && sleep 30

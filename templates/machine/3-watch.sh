@@ -24,6 +24,17 @@ count() { grep -c "$1" "$2" 2>/dev/null || :; }
 
 jobs_started() { echo "$(count 'Running job: ' "$log") $(count started "$shared/jobs")"; }
 
+# A worker that was killed runs no hook at its end; the runner's own words are then all there is.
+forget_stale_mark() {
+  running=$(count 'Running job: ' "$log")
+  if [ -e "$shared/busy" ] && [ "${running:-0}" -gt 0 ] && [ "$(count 'completed with result: ' "$log")" -ge "$running" ]; then
+    stale=$((${stale:-0} + 1))
+    if [ "$stale" -ge 10 ]; then rm -f "$shared/busy"; fi
+  else
+    stale=0
+  fi
+}
+
 # The runner's own words come some seconds before the hook's mark; either is enough.
 busy() {
   [ -e "$shared/busy" ] && return 0
@@ -38,12 +49,19 @@ watch_runner() {
     sleep 1
   done
   stage listening
-  if [ "$machine" != local ]; then watch_notices & fi
+  if [ "$machine" = local ]; then
+    :
+  elif command -v curl >/dev/null; then
+    watch_notices &
+  else
+    tell 'there is no curl here: notices of interruption go unheard'
+  fi
   if [ "$idle_timeout" = never ]; then return; fi
   idle_since=$(uptime_seconds)
   jobs_before=$(jobs_started)
   while :; do
     sleep 1
+    forget_stale_mark
     jobs_now=$(jobs_started)
     if busy || [ "$jobs_now" != "$jobs_before" ]; then
       idle_since=$(uptime_seconds)
@@ -61,13 +79,13 @@ watch_runner() {
   done
 }
 
-# run.sh hands the signal to the listener, which finishes what it does and tells GitHub.
+# run.sh hands the signal to the listener, which ends its session. A job that GitHub has assigned in this very second and that the
+# listener has not told of yet is cancelled by that; one that it has told of is never idle.
 stop_runner() {
   pid=$(cat "$shared/pid" 2>/dev/null) || return 0
   kill -s TERM "$pid" 2>/dev/null
   tries=0
-  # One that took a job at this very moment is waited for: only the deadline ends it.
-  while kill -s 0 "$pid" 2>/dev/null && { [ "$tries" -lt 35 ] || busy; }; do
+  while kill -s 0 "$pid" 2>/dev/null && [ "$tries" -lt 35 ]; do
     sleep 1
     tries=$((tries + 1))
   done
@@ -97,7 +115,8 @@ watch_notices() {
     if [ -z "$told" ] && [ "$(imds events/recommendations/rebalance)" = 200 ]; then
       told=1
       tell 'notice: rebalance: the cloud may soon want this machine back'
-      run_interruption_hook rebalance '' 60
+      # It must not keep us from hearing of an interruption.
+      run_interruption_hook rebalance '' 60 &
     fi
     sleep 5
   done

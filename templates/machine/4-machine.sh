@@ -2,40 +2,53 @@
 
 make_user() {
   if [ "$machine" != local ]; then make_unprivileged_user; fi
-  : >"$state/user"
+  touch "$state/user"
 }
 
 make_unprivileged_user() {
   if ! id runner >/dev/null 2>&1; then
     useradd --create-home --home-dir "$runner_home" --shell /bin/bash runner || end user "$?"
   fi
-  for group in docker sudo video render; do
-    if getent group "$group" >/dev/null; then usermod --append --groups "$group" runner; fi
-  done
   if [ -d /etc/sudoers.d ]; then
     echo 'runner ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/90-cml-runner
     chmod 0440 /etc/sudoers.d/90-cml-runner
   fi
   mkdir -p "$runner_home"
   chown runner: "$runner_home"
-  if [ -n "$ssh_authorized_key" ]; then
-    for user in runner ubuntu ec2-user admin; do authorize "$user"; done
-  fi
 }
 
-authorize() {
-  home=$(getent passwd "$1" | cut -d: -f6)
-  [ -n "$home" ] || return 0
-  mkdir -p "$home/.ssh"
-  printf '%s\n' "$ssh_authorized_key" >>"$home/.ssh/authorized_keys"
-  chown -R "$1:" "$home/.ssh"
+# Once packages and the startup script have made their groups too.
+join_groups() {
+  if [ "$machine" = local ]; then return; fi
+  for group in docker sudo video render; do
+    if getent group "$group" >/dev/null; then usermod --append --groups "$group" runner; fi
+  done
+}
+
+# In the background: cloud-init makes the image's own users while we run.
+authorize_key() {
+  if [ -z "$ssh_authorized_key" ] || [ "$machine" = local ]; then return; fi
+  wait_for_cloud_init
+  for user in runner ubuntu ec2-user admin debian; do
+    home=$(getent passwd "$user" | cut -d: -f6)
+    [ -n "$home" ] || continue
+    mkdir -p "$home/.ssh" && chmod 0700 "$home/.ssh"
+    printf '%s\n' "$ssh_authorized_key" >>"$home/.ssh/authorized_keys"
+    chown -R "$user:" "$home/.ssh"
+  done
+}
+
+# It sets mirrors, users and mounts, and holds apt's locks, while we run. It does not wait for us.
+wait_for_cloud_init() {
+  if [ "$machine" = local ] || ! command -v cloud-init >/dev/null; then return; fi
+  timeout "$(left_to_boot)" cloud-init status --wait >/dev/null 2>&1 </dev/null
 }
 
 # The words before a command that is to run as the runner's user.
 as_runner() {
   if [ "$machine" = local ]; then return; fi
   # Not runuser: it stays beside what it starts, and loses a signal that comes early.
-  echo "setpriv --reuid=runner --regid=runner --init-groups env HOME=$runner_home USER=runner LOGNAME=runner"
+  echo "setpriv --reuid=runner --regid=$(id -g runner) --init-groups env HOME=$runner_home USER=runner LOGNAME=runner"
 }
 
 # The words that run a script: those of its first line, or a shell. It need not be executable, nor its file system.
@@ -47,7 +60,8 @@ interpreter() {
   esac
 }
 
-# The user data, and so the registration, can be read from the metadata service: not by the job.
+# The user data, and so the registration, can be read from the metadata service: not by the job. Its control group is closed too
+# (IPAddressDeny in 6-main.sh), which needs no tool; the rule holds for whatever else the user runs.
 close_metadata() {
   if [ "$machine" = local ] || [ "$metadata" = open ]; then return; fi
   nft -f - 2>/dev/null <<'RULES' && return
@@ -61,7 +75,7 @@ table ip cml_runner {
 }
 RULES
   iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner runner -j REJECT 2>/dev/null && return
-  tell 'neither nft nor iptables can close the metadata service to the job'
+  if ! has_systemd; then tell 'neither nft nor iptables can close the metadata service to the job'; fi
 }
 
 # A job that needs a GPU must not be taken by a machine whose GPU does not work.
@@ -72,8 +86,15 @@ check_gpu() {
     tell 'the image has no NVIDIA driver (nvidia-smi): use an image that has it, such as ubuntu-22.04-gpu'
     end gpu_driver_missing 1
   fi
-  found=$(timeout 120 nvidia-smi --list-gpus 2>&1)
-  code=$?
+  # A driver that is still being loaded does not answer at once.
+  tries=0
+  while :; do
+    found=$(timeout 60 nvidia-smi --list-gpus 2>&1)
+    code=$?
+    tries=$((tries + 1))
+    if [ "$code" -eq 0 ] || [ "$tries" -ge 5 ]; then break; fi
+    sleep 2
+  done
   case $code:$found in
     0:*GPU*) tell "$(echo "$found" | head -n 1 | sed 's/ (UUID.*//')" ;;
     *)
@@ -84,11 +105,6 @@ check_gpu() {
   if command -v docker >/dev/null && ! command -v nvidia-ctk >/dev/null; then
     tell 'Docker is here without the NVIDIA container toolkit: containers of jobs will see no GPU'
   fi
-  # What the job made of it, for cost reports.
-  : >"$shared/gpu.csv"
-  chmod 0644 "$shared/gpu.csv"
-  nvidia-smi --query-gpu=timestamp,index,name,utilization.gpu,memory.used,memory.total --format=csv,nounits --loop=10 \
-    >"$shared/gpu.csv" 2>/dev/null </dev/null &
 }
 
 # Seconds until the boot must be over, with some left to say why it was not.
@@ -98,22 +114,36 @@ left_to_boot() {
   echo "$left"
 }
 
+# Others hold apt's locks at boot, and mirrors fail: tried for a minute and a half.
+persistently() {
+  tries=1
+  until timeout "$(left_to_boot)" "$@" </dev/null; do
+    code=$?
+    if [ "$tries" -ge 8 ] || [ "$(left_to_boot)" -le 1 ]; then return "$code"; fi
+    sleep $((tries * 3))
+    tries=$((tries + 1))
+  done
+}
+
+install_now() {
+  if command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    persistently apt-get -qq -o DPkg::Lock::Timeout=120 update &&
+      persistently apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@"
+  elif command -v dnf >/dev/null; then
+    persistently dnf --quiet --assumeyes install "$@"
+  else
+    tell 'neither apt-get nor dnf is here'
+    return 1
+  fi
+}
+
 install_packages() {
   if [ -z "$packages" ] || [ "$machine" = local ]; then return; fi
   stage packages "$packages"
+  wait_for_cloud_init
   # shellcheck disable=SC2086 # several packages
-  if command -v apt-get >/dev/null; then
-    # cloud-init writes the list of mirrors about now.
-    timeout "$(left_to_boot)" cloud-init status --wait >/dev/null 2>&1
-    export DEBIAN_FRONTEND=noninteractive
-    timeout "$(left_to_boot)" apt-get -qq -o DPkg::Lock::Timeout=600 update </dev/null &&
-      timeout "$(left_to_boot)" apt-get -qq -y -o DPkg::Lock::Timeout=600 install --no-install-recommends $packages </dev/null
-  elif command -v dnf >/dev/null; then
-    timeout "$(left_to_boot)" dnf --quiet --assumeyes install $packages </dev/null
-  else
-    tell 'neither apt-get nor dnf is here'
-    false
-  fi || end packages "$?"
+  install_now $packages || end packages "$?"
 }
 
 # The instance's own disks, striped where there are several: fast, and gone with the machine.
@@ -133,7 +163,7 @@ prepare_scratch() {
   fi
   # Discarding a fresh disk first would take seconds for nothing.
   if mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=1 "$disk" && mkdir -p /mnt/scratch && mount -o noatime "$disk" /mnt/scratch; then
-    install -d -o runner -g runner /mnt/scratch/work
+    mkdir -p /mnt/scratch/work && chown runner: /mnt/scratch/work
     tell "scratch: $# disk(s) on /mnt/scratch"
   else
     tell 'scratch: the disk cannot be used; the root disk serves'
@@ -170,9 +200,10 @@ trust_certificates() {
 run_startup_script() {
   if [ -z "$startup_script" ]; then return; fi
   stage startup_script
+  wait_for_cloud_init
   printf '%s' "$startup_script" | base64 -d >"$state/startup" || end startup_script "$?"
   # shellcheck disable=SC2046 # the words of one command
-  (umask 022 && exec timeout --kill-after=10 "$(left_to_boot)" $(interpreter "$state/startup") "$state/startup" </dev/null)
+  timeout --kill-after=10 "$(left_to_boot)" $(interpreter "$state/startup") "$state/startup" </dev/null
   code=$?
   rm -f "$state/startup"
   case $code in

@@ -20,6 +20,9 @@ image_has_it() {
   [ -n "$version" ] && [ "$(/opt/actions-runner/bin/Runner.Listener --version 2>/dev/null)" = "$version" ]
 }
 
+# What a machine that was made into an image has left.
+forget_earlier_life() { rm -f "$1/.runner" "$1/.credentials" "$1/.credentials_rsaparams"; }
+
 until_there_is_a_user() { until [ -e "$state/user" ]; do pause; done; }
 
 # In the background, from the first second on: it takes longest. Whatever goes wrong is tried again while there is time
@@ -27,6 +30,7 @@ until_there_is_a_user() { until [ -e "$state/user" ]; do pause; done; }
 fetch_runner() {
   if image_has_it; then
     until_there_is_a_user
+    forget_earlier_life /opt/actions-runner
     chown -R runner: /opt/actions-runner
     echo /opt/actions-runner >"$state/runner-dir"
     return
@@ -41,8 +45,7 @@ fetch_runner() {
   done
   until_there_is_a_user
   mkdir -p "$runner_dir"
-  # What an earlier life of this image left.
-  rm -f "$runner_dir/.runner" "$runner_dir/.credentials" "$runner_dir/.credentials_rsaparams"
+  forget_earlier_life "$runner_dir"
   if [ "$machine" != local ]; then chown runner: "$runner_dir"; fi
   # shellcheck disable=SC2046 # the words of one command
   $(as_runner) tar -xzf - -C "$runner_dir" --no-same-owner <"$package" || end unpack "$?"
@@ -71,12 +74,20 @@ fetch_once() {
   return 1
 }
 
-# What the runner's own libraries need; only images without them pay for it.
+has_libicu() { ldconfig -p 2>/dev/null | grep -q libicuuc; }
+
+# What the runner's own libraries need; only images without them pay for it. The runner's own script does not know Amazon Linux
+# 2023. https://github.com/actions/runner/issues/2511
 install_dependencies() {
-  if [ "$machine" = local ] || ldconfig -p 2>/dev/null | grep -q libicuuc; then return; fi
-  if [ ! -x "$runner_dir/bin/installdependencies.sh" ]; then return; fi
+  if [ "$machine" = local ] || has_libicu || [ ! -x "$runner_dir/bin/installdependencies.sh" ]; then return; fi
   stage dependencies
-  timeout "$(left_to_boot)" "$runner_dir/bin/installdependencies.sh" </dev/null || tell "installdependencies.sh failed: $?"
+  wait_for_cloud_init
+  if command -v dnf >/dev/null; then
+    install_now libicu krb5-libs openssl-libs zlib
+  else
+    persistently "$runner_dir/bin/installdependencies.sh"
+  fi || tell "the runner's dependencies: $?"
+  has_libicu || end dependencies 1
 }
 
 own_script() { # NAME BASE64
@@ -87,13 +98,12 @@ own_script() { # NAME BASE64
 
 # Our part of the two hooks never fails: a hook that fails fails the job. The owner's part may.
 write_hooks() {
-  mkdir -p "$shared"
   own_script pre-job "$pre_job"
   own_script post-job "$post_job"
   own_script on-interruption "$on_interruption"
   cat >"$shared/job-started.sh" <<'HOOK'
 #!/bin/sh
-{ echo started >>"${0%/*}/jobs"; : >"${0%/*}/busy"; } 2>/dev/null || :
+{ echo started >>"${0%/*}/jobs"; touch "${0%/*}/busy"; } 2>/dev/null || true
 HOOK
   cat >"$shared/job-completed.sh" <<'HOOK'
 #!/bin/sh
@@ -114,6 +124,7 @@ action=$CML_ACTION
 cd "$CML_RUNNER_DIR" || exit 1
 unset CML_ACTION CML_RUNNER_DIR
 if [ "$(id -u)" -eq 0 ]; then export RUNNER_ALLOW_RUNASROOT=1; fi
+if command -v dockerd >/dev/null; then export RUNNER_WAIT_FOR_DOCKER_IN_SECONDS=60; fi
 if [ "$action" = configure ]; then
   exec ./config.sh --unattended --replace --url "$url" --name "$name" --labels "$labels" ${group:+--runnergroup "$group"}
 fi
@@ -121,7 +132,6 @@ export ACTIONS_RUNNER_HOOK_JOB_STARTED="$shared/job-started.sh"
 export ACTIONS_RUNNER_HOOK_JOB_COMPLETED="$shared/job-completed.sh"
 export RUNNER_MANUALLY_TRAP_SIG=1
 echo "$$" >"$shared/pid"
-umask 022 # jobs make files as anywhere else
 exec ./run.sh
 START
   chmod 0700 "$shared"/*.sh
@@ -173,7 +183,7 @@ start_service() {
 start() { if has_systemd; then start_service "$@"; else start_here "$@"; fi; }
 
 run_runner() {
-  : >"$log"
+  touch "$log"
   if [ "$machine" = local ]; then tail -f "$log" & else tail -f "$log" | tee /dev/console & fi
   follower=$!
   helpers="$helpers $follower"

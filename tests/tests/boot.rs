@@ -16,22 +16,29 @@ fn a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is
         async || {
             let lab = Lab::new().await;
             let script = "id -un; cat /proc/self/cgroup
-            curl -sS --max-time 5 http://169.254.169.254/latest/meta-data/ && echo metadata is open
+            if curl -sS --max-time 5 http://169.254.169.254/latest/meta-data/; then echo metadata is open; fi
             curl -sS --max-time 5 -o /dev/null $GITHUB_API_URL/rate_limit && echo github is there
-            sudo sh -c 'ls /run/cml-runner; cat /proc/[0-9]*/cmdline' | tr '\\0' '\\n' | grep -c encoded_jit_config
-            sudo ls /run/cml-runner/environment /run/cml-runner/bootstrap || echo no secret lies about";
-            let job = lab.sim.queue("boot", script);
+            if sudo test -e /run/cml-runner/environment || sudo test -e /run/cml-runner/bootstrap; then echo a secret lies about; fi
+            sudo sh -c 'cat /proc/[0-9]*/cmdline' | tr '\\0' '\\n' >arguments
+            grep -q Runner.Listener arguments && echo arguments were read
+            if grep -q SECRET arguments; then echo a secret is in arguments; fi
+            ls -l ~/actions-runner/bin/Runner.Listener";
             let bootstrap = lab.bootstrap().await;
             let Registration::Jit { encoded } = bootstrap.registration.clone() else { panic!("JIT") };
+            let secret = secrecy::ExposeSecret::expose_secret(&encoded)[..40].to_owned();
+            let job = lab.sim.queue("boot", &script.replace("SECRET", &secret));
             let off = lab.boot(&bootstrap).off().await;
             off.expect_words("stage=listening cause=job_done status=0");
             let log = lab.sim.log(job).unwrap_or_default();
-            for part in ["runner\n", "cml-job.service", "github is there", "no secret lies about"] {
+            for part in
+                ["runner\n", "cml-job.service", "github is there", "arguments were read", "-rwxr-xr-x"]
+            {
                 assert!(log.contains(part), "{part:?} is not in:\n{log}");
             }
-            assert!(!log.contains("metadata is open"), "{log}");
-            let secret = secrecy::ExposeSecret::expose_secret(&encoded).to_owned();
-            assert!(!off.console.contains(&secret[..40]), "the secret is on the console");
+            for wrong in ["metadata is open", "a secret "] {
+                assert!(!log.contains(wrong), "{wrong:?} is in:\n{log}");
+            }
+            assert!(!off.console.contains(&secret), "the secret is on the console");
             assert_eq!(
                 lab.imds.requests().iter().filter(|one| one.starts_with("GET /latest/meta-data/ ")).count(),
                 0
@@ -165,6 +172,29 @@ fn jobs_may_speak_to_the_metadata_service_where_the_owner_says_so() {
 }
 
 #[test]
+fn a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out() {
+    isolated("a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out", async || {
+        let lab = Lab::new().await;
+        let runner = lab.unpacked_runner().await;
+        let place = Place {
+            more: vec![format!("--bind={}:/opt/actions-runner", runner.display())],
+            ..Place::default()
+        };
+        let mut bootstrap = lab.bootstrap().await;
+        // Nothing is fetched: there is nothing.
+        bootstrap.package.url = "http://192.0.2.1:9/actions-runner-linux-x64-2.336.0.tar.gz".to_owned();
+        let job = lab.sim.queue("boot", "pwd -P");
+        lab.boot_in(&bootstrap, &place).off().await.expect_words("stage=listening cause=job_done status=0");
+        assert!(lab.sim.log(job).unwrap_or_default().contains("/opt/actions-runner/_work/"));
+
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.package.url = "http://192.0.2.1:9/actions-runner-linux-x64-2.337.0.tar.gz".to_owned();
+        bootstrap.boot_timeout = SignedDuration::from_secs(8);
+        lab.boot_in(&bootstrap, &place).off().await.expect_words("stage=fetch cause=boot_timeout status=1");
+    });
+}
+
+#[test]
 fn a_machine_bought_for_its_gpu_takes_no_job_without_one() {
     isolated("a_machine_bought_for_its_gpu_takes_no_job_without_one", async || {
         let lab = Lab::new().await;
@@ -201,15 +231,16 @@ fn the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk() {
     isolated("the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
-        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(15));
+        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(25));
         // What the job leaves outside its control group ignores signals too, as a container may.
         let script = "sudo systemd-run --quiet sh -c \"trap '' TERM; while :; do sleep 1; done\"
             trap '' TERM INT HUP; cat /dev/zero >filled || sync
+            echo \"room left: $(($(df --output=avail / | tail -n 1)))\" | sudo tee /dev/console
             while :; do sleep 1; done";
         let _ = lab.sim.queue("boot", script);
         let place = Place { disk: Some("300m".to_owned()), ..Place::default() };
         let off = lab.boot_in(&bootstrap, &place).off().await;
-        off.expect_words("stage=listening cause=deadline status=0");
+        off.expect_words("stage=listening cause=deadline status=0").expect("room left: 0\n");
     });
 }
 
@@ -221,7 +252,7 @@ fn a_clock_that_is_an_hour_off_gives_no_machine_more_time() {
         let mut bootstrap = lab.bootstrap().await;
         let hour = SignedDuration::from_hours(1);
         bootstrap.launch = cml_e2e::boot::launch_at(now() + hour);
-        bootstrap.deadline = Deadline(now() + hour + SignedDuration::from_secs(8));
+        bootstrap.deadline = Deadline(now() + hour + SignedDuration::from_secs(20));
         lab.boot(&bootstrap).off().await.expect_words("stage=listening cause=deadline status=0");
         // To one that is ahead, they are over.
         let mut bootstrap = lab.bootstrap().await;
@@ -241,7 +272,7 @@ fn a_machine_whose_watchers_are_killed_goes_all_the_same() {
         assert_eq!(off.code, Some(0), "{}", off.console);
         // Even the service is only a net: the timer is another.
         let mut bootstrap = lab.bootstrap().await;
-        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(8));
+        bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(20));
         let stop = "sudo sed -i '/Action/d' /run/systemd/system/cml-runner.service && sudo systemctl daemon-reload &&
             sudo systemctl kill --signal=KILL cml-runner.service; sleep 100";
         let _ = lab.sim.queue("boot", stop);
@@ -262,7 +293,7 @@ fn a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_a
             assert_eq!(lab.boot_in(&bootstrap, &place).off().await.code, Some(133), "it reboots");
             lab.boot_in(&bootstrap, &place).off().await.expect_words("stage=reboot cause=rebooted status=0");
             // Another machine of the same disk, as of an image made of it.
-            let job = lab.sim.queue("boot", "sleep 2; sudo systemctl poweroff; sleep 100");
+            let job = lab.sim.queue("boot", "sleep 18; sudo systemctl poweroff; sleep 100");
             let guest = lab.boot_in(&lab.bootstrap().await, &place);
             let off = guest.off().await;
             off.expect_words("stage=listening cause=stopped status=143");
@@ -289,8 +320,21 @@ fn a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it()
         guest.until_it_says("saving: interruption 4").await;
         assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("cancelled"));
         guest.until_it_says("cml-runner: last words: stage=listening cause=interrupted status=0").await;
-        // EC2 comes for it; were it not to come, the machine would go by itself.
+        // EC2 comes for it.
         let off = guest.cut().await;
         off.expect("notice: the job is told to stop");
+    });
+}
+
+#[test]
+fn a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself() {
+    isolated("a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself", async || {
+        let lab = Lab::new().await;
+        let guest = lab.boot(&lab.bootstrap().await);
+        guest.until_it_says("Listening for Jobs").await;
+        lab.imds.interrupts_at(
+            &(now() + SignedDuration::from_secs(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        );
+        guest.off().await.expect_words("stage=listening cause=interrupted status=0");
     });
 }

@@ -1,6 +1,7 @@
 //! Boots in bad weather: each ends with the machine off in bounded time and last words that name the cause.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cml_bootstrap::Registration;
 use cml_e2e::boot::{Fate, Lab, Mirror, Place, isolated};
@@ -15,7 +16,7 @@ fn a_package_that_is_not_there_ends_the_machine_soon() {
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.package.url.clone_from(&mirror.url);
         let off = lab.boot(&bootstrap).off().await;
-        off.expect_words("stage=fetch cause=fetch status=22").expect("error: 404");
+        off.expect_cause("fetch", 22).expect("error: 404");
         assert_eq!(mirror.asked().len(), 3);
     });
 }
@@ -114,16 +115,18 @@ fn a_disk_without_room_ends_the_machine() {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         // The disk fills up while the package is on its way.
-        let mirror = Mirror::start(&lab, |_| {
-            std::thread::sleep(Duration::from_secs(2));
-            Fate::Served
-        })
-        .await;
+        let full = Arc::new(AtomicBool::new(false));
+        let is_full = Arc::clone(&full);
+        let fate = move |_| if is_full.load(Ordering::SeqCst) { Fate::Served } else { Fate::Overloaded };
+        let mirror = Mirror::start(&lab, fate).await;
         bootstrap.package.url.clone_from(&mirror.url);
-        bootstrap.setup.startup_script = Some(b"cat /dev/zero >/fill; sync; true".to_vec());
+        let fill = "cat /dev/zero >/fill; echo the disk is full >/dev/console";
+        bootstrap.setup.startup_script = Some(fill.as_bytes().to_vec());
         let place = Place { disk: Some("200m".to_owned()), ..Place::default() };
-        let off = lab.boot_in(&bootstrap, &place).off().await;
-        off.expect_words("stage=fetch cause=fetch status=23");
+        let guest = lab.boot_in(&bootstrap, &place);
+        guest.until_it_says("the disk is full").await;
+        full.store(true, Ordering::SeqCst);
+        guest.off().await.expect_cause("fetch", 23);
     });
 }
 
@@ -136,7 +139,7 @@ fn a_startup_script_that_fails_or_hangs_ends_the_machine() {
         let off = lab.boot(&bootstrap).off().await;
         off.expect_words("stage=startup_script cause=startup_script status=7").expect("it goes wrong");
         let mut bootstrap = lab.bootstrap().await;
-        bootstrap.boot_timeout = SignedDuration::from_secs(9);
+        bootstrap.boot_timeout = SignedDuration::from_secs(12);
         bootstrap.setup.startup_script = Some(b"sleep 1000".to_vec());
         lab.boot(&bootstrap)
             .off()

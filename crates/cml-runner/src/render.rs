@@ -47,10 +47,11 @@ pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<Strin
 /// What runs when, on a cloud's machine.
 const ORDER: &str = "
 On the machine, in this order:
-  1. the deadline, the boot time-out and the download of the runner are started, as services of their own
-  2. user, hooks, certificates, scratch disk, packages, startup script, GPU check: while the download goes on
-  3. the runner, unprivileged and in a control group of its own
-  4. from then on: idle time-out, notices of interruption every 5 s
+  1. in cloud-init's network stage: a service that powers the machine off when it ends, and a timer for the deadline
+  2. in that service: the boot time-out and the download of the runner begin
+  3. user, hooks, certificates, disks; after cloud-init packages and startup script; GPU check: while the download goes on
+  4. the runner, unprivileged and in a control group of its own
+  5. from then on: idle time-out, notices of interruption every 5 s
 Whatever ends it says why on the console (`cml-runner: last words`) and powers the machine off.
 ";
 
@@ -77,6 +78,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
             group: None,
         },
     };
+    // A launch decides by what it buys; without asking, what was asked for stands in.
     let gpu = recipe.query.gpu.is_some();
     Ok(Bootstrap {
         launch,

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::{paths, wait};
 
 /// How long a container may take to do what a test waits for.
-const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
+const CONTAINER_LIMIT: Duration = Duration::from_secs(90);
 /// The same for a machine whose processor is emulated.
 const VM_LIMIT: Duration = Duration::from_secs(300);
 
@@ -149,6 +149,16 @@ impl Off {
             .collect();
         assert_eq!(last, [words], "console:\n{}", self.console);
         self
+    }
+
+    /// It powered itself off for this reason, whatever stage the rest of it had come to.
+    ///
+    /// # Panics
+    /// Otherwise.
+    #[track_caller]
+    pub fn expect_cause(&self, cause: &str, status: i32) -> &Self {
+        assert_eq!(self.code, Some(0), "it did not power itself off:\n{}", self.console);
+        self.expect(&format!(" cause={cause} status={status}\n"))
     }
 
     /// The console has this.

@@ -241,6 +241,20 @@ impl Lab {
         volume
     }
 
+    /// The runner, unpacked, as an image may have it.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    pub async fn unpacked_runner(&self) -> PathBuf {
+        let (package, dir) = (self.dir.path().join("runner.tar.gz"), self.dir.path().join("runner"));
+        let bytes = self.client.get(self.package().await.url).send().await.expect("it answers").bytes().await;
+        std::fs::write(&package, bytes.expect("the package")).expect("written");
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let unpacked = Command::new("tar").arg("-xzf").arg(&package).arg("-C").arg(&dir).status();
+        assert!(unpacked.is_ok_and(|unpacked| unpacked.success()), "tar fails");
+        dir
+    }
+
     /// A registration token.
     pub async fn registration_token(&self) -> String {
         let made = self.github("POST", "actions/runners/registration-token", None).await;
