@@ -65,14 +65,23 @@ impl Sim {
 
     /// Waits for a job's end.
     pub async fn ended(&self, job: u64) -> JobView {
-        self.wait_for_job(job, JOB_LIMIT)
+        self.ended_within(job, JOB_LIMIT).await
+    }
+
+    async fn ended_within(&self, job: u64, limit: Duration) -> JobView {
+        self.wait_for_job(job, limit)
             .await
-            .unwrap_or_else(|| panic!("job {job} did not end within {JOB_LIMIT:?}; it is {:#?}", self.jobs()))
+            .unwrap_or_else(|| panic!("job {job} did not end within {limit:?}; it is {:#?}", self.jobs()))
     }
 
     /// Waits for a job's success.
     pub async fn succeeds(&self, job: u64) -> JobView {
-        let view = self.ended(job).await;
+        self.succeeds_within(job, JOB_LIMIT).await
+    }
+
+    /// The same, in the time that this job may take.
+    pub async fn succeeds_within(&self, job: u64, limit: Duration) -> JobView {
+        let view = self.ended_within(job, limit).await;
         assert_eq!(
             view.conclusion.as_deref(),
             Some("success"),
