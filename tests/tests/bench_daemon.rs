@@ -128,6 +128,36 @@ async fn intake() {
     let _ = daemon.end().await;
 }
 
+/// With an API budget, launches come at its rate and not a bit faster.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a benchmark: run it with `just bench`"]
+async fn a_burst_within_an_api_budget() {
+    const PER_MINUTE: usize = 120;
+    const JOBS: usize = 200;
+    let port = free_port();
+    let sim = Sim::start().await;
+    let front = Front::start().await;
+    let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    let paced = ["--poll", "1h", "--registrations-per-minute", &PER_MINUTE.to_string()];
+    let mut daemon = Daemon::start(&user, CONFIG, port, &paced);
+    daemon.until_ready().await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = daemon.url("/webhook");
+    let began = Instant::now();
+    for job in 1..=JOBS as u64 {
+        send(&client, &url, job, &delivery(job, "queued", "gpu")).await;
+    }
+    wait::until_true("all launches", Duration::from_secs(180), async || front.count("CreateFleet") >= JOBS)
+        .await;
+    let took = began.elapsed().as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let expected = (JOBS - PER_MINUTE) as f64 * 60.0 / PER_MINUTE as f64;
+    println!(
+        "{JOBS} jobs at {PER_MINUTE} registrations a minute: last CreateFleet after {took:.1} s (the budget alone: {expected:.1} s)"
+    );
+    let _ = daemon.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark: run it with `just bench`"]
 async fn from_webhook_to_launch() {

@@ -12,6 +12,7 @@ mod groups;
 mod jobs;
 mod location;
 mod models;
+mod pace;
 mod pages;
 mod poll;
 mod runners;

@@ -13,6 +13,7 @@ use crate::location::Location;
 use crate::models::{
     JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
 };
+use crate::pace::{PER_MINUTE, Pace};
 use crate::poll::Memory;
 use crate::transport::{self, Call};
 
@@ -27,6 +28,7 @@ pub struct GitHub {
     pub(crate) memory: Memory,
     /// Ids of runner groups by their names in lower case.
     pub(crate) groups: Mutex<BTreeMap<String, u64>>,
+    pace: Pace,
 }
 
 impl GitHub {
@@ -36,7 +38,16 @@ impl GitHub {
     /// When the App's key is no RSA key, or the system has no CA certificates.
     pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
         let speaker = Speaker::new(&location, auth)?;
-        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default() })
+        // An Enterprise Server has no such limits unless its owner sets them.
+        let is_shared = location.web.host_str() == Some("github.com");
+        let pace = Pace::new(is_shared.then_some(PER_MINUTE));
+        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default(), pace })
+    }
+
+    /// Registers so many runners a minute at most (as many at once, and then one after the other); 0 is no limit.
+    #[must_use]
+    pub fn paced(self, registrations_per_minute: u32) -> Self {
+        Self { pace: Pace::new(Some(registrations_per_minute)), ..self }
     }
 
     /// Where it is.
@@ -59,6 +70,7 @@ impl GitHub {
             "work_folder": request.work_folder.as_deref().unwrap_or("_work"),
         });
         let path = self.path("generate-jitconfig");
+        self.pace.next().await;
         let answer: Result<JitAnswer, GitHubError> =
             transport::post(self.client().await?, &path, Some(&body), &call).await;
         if answer.as_ref().is_err_and(|error| error.kind == GitHubErrorKind::NotFound) {
@@ -79,6 +91,7 @@ impl GitHub {
     pub async fn registration_token(&self) -> Result<SecretString, GitHubError> {
         let call = self.call("getting a registration token for");
         let path = self.path("registration-token");
+        self.pace.next().await;
         let answer: TokenAnswer = transport::post(self.client().await?, &path, None::<&()>, &call).await?;
         Ok(SecretString::from(answer.token))
     }

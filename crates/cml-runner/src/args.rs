@@ -434,6 +434,10 @@ pub(crate) struct Daemon {
     /// How often all jobs are asked for, 10s to 1h
     #[arg(long, env = "CML_RUNNER_POLL", value_name = "TIME", default_value = "60s")]
     pub(crate) poll: String,
+    /// Runners registered at GitHub in a minute at most: so many at once, then one after the other; 0 is no limit
+    /// [default: 75 on github.com, no limit on an Enterprise Server]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) registrations_per_minute: Option<u32>,
     #[command(flatten)]
     pub(crate) state: State,
 }

@@ -40,7 +40,11 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let stop = signals::stop_token()
         .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
     let config = crate::validate::read(&args.config)?;
-    let github = Arc::new(place::github(&with_file(global, &config))?);
+    let github = place::github(&with_file(global, &config))?;
+    let github = Arc::new(match args.registrations_per_minute {
+        Some(most) => github.paced(most),
+        None => github,
+    });
     if let scope @ Scope::Enterprise(_) = &github.location().scope {
         let message =
             format!("a daemon cannot serve {scope} as a whole: GitHub lists an enterprise's jobs nowhere");

@@ -1,0 +1,83 @@
+//! Registrations keep below GitHub's secondary limits, which nobody can ask for in advance: 900 points a minute, 5 for a call that
+//! writes. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Registrations a minute on github.com. As many may come at once as are then earned again in the next minute, so no minute has more
+/// than twice as many: 750 of 900 points; the others are for reading and, above all, for removing.
+pub(crate) const PER_MINUTE: u32 = 75;
+
+/// So many at once, and then one after the other.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// None: no limit.
+    per_minute: Option<u32>,
+    /// When all that was taken will have been earned.
+    earned: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    pub(crate) fn new(per_minute: Option<u32>) -> Self {
+        Self { per_minute: per_minute.filter(|&most| most > 0), earned: Mutex::default() }
+    }
+
+    /// Returns when the next one may go. Whoever asks first goes first.
+    pub(crate) async fn next(&self) {
+        let Some(per_minute) = self.per_minute else { return };
+        let go = {
+            let now = Instant::now();
+            // A thread that panicked here has left a time that is still good.
+            let mut earned = self.earned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let after = earned.unwrap_or(now).max(now) + MINUTE / per_minute;
+            *earned = Some(after);
+            after.checked_sub(MINUTE).unwrap_or(now)
+        };
+        tokio::time::sleep_until(go).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds after which each of so many went.
+    async fn times(pace: &Pace, many: u32) -> Vec<u64> {
+        let began = Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..many {
+            pace.next().await;
+            times.push(began.elapsed().as_secs());
+        }
+        times
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_at_once_and_what_is_beyond_it_at_the_rate() {
+        let pace = Pace::new(Some(60));
+        let times = times(&pace, 100).await;
+        assert!(times[..60].iter().all(|&time| time == 0), "{times:?}");
+        assert_eq!(times[60..], (1..=40).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_has_more_than_twice_the_rate_and_a_quiet_minute_earns_a_burst_again() {
+        let pace = Pace::new(Some(PER_MINUTE));
+        let all = times(&pace, 300).await;
+        for start in 0..300 {
+            let within = all.iter().filter(|&&time| time >= start && time < start + 60).count();
+            assert!(within <= 2 * PER_MINUTE as usize, "{within} from {start} s on");
+        }
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(times(&pace, PER_MINUTE).await.last(), Some(&0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_nobody_waits() {
+        assert_eq!(times(&Pace::new(None), 1000).await.last(), Some(&0));
+    }
+}
