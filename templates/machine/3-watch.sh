@@ -126,7 +126,8 @@ watch_notices() {
 interrupted() {
   at=$(sed -n 's/.*"time" *: *"\([^"]*\)".*/\1/p' "$state/imds")
   left=$(($(date -d "$at" +%s 2>/dev/null || echo 0) - $(date +%s)))
-  if [ "$left" -lt 0 ] || [ "$left" -gt 300 ]; then left=120; fi # a clock that is wrong
+  if [ "$left" -lt -300 ] || [ "$left" -gt 300 ]; then left=120; fi # a clock that is wrong
+  if [ "$left" -lt 0 ]; then left=0; fi
   over=$(($(uptime_seconds) + left))
   tell "notice: interruption seconds_left=$left"
   run_interruption_hook interruption "$left" "$((left - 40))"

@@ -333,7 +333,7 @@ fn a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself() {
         let guest = lab.boot(&lab.bootstrap().await);
         guest.until_it_says("Listening for Jobs").await;
         lab.imds.interrupts_at(
-            &(now() + SignedDuration::from_secs(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            &(now() + SignedDuration::from_secs(3)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         );
         guest.off().await.expect_words("stage=listening cause=interrupted status=0");
     });
