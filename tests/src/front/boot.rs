@@ -101,6 +101,9 @@ impl Inner {
 fn script(encoded: &str) -> String {
     let raw = base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch");
     let message = String::from_utf8(unpacked(raw)).expect("text");
+    if !message.starts_with("Content-Type: multipart/") {
+        return message;
+    }
     let (_, boothook) = message.split_once("Content-Type: text/cloud-boothook").expect("a boothook");
     let (_, body) = boothook.split_once("\n\n").expect("its headers end");
     let (script, _) = body.split_once("\n--").expect("the part ends");
