@@ -1,5 +1,7 @@
 //! The laws of DESIGN, checked against the truth: never against what a controller believes.
 
+use std::io::Read;
+
 use cml_cloud::{LaunchRequest, Market, Usd};
 use cml_journal::{Line, State};
 use cml_spec::Forks;
@@ -74,7 +76,7 @@ impl World {
     /// L5: the machine gets its own registration and no other; nothing else that is told carries it.
     fn watch_secrets(&mut self, index: usize, request: &LaunchRequest) {
         let name = self.machines[index].runner_name.clone();
-        let script = String::from_utf8_lossy(request.user_data.expose()).into_owned();
+        let script = String::from_utf8_lossy(&unpacked(request.user_data.expose())).into_owned();
         let own = secret(&name);
         if !script.contains(&own) {
             self.violate("L5", &format!("machine {index} does not get its registration"));
@@ -355,4 +357,13 @@ pub(crate) const SECRET: &str = "jit-secret-of-";
 /// The registration's secret of a runner.
 pub(crate) fn secret(runner_name: &str) -> String {
     format!("{SECRET}{runner_name}-end")
+}
+
+/// User data as cloud-init sees it.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(_) => bytes.to_vec(),
+    }
 }
