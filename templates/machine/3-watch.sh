@@ -85,7 +85,8 @@ stop_runner() {
   pid=$(cat "$shared/pid" 2>/dev/null) || return 0
   kill -s TERM "$pid" 2>/dev/null
   tries=0
-  while kill -s 0 "$pid" 2>/dev/null && [ "$tries" -lt 35 ]; do
+  # Should one have begun all the same, it is waited for: only the deadline ends it (L3).
+  while kill -s 0 "$pid" 2>/dev/null && { [ "$tries" -lt 35 ] || busy; }; do
     sleep 1
     tries=$((tries + 1))
   done
