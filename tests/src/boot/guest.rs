@@ -96,6 +96,12 @@ impl Guest {
         self.started.elapsed().as_secs_f64()
     }
 
+    /// Seconds between its start and this.
+    #[must_use]
+    pub fn age_at(&self, time: Instant) -> f64 {
+        time.saturating_duration_since(self.started).as_secs_f64()
+    }
+
     /// A directory that a container sees as `/var/marks`.
     #[must_use]
     pub fn marks(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::State;
@@ -35,6 +36,7 @@ struct Known {
     interruption: Option<String>,
     rebalance: Option<String>,
     requests: Vec<String>,
+    first_asked: Option<Instant>,
 }
 
 /// The service; it ends when dropped.
@@ -55,8 +57,17 @@ impl Imds {
         Self { known, server }
     }
 
+    /// For a machine that is about to start.
     pub(super) fn serves(&self, user_data: &[u8]) {
-        self.known().user_data = user_data.to_vec();
+        let mut known = self.known();
+        known.user_data = user_data.to_vec();
+        known.first_asked = None;
+    }
+
+    /// When the latest machine reached it first: then it had a network.
+    #[must_use]
+    pub fn first_asked(&self) -> Option<Instant> {
+        self.known().first_asked
     }
 
     /// EC2 wants the machine back at this time (`2026-11-24T10:00:00Z`).
@@ -93,6 +104,7 @@ async fn answer(
     headers: HeaderMap,
 ) -> (StatusCode, Vec<u8>) {
     let mut known = known.lock().expect("never poisoned");
+    known.first_asked.get_or_insert_with(Instant::now);
     let (status, body) = reply(&known, &method, uri.path(), &headers);
     known.requests.push(format!("{method} {} {}", uri.path(), status.as_u16()));
     (status, body)

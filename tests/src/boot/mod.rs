@@ -36,14 +36,22 @@ use crate::sim::Sim;
 const GITHUB_ADDRESS: &str = "192.0.2.1";
 /// Set inside the namespace.
 const INSIDE: &str = "CML_BOOT_INSIDE";
-/// No test may hold its namespace for longer, seconds.
-const LIMIT_SECONDS: &str = "600";
+/// No test may hold its namespace for longer.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs the test `name` of this test program once more, in a network namespace of its own, where `body` is run.
 ///
 /// # Panics
 /// When the test fails there.
 pub fn isolated(name: &str, body: impl AsyncFnOnce()) {
+    isolated_within(LIMIT, name, body);
+}
+
+/// The same with a limit of its own, for what boots many machines one after the other.
+///
+/// # Panics
+/// When the test fails there.
+pub fn isolated_within(limit: Duration, name: &str, body: impl AsyncFnOnce()) {
     if !variable(INSIDE).is_empty() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.expect("a runtime").block_on(body());
@@ -61,7 +69,7 @@ pub fn isolated(name: &str, body: impl AsyncFnOnce()) {
         "ip link set lo up && ip address add 169.254.169.254/32 dev lo && ip address add {GITHUB_ADDRESS}/32 dev lo && exec \"$@\""
     );
     let output = Command::new("timeout")
-        .args(["--kill-after=5", LIMIT_SECONDS, "unshare", "--net", "sh", "-c", &setup, "sh"])
+        .args(["--kill-after=5", &limit.as_secs().to_string(), "unshare", "--net", "sh", "-c", &setup, "sh"])
         .arg(exe)
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
