@@ -44,7 +44,8 @@ struct Stages {
 impl Stages {
     async fn boot(&mut self, lab: &Lab, place: &Place, in_last_stage: bool) {
         let mut bootstrap = if place.vm { lab.bootstrap_for_vm().await } else { lab.bootstrap().await };
-        bootstrap.idle_timeout = Some(SignedDuration::from_secs(1));
+        // Long enough for the runner's own words to come out.
+        bootstrap.idle_timeout = Some(SignedDuration::from_secs(5));
         let rendered = cml_bootstrap::render(&bootstrap).expect("fits");
         let guest = if in_last_stage {
             lab.boot_user_data(&cml_e2e::boot::in_last_stage(rendered.expose()), place)

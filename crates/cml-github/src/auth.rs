@@ -80,9 +80,8 @@ async fn install(app: &Octocrab, known: Option<u64>, scope: &Scope) -> Result<Oc
         Some(id) => id,
         None => {
             let call = Call {
-                doing: format!("finding the App's installation on {scope}"),
                 hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
-                scope,
+                ..Call::new(format!("finding the App's installation on {scope}"), scope)
             };
             let path = format!("{}/installation", scope.api_path());
             transport::get::<InstallationAnswer>(app, &path, &call).await?.id

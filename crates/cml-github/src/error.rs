@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use octocrab::Error as OctocrabError;
 
 use crate::location::Scope;
-use crate::transport::{Answer, Call};
+use crate::transport::{Answer, Call, Permission};
 
 /// What kind of trouble it is; each has its own cure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +154,10 @@ pub(crate) fn refused(call: &Call<'_>, answer: &Answer) -> GitHubError {
         403 if answer.header("x-github-sso").is_some() => {
             error(GitHubErrorKind::Forbidden, "the organization wants single sign-on: authorize the token for it on its settings page (Configure SSO)".to_owned())
         }
-        403 => error(GitHubErrorKind::Forbidden, lacks(answer, call.scope)),
+        403 => error(GitHubErrorKind::Forbidden, lacks(answer, call)),
         404 => error(
             GitHubErrorKind::NotFound,
-            format!("{} does not exist, or the credentials may not see it; {}", call.scope, lacks(answer, call.scope)),
+            format!("{} does not exist, or the credentials may not see it; {}", call.scope, lacks(answer, call)),
         ),
         409 if message.to_ascii_lowercase().contains("already exists") => {
             error(GitHubErrorKind::NameTaken, "choose another name, or remove the runner that has it".to_owned())
@@ -228,9 +228,17 @@ fn reset(answer: &Answer) -> Option<Timestamp> {
 }
 
 /// The permission that is missing: GitHub's own word where it says one, else what managing runners takes.
-fn lacks(answer: &Answer, scope: &Scope) -> String {
+fn lacks(answer: &Answer, call: &Call<'_>) -> String {
     if let Some(needed) = answer.header("x-accepted-github-permissions").filter(|needed| !needed.is_empty()) {
         return format!("the token or App lacks the permission that GitHub names: {needed}");
+    }
+    let scope = call.scope;
+    if let Permission::Write(key) = call.permission {
+        return format!(
+            "it takes `permissions: {{{key}: write}}` in the workflow for its GITHUB_TOKEN (what is not listed there \
+             is then refused, so keep `contents: read` for the checkout), or another token that has it; in a pull \
+             request from a fork GitHub gives no token that may write"
+        );
     }
     let (fine_grained, classic) = match scope {
         Scope::Repository { .. } => ("repository permission \"Administration: read and write\"", "repo"),

@@ -6,8 +6,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::error::{GitHubError, GitHubErrorKind};
-use crate::location::Scope;
+use crate::error::GitHubError;
 use crate::pages::Cost;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
@@ -154,7 +153,7 @@ impl GitHub {
     /// # Errors
     /// As [`GitHub::jobs`].
     pub async fn finished_jobs(&self, since: Date) -> Result<Vec<JobRecord>, GitHubError> {
-        let base = self.repository_path()?;
+        let base = self.repository_path("")?;
         let query = format!("{base}/actions/runs?status=completed&created=%3E%3D{since}");
         let mut all = Vec::new();
         for run in self.search(&query, RUNS_MAX).await? {
@@ -220,19 +219,7 @@ impl GitHub {
 
     pub(crate) fn call_about(&self, doing: &str) -> Call<'_> {
         let scope = &self.location().scope;
-        Call { doing: format!("{doing} {scope}"), hint: None, scope }
-    }
-
-    fn repository_path(&self) -> Result<String, GitHubError> {
-        match &self.location().scope {
-            scope @ Scope::Repository { .. } => Ok(scope.api_path()),
-            scope => Err(GitHubError {
-                kind: GitHubErrorKind::Invalid,
-                doing: format!("looking for jobs of {scope}"),
-                cause: "GitHub lists jobs by repository only".to_owned(),
-                hint: Some("name one with --repo owner/name".to_owned()),
-            }),
-        }
+        Call::new(format!("{doing} {scope}"), scope)
     }
 }
 

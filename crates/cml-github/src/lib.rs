@@ -1,4 +1,5 @@
-//! Everything said to GitHub: where it is, who we are, and the runners registered there.
+//! Everything said to GitHub: where it is, who we are, the runners registered there, and
+//! what a repository is told: comments, checks, files, pull requests.
 //!
 //! The transport and the App's tokens are octocrab's; the models, the paging, the errors and what may be repeated are
 //! ours, because a repeated POST registers a second runner.
@@ -6,24 +7,34 @@
 //! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
 
 mod auth;
+mod checks;
+mod comments;
 mod deliveries;
 mod error;
 mod groups;
 mod jobs;
 mod location;
 mod models;
+mod objects;
 mod pace;
 mod pages;
 mod poll;
+mod pulls;
+mod repository;
+mod reruns;
 mod runners;
 mod transport;
 mod webhook;
 
 pub use auth::Auth;
+pub use checks::{CHECK_TEXT_LIMIT, Check, CheckOutput, NewCheck};
+pub use comments::{Comment, CommentTarget};
 pub use error::{GitHubError, GitHubErrorKind};
 pub use jobs::{Followed, JobRecord, RunRecord};
 pub use location::{BadLocation, Location, Scope};
 pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerGroup};
+pub use objects::{CommitRecord, Reference, TreeEntry};
 pub use poll::Polled;
+pub use pulls::{MergeMethod, NewPull, Pull};
 pub use runners::GitHub;
 pub use webhook::{BadDelivery, Heard, HeardJob, WebhookSecret, read_delivery};

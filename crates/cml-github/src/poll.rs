@@ -166,7 +166,7 @@ impl GitHub {
         cost: &Cost,
     ) -> Result<Vec<RunRecord>, GitHubError> {
         let scope = &self.location().scope;
-        let call = Call { doing: format!("listing the runs of {repository}"), hint: None, scope };
+        let call = Call::new(format!("listing the runs of {repository}"), scope);
         let mut all = Vec::new();
         for status in OPEN {
             for page in 1.. {

@@ -184,11 +184,11 @@ impl GitHub {
 
     fn call(&self, doing: &str) -> Call<'_> {
         let scope = &self.location.scope;
-        Call { doing: format!("{doing} {scope}"), hint: None, scope }
+        Call::new(format!("{doing} {scope}"), scope)
     }
 }
 
 /// A query value; everything but plain characters is escaped.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -18,6 +18,8 @@ use crate::location::{Location, Scope};
 const API_VERSION: &str = "2022-11-28";
 /// Limit for one request with its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a slow line takes for one MiB.
+const SLOW_LINE: Duration = Duration::from_secs(4);
 /// Limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a read or a removal is repeated before it counts as failed.
@@ -32,6 +34,36 @@ pub(crate) struct Call<'a> {
     /// Advice of its own, where the status alone does not tell it.
     pub(crate) hint: Option<String>,
     pub(crate) scope: &'a Scope,
+    /// What it takes to be allowed it.
+    pub(crate) permission: Permission,
+    /// How long one request with its answer may take.
+    pub(crate) limit: Duration,
+}
+
+/// What a request takes, to be named where it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// To manage the scope's runners.
+    Runners,
+    /// A permission of a repository, by its key in a workflow's `permissions:`, written to.
+    Write(&'static str),
+}
+
+impl<'a> Call<'a> {
+    /// A call about the scope's runners.
+    pub(crate) fn new(doing: String, scope: &'a Scope) -> Self {
+        Self { doing, hint: None, scope, permission: Permission::Runners, limit: REQUEST_TIMEOUT }
+    }
+
+    /// A call that takes this permission of a repository.
+    pub(crate) fn writing(doing: String, scope: &'a Scope, permission: &'static str) -> Self {
+        Self { permission: Permission::Write(permission), ..Self::new(doing, scope) }
+    }
+
+    /// More time, for so many bytes over a slow line.
+    pub(crate) fn carrying(self, bytes: usize) -> Self {
+        Self { limit: self.limit + SLOW_LINE * u32::try_from(bytes >> 20).unwrap_or(u32::MAX), ..self }
+    }
 }
 
 /// GitHub's answer, whole.
@@ -136,6 +168,36 @@ pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
     }
 }
 
+/// Writes what does no harm when it is written twice: objects that are named by their content.
+pub(crate) async fn post_again<B: Serialize, T: DeserializeOwned>(
+    client: &Octocrab,
+    path: &str,
+    body: &B,
+    call: &Call<'_>,
+) -> Result<T, GitHubError> {
+    repeat(call, || within(call, client._post(path, Some(body)))).await?.read(call)
+}
+
+/// Changes to a state that the body says whole; a repeat does no harm. The answer is for the caller to judge.
+pub(crate) async fn patch<B: Serialize>(
+    client: &Octocrab,
+    path: &str,
+    body: &B,
+    call: &Call<'_>,
+) -> Result<Answer, GitHubError> {
+    repeat(call, || within(call, client._patch(path, Some(body)))).await
+}
+
+/// The same by PUT, never repeated.
+pub(crate) async fn put<B: Serialize>(
+    client: &Octocrab,
+    path: &str,
+    body: &B,
+    call: &Call<'_>,
+) -> Result<Answer, GitHubError> {
+    within(call, client._put(path, Some(body))).await
+}
+
 /// The wait that cures this answer, if it is a rate limit and the wait is short enough.
 fn rate_limit_wait(call: &Call<'_>, answer: &Answer) -> Option<Duration> {
     if !matches!(answer.status, 403 | 429)
@@ -159,7 +221,7 @@ async fn within(
         let body = body.collect().await.map_err(|error| GitHubError::transport(call, &error))?;
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() })
     };
-    let limit = REQUEST_TIMEOUT;
+    let limit = call.limit;
     tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| {
         Err(GitHubError::no_answer(call, format!("no answer within {} s", limit.as_secs())))
     })

@@ -1,0 +1,59 @@
+//! Check runs. <https://docs.github.com/en/rest/checks/runs>
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::GitHubError;
+use crate::runners::GitHub;
+use crate::transport;
+
+/// Characters that GitHub takes of a check run's summary, and of its text.
+pub const CHECK_TEXT_LIMIT: usize = 65_535;
+
+/// A check run to write.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewCheck {
+    /// Shown in the list of checks.
+    pub name: String,
+    /// The commit.
+    pub head_sha: String,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// `success`, `failure`, …; only of a completed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<String>,
+    /// What it says.
+    pub output: CheckOutput,
+}
+
+/// What a check run says.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckOutput {
+    /// One line.
+    pub title: String,
+    /// Markdown, at most [`CHECK_TEXT_LIMIT`].
+    pub summary: String,
+}
+
+/// A check run that was written.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Check {
+    /// Where people see it.
+    #[serde(default)]
+    pub html_url: Option<String>,
+}
+
+impl GitHub {
+    /// Writes a check run.
+    ///
+    /// # Errors
+    /// As GitHub answers; a personal token may never.
+    pub async fn create_check(&self, check: &NewCheck) -> Result<Check, GitHubError> {
+        let mut call = self.writing("writing a check run of", "checks");
+        call.hint = Some(
+            "check runs are for Apps: use the workflow's own GITHUB_TOKEN with `permissions: {checks: write}` (what \
+             is not listed there is then refused), never a personal token"
+                .to_owned(),
+        );
+        transport::post(self.client().await?, &self.repository_path("/check-runs")?, Some(check), &call).await
+    }
+}

@@ -1,0 +1,155 @@
+//! Comments on commits, pull requests and issues.
+//! <https://docs.github.com/en/rest/issues/comments>, <https://docs.github.com/en/rest/commits/comments>
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::{GitHubError, refused};
+use crate::jobs::PER_PAGE;
+use crate::runners::GitHub;
+use crate::transport::{self, Call};
+
+/// What a comment is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommentTarget {
+    /// A commit, by its hash.
+    Commit(String),
+    /// A pull request, by its number.
+    Pull(u64),
+    /// An issue, by its number.
+    Issue(u64),
+}
+
+impl fmt::Display for CommentTarget {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(sha) => write!(out, "commit {sha}"),
+            Self::Pull(number) => write!(out, "pull request {number}"),
+            Self::Issue(number) => write!(out, "issue {number}"),
+        }
+    }
+}
+
+impl CommentTarget {
+    /// The list of its comments. A pull request's are an issue's.
+    fn list(&self) -> String {
+        match self {
+            Self::Commit(sha) => format!("/commits/{sha}/comments"),
+            Self::Pull(number) | Self::Issue(number) => format!("/issues/{number}/comments"),
+        }
+    }
+
+    fn one(&self, id: u64) -> String {
+        match self {
+            Self::Commit(_) => format!("/comments/{id}"),
+            Self::Pull(_) | Self::Issue(_) => format!("/issues/comments/{id}"),
+        }
+    }
+
+    fn permission(&self) -> &'static str {
+        match self {
+            Self::Commit(_) => "contents",
+            Self::Pull(_) => "pull-requests",
+            Self::Issue(_) => "issues",
+        }
+    }
+}
+
+/// A comment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Comment {
+    /// GitHub's id; later ones are greater.
+    pub id: u64,
+    /// Its Markdown.
+    #[serde(default)]
+    pub body: String,
+    /// Where people see it.
+    #[serde(default)]
+    pub html_url: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
+impl GitHub {
+    /// All comments there, oldest first.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn comments(&self, on: &CommentTarget) -> Result<Vec<Comment>, GitHubError> {
+        let call = self.about_comment("reading the comments of", on);
+        let base = self.repository_path(&on.list())?;
+        let client = self.client().await?;
+        let mut all: Vec<Comment> = Vec::new();
+        for page in 1.. {
+            let path = format!("{base}?per_page={PER_PAGE}&page={page}");
+            let answer: Vec<Comment> = transport::get(client, &path, &call).await?;
+            let last = answer.len() < PER_PAGE;
+            for comment in answer {
+                // One that was removed while we turned the page shifts the others: none counts twice.
+                if all.iter().all(|known| known.id != comment.id) {
+                    all.push(comment);
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// One comment; none when it is not there (any more).
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn comment(&self, on: &CommentTarget, id: u64) -> Result<Option<Comment>, GitHubError> {
+        let call = self.about_comment("reading a comment of", on);
+        transport::find(self.client().await?, &self.repository_path(&on.one(id))?, &call).await
+    }
+
+    /// Writes a comment. Never repeated: after [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) it may be there.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn create_comment(&self, on: &CommentTarget, body: &str) -> Result<Comment, GitHubError> {
+        let call = self.about_comment("writing a comment on", on);
+        let path = self.repository_path(&on.list())?;
+        transport::post(self.client().await?, &path, Some(&json!({"body": body})), &call).await
+    }
+
+    /// Puts another text into a comment; none when it is not there (any more).
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn update_comment(
+        &self,
+        on: &CommentTarget,
+        id: u64,
+        body: &str,
+    ) -> Result<Option<Comment>, GitHubError> {
+        let call = self.about_comment("changing a comment on", on);
+        let path = self.repository_path(&on.one(id))?;
+        let answer = transport::patch(self.client().await?, &path, &json!({"body": body}), &call).await?;
+        if answer.status == 404 { Ok(None) } else { answer.read(&call).map(Some) }
+    }
+
+    /// Removes a comment; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn delete_comment(&self, on: &CommentTarget, id: u64) -> Result<(), GitHubError> {
+        let call = self.about_comment("removing a comment on", on);
+        let answer =
+            transport::delete(self.client().await?, &self.repository_path(&on.one(id))?, &call).await?;
+        match answer.status {
+            200..300 | 404 => Ok(()),
+            _ => Err(refused(&call, &answer)),
+        }
+    }
+
+    fn about_comment(&self, doing: &str, on: &CommentTarget) -> Call<'_> {
+        self.writing(&format!("{doing} {on} of"), on.permission())
+    }
+}

@@ -1,0 +1,265 @@
+//! Git objects and references of a repository, without a clone.
+//! <https://docs.github.com/en/rest/git>
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::{GitHubError, refused};
+use crate::jobs::PER_PAGE;
+use crate::runners::GitHub;
+use crate::transport::{self, Call};
+
+const PERMISSION: &str = "contents";
+
+/// One entry of a tree to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TreeEntry {
+    /// Path below the root.
+    pub path: String,
+    /// `100644`, `100755` (executable) or `120000` (symbolic link).
+    pub mode: String,
+    /// Always `blob`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The blob; none removes the path.
+    pub sha: Option<String>,
+}
+
+impl TreeEntry {
+    /// A plain file.
+    #[must_use]
+    pub fn file(path: String, sha: String) -> Self {
+        Self { path, mode: "100644".to_owned(), kind: "blob", sha: Some(sha) }
+    }
+}
+
+/// A reference and the commit it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// `refs/heads/main`.
+    pub name: String,
+    /// The commit's hash.
+    pub sha: String,
+}
+
+/// What a commit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRecord {
+    /// Its tree.
+    pub tree: String,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct ReferenceWire {
+    #[serde(rename = "ref")]
+    name: String,
+    object: Named,
+}
+
+#[derive(Deserialize)]
+struct CommitWire {
+    tree: Named,
+    committer: DatedWire,
+}
+
+#[derive(Deserialize)]
+struct DatedWire {
+    date: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct TreeWire {
+    tree: Vec<EntryWire>,
+}
+
+#[derive(Deserialize)]
+struct EntryWire {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+    sha: String,
+}
+
+impl From<ReferenceWire> for Reference {
+    fn from(wire: ReferenceWire) -> Self {
+        Self { name: wire.name, sha: wire.object.sha }
+    }
+}
+
+impl GitHub {
+    /// Stores bytes; the blob's hash.
+    ///
+    /// # Errors
+    /// As GitHub answers; it takes 100 MB at most.
+    pub async fn create_blob(&self, bytes: &[u8]) -> Result<String, GitHubError> {
+        let call = self.about_objects("storing a file in").carrying(bytes.len());
+        let body = json!({"content": STANDARD.encode(bytes), "encoding": "base64"});
+        let path = self.repository_path("/git/blobs")?;
+        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+    }
+
+    /// Makes a tree, alone or over another one; its hash.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn create_tree(
+        &self,
+        base: Option<&str>,
+        entries: &[TreeEntry],
+    ) -> Result<String, GitHubError> {
+        let call = self.about_objects("making a tree in");
+        let mut body = json!({"tree": entries});
+        if let Some(base) = base {
+            body["base_tree"] = base.into();
+        }
+        let path = self.repository_path("/git/trees")?;
+        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+    }
+
+    /// Paths and blobs of a tree, all levels.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn tree(&self, sha: &str) -> Result<Vec<(String, String)>, GitHubError> {
+        let call = self.about_objects("reading a tree of");
+        let path = self.repository_path(&format!("/git/trees/{sha}?recursive=1"))?;
+        let tree: TreeWire = transport::get(self.client().await?, &path, &call).await?;
+        let blobs = tree.tree.into_iter().filter(|entry| entry.kind == "blob");
+        Ok(blobs.map(|entry| (entry.path, entry.sha)).collect())
+    }
+
+    /// Makes a commit; its hash. It is nobody's until a reference stands for it.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn create_commit(
+        &self,
+        message: &str,
+        tree: &str,
+        parents: &[String],
+        author: Option<(&str, &str)>,
+    ) -> Result<String, GitHubError> {
+        let call = self.about_objects("making a commit in");
+        let mut body = json!({"message": message, "tree": tree, "parents": parents});
+        if let Some((name, email)) = author {
+            body["author"] = json!({"name": name, "email": email});
+        }
+        let path = self.repository_path("/git/commits")?;
+        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+    }
+
+    /// A commit; none when it is not there.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn commit(&self, sha: &str) -> Result<Option<CommitRecord>, GitHubError> {
+        let call = self.about_objects("reading a commit of");
+        let path = self.repository_path(&format!("/git/commits/{sha}"))?;
+        let found: Option<CommitWire> = transport::find(self.client().await?, &path, &call).await?;
+        Ok(found.map(|it| CommitRecord { tree: it.tree.sha, at: it.committer.date }))
+    }
+
+    /// What a reference (`refs/heads/main`) stands for; none when it is not there.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn reference(&self, name: &str) -> Result<Option<String>, GitHubError> {
+        let call = self.about_objects("looking at a reference of");
+        let path = self.repository_path(&format!("/git/ref/{}", bare(name)))?;
+        let found: Option<ReferenceWire> = transport::find(self.client().await?, &path, &call).await?;
+        // GitHub has been seen to answer with a longer name that begins so.
+        Ok(found.filter(|it| it.name == name).map(|it| it.object.sha))
+    }
+
+    /// All references whose names begin so.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn references(&self, prefix: &str) -> Result<Vec<Reference>, GitHubError> {
+        let call = self.about_objects("listing references of");
+        let base = self.repository_path(&format!("/git/matching-refs/{}", bare(prefix)))?;
+        let client = self.client().await?;
+        let mut all: Vec<Reference> = Vec::new();
+        for page in 1.. {
+            let path = format!("{base}?per_page={PER_PAGE}&page={page}");
+            let answer: Vec<ReferenceWire> = transport::get(client, &path, &call).await?;
+            let (last, known) = (answer.len() < PER_PAGE, all.len());
+            for wire in answer {
+                if all.iter().all(|it| it.name != wire.name) {
+                    all.push(wire.into());
+                }
+            }
+            // GitHub documents no pages for this list: whoever answers with all at once answers so again.
+            if last || all.len() == known {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes a reference; false when there is one of this name.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn create_reference(&self, name: &str, sha: &str) -> Result<bool, GitHubError> {
+        let call = self.about_objects("making a reference in");
+        let path = self.repository_path("/git/refs")?;
+        let made: Result<ReferenceWire, _> =
+            transport::post(self.client().await?, &path, Some(&json!({"ref": name, "sha": sha})), &call)
+                .await;
+        match made {
+            Ok(_) => Ok(true),
+            Err(error) if error.cause.contains("already exists") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves a reference forward; false when its commit is no ancestor of this one any more: somebody was faster.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn advance_reference(&self, name: &str, sha: &str) -> Result<bool, GitHubError> {
+        let call = self.about_objects("moving a reference of");
+        let path = self.repository_path(&format!("/git/refs/{}", bare(name)))?;
+        let body = json!({"sha": sha, "force": false});
+        let answer = transport::patch(self.client().await?, &path, &body, &call).await?;
+        if answer.status == 422 && String::from_utf8_lossy(&answer.body).contains("fast forward") {
+            return Ok(false);
+        }
+        answer.read::<ReferenceWire>(&call).map(|_| true)
+    }
+
+    /// Removes a reference; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn delete_reference(&self, name: &str) -> Result<(), GitHubError> {
+        let call = self.about_objects("removing a reference of");
+        let path = self.repository_path(&format!("/git/refs/{}", bare(name)))?;
+        let answer = transport::delete(self.client().await?, &path, &call).await?;
+        let gone = answer.status == 422 && String::from_utf8_lossy(&answer.body).contains("does not exist");
+        if (200..300).contains(&answer.status) || answer.status == 404 || gone {
+            return Ok(());
+        }
+        Err(refused(&call, &answer))
+    }
+
+    fn about_objects(&self, doing: &str) -> Call<'_> {
+        self.writing(doing, PERMISSION)
+    }
+}
+
+/// The API's paths have `heads/main` for `refs/heads/main`.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("refs/").unwrap_or(name)
+}

@@ -1,0 +1,157 @@
+//! Pull requests. <https://docs.github.com/en/rest/pulls/pulls>
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::{GitHubError, GitHubErrorKind, refused};
+use crate::jobs::PER_PAGE;
+use crate::location::Scope;
+use crate::runners::{GitHub, escaped};
+use crate::transport;
+
+/// A pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Pull {
+    /// Its number.
+    pub number: u64,
+    /// `open` or `closed`.
+    pub state: String,
+    /// Where people see it.
+    pub html_url: String,
+    /// For the GraphQL API.
+    pub node_id: String,
+}
+
+/// A pull request to open.
+#[derive(Clone, Debug)]
+pub struct NewPull<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// Its text, in Markdown.
+    pub body: &'a str,
+    /// The branch with the change.
+    pub head: &'a str,
+    /// The branch to change.
+    pub base: &'a str,
+}
+
+/// How a pull request is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeMethod {
+    /// A merge commit.
+    Merge,
+    /// Its commits on top.
+    Rebase,
+    /// One commit.
+    Squash,
+}
+
+impl MergeMethod {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Rebase => "rebase",
+            Self::Squash => "squash",
+        }
+    }
+}
+
+impl GitHub {
+    /// Pull requests that this commit belongs to, open ones first.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<Pull>, GitHubError> {
+        let call = self.writing("looking for the pull requests of a commit of", "pull-requests");
+        let path = self.repository_path(&format!("/commits/{sha}/pulls?per_page={PER_PAGE}"))?;
+        let mut all: Vec<Pull> = transport::get(self.client().await?, &path, &call).await?;
+        all.sort_by_key(|pull| pull.state != "open");
+        Ok(all)
+    }
+
+    /// The open pull request from one branch of this repository to another.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn open_pull(&self, head: &str, base: &str) -> Result<Option<Pull>, GitHubError> {
+        let call = self.writing("looking for pull requests of", "pull-requests");
+        let owner = match &self.location().scope {
+            Scope::Repository { owner, .. } => owner.as_str(),
+            _ => "",
+        };
+        let head = escaped(&format!("{owner}:{head}"));
+        let path = self.repository_path(&format!("/pulls?state=open&head={head}&base={}", escaped(base)))?;
+        let all: Vec<Pull> = transport::get(self.client().await?, &path, &call).await?;
+        Ok(all.into_iter().next())
+    }
+
+    /// Opens a pull request. Never repeated: after [`GitHubErrorKind::Transient`] it may be open.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn create_pull(&self, pull: &NewPull<'_>) -> Result<Pull, GitHubError> {
+        let mut call = self.writing("opening a pull request of", "pull-requests");
+        call.hint = Some(
+            "it takes `permissions: {contents: write, pull-requests: write}`, and \"Allow GitHub Actions to create and \
+             approve pull requests\" in the repository's settings (Actions, General), or another token"
+                .to_owned(),
+        );
+        let body = json!({"title": pull.title, "body": pull.body, "head": pull.head, "base": pull.base});
+        transport::post(self.client().await?, &self.repository_path("/pulls")?, Some(&body), &call).await
+    }
+
+    /// Merges a pull request at once.
+    ///
+    /// # Errors
+    /// As GitHub answers; [`GitHubErrorKind::Invalid`] when it cannot be merged now.
+    pub async fn merge_pull(&self, number: u64, method: MergeMethod) -> Result<(), GitHubError> {
+        let call = self.writing("merging a pull request of", "contents");
+        let path = self.repository_path(&format!("/pulls/{number}/merge"))?;
+        let body = json!({"merge_method": method.word()});
+        let answer = transport::put(self.client().await?, &path, &body, &call).await?;
+        if (200..300).contains(&answer.status) { Ok(()) } else { Err(refused(&call, &answer)) }
+    }
+
+    /// Has GitHub merge a pull request once its checks and reviews allow.
+    /// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>
+    ///
+    /// # Errors
+    /// [`GitHubErrorKind::Invalid`] with GitHub's words when the repository does not allow it, or nothing is to be
+    /// waited for.
+    pub async fn enable_auto_merge(&self, pull: &Pull, method: MergeMethod) -> Result<(), GitHubError> {
+        const MUTATION: &str = "mutation($id: ID!, $method: PullRequestMergeMethod!) { \
+             enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $method}) { clientMutationId } }";
+        let call = self.writing("having a pull request merged later in", "pull-requests");
+        let body = json!({
+            "query": MUTATION,
+            "variables": {"id": pull.node_id, "method": method.word().to_uppercase()},
+        });
+        let answer: serde_json::Value =
+            transport::post(self.client().await?, &self.graphql(), Some(&body), &call).await?;
+        let errors: Vec<&str> = answer["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["message"].as_str())
+            .collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(GitHubError {
+            kind: GitHubErrorKind::Invalid,
+            doing: call.doing,
+            cause: format!("GitHub answered: {}", errors.join("; ")),
+            hint: Some("allow auto-merge in the repository's settings (General, Pull Requests)".to_owned()),
+        })
+    }
+
+    /// An Enterprise Server has GraphQL beside its REST API, not below it.
+    fn graphql(&self) -> String {
+        let api = &self.location().api;
+        let beside = api.path().trim_end_matches('/').strip_suffix("/v3");
+        beside.map_or_else(
+            || "/graphql".to_owned(),
+            |beside| format!("{}{beside}/graphql", api.origin().ascii_serialization()),
+        )
+    }
+}

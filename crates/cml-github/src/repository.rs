@@ -1,0 +1,28 @@
+//! A repository's own path and the calls about it.
+
+use crate::error::{GitHubError, GitHubErrorKind};
+use crate::location::Scope;
+use crate::runners::GitHub;
+use crate::transport::Call;
+
+impl GitHub {
+    /// `/repos/acme/vision` with what follows; everything below it is a repository's, never an organization's.
+    pub(crate) fn repository_path(&self, rest: &str) -> Result<String, GitHubError> {
+        let scope = &self.location().scope;
+        if !matches!(scope, Scope::Repository { .. }) {
+            return Err(GitHubError {
+                kind: GitHubErrorKind::Invalid,
+                doing: format!("looking for a repository in {scope}"),
+                cause: format!("{scope} is no repository"),
+                hint: Some("name one with --repo https://github.com/OWNER/NAME".to_owned()),
+            });
+        }
+        Ok(format!("{}{rest}", scope.api_path()))
+    }
+
+    /// A call that takes this permission of the repository.
+    pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> Call<'_> {
+        let scope = &self.location().scope;
+        Call::writing(format!("{doing} {scope}"), scope, permission)
+    }
+}

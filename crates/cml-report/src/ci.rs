@@ -1,0 +1,89 @@
+//! What the workflow knows about itself. Pure: the variables and the event are passed in.
+//! <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
+
+use serde_json::Value;
+
+/// The run that we are in, or what is known without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ci {
+    /// The commit that the report is about: the head of the pull request, not GitHub's merge of it.
+    pub head_sha: Option<String>,
+    /// The pull request of the event.
+    pub pull: Option<u64>,
+    /// The event comes from a fork: GitHub's token may then only read.
+    pub is_fork: bool,
+    /// The workflow's name.
+    pub workflow: Option<String>,
+    /// The run's id.
+    pub run_id: Option<u64>,
+    /// The branch to which a change would go.
+    pub branch: Option<String>,
+}
+
+impl Ci {
+    /// Reads it as GitHub Actions sets it; outside of Actions the checkout's own head.
+    #[must_use]
+    pub fn read(
+        env: &dyn Fn(&str) -> Option<String>,
+        event: Option<&Value>,
+        git_head: impl FnOnce() -> Option<String>,
+    ) -> Self {
+        let name = env("GITHUB_EVENT_NAME").unwrap_or_default();
+        let pull = event.map(|event| &event["pull_request"]).filter(|_| name.starts_with("pull_request"));
+        let head_of_pull =
+            pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
+        let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
+        Self {
+            head_sha: head_of_pull.map(str::to_owned).or_else(|| env("GITHUB_SHA")).or_else(git_head),
+            pull: pull.and_then(|pull| pull["number"].as_u64()),
+            is_fork: pull.is_some() && full_name("head") != full_name("base"),
+            workflow: env("GITHUB_WORKFLOW"),
+            run_id: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
+            branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(env: &[(&str, &str)], event: Option<&Value>) -> Ci {
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Ci::read(&env, event, || Some("checkout".to_owned()))
+    }
+
+    #[test]
+    fn a_pull_requests_report_is_about_its_head_and_not_about_githubs_merge() {
+        let repo = |name: &str| json!({"full_name": name});
+        let event = json!({"pull_request": {
+            "number": 7, "head": {"sha": "head", "repo": repo("acme/vision")}, "base": {"repo": repo("acme/vision")},
+        }});
+        let env =
+            [("GITHUB_EVENT_NAME", "pull_request"), ("GITHUB_SHA", "merge"), ("GITHUB_HEAD_REF", "change")];
+        let ci = read(&env, Some(&event));
+        assert_eq!((ci.head_sha.as_deref(), ci.pull, ci.is_fork), (Some("head"), Some(7), false));
+        assert_eq!(ci.branch.as_deref(), Some("change"));
+        let of_target =
+            read(&[("GITHUB_EVENT_NAME", "pull_request_target"), ("GITHUB_SHA", "base")], Some(&event));
+        assert_eq!((of_target.head_sha.as_deref(), of_target.pull), (Some("base"), Some(7)));
+    }
+
+    #[test]
+    fn a_fork_is_told_by_its_repository_even_when_that_is_gone() {
+        let event = |head: Value| json!({"pull_request": {"number": 7, "head": {"repo": head}, "base": {"repo": {"full_name": "acme/vision"}}}});
+        let is_fork = |head| read(&[("GITHUB_EVENT_NAME", "pull_request")], Some(&event(head))).is_fork;
+        assert!(is_fork(json!({"full_name": "mallory/vision"})));
+        assert!(is_fork(Value::Null));
+        assert!(!is_fork(json!({"full_name": "acme/vision"})));
+    }
+
+    #[test]
+    fn a_push_has_its_commit_and_a_checkout_its_head() {
+        let push =
+            read(&[("GITHUB_EVENT_NAME", "push"), ("GITHUB_SHA", "pushed"), ("GITHUB_RUN_ID", "9")], None);
+        assert_eq!((push.head_sha.as_deref(), push.pull, push.run_id), (Some("pushed"), None, Some(9)));
+        assert_eq!(read(&[], None).head_sha.as_deref(), Some("checkout"));
+    }
+}

@@ -1,0 +1,209 @@
+//! Writing a report as a comment, once.
+
+use std::time::Duration;
+
+use cml_github::{Comment, CommentTarget, GitHub, GitHubError, GitHubErrorKind};
+
+use crate::cut::{BODY_LIMIT, fit};
+use crate::error::ReportError;
+use crate::marks::Watermark;
+use crate::media::Media;
+use crate::sections::{self, Sections};
+use crate::shelf::{Asset, Shelf};
+
+/// The least room for a section; below it nothing could be understood.
+const SECTION_ROOM: usize = 600;
+/// How often a section is written again because others wrote over it.
+const ATTEMPTS: u32 = 12;
+/// When a section that was written is looked at again. GitHub cannot write on a condition, so somebody who has read the
+/// comment before we wrote may write over it; that takes less than the last of these.
+const LOOKS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1600)];
+/// What fits of a report, less what tells where the whole one is.
+const NOTE_ROOM: usize = 600;
+
+/// A report to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Posting<'a> {
+    /// Where.
+    pub target: &'a CommentTarget,
+    /// Its Markdown, with links that others can follow.
+    pub text: &'a str,
+    /// Its mark; without one it is never found again.
+    pub watermark: Option<&'a Watermark>,
+    /// Replace the last version instead of writing another comment.
+    pub update: bool,
+    /// Only this section of a comment that several jobs write.
+    pub section: Option<&'a str>,
+}
+
+/// A report that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Where people see it.
+    pub url: String,
+    /// It was longer than GitHub takes: what became of the whole one.
+    pub cut: Option<String>,
+}
+
+/// Writes a report.
+///
+/// # Errors
+/// When it is not written, or it is not known that it is.
+pub async fn post(github: &GitHub, shelf: &impl Shelf, posting: &Posting<'_>) -> Result<Posted, ReportError> {
+    if posting.text.trim().is_empty() {
+        return Err(ReportError::Empty);
+    }
+    if let Some(name) = posting.section {
+        sections::check(name)?;
+        return section(github, shelf, posting, name).await;
+    }
+    let mark = posting.watermark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
+    let (text, cut) = within(posting.text, BODY_LIMIT - mark.len(), shelf).await;
+    let body = format!("{text}{mark}");
+    let mut comment = None;
+    if posting.update
+        && let Some(mark) = posting.watermark
+    {
+        let all = github.comments(posting.target).await?;
+        if let Some(last) = all.iter().rev().find(|comment| mark.is_in(&comment.body)) {
+            comment = github.update_comment(posting.target, last.id, &body).await?;
+        }
+    }
+    let comment = match comment {
+        Some(comment) => comment,
+        None => create(github, posting, &body).await?,
+    };
+    Ok(Posted { url: comment.html_url, cut })
+}
+
+/// Writes a new comment; when GitHub's answer is lost, it is looked for before it is written again.
+async fn create(github: &GitHub, posting: &Posting<'_>, body: &str) -> Result<Comment, GitHubError> {
+    let lost = match github.create_comment(posting.target, body).await {
+        Err(error) if error.kind == GitHubErrorKind::Transient => error,
+        other => return other,
+    };
+    tracing::warn!("{lost}: looking whether the comment is there");
+    let all = github.comments(posting.target).await?;
+    let found = match posting.watermark {
+        // No two marks are the same.
+        Some(mark) => all.into_iter().rev().find(|one| one.body.contains(&mark.text())),
+        None => all.into_iter().next_back().filter(|one| one.body.trim() == body.trim()),
+    };
+    match found {
+        Some(comment) => Ok(comment),
+        None => github.create_comment(posting.target, body).await,
+    }
+}
+
+/// The text, or its beginning with a link to the whole.
+async fn within(text: &str, limit: usize, shelf: &impl Shelf) -> (String, Option<String>) {
+    if text.len() <= limit {
+        return (text.to_owned(), None);
+    }
+    let whole = Asset::new("report.md", Some(Media::given("text/markdown")), text.as_bytes().to_vec());
+    let placed = match whole {
+        Ok(asset) => shelf.place(&[asset]).await,
+        Err(error) => Err(error),
+    };
+    let (note, fate) = match placed.map(|urls| urls.into_iter().next().unwrap_or_default()) {
+        Ok(url) => {
+            // A page of the repository shows it as Markdown; its bytes alone would not be.
+            let page = url.strip_suffix("?raw=true").unwrap_or(&url).to_owned();
+            (format!("> The report goes on: it is longer than GitHub takes in a comment. [The whole report]({page})"), page)
+        }
+        Err(error) => (
+            "> The report goes on, but it is longer than GitHub takes in a comment, and the whole could not be \
+             published: see the job's log."
+                .to_owned(),
+            format!("nowhere: {error}"),
+        ),
+    };
+    let kept = fit(text, limit.saturating_sub(NOTE_ROOM.max(note.len() + 2))).unwrap_or_default();
+    (format!("{kept}\n\n{note}"), Some(fate))
+}
+
+/// Writes one section, and sees to it that it stays.
+async fn section(
+    github: &GitHub,
+    shelf: &impl Shelf,
+    posting: &Posting<'_>,
+    name: &str,
+) -> Result<Posted, ReportError> {
+    let mark = posting.watermark.cloned().unwrap_or(Watermark {
+        title: String::new(),
+        sha: String::new(),
+        id: String::new(),
+    });
+    let tail = format!("\n\n{}", mark.text());
+    let mut known: Option<(usize, String, Option<String>)> = None;
+    for attempt in 0..ATTEMPTS {
+        let all = shared(github, posting.target, &mark).await?;
+        let mut now = Sections::read(all.first().map(|first| first.body.as_str()).unwrap_or_default());
+        for other in all.iter().skip(1) {
+            now.add_missing(&Sections::read(&other.body));
+        }
+        now.set(name, "");
+        let room = BODY_LIMIT.saturating_sub(now.text().len() + tail.len());
+        if room < SECTION_ROOM {
+            return Err(ReportError::NoRoom { limit: BODY_LIMIT });
+        }
+        // Cut anew only when the room has become another one.
+        let fits = known.as_ref().is_some_and(|(old, text, _)| *old == room || text.len() <= room);
+        if !fits {
+            let (text, cut) = within(posting.text, room, shelf).await;
+            known = Some((room, text, cut));
+        }
+        let (_, text, cut) = known.clone().unwrap_or_default();
+        now.set(name, &text);
+        let body = format!("{}{tail}", now.text());
+        let written = match all.first() {
+            Some(first) if first.body == body => Some(first.clone()),
+            Some(first) => github.update_comment(posting.target, first.id, &body).await?,
+            None => Some(create(github, &Posting { watermark: Some(&mark), ..*posting }, &body).await?),
+        };
+        let Some(written) = written else { continue };
+        // Two jobs may both have written the first one: the oldest stays, with what the others said.
+        for other in all.iter().skip(1) {
+            github.delete_comment(posting.target, other.id).await?;
+        }
+        if stays(github, posting.target, &mark, name, &now, attempt).await? {
+            return Ok(Posted { url: written.html_url, cut });
+        }
+        tracing::debug!(attempt, "another job wrote over the section: once more");
+    }
+    Err(ReportError::Contended(ATTEMPTS))
+}
+
+/// Comments of this title that have sections, oldest first.
+async fn shared(
+    github: &GitHub,
+    target: &CommentTarget,
+    mark: &Watermark,
+) -> Result<Vec<Comment>, GitHubError> {
+    let mut all = github.comments(target).await?;
+    all.retain(|one| mark.is_in(&one.body) && one.body.contains("<!-- cml-section begin: "));
+    all.sort_by_key(|one| one.id);
+    Ok(all)
+}
+
+/// Whether the section is still there after those who had read before us have written.
+async fn stays(
+    github: &GitHub,
+    target: &CommentTarget,
+    mark: &Watermark,
+    name: &str,
+    written: &Sections,
+    attempt: u32,
+) -> Result<bool, GitHubError> {
+    for look in LOOKS {
+        // Uneven, so that two do not meet again and again.
+        let uneven = Duration::from_millis(u64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 60);
+        tokio::time::sleep(look + uneven * (attempt + 1)).await;
+        let all = shared(github, target, mark).await?;
+        let [one] = all.as_slice() else { return Ok(false) };
+        if Sections::read(&one.body).get(name) != written.get(name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,33 @@
+//! Reports: where images go, what a comment says, and which comment says it.
+//!
+//! What goes in is text and bytes; files, environment and clock are read by whoever calls. A report's Markdown is never
+//! written anew: only the targets of its links are replaced, byte ranges of the text as it is.
+//!
+//! What may not happen here: anything said to a cloud, printing, and calls to GitHub other than through `cml-github`.
+
+mod ci;
+mod comment;
+mod cut;
+mod error;
+mod links;
+mod marks;
+mod media;
+mod pull;
+mod sections;
+mod shelf;
+mod target;
+mod text;
+
+pub use ci::Ci;
+pub use comment::{Posted, Posting, post};
+pub use cut::{BODY_LIMIT, fit};
+pub use error::ReportError;
+pub use links::{Link, local_links, replaced};
+pub use marks::Watermark;
+pub use media::Media;
+pub use pull::{Change, NewBranch, Opened, open};
+pub use shelf::{
+    Asset, AssetServer, Directory, PRUNED_BELOW, Pruned, RepositoryShelf, Shelf, ShelfError, markdown, prune,
+};
+pub use target::Target;
+pub use text::{Decoded, decoded};

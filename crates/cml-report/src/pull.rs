@@ -1,0 +1,124 @@
+//! A pull request with files that a job has changed, made without a clone: no credentials get into git's configuration,
+//! and the checkout stays as it is.
+
+use cml_github::{GitHub, GitHubError, GitHubErrorKind, MergeMethod, NewPull, Pull, TreeEntry};
+
+/// One file that a job has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its path in the repository.
+    pub path: String,
+    /// `100644`, `100755` or `120000`.
+    pub mode: String,
+    /// Its content; none: it was removed.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// The branch and the pull request to make.
+#[derive(Clone, Debug)]
+pub struct NewBranch<'a> {
+    /// The new branch.
+    pub branch: &'a str,
+    /// The branch to change.
+    pub base: &'a str,
+    /// The commit that was checked out; GitHub has it.
+    pub parent: &'a str,
+    /// The commit's message.
+    pub message: &'a str,
+    /// The commit's author: name, address.
+    pub author: Option<(&'a str, &'a str)>,
+    /// The pull request's title.
+    pub title: &'a str,
+    /// Its text.
+    pub body: &'a str,
+    /// Merge it once its checks allow.
+    pub merge: Option<MergeMethod>,
+}
+
+/// A pull request that is open, or was merged at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Where people see it.
+    pub url: String,
+    /// There was a branch of this name already, and its pull request is this one.
+    pub was_there: bool,
+    /// It was merged at once.
+    pub merged: bool,
+}
+
+/// Makes the branch and opens the pull request. Run again, it finds what is there.
+///
+/// # Errors
+/// As GitHub answers; what was made by then stays, and is found by another run.
+pub async fn open(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Result<Opened, GitHubError> {
+    let reference = format!("refs/heads/{}", new.branch);
+    let mut was_there = github.reference(&reference).await?.is_some();
+    if !was_there {
+        let commit = commit(github, new, changes).await?;
+        was_there = !github.create_reference(&reference, &commit).await?;
+    }
+    let pull = match github.open_pull(new.branch, new.base).await? {
+        Some(pull) => pull,
+        None => {
+            was_there = false;
+            create(github, new).await?
+        }
+    };
+    let merged = match new.merge {
+        Some(method) => merge(github, &pull, method).await?,
+        None => false,
+    };
+    Ok(Opened { url: pull.html_url, was_there, merged })
+}
+
+async fn commit(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Result<String, GitHubError> {
+    let missing = || GitHubError {
+        kind: GitHubErrorKind::NotFound,
+        doing: format!("looking for the commit {}", new.parent),
+        cause: "GitHub does not have it".to_owned(),
+        hint: Some(
+            "push it first: the pull request is made on top of the commit that is checked out".to_owned(),
+        ),
+    };
+    let base = github.commit(new.parent).await?.ok_or_else(missing)?.tree;
+    let mut entries = Vec::new();
+    for change in changes {
+        let sha = match &change.bytes {
+            Some(bytes) => Some(github.create_blob(bytes).await?),
+            None => None,
+        };
+        entries.push(TreeEntry { path: change.path.clone(), mode: change.mode.clone(), kind: "blob", sha });
+    }
+    let tree = github.create_tree(Some(&base), &entries).await?;
+    github.create_commit(new.message, &tree, &[new.parent.to_owned()], new.author).await
+}
+
+/// Opens it; when GitHub's answer is lost, it is looked for before it is opened again.
+async fn create(github: &GitHub, new: &NewBranch<'_>) -> Result<Pull, GitHubError> {
+    let pull = NewPull { title: new.title, body: new.body, head: new.branch, base: new.base };
+    match github.create_pull(&pull).await {
+        Err(error) if error.kind == GitHubErrorKind::Transient => {
+            match github.open_pull(new.branch, new.base).await? {
+                Some(pull) => Ok(pull),
+                None => github.create_pull(&pull).await,
+            }
+        }
+        other => other,
+    }
+}
+
+/// Has it merged later, or at once where GitHub has nothing to wait for; true when it is merged.
+async fn merge(github: &GitHub, pull: &Pull, method: MergeMethod) -> Result<bool, GitHubError> {
+    let later = match github.enable_auto_merge(pull, method).await {
+        Ok(()) => return Ok(false),
+        Err(error) => error,
+    };
+    match github.merge_pull(pull.number, method).await {
+        Ok(()) => Ok(true),
+        Err(mut error) => {
+            error.cause = format!("{}; nor can it be merged later: {}", error.cause, later.cause);
+            error.hint = later.hint;
+            Err(error)
+        }
+    }
+}

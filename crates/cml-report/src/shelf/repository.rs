@@ -1,0 +1,129 @@
+//! The repository itself: files in commits that only a reference of their own stands for, `refs/cml/runs/RUN`.
+//!
+//! No branch has them and no clone gets them; whoever may read the repository sees them, and nobody else; the reference
+//! removed, they are garbage. One reference for each run: what several steps and jobs publish at once is a chain of
+//! commits, each of which moves the reference forward, so that no address that was given out ever dies by another's.
+
+use std::time::Duration;
+
+use cml_github::{GitHub, GitHubError, TreeEntry};
+use jiff::Timestamp;
+
+use super::{Asset, Shelf, ShelfError, check_count, escaped};
+use crate::ci::Ci;
+
+/// All of our references.
+pub const PRUNED_BELOW: &str = "refs/cml/";
+/// How often others may be faster.
+const ATTEMPTS: u32 = 20;
+/// The first wait after that; each takes another one by its number.
+const WAIT: Duration = Duration::from_millis(150);
+
+/// The repository as a shelf.
+#[derive(Debug)]
+pub struct RepositoryShelf<'a> {
+    github: &'a GitHub,
+    reference: String,
+}
+
+impl<'a> RepositoryShelf<'a> {
+    /// The shelf of this run; outside of a run, of the commit.
+    #[must_use]
+    pub fn new(github: &'a GitHub, ci: &Ci) -> Self {
+        let name = match (ci.run_id, &ci.head_sha) {
+            (Some(run), _) => format!("runs/{run}"),
+            (None, Some(sha)) => format!("commits/{sha}"),
+            (None, None) => "commits/none".to_owned(),
+        };
+        Self { github, reference: format!("{PRUNED_BELOW}{name}") }
+    }
+
+    /// One more commit on what is there; none when somebody was faster.
+    async fn attempt(&self, paths: &[String], assets: &[Asset]) -> Result<Option<String>, GitHubError> {
+        let tip = self.github.reference(&self.reference).await?;
+        let mut base = None;
+        let mut known: Vec<String> = Vec::new();
+        if let Some(tip) = &tip
+            && let Some(commit) = self.github.commit(tip).await?
+        {
+            known = self.github.tree(&commit.tree).await?.into_iter().map(|(path, _)| path).collect();
+            base = Some(commit.tree);
+        }
+        let mut entries: Vec<TreeEntry> = Vec::new();
+        for (path, asset) in paths.iter().zip(assets) {
+            if !known.contains(path) && entries.iter().all(|entry| entry.path != *path) {
+                entries.push(TreeEntry::file(path.clone(), self.github.create_blob(&asset.bytes).await?));
+            }
+        }
+        if let Some(tip) = &tip
+            && entries.is_empty()
+        {
+            return Ok(Some(tip.clone()));
+        }
+        let tree = self.github.create_tree(base.as_deref(), &entries).await?;
+        let parents: Vec<String> = tip.iter().cloned().collect();
+        let commit = self.github.create_commit("Files of a report", &tree, &parents, None).await?;
+        let done = match tip {
+            Some(_) => self.github.advance_reference(&self.reference, &commit).await?,
+            None => self.github.create_reference(&self.reference, &commit).await?,
+        };
+        Ok(done.then_some(commit))
+    }
+}
+
+impl Shelf for RepositoryShelf<'_> {
+    async fn place(&self, assets: &[Asset]) -> Result<Vec<String>, ShelfError> {
+        check_count(assets)?;
+        if assets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<String> = assets.iter().map(Asset::path).collect();
+        for attempt in 1..=ATTEMPTS {
+            if let Some(commit) = self.attempt(&paths, assets).await? {
+                let location = self.github.location();
+                let web = location.web.as_str().trim_end_matches('/');
+                let url = |path: &String| {
+                    format!("{web}/{}/blob/{commit}/{}?raw=true", location.scope, escaped(path))
+                };
+                return Ok(paths.iter().map(url).collect());
+            }
+            tracing::debug!(attempt, "another step published at the same moment: once more");
+            // Uneven, so that two do not meet again and again.
+            let uneven = u32::from(paths[0].as_bytes()[0] % 7);
+            tokio::time::sleep(WAIT * attempt + Duration::from_millis(40) * uneven).await;
+        }
+        Err(ShelfError::Contended(self.reference.clone()))
+    }
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// References that are gone, or would be.
+    pub removed: Vec<String>,
+    /// How many were left alone.
+    pub kept: usize,
+}
+
+/// Removes what was published before a moment; GitHub then forgets the files in its own time.
+///
+/// # Errors
+/// As GitHub answers; what was removed by then is gone.
+pub async fn prune(github: &GitHub, before: Timestamp, dry_run: bool) -> Result<Pruned, GitHubError> {
+    let mut pruned = Pruned::default();
+    for reference in github.references(PRUNED_BELOW).await? {
+        let old = match github.commit(&reference.sha).await? {
+            Some(commit) => commit.at < before,
+            None => false,
+        };
+        if !old {
+            pruned.kept += 1;
+            continue;
+        }
+        if !dry_run {
+            github.delete_reference(&reference.name).await?;
+        }
+        pruned.removed.push(reference.name);
+    }
+    Ok(pruned)
+}
