@@ -1,13 +1,14 @@
 //! Whether metrics are as good as they have to be.
 
-use crate::compare::Judgement;
-use crate::compare::{judge, pairs};
+use std::collections::HashSet;
+
+use crate::compare::{Judgement, Row, compare, pairs};
 use crate::direction::{Direction, Directions};
 use crate::error::list;
-use crate::markdown::cell;
 use crate::number::{DIGITS_MAX, Number};
-use crate::render::table_line;
-use crate::requirement::{Requirement, Tolerance};
+use crate::report::{CheckReport, Finding, Outcome};
+use crate::requirement::Requirement;
+use crate::tolerance::Tolerance;
 use crate::value::{MetricsFile, Value};
 
 /// Significant digits in what is said about a metric.
@@ -28,44 +29,11 @@ pub struct Baseline<'a> {
     pub no_worse: Option<Tolerance>,
 }
 
-/// How a metric did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As good as it has to be.
-    Passed,
-    /// Not so.
-    Failed,
-    /// That could not be told.
-    NotJudged,
-}
-
-/// One verdict.
-#[derive(Clone, Debug)]
-pub struct Finding {
-    /// The requirement as it is written, or `no worse than main`.
-    pub rule: String,
-    /// The file.
-    pub path: String,
-    /// The metric's dotted name.
-    pub metric: String,
-    /// How it did.
-    pub outcome: Outcome,
-    /// Why, in a sentence: `accuracy is 0.87, required >= 0.9 (main has 0.91)`.
-    pub why: String,
-}
-
-/// All verdicts.
-#[derive(Clone, Debug)]
-pub struct CheckReport {
-    /// Requirements in their order, then what was compared, in the order of the files.
-    pub findings: Vec<Finding>,
-}
-
 /// A requirement that cannot be judged, for it is not known of what.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// No file has such a path.
-    #[error("`{requirement}`: there is no file `{path}`; there are {}", list(.there))]
+    #[error("`{requirement}`: there is no file `{path}`; known: {}", list(.there))]
     UnknownFile {
         /// The requirement.
         requirement: String,
@@ -100,7 +68,7 @@ pub enum CheckError {
 
 fn hint(near: &[String], there: &[String]) -> String {
     if near.is_empty() {
-        return format!("; there are {}", list(there));
+        return format!("; known: {}", list(there));
     }
     format!(
         "; did you mean {}?",
@@ -128,15 +96,10 @@ pub fn check(
     }
     if let Some(Baseline { title, files: old, no_worse: Some(tolerance) }) = baseline {
         let rule = format!("no worse than {title}");
-        for (path, old, new) in pairs(old, files) {
-            let names = new.into_iter().flat_map(|file| &file.metrics).map(|metric| &metric.name);
-            let gone = old.into_iter().flat_map(|file| &file.metrics).map(|metric| &metric.name);
-            let gone = gone.filter(|name| new.is_none_or(|file| file.get(name).is_none()));
-            for name in names.chain(gone) {
-                let value = |file: Option<&'_ MetricsFile>| file.and_then(|file| file.get(name)).cloned();
-                let sides = (value(old), value(new));
-                let (outcome, why) = no_worse(name, sides, directions.of(name), tolerance, title);
-                let (path, metric) = (path.to_owned(), name.clone());
+        for file in compare(Some(old), files, directions).files {
+            for row in file.metrics {
+                let (outcome, why) = no_worse(&row, tolerance, title);
+                let (path, metric) = (file.path.clone(), row.name);
                 findings.push(Finding { rule: rule.clone(), path, metric, outcome, why });
             }
         }
@@ -163,7 +126,9 @@ fn find<'a>(
         [found] => Ok(*found),
         [] => {
             let there = meant.iter().flat_map(|file| &file.metrics).map(|metric| metric.name.clone());
-            let there: Vec<String> = there.collect();
+            let mut there: Vec<String> = there.collect();
+            let mut seen = HashSet::new();
+            there.retain(|name| seen.insert(name.clone()));
             let (requirement, near) = (requirement.to_string(), near(name, &there));
             Err(CheckError::UnknownMetric { requirement, name: name.clone(), near, there })
         }
@@ -236,125 +201,40 @@ fn plain(value: &Value, other: &Number) -> String {
         .unwrap_or_else(|| number.as_written().to_owned())
 }
 
-fn no_worse(
-    name: &str,
-    sides: (Option<Value>, Option<Value>),
-    direction: Option<Direction>,
-    tolerance: Tolerance,
-    title: &str,
-) -> (Outcome, String) {
-    let (old, new) = match sides {
+fn no_worse(row: &Row, tolerance: Tolerance, title: &str) -> (Outcome, String) {
+    let name = &row.name;
+    let (old, new) = match (&row.old, &row.new) {
         (Some(old), Some(new)) => (old, new),
         (Some(_), None) => return (Outcome::NotJudged, format!("{name} is in {title} alone")),
         _ => return (Outcome::NotJudged, format!("{name} is not in {title}")),
     };
-    let Some(direction) = direction else {
+    let Some(direction) = row.direction else {
         return (Outcome::NotJudged, format!("whether more of {name} is better is not known"));
     };
-    if old.as_number().is_none() && new.as_number().is_none() {
-        return (Outcome::NotJudged, format!("{name} is no number"));
-    }
-    let nan = Number::parse("NaN");
-    let texts = match (old.as_number(), new.as_number().or(nan.as_ref())) {
-        (Some(old_number), Some(new_number)) => (plain(&old, new_number), plain(&new, old_number)),
-        _ => (old.to_string(), new.to_string()),
+    let (old_number, new_number) = match (old.as_number(), new.as_number()) {
+        (None, None) => return (Outcome::NotJudged, format!("{name} is no number")),
+        (Some(old), Some(new)) if !new.value().is_nan() => (old, new),
+        (_, Some(new)) if !new.value().is_nan() => {
+            return (Outcome::Passed, format!("{name} is {}, {title} has {old}", new.shown(DIGITS)));
+        }
+        _ => return (Outcome::Failed, format!("{name} is {new}, {title} has {old}: no number any more")),
     };
-    let is = format!("{name} is {}, {title} has {}", texts.1, texts.0);
-    let is_nan = new.as_number().is_none_or(|number| number.value().is_nan());
-    if is_nan {
-        return (Outcome::Failed, is);
-    }
-    let lost = match (old.as_number(), new.as_number()) {
-        (Some(old), Some(new)) => match direction {
-            Direction::Higher => old.minus(new),
-            Direction::Lower => new.minus(old),
-        },
-        _ => 0.0,
-    };
-    if judge(&old, &new, direction) != Some(Judgement::Worse) {
+    let is = format!("{name} is {}, {title} has {}", plain(new, old_number), plain(old, new_number));
+    if row.judgement != Some(Judgement::Worse) {
         return (Outcome::Passed, is);
     }
-    let allowed = old.as_number().map_or(0.0, |old| tolerance.of(old.value()));
-    // 0.91 - 0.9 is a little more than 0.01: a tolerance is not missed by such noise, but none is none.
-    let noise = old.as_number().map_or(0.0, |old| old.value().abs() * 4.0 * f64::EPSILON);
+    let allowed = tolerance.of(old_number.value());
     if allowed == 0.0 {
         return (Outcome::Failed, format!("{is}: worse"));
     }
-    if lost <= allowed + noise {
+    let lost = match direction {
+        Direction::Higher => old_number.minus(new_number),
+        Direction::Lower => new_number.minus(old_number),
+    };
+    // 0.91 - 0.9 is a little more than 0.01: a tolerance is not missed by such noise.
+    let noise = old_number.value().abs() * 4.0 * f64::EPSILON;
+    if lost.is_finite() && lost <= allowed + noise {
         return (Outcome::Passed, format!("{is}: worse, within the tolerance of {tolerance}"));
     }
     (Outcome::Failed, format!("{is}: worse by more than the tolerance of {tolerance}"))
-}
-
-impl CheckReport {
-    /// Whether nothing failed; what could not be judged did not fail.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.count(Outcome::Failed) == 0
-    }
-
-    /// How many have an outcome.
-    #[must_use]
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.findings.iter().filter(|finding| finding.outcome == outcome).count()
-    }
-
-    /// For a check run or a step's summary: what failed first.
-    #[must_use]
-    pub fn markdown(&self) -> String {
-        let (failed, passed) = (self.count(Outcome::Failed), self.count(Outcome::Passed));
-        let mut text = match (failed, passed) {
-            (0, 0) => "⚠️ **Nothing could be judged.**\n".to_owned(),
-            (0, passed) => format!("✅ **{} passed.**\n", checks(passed)),
-            (failed, passed) => format!("❌ **{} failed**, {passed} passed.\n", checks(failed)),
-        };
-        let mut files: Vec<&str> = self.findings.iter().map(|finding| finding.path.as_str()).collect();
-        files.sort_unstable();
-        files.dedup();
-        let with_path = files.len() > 1;
-        let judged = self.findings.iter().filter(|finding| finding.outcome != Outcome::NotJudged);
-        let mut judged: Vec<&Finding> = judged.collect();
-        judged.sort_by_key(|finding| finding.outcome != Outcome::Failed);
-        if !judged.is_empty() {
-            text.push('\n');
-            text.push_str(&lines(&judged, with_path));
-        }
-        let open: Vec<&Finding> =
-            self.findings.iter().filter(|finding| finding.outcome == Outcome::NotJudged).collect();
-        if !open.is_empty() {
-            let table = lines(&open, with_path);
-            text.push_str(&format!(
-                "\n<details><summary>Not judged: {}</summary>\n\n{table}\n</details>\n",
-                open.len()
-            ));
-        }
-        text
-    }
-}
-
-fn checks(count: usize) -> String {
-    if count == 1 { "1 check".to_owned() } else { format!("{count} checks") }
-}
-
-fn lines(findings: &[&Finding], with_path: bool) -> String {
-    let mut columns = vec![("Result", ":--"), ("Rule", ":--"), ("Why", ":--")];
-    if with_path {
-        columns.insert(1, ("Path", ":--"));
-    }
-    let (titles, rules): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    let mut text = format!("{}{}", table_line(&titles), table_line(&rules));
-    for finding in findings {
-        let outcome = match finding.outcome {
-            Outcome::Passed => "✅ passed",
-            Outcome::Failed => "❌ failed",
-            Outcome::NotJudged => "not judged",
-        };
-        let mut cells = vec![outcome.to_owned()];
-        if with_path {
-            cells.push(cell(&finding.path));
-        }
-        cells.extend([cell(&finding.rule), cell(&finding.why)]);
-        text.push_str(&table_line(&cells));
-    }
-    text
 }

@@ -179,7 +179,7 @@ fn change(old: Option<&Value>, new: Option<&Value>) -> Option<Change> {
 }
 
 /// NaN is worse than any number, and so is what is no number any more: a training that diverged is no success.
-pub(crate) fn judge(old: &Value, new: &Value, direction: Direction) -> Option<Judgement> {
+fn judge(old: &Value, new: &Value, direction: Direction) -> Option<Judgement> {
     let real = |value: &Value| value.as_number().filter(|number| !number.value().is_nan()).cloned();
     let better = match (real(old), real(new)) {
         (Some(old), Some(new)) if old.same(&new) => return None,

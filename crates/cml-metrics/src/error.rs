@@ -85,7 +85,7 @@ pub enum Problem {
     #[error("there are several lists of rows; choose one of {}", list(.0))]
     SeveralLists(Vec<String>),
     /// The list of rows that was asked for is not there.
-    #[error("there is no list of rows `{asked}`; there are {}", list(.there))]
+    #[error("there is no list of rows `{asked}`; known: {}", list(.there))]
     NoList {
         /// What was asked for.
         asked: String,

@@ -32,10 +32,17 @@ pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> 
             };
             Fault::syntax(format, line.map(|line| Location { line, column: None }), why)
         })?;
-        let line = record.position().map_or(1, |position| position.line() as usize);
+        let line = record.position().map_or(1, |position| first_line(text, position));
         records.push(Record { line, cells: record.iter().map(str::to_owned).collect() });
     }
     Ok(records)
+}
+
+/// The line of a row that begins somewhere; blank lines before it are no part of it.
+fn first_line(text: &str, position: &csv::Position) -> usize {
+    let rest = text.as_bytes().get(position.byte() as usize..).unwrap_or_default();
+    let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).filter(|byte| **byte == b'\n');
+    position.line() as usize + blank.count()
 }
 
 fn delimiter(format: Format, text: &str) -> u8 {

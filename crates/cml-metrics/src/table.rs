@@ -39,7 +39,7 @@ struct Cell {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// There is none of that name.
-    #[error("{path}: there is no column `{column}`; there are {}", list(.there))]
+    #[error("{path}: there is no column `{column}`; known: {}", list(.there))]
     NoColumn {
         /// The file.
         path: String,

@@ -12,6 +12,10 @@ use crate::value::Value;
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map(|span| locate(text, span.start));
+        let key = error.span().and_then(|span| text.get(span)).filter(|_| error.message() == "duplicate key");
+        if let Some(key) = key {
+            return Fault { at, problem: Problem::Duplicate(key.to_owned()) };
+        }
         Fault::syntax(Format::Toml, at, error.message())
     })?;
     map(text, table.get_ref(), 1)

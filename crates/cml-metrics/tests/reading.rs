@@ -153,7 +153,7 @@ fn other_encodings_are_told() {
 fn a_key_that_is_there_twice_is_named() {
     insta::assert_snapshot!(message("m.json", "{\"x\": {\"acc\": 1,\n  \"acc\": 2}}"), @"m.json:2:10: `acc` is there twice; rename one of them");
     insta::assert_snapshot!(message("m.yaml", "acc: 1\nacc: 2\n"), @"m.yaml:2:1: `acc` is there twice; rename one of them");
-    insta::assert_snapshot!(message("m.toml", "acc = 1\nacc = 2\n"), @"m.toml:2:1: not TOML: duplicate key");
+    insta::assert_snapshot!(message("m.toml", "acc = 1\nacc = 2\n"), @"m.toml:2:1: `acc` is there twice; rename one of them");
     insta::assert_snapshot!(message("m.csv", "name,value\nacc,1\nacc,2\n"), @"m.csv:3: `acc` is there twice; rename one of them");
     insta::assert_snapshot!(message("m.csv", "acc,acc\n1,2\n"), @"m.csv:1: `acc` is there twice; rename one of them");
     insta::assert_snapshot!(message("m.json", "{\"a\": {\"b\": 1}, \"a.b\": 2}"), @"m.json:1: `a.b` is there twice; rename one of them");
@@ -161,17 +161,17 @@ fn a_key_that_is_there_twice_is_named() {
 
 #[test]
 fn faults_are_told_with_their_place() {
-    insta::assert_snapshot!(message("m.json", "{\"a\": NaN,\n \"b\": 0.9.1}"), @"");
-    insta::assert_snapshot!(message("m.json", "{\"a\": 1,}"), @"");
-    insta::assert_snapshot!(message("m.json", "{\"a\": [\n1,\n\"\\ud800\"]}"), @"");
-    insta::assert_snapshot!(message("m.json", "0.93"), @"");
-    insta::assert_snapshot!(message("m.jsonl", "{\"a\": 1}\n{\"a\": }"), @"");
-    insta::assert_snapshot!(message("m.yaml", "a: 1\n\tb: 2\n"), @"");
-    insta::assert_snapshot!(message("m.yaml", "a: 1\n---\na: 2\n"), @"");
-    insta::assert_snapshot!(message("m.yaml", "[a]: 1\n"), @"");
-    insta::assert_snapshot!(message("m.yaml", "a: *b\n"), @"");
-    insta::assert_snapshot!(message("m.toml", "a = 1\nb = \n"), @"");
-    insta::assert_snapshot!(message("m.csv", "a,b\n1,2\n1,2,3\n"), @"");
+    insta::assert_snapshot!(message("m.json", "{\"a\": NaN,\n \"b\": 0.9.1}"), @"m.json:2:10: not JSON: expected `,` or `}`");
+    insta::assert_snapshot!(message("m.json", "{\"a\": 1,}"), @"m.json:1:9: not JSON: key must be a string");
+    insta::assert_snapshot!(message("m.json", "{\"a\": [\n1,\n\"\\ud800\"]}"), @"m.json:3:8: not JSON: unexpected end of hex escape");
+    insta::assert_snapshot!(message("m.json", "0.93"), @r#"m.json:1: a lone value has no name; write `{"accuracy": 0.93}` instead"#);
+    insta::assert_snapshot!(message("m.jsonl", "{\"a\": 1}\n{\"a\": }"), @"m.jsonl:2:7: not JSON lines: expected value");
+    insta::assert_snapshot!(message("m.yaml", "a: 1\n\tb: 2\n"), @"m.yaml:1:4: not YAML: while scanning a plain scalar, found a tab (YAML is indented with spaces, never with tabs)");
+    insta::assert_snapshot!(message("m.yaml", "a: 1\n---\na: 2\n"), @"m.yaml:2:1: not YAML: there is a second document; one file is one document");
+    insta::assert_snapshot!(message("m.yaml", "[a]: 1\n"), @"m.yaml:1:1: not YAML: a list or map cannot be the name of a metric");
+    insta::assert_snapshot!(message("m.yaml", "a: *b\n"), @"m.yaml:1:4: not YAML: while parsing node, found unknown anchor");
+    insta::assert_snapshot!(message("m.toml", "a = 1\nb = \n"), @"m.toml:2:5: not TOML: string values must be quoted, expected literal string");
+    insta::assert_snapshot!(message("m.csv", "a,b\n1,2\n1,2,3\n"), @"m.csv:3: not CSV: this row has 3 cells, the first one has 2");
 }
 
 #[test]

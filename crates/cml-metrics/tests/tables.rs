@@ -51,18 +51,18 @@ fn objects_in_a_row_give_dotted_columns() {
 #[test]
 fn a_column_that_cannot_be_had_is_told() {
     let csv = table("t.csv", "step,loss\n1,0.5\n\n2,high\n");
-    insta::assert_snapshot!(csv.numbers("acc").expect_err("no column"), @"");
-    insta::assert_snapshot!(csv.numbers("loss").expect_err("no number"), @"");
+    insta::assert_snapshot!(csv.numbers("acc").expect_err("no column"), @"t.csv: there is no column `acc`; known: `step`, `loss`");
+    insta::assert_snapshot!(csv.numbers("loss").expect_err("no number"), @r#"t.csv:4: "high" in the column `loss` is no number"#);
     let json = table("t.json", "[{\"a\": 1},\n {\"a\":\n true}]");
-    insta::assert_snapshot!(json.numbers("a").expect_err("no number"), @"");
+    insta::assert_snapshot!(json.numbers("a").expect_err("no number"), @r#"t.json:3: "true" in the column `a` is no number"#);
 }
 
 #[test]
 fn several_lists_of_rows_have_to_be_chosen_from() {
     let text = "{\"train\": [{\"a\": 1}], \"test\": {\"x\": [{\"a\": 2}]}}";
     let error = |at| read("t.json", text, at).expect_err("no list").to_string();
-    insta::assert_snapshot!(error(None), @"");
-    insta::assert_snapshot!(error(Some("test")), @"");
+    insta::assert_snapshot!(error(None), @"t.json: there are several lists of rows; choose one of `train`, `test.x`");
+    insta::assert_snapshot!(error(Some("test")), @"t.json: there is no list of rows `test`; known: `train`, `test.x`");
     let table = read("t.json", text, Some("test.x")).expect("a table");
     assert_eq!(table.numbers("a").expect("numbers"), [2.0]);
 }
