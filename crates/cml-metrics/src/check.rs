@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::compare::{Judgement, Row, compare, pairs};
 use crate::direction::{Direction, Directions};
-use crate::error::list;
+use crate::error::{list, quoted, visible};
 use crate::number::{DIGITS_MAX, Number};
 use crate::report::{CheckReport, Finding, Outcome};
 use crate::requirement::Requirement;
@@ -33,7 +33,7 @@ pub struct Baseline<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// No file has such a path.
-    #[error("`{requirement}`: there is no file `{path}`; known: {}", list(.there))]
+    #[error("`{requirement}`: there is no file {}; known: {}", quoted(.path), list(.there))]
     UnknownFile {
         /// The requirement.
         requirement: String,
@@ -43,7 +43,7 @@ pub enum CheckError {
         there: Vec<String>,
     },
     /// No metric has such a name.
-    #[error("`{requirement}`: there is no metric `{name}`{}", hint(.near, .there))]
+    #[error("`{requirement}`: there is no metric {}{}", quoted(.name), hint(.near, .there))]
     UnknownMetric {
         /// The requirement.
         requirement: String,
@@ -70,10 +70,7 @@ fn hint(near: &[String], there: &[String]) -> String {
     if near.is_empty() {
         return format!("; known: {}", list(there));
     }
-    format!(
-        "; did you mean {}?",
-        near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-    )
+    format!("; did you mean {}?", near.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(" or "))
 }
 
 /// Judges metrics by requirements, and against a baseline.
@@ -99,7 +96,7 @@ pub fn check(
         for file in compare(Some(old), files, directions).files {
             for row in file.metrics {
                 let (outcome, why) = no_worse(&row, tolerance, title);
-                let (path, metric) = (file.path.clone(), row.name);
+                let (path, metric, why) = (file.path.clone(), row.name, visible(&why));
                 findings.push(Finding { rule: rule.clone(), path, metric, outcome, why });
             }
         }
@@ -183,6 +180,7 @@ fn required(
         limit.as_written(),
         was.unwrap_or_default()
     );
+    let why = visible(&why);
     let outcome = if holds { Outcome::Passed } else { Outcome::Failed };
     Finding { rule: requirement.to_string(), path: file.path.clone(), metric: name.clone(), outcome, why }
 }

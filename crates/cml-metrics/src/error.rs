@@ -57,7 +57,7 @@ pub enum Problem {
         why: String,
     },
     /// A key or dotted name is there twice, and which one counts nobody can tell.
-    #[error("`{0}` is there twice; rename one of them")]
+    #[error("{} is there twice; rename one of them", quoted(.0))]
     Duplicate(String),
     /// Maps in maps in maps.
     #[error("maps and lists are nested more than {DEPTH_MAX} levels deep; write the metrics flatter")]
@@ -74,7 +74,7 @@ pub enum Problem {
     #[error("its aliases (`*name`) multiply into too much; write the values out")]
     Aliases,
     /// A value without a name.
-    #[error("a lone value has no name; write `{{\"accuracy\": {0}}}` instead")]
+    #[error("there is nothing but {} without a name; write `{{\"accuracy\": 0.9}}`, in JSON for one", quoted(.0))]
     NoName(String),
     /// Rows were expected, and there are none.
     #[error(
@@ -85,7 +85,7 @@ pub enum Problem {
     #[error("there are several lists of rows; choose one of {}", list(.0))]
     SeveralLists(Vec<String>),
     /// The list of rows that was asked for is not there.
-    #[error("there is no list of rows `{asked}`; known: {}", list(.there))]
+    #[error("there is no list of rows {}; known: {}", quoted(.asked), list(.there))]
     NoList {
         /// What was asked for.
         asked: String,
@@ -94,13 +94,30 @@ pub enum Problem {
     },
 }
 
+/// A name for a sentence. It may be a stranger's: what a terminal would obey is written out, and it has an end.
+pub(crate) fn quoted(name: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let cut: String = name.chars().take(CHARACTERS_MAX).collect();
+    let more = if cut.len() < name.len() { "…" } else { "" };
+    format!("`{}{more}`", visible(&cut))
+}
+
+/// A text in which control characters are written out.
+pub(crate) fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { visible.extend(c.escape_default()) } else { visible.push(c) }
+    }
+    visible
+}
+
 /// Names for a sentence.
 pub(crate) fn list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     if names.is_empty() {
         return "none".to_owned();
     }
-    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(SHOWN).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }

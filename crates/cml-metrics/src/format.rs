@@ -17,7 +17,7 @@ pub enum Format {
     Toml,
     /// Cells separated by commas, or by semicolons or tabs where the first line has no comma.
     ///
-    /// As metrics: two columns of which the first holds no number in any row (but the header) are names and values, and
+    /// As metrics: two columns of which the first holds no number or date in any row are names and values, and
     /// a first row whose second cell is no value but text is their header. Anything else is a training log: the
     /// first row is the header, and the last value in each column counts.
     Csv,

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Fault, Location, Problem};
 use crate::format::Format;
+use crate::lines::Lines;
 use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
 use crate::value::Value;
@@ -77,14 +78,12 @@ struct Source<'a> {
     written: &'a str,
     covered: &'a str,
     first_line: usize,
-    /// Where each line begins.
-    lines: Vec<usize>,
+    lines: Lines<'a>,
 }
 
 impl<'a> Source<'a> {
     fn new(written: &'a str, covered: &'a str, first_line: usize) -> Self {
-        let lines = std::iter::once(0).chain(written.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { written, covered, first_line, lines }
+        Self { written, covered, first_line, lines: Lines::new(written) }
     }
 
     /// Where a part of the covered text begins.
@@ -93,10 +92,8 @@ impl<'a> Source<'a> {
     }
 
     fn location(&self, offset: usize) -> Location {
-        let index = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
-        let start = self.lines.get(index).copied().unwrap_or_default();
-        let before = self.written.get(start..offset).unwrap_or_default();
-        Location { line: self.first_line + index, column: Some(before.chars().count() + 1) }
+        let location = self.lines.location(offset);
+        Location { line: location.line + self.first_line - 1, ..location }
     }
 
     /// What serde_json says about the part that begins at an offset.
@@ -122,7 +119,7 @@ impl<'a> Source<'a> {
             return Err(Fault { at: Some(self.location(offset)), problem: Problem::TooDeep });
         }
         let fault = |error| self.fault(offset, &error);
-        let line = self.location_line(offset);
+        let line = self.lines.line(offset) + self.first_line - 1;
         Ok(match text.as_bytes().first() {
             Some(b'{') => {
                 let Pairs(pairs) = serde_json::from_str(text).map_err(fault)?;
@@ -153,10 +150,6 @@ impl<'a> Source<'a> {
                 Node::Scalar(Value::Number(number), line)
             }
         })
-    }
-
-    fn location_line(&self, offset: usize) -> usize {
-        self.first_line + self.lines.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 }
 

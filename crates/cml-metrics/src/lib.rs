@@ -13,6 +13,7 @@ mod direction;
 mod error;
 mod format;
 mod json;
+mod lines;
 mod markdown;
 mod number;
 mod render;

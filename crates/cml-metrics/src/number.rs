@@ -93,7 +93,10 @@ impl Number {
                 // Too small for an `f64`, yet no zero.
                 return self.text.clone();
             }
-            let plain = self.text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+            let digits_only =
+                self.text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+            let bare_point = self.text.trim_start_matches('-').starts_with('.') || self.text.ends_with('.');
+            let plain = digits_only && !bare_point;
             if plain && !zero && (written <= digits || !self.text.contains('.')) {
                 return self.text.clone();
             }
@@ -179,6 +182,8 @@ mod tests {
             ("0.0000123456789", "1.2346e-5"),
             ("9.999999", "10"),
             ("1e5", "100000"),
+            ("5.", "5"),
+            ("-.5", "-0.5"),
             ("1e300", "1e300"),
             ("-1.5e-7", "-1.5e-7"),
         ] {

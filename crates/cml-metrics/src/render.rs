@@ -20,11 +20,20 @@ pub struct MarkdownOptions {
     pub precision: usize,
     /// Leave out what is the same on both sides.
     pub only_changed: bool,
+    /// With more rows than this, what is the same on both sides is left out, and then what is beyond: a comment has an
+    /// end.
+    pub rows_max: usize,
 }
 
 impl Default for MarkdownOptions {
     fn default() -> Self {
-        Self { old_title: "base".to_owned(), new_title: "this".to_owned(), precision: 5, only_changed: false }
+        Self {
+            old_title: "base".to_owned(),
+            new_title: "this".to_owned(),
+            precision: 5,
+            only_changed: false,
+            rows_max: 200,
+        }
     }
 }
 
@@ -33,22 +42,30 @@ impl Comparison {
     #[must_use]
     pub fn markdown(&self, options: &MarkdownOptions) -> String {
         let with_path = self.files.len() > 1;
-        let is_hidden = |row: &Row| options.only_changed && row.change == Some(Change::Unchanged);
-        let mut lines = Vec::new();
-        for file in &self.files {
-            for row in file.metrics.iter().filter(|row| !is_hidden(row)) {
-                lines.push(self.line(file, row, with_path, options));
-            }
+        let rows = self.files.iter().flat_map(|file| file.metrics.iter().map(move |row| (file, row)));
+        let mut rows: Vec<(&FileComparison, &Row)> = rows.collect();
+        let all = rows.len();
+        if options.only_changed || all > options.rows_max {
+            rows.retain(|(_, row)| row.change != Some(Change::Unchanged));
         }
-        let hidden = self.files.iter().flat_map(|file| &file.metrics).filter(|row| is_hidden(row)).count();
-        let note = match (lines.is_empty(), hidden) {
-            (true, 0) => return "There are no metrics.\n".to_owned(),
-            (true, 1) => return "The one metric has not changed.\n".to_owned(),
-            (true, hidden) => return format!("None of {hidden} metrics has changed.\n"),
-            (false, 0) => String::new(),
-            (false, 1) => "\nOne metric that has not changed is not shown.\n".to_owned(),
-            (false, hidden) => format!("\n{hidden} metrics that have not changed are not shown.\n"),
+        let unchanged = all - rows.len();
+        let beyond = rows.len().saturating_sub(options.rows_max.max(1));
+        rows.truncate(options.rows_max.max(1));
+        if rows.is_empty() {
+            return match unchanged {
+                0 => "There are no metrics.\n".to_owned(),
+                1 => "The one metric has not changed.\n".to_owned(),
+                unchanged => format!("None of {unchanged} metrics has changed.\n"),
+            };
+        }
+        let note = match (unchanged, beyond) {
+            (0, 0) => String::new(),
+            (unchanged, 0) => format!("\nNot shown: {unchanged} without a change.\n"),
+            (0, beyond) => format!("\nNot shown: {beyond} more.\n"),
+            (unchanged, beyond) => format!("\nNot shown: {unchanged} without a change, and {beyond} more.\n"),
         };
+        let lines: Vec<String> =
+            rows.into_iter().map(|(file, row)| self.line(file, row, with_path, options)).collect();
         let (old_title, new_title) = (cell(&options.old_title), cell(&options.new_title));
         let mut columns = vec![("Metric", ":--")];
         if with_path {

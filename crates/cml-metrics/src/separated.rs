@@ -73,10 +73,11 @@ pub(crate) fn metrics(format: Format, text: &str) -> Result<Vec<(String, Value)>
     let Some((first, rest)) = records.split_first() else {
         return Err(Problem::Empty.into());
     };
-    let is_number = |cell: &String| Number::parse(cell).is_some();
+    let is_number = |cell: &str| Number::parse(cell).is_some();
+    let is_name = |cell: &str| !is_number(cell) && !is_date(cell);
     let is_pairs = first.cells.len() == 2
-        && !is_number(&first.cells[0])
-        && !rest.iter().any(|record| is_number(&record.cells[0]))
+        && is_name(&first.cells[0])
+        && rest.iter().all(|record| is_name(&record.cells[0]))
         && (!rest.is_empty() || is_number(&first.cells[1]));
     if is_pairs {
         let first_is_header = matches!(Value::of_cell(&first.cells[1]), Some(Value::Text(_)));
@@ -87,6 +88,16 @@ pub(crate) fn metrics(format: Format, text: &str) -> Result<Vec<(String, Value)>
     let cells = rest.iter().flat_map(|record| names.iter().zip(&record.cells));
     let named = cells.filter(|(name, _)| !name.is_empty());
     last_of_each(named.filter_map(|(name, cell)| Some((name.clone(), Value::of_cell(cell)?))))
+}
+
+/// Whether a text begins as `2026-01-31` does.
+fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes[..10].iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => matches!(byte, b'-' | b'/' | b'.'),
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 fn pairs(records: &[Record]) -> Result<Vec<(String, Value)>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Fault, Problem, ReadError, list};
+use crate::error::{Fault, Problem, ReadError, list, quoted};
 use crate::format::{Format, decode};
 use crate::tree::Node;
 use crate::value::Value;
@@ -39,7 +39,7 @@ struct Cell {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// There is none of that name.
-    #[error("{path}: there is no column `{column}`; known: {}", list(.there))]
+    #[error("{path}: there is no column {}; known: {}", quoted(.column), list(.there))]
     NoColumn {
         /// The file.
         path: String,
@@ -49,7 +49,7 @@ pub enum TableError {
         there: Vec<String>,
     },
     /// Something in it is no number.
-    #[error("{path}:{line}: {text:?} in the column `{column}` is no number")]
+    #[error("{path}:{line}: {text:?} in the column {} is no number", quoted(.column))]
     NoNumber {
         /// The file.
         path: String,

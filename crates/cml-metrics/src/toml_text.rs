@@ -3,31 +3,33 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Fault, Location, Problem};
+use crate::error::{Fault, Problem};
 use crate::format::Format;
+use crate::lines::Lines;
 use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
 use crate::value::Value;
 
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
+    let lines = Lines::new(text);
     let table = DeTable::parse(text).map_err(|error| {
-        let at = error.span().map(|span| locate(text, span.start));
+        let at = error.span().map(|span| lines.location(span.start));
         let key = error.span().and_then(|span| text.get(span)).filter(|_| error.message() == "duplicate key");
         if let Some(key) = key {
             return Fault { at, problem: Problem::Duplicate(key.to_owned()) };
         }
         Fault::syntax(Format::Toml, at, error.message())
     })?;
-    map(text, table.get_ref(), 1)
+    map(&lines, table.get_ref(), 1)
 }
 
-fn map(text: &str, table: &DeTable<'_>, depth: usize) -> Result<Node, Fault> {
-    let pairs = table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), node(text, value, depth)?)));
+fn map(lines: &Lines<'_>, table: &DeTable<'_>, depth: usize) -> Result<Node, Fault> {
+    let pairs = table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), node(lines, value, depth)?)));
     Ok(Node::Map(pairs.collect::<Result<_, Fault>>()?))
 }
 
-fn node(text: &str, value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Fault> {
-    let at = || locate(text, value.span().start);
+fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Fault> {
+    let at = || lines.location(value.span().start);
     if depth > DEPTH_MAX {
         return Err(Fault { at: Some(at()), problem: Problem::TooDeep });
     }
@@ -46,10 +48,10 @@ fn node(text: &str, value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, 
             )
         })
     };
-    let value = match value.get_ref() {
-        DeValue::Table(table) => return map(text, table, depth + 1),
+    let read = match value.get_ref() {
+        DeValue::Table(table) => return map(lines, table, depth + 1),
         DeValue::Array(items) => {
-            let items = items.iter().map(|item| node(text, item, depth + 1));
+            let items = items.iter().map(|item| node(lines, item, depth + 1));
             return Ok(Node::List(items.collect::<Result<_, _>>()?));
         }
         DeValue::String(text) => Value::Text(text.to_string()),
@@ -66,12 +68,5 @@ fn node(text: &str, value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, 
             },
         )?,
     };
-    // Lines serve the rows of tables, which TOML does not hold.
-    Ok(Node::Scalar(value, 1))
-}
-
-fn locate(text: &str, offset: usize) -> Location {
-    let before = text.get(..offset).unwrap_or(text);
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Location { line: before.matches('\n').count() + 1, column: Some(column) }
+    Ok(Node::Scalar(read, at().line))
 }

@@ -63,6 +63,20 @@ fn nothing_to_show_is_said_in_words() {
 }
 
 #[test]
+fn a_long_table_leaves_out_what_is_the_same_and_then_what_is_beyond() {
+    let metrics = |value: usize| {
+        let pairs = (0..30).map(|n| format!("\"m{n}\": {}", if n % 2 == 0 { value } else { 0 }));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    };
+    let options = |rows_max| MarkdownOptions { rows_max, ..titled(false) };
+    let comparison = json(&metrics(1), &metrics(2));
+    let last = |rows_max| comparison.markdown(&options(rows_max)).lines().last().map(str::to_owned);
+    assert_eq!(comparison.markdown(&options(30)).lines().count(), 32);
+    assert_eq!(last(20).as_deref(), Some("Not shown: 15 without a change."));
+    assert_eq!(last(10).as_deref(), Some("Not shown: 15 without a change, and 5 more."));
+}
+
+#[test]
 fn programs_get_json() {
     let comparison = json(
         "{\"acc\": 0.5, \"gone\": null, \"n\": -0.0, \"err\": 1}",
@@ -105,7 +119,7 @@ proptest! {
         new.path = path;
         let old = [file("m.json", "{\"a\": 1}"), file("n.json", "{\"a|b\": \"|\"}")];
         let comparison = compare(with_old.then_some(&old[..]), &[new], &Directions::default());
-        let options = MarkdownOptions { old_title: title.clone(), new_title: title, precision, only_changed: false };
+        let options = MarkdownOptions { old_title: title.clone(), new_title: title, precision, ..MarkdownOptions::default() };
         let markdown = comparison.markdown(&options);
         let lines: Vec<&str> = markdown.split('\n').filter(|line| !line.is_empty()).collect();
         prop_assert!(lines.len() >= 3 || lines == ["There are no metrics."]);

@@ -88,6 +88,11 @@ fn two_columns_of_csv_are_names_and_values() {
 fn a_csv_with_a_header_is_a_log_whose_last_values_count() {
     assert_pairs("m.csv", "epoch,loss\n1,0.3\n2,0.2\n", &[("epoch", "2"), ("loss", "0.2")]);
     assert_pairs("m.csv", "epoch,loss\n", &[]);
+    assert_pairs(
+        "m.csv",
+        "time,loss\n2026-01-01 10:00,0.3\n2026-01-01 11:00,0.2\n",
+        &[("time", "2026-01-01 11:00"), ("loss", "0.2")],
+    );
     // As Lightning writes it.
     assert_pairs(
         "metrics.csv",
@@ -164,7 +169,7 @@ fn faults_are_told_with_their_place() {
     insta::assert_snapshot!(message("m.json", "{\"a\": NaN,\n \"b\": 0.9.1}"), @"m.json:2:10: not JSON: expected `,` or `}`");
     insta::assert_snapshot!(message("m.json", "{\"a\": 1,}"), @"m.json:1:9: not JSON: key must be a string");
     insta::assert_snapshot!(message("m.json", "{\"a\": [\n1,\n\"\\ud800\"]}"), @"m.json:3:8: not JSON: unexpected end of hex escape");
-    insta::assert_snapshot!(message("m.json", "0.93"), @r#"m.json:1: a lone value has no name; write `{"accuracy": 0.93}` instead"#);
+    insta::assert_snapshot!(message("m.json", "0.93"), @r#"m.json:1: there is nothing but `0.93` without a name; write `{"accuracy": 0.9}`, in JSON for one"#);
     insta::assert_snapshot!(message("m.jsonl", "{\"a\": 1}\n{\"a\": }"), @"m.jsonl:2:7: not JSON lines: expected value");
     insta::assert_snapshot!(message("m.yaml", "a: 1\n\tb: 2\n"), @"m.yaml:1:4: not YAML: while scanning a plain scalar, found a tab (YAML is indented with spaces, never with tabs)");
     insta::assert_snapshot!(message("m.yaml", "a: 1\n---\na: 2\n"), @"m.yaml:2:1: not YAML: there is a second document; one file is one document");
@@ -172,6 +177,13 @@ fn faults_are_told_with_their_place() {
     insta::assert_snapshot!(message("m.yaml", "a: *b\n"), @"m.yaml:1:4: not YAML: while parsing node, found unknown anchor");
     insta::assert_snapshot!(message("m.toml", "a = 1\nb = \n"), @"m.toml:2:5: not TOML: string values must be quoted, expected literal string");
     insta::assert_snapshot!(message("m.csv", "a,b\n1,2\n1,2,3\n"), @"m.csv:3: not CSV: this row has 3 cells, the first one has 2");
+}
+
+#[test]
+fn a_stranger_s_name_does_not_command_the_terminal() {
+    let text = format!("{{\"\\u001b[2J{0}\": 1, \"\\u001b[2J{0}\": 2}}", "x".repeat(500));
+    let message = message("m.json", &text);
+    assert!(message.len() < 200 && !message.contains('\u{1b}'), "{message}");
 }
 
 #[test]
@@ -219,6 +231,14 @@ proptest! {
         for path in PATHS {
             let _ = MetricsFile::read(path, text.as_bytes());
             let _ = cml_metrics::Table::read(path, text.as_bytes(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_read_as_json_is_json(text in "[\\[\\]{}:,\"\\\\ \n1.ea-]{0,24}|\\{\"a\":[\\[\\]{}:,\"\\\\ \n1.ea-]{0,12}\\}") {
+        // Numbers like 1e111111 are infinite here, and an error there.
+        if read("m.json", &text).is_ok() && !text.contains('e') {
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
         }
     }
 

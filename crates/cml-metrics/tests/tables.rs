@@ -53,6 +53,8 @@ fn a_column_that_cannot_be_had_is_told() {
     let csv = table("t.csv", "step,loss\n1,0.5\n\n2,high\n");
     insta::assert_snapshot!(csv.numbers("acc").expect_err("no column"), @"t.csv: there is no column `acc`; known: `step`, `loss`");
     insta::assert_snapshot!(csv.numbers("loss").expect_err("no number"), @r#"t.csv:4: "high" in the column `loss` is no number"#);
+    let toml = table("t.toml", "[[row]]\na = 1\n[[row]]\na = 'x'\n");
+    insta::assert_snapshot!(toml.numbers("a").expect_err("no number"), @r#"t.toml:4: "x" in the column `a` is no number"#);
     let json = table("t.json", "[{\"a\": 1},\n {\"a\":\n true}]");
     insta::assert_snapshot!(json.numbers("a").expect_err("no number"), @r#"t.json:3: "true" in the column `a` is no number"#);
 }
