@@ -3,6 +3,9 @@
 use crate::markdown::cell;
 use crate::render::table_line;
 
+/// Rows of a table: a check run's text has an end.
+const ROWS_MAX: usize = 200;
+
 /// How a metric did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,7 +96,7 @@ fn lines(findings: &[&Finding], with_path: bool) -> String {
     }
     let (titles, rules): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let mut text = format!("{}{}", table_line(&titles), table_line(&rules));
-    for finding in findings {
+    for finding in findings.iter().take(ROWS_MAX) {
         let outcome = match finding.outcome {
             Outcome::Passed => "✅ passed",
             Outcome::Failed => "❌ failed",
@@ -105,6 +108,9 @@ fn lines(findings: &[&Finding], with_path: bool) -> String {
         }
         cells.extend([cell(&finding.rule), cell(&finding.why)]);
         text.push_str(&table_line(&cells));
+    }
+    if findings.len() > ROWS_MAX {
+        text.push_str(&format!("\nNot shown: {} more.\n", findings.len() - ROWS_MAX));
     }
     text
 }

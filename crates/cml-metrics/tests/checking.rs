@@ -160,6 +160,17 @@ fn what_has_no_direction_or_no_other_side_is_not_judged() {
     insta::assert_snapshot!(report.markdown());
 }
 
+#[test]
+fn a_long_report_shows_what_failed_first_and_has_an_end() {
+    let metrics = |last: usize| {
+        let pairs = (0..300).map(|n| format!("\"loss{n}\": {}", if n == 299 { last } else { 1 }));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    };
+    let markdown = against(&metrics(1), &metrics(2), "0").markdown();
+    assert!(markdown.lines().nth(4).is_some_and(|line| line.starts_with("| ❌ failed")));
+    assert_eq!(markdown.lines().last(), Some("Not shown: 100 more."));
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC*|[a-c:'\"\\\\<>=! .0-9e%-]{0,30}") {
