@@ -184,7 +184,8 @@ start() { if has_systemd; then start_service "$@"; else start_here "$@"; fi; }
 
 run_runner() {
   touch "$log"
-  if [ "$machine" = local ]; then tail -f "$log" & else tail -f "$log" | tee /dev/console & fi
+  # Line by line: a login prompt that starts hangs up whoever keeps the console open.
+  if [ "$machine" = local ]; then tail -f "$log" & else tail -f "$log" | while IFS= read -r said; do say "$said"; done & fi
   follower=$!
   helpers="$helpers $follower"
   if [ "$registration_kind" = token ]; then
