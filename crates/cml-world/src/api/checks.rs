@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::shapes;
 use crate::http::{Reply, Request};
+use crate::views::CheckRunView;
 use crate::world::World;
 
 /// The longest summary and text of a check run, in characters, and the most annotations of one request.
@@ -25,6 +26,26 @@ pub(crate) struct Status {
     sha: String,
     body: Value,
     at: String,
+}
+
+impl CheckRun {
+    pub(crate) fn view(&self) -> CheckRunView {
+        let field = |name: &str| self.fields.get(name).unwrap_or(&Value::Null);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let output = field("output");
+        CheckRunView {
+            id: self.id,
+            name: text(field("name")).unwrap_or_default(),
+            head_sha: text(field("head_sha")).unwrap_or_default(),
+            status: text(field("status")).unwrap_or_default(),
+            conclusion: text(field("conclusion")),
+            details_url: text(field("details_url")),
+            title: text(&output["title"]),
+            summary: text(&output["summary"]),
+            text: text(&output["text"]),
+            annotations: self.annotations,
+        }
+    }
 }
 
 /// Routes of both.

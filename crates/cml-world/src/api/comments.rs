@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::shapes;
 use crate::http::{Reply, Request};
+use crate::views::{CommentOn, CommentView};
 use crate::world::World;
 
 /// The longest body that GitHub names in its error, in characters.
@@ -30,6 +31,16 @@ pub(crate) enum On {
         line: Value,
     },
     Issue(u64),
+}
+
+impl On {
+    /// The number of the issue or pull request.
+    pub(crate) fn issue(&self) -> Option<u64> {
+        match self {
+            Self::Issue(number) => Some(*number),
+            Self::Commit { .. } => None,
+        }
+    }
 }
 
 /// Routes of both kinds of comments.
@@ -64,9 +75,9 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
     })
 }
 
-/// Issues are the pull requests, and number 1 besides.
+/// A pull request is an issue too.
 fn issue(world: &World, number: &str) -> Option<u64> {
-    number.parse().ok().filter(|number| *number == 1 || world.pulls.contains_key(number))
+    number.parse().ok().filter(|number| world.issues.contains(number) || world.pulls.contains_key(number))
 }
 
 fn list(world: &World, request: &Request, wanted: impl Fn(&On) -> bool) -> Reply {
@@ -128,12 +139,40 @@ fn one(world: &mut World, method: &str, id: &str, of_issue: bool, request: &Requ
     Some(Reply::json(200, &shape(world, world.comments.get(&id)?)))
 }
 
+/// Where people see a comment.
+fn web_url(world: &World, comment: &Comment) -> String {
+    let (web, id) = (world.repo_web(), comment.id);
+    match &comment.on {
+        On::Commit { sha, .. } => format!("{web}/commit/{sha}#commitcomment-{id}"),
+        On::Issue(number) => {
+            let kind = if world.issues.contains(number) { "issues" } else { "pull" };
+            format!("{web}/{kind}/{number}#issuecomment-{id}")
+        }
+    }
+}
+
+/// A comment as tests see it.
+pub(crate) fn view(world: &World, comment: &Comment) -> CommentView {
+    CommentView {
+        id: comment.id,
+        on: match &comment.on {
+            On::Commit { sha, .. } => CommentOn::Commit(sha.clone()),
+            On::Issue(number) => CommentOn::Issue(*number),
+        },
+        body: comment.body.clone(),
+        created_at: comment.created_at,
+        updated_at: comment.updated_at,
+        url: web_url(world, comment),
+    }
+}
+
 fn shape(world: &World, comment: &Comment) -> Value {
     let api = world.repo_api();
     let id = comment.id;
     let mut value = json!({
         "id": id,
         "node_id": shapes::node("IC", id),
+        "html_url": web_url(world, comment),
         "body": comment.body,
         "user": shapes::user(world, &world.settings.owner),
         "author_association": "OWNER",
@@ -143,7 +182,6 @@ fn shape(world: &World, comment: &Comment) -> Value {
     match &comment.on {
         On::Commit { sha, path, position, line } => {
             value["url"] = format!("{api}/comments/{id}").into();
-            value["html_url"] = format!("{}/commit/{sha}#commitcomment-{id}", world.repo_web()).into();
             value["commit_id"] = sha.clone().into();
             value["path"] = path.clone();
             value["position"] = position.clone();
@@ -151,7 +189,6 @@ fn shape(world: &World, comment: &Comment) -> Value {
         }
         On::Issue(number) => {
             value["url"] = format!("{api}/issues/comments/{id}").into();
-            value["html_url"] = format!("{}/pull/{number}#issuecomment-{id}", world.repo_web()).into();
             value["issue_url"] = format!("{api}/issues/{number}").into();
         }
     }
