@@ -6,6 +6,9 @@ use jiff::Timestamp;
 
 use crate::objects::{Git, Tree};
 
+/// A file's content before and after.
+pub(crate) type Change<'a> = (Option<&'a Vec<u8>>, Option<&'a Vec<u8>>);
+
 impl Git {
     /// The newest commit that both have; none when their histories have nothing in common.
     fn merge_base(&self, one: &str, other: &str) -> Option<String> {
@@ -29,8 +32,8 @@ impl Git {
         new.into_iter().map(str::to_owned).collect()
     }
 
-    /// The paths that `head` changes since it left `base`, with the blobs before and after.
-    pub(crate) fn changes(&self, base: &str, head: &str) -> Vec<(Option<&Vec<u8>>, Option<&Vec<u8>>)> {
+    /// The files that `head` changes since it left `base`.
+    pub(crate) fn changes(&self, base: &str, head: &str) -> Vec<Change<'_>> {
         let start = self.merge_base(base, head);
         let old = start.as_deref().and_then(|commit| self.tree_of(commit));
         let new = self.tree_of(head);
