@@ -81,6 +81,8 @@ pub enum CommentOn {
 pub struct CommentView {
     /// Its id.
     pub id: u64,
+    /// Who wrote it: the owner for the token of the settings, the login of a grant, `cml-runner[bot]` for the App.
+    pub author: String,
     /// What it is on.
     pub on: CommentOn,
     /// What it says.

@@ -102,6 +102,15 @@ async fn comments_checks_and_statuses_are_kept() {
     let (status, body) = api.call(Method::PATCH, &path, ended).await;
     assert_eq!((status, &body["conclusion"]), (200, &json!("success")));
 
+    let check = json!({"name": "cml", "head_sha": head, "status": "queued"});
+    let second = api.post(&format!("{REPO}/check-runs"), check).await;
+    let listed = api.get(&format!("{REPO}/commits/{head}/check-runs?check_name=cml")).await;
+    assert_eq!((&listed["total_count"], &listed["check_runs"][0]["id"]), (&json!(1), &second["id"]));
+    let listed = api.get(&format!("{REPO}/commits/main/check-runs?filter=all&status=completed")).await;
+    assert_eq!(listed["check_runs"][0]["id"], made["id"]);
+    let seen = &api.sim.check_runs()[0];
+    assert_eq!((seen.conclusion.as_deref(), seen.summary.as_deref()), (Some("success"), Some("good")));
+
     let sent = json!({"state": "success", "context": "cml"});
     assert_eq!(api.post(&format!("{REPO}/statuses/{head}"), sent).await["context"], "cml");
     assert_eq!(api.get(&format!("{REPO}/commits/{head}/statuses")).await[0]["state"], "success");

@@ -222,6 +222,8 @@ async fn a_token_writes_only_what_its_permissions_are_for() {
     let (path, body) = &writes[5];
     let said = refused(&api, Method::POST, path, body.clone()).await;
     assert_eq!(said, (403, json!("You must authenticate via a GitHub App.")));
+    let authors: Vec<String> = api.sim.comments().into_iter().map(|comment| comment.author).collect();
+    assert_eq!(authors, ["mona", "mona"]);
     "ghs_fork".clone_into(&mut api.credential);
     assert_eq!(api.get(&format!("{REPO}/issues/{pull}/comments")).await.as_array().map(Vec::len), Some(1));
     api.keeps_the_contract();

@@ -12,6 +12,8 @@ use crate::world::World;
 pub(crate) struct Caller {
     /// What its requests are counted under.
     pub(crate) key: String,
+    /// Who its comments are from.
+    pub(crate) login: String,
     pub(crate) kind: Kind,
 }
 
@@ -22,6 +24,9 @@ pub(crate) enum Kind {
     App,
 }
 
+/// The name that an App writes under.
+const APP_LOGIN: &str = "cml-runner[bot]";
+
 /// The caller, when its credentials are good.
 pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
     let header = request.header("authorization")?;
@@ -29,20 +34,26 @@ pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
     if !["bearer", "token"].contains(&scheme.to_ascii_lowercase().as_str()) {
         return None;
     }
-    let token = |permissions| Some(Caller { key: credential.to_owned(), kind: Kind::Token(permissions) });
+    let token = |login: &str, permissions| {
+        let kind = Kind::Token(permissions);
+        Some(Caller { key: credential.to_owned(), login: login.to_owned(), kind })
+    };
     if credential == world.settings.token {
-        return token(None);
+        return token(&world.settings.owner, None);
     }
     if let Some(grant) = world.settings.tokens.iter().find(|grant| grant.token == credential) {
-        return token(grant.permissions.clone());
+        return token(&grant.login, grant.permissions.clone());
     }
     if let Some(installed) = world.installation_tokens.get(credential) {
         return (installed.expires_at > request.at)
-            .then(|| token(Some(installed.permissions.clone())))
+            .then(|| token(APP_LOGIN, Some(installed.permissions.clone())))
             .flatten();
     }
-    is_app(world, credential, request.at.as_second())
-        .then(|| Caller { key: "app".to_owned(), kind: Kind::App })
+    is_app(world, credential, request.at.as_second()).then(|| Caller {
+        key: "app".to_owned(),
+        login: APP_LOGIN.to_owned(),
+        kind: Kind::App,
+    })
 }
 
 /// Whether this JWT has the claims that GitHub asks for. Its signature is not checked.
@@ -130,7 +141,7 @@ fn permissions_for(world: &World, segments: &[&str]) -> &'static [&'static str] 
         ["repos", _, _, "actions", ..] => &["administration"],
         ["orgs", _, "actions", ..] => &["organization_self_hosted_runners"],
         ["enterprises", ..] => &["enterprise_self_hosted_runners"],
-        ["repos", _, _, "check-runs", ..] => &["checks"],
+        ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => &["checks"],
         ["repos", _, _, "statuses", ..] | ["repos", _, _, "commits", _, "statuses"] => &["statuses"],
         ["repos", _, _, "issues", "comments", id] => {
             let comment = id.parse().ok().and_then(|id: u64| world.comments.get(&id));

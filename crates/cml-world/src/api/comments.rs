@@ -14,6 +14,7 @@ const BODY_LIMIT: usize = 65_536;
 /// A comment.
 pub(crate) struct Comment {
     pub(crate) id: u64,
+    pub(crate) author: String,
     pub(crate) on: On,
     pub(crate) body: String,
     pub(crate) created_at: Timestamp,
@@ -44,7 +45,13 @@ impl On {
 }
 
 /// Routes of both kinds of comments.
-pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+pub(crate) fn route(
+    world: &mut World,
+    author: &str,
+    method: &str,
+    rest: &[&str],
+    request: &Request,
+) -> Option<Reply> {
     Some(match (method, rest) {
         ("GET", ["commits", sha, "comments"]) => {
             let sha = world.git.resolve(sha)?;
@@ -54,7 +61,7 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
             let Some(sha) = world.git.resolve(sha) else {
                 return Some(Reply::error(422, &format!("No commit found for SHA: {sha}")));
             };
-            create(world, request, |body| On::Commit {
+            create(world, author, request, |body| On::Commit {
                 sha,
                 path: body["path"].clone(),
                 position: body["position"].clone(),
@@ -67,7 +74,7 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
         }
         ("POST", ["issues", number, "comments"]) => {
             let number = issue(world, number)?;
-            create(world, request, |_| On::Issue(number))
+            create(world, author, request, |_| On::Issue(number))
         }
         (method, ["comments", id]) => one(world, method, id, false, request)?,
         (method, ["issues", "comments", id]) => one(world, method, id, true, request)?,
@@ -104,13 +111,20 @@ fn body_of(request: &Request, resource: &str) -> Result<(String, Value), Reply> 
     Ok((body.to_owned(), json))
 }
 
-fn create(world: &mut World, request: &Request, on: impl FnOnce(&Value) -> On) -> Reply {
+fn create(world: &mut World, author: &str, request: &Request, on: impl FnOnce(&Value) -> On) -> Reply {
     let (body, json) = match body_of(request, "Comment") {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
     let id = world.next_id();
-    let comment = Comment { id, on: on(&json), body, created_at: request.at, updated_at: request.at };
+    let comment = Comment {
+        id,
+        author: author.to_owned(),
+        on: on(&json),
+        body,
+        created_at: request.at,
+        updated_at: request.at,
+    };
     let reply = Reply::json(201, &shape(world, &comment));
     world.comments.insert(id, comment);
     reply
@@ -155,6 +169,7 @@ fn web_url(world: &World, comment: &Comment) -> String {
 pub(crate) fn view(world: &World, comment: &Comment) -> CommentView {
     CommentView {
         id: comment.id,
+        author: comment.author.clone(),
         on: match &comment.on {
             On::Commit { sha, .. } => CommentOn::Commit(sha.clone()),
             On::Issue(number) => CommentOn::Issue(*number),
@@ -174,7 +189,7 @@ fn shape(world: &World, comment: &Comment) -> Value {
         "node_id": shapes::node("IC", id),
         "html_url": web_url(world, comment),
         "body": comment.body,
-        "user": shapes::user(world, &world.settings.owner),
+        "user": shapes::user(world, &comment.author),
         "author_association": "OWNER",
         "created_at": shapes::time(comment.created_at),
         "updated_at": shapes::time(comment.updated_at),

@@ -111,10 +111,10 @@ fn repository(
         ["commits", _, "comments"]
         | ["comments", _]
         | ["issues", _, "comments"]
-        | ["issues", "comments", _] => comments::route(world, method, rest, request),
+        | ["issues", "comments", _] => comments::route(world, &caller.login, method, rest, request),
         ["pulls", rest @ ..] => pulls::route(world, method, rest, request),
         ["commits", sha, "pulls"] if method == "GET" => Some(pulls::of_commit(world, sha, request)),
-        ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses"] => {
+        ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses" | "check-runs"] => {
             checks::route(world, method, rest, request)
         }
         ["contents", path @ ..] => contents::route(world, method, &path.join("/"), request),

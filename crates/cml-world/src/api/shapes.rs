@@ -55,7 +55,7 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
 }
 
 pub(crate) fn user(world: &World, login: &str) -> Value {
-    account(world, login, "User")
+    account(world, login, if login.ends_with("[bot]") { "Bot" } else { "User" })
 }
 
 /// The organization as webhooks have it.
