@@ -1,5 +1,7 @@
 //! The handle: starts the simulated GitHub, queues work, looks at it.
 
+mod repository;
+
 use std::io;
 use std::time::Duration;
 
@@ -175,15 +177,6 @@ impl SimGitHub {
     /// Makes the next matching requests fail.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.lock().faults.push(fault);
-    }
-
-    /// Opens a pull request whose head is this commit; its number. None stands for the branch's newest commit.
-    pub fn open_pull(&self, head_sha: Option<&str>) -> u64 {
-        let mut world = self.shared.lock();
-        let number = world.pulls.len() as u64 + 1;
-        let head = head_sha.map_or_else(|| world.git.head(), str::to_owned);
-        world.pulls.insert(number, head);
-        number
     }
 }
 
