@@ -7,6 +7,7 @@
 //! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
 //! would hide from the caller how often AWS was asked.
 
+mod bucket;
 mod cache;
 mod catalog;
 mod clients;
@@ -26,6 +27,7 @@ mod regions;
 mod sizes;
 mod template;
 
+pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;
 pub use needs::{Choice, choices};

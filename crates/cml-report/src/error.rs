@@ -47,6 +47,9 @@ pub enum ReportError {
     /// GitHub refused.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
+    /// What is none of the others; its own words.
+    #[error("{0}")]
+    Other(String),
     /// A file could not be put where it should be seen.
     #[error(transparent)]
     Shelf(#[from] ShelfError),

@@ -60,6 +60,11 @@ impl Outputs<'_> {
     }
 }
 
+/// Appends a report to the step's summary, where Actions has one.
+pub(crate) fn append_summary(text: &str) -> Result<(), String> {
+    append("GITHUB_STEP_SUMMARY", &format!("{}\n", text.trim_end()))
+}
+
 fn append(variable: &str, text: &str) -> Result<(), String> {
     let Some(file) = env(variable) else { return Ok(()) };
     std::fs::OpenOptions::new()

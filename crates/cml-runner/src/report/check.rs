@@ -1,0 +1,66 @@
+//! `check create`: a report as a check run.
+
+use std::path::Path;
+
+use cml_github::{CHECK_TEXT_LIMIT, CheckOutput, GitHub, NewCheck};
+use cml_report::{Ci, decoded, fit};
+
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+use crate::report::args::Check;
+use crate::report::places::AnyShelf;
+use crate::report::{comment, files, places};
+
+pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
+    let place = places::place(&args.shelf, None)?;
+    let read = decoded(&files::read(&args.markdown_file)?);
+    if let Some(warning) = &read.warning {
+        files::warn(&format!("{}: {warning}", args.markdown_file.display()));
+    }
+    let github = place::github(global)?;
+    let ci = files::ci();
+    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), Some(&github), &ci).await?;
+    let base = args.markdown_file.parent().unwrap_or(Path::new(""));
+    let text = comment::published(&read.text, base, &shelf, &ci).await?;
+    let check = NewCheck {
+        conclusion: (args.status == "completed").then(|| args.conclusion.clone()),
+        ..new(&github, &ci, args.commit_sha.as_deref(), &args.title, &text)?
+    };
+    let check = NewCheck { status: args.status.clone(), ..check };
+    let written = github.create_check(&check).await?;
+    tracing::info!(url = written.html_url, "the check run was written");
+    // CML prints nothing here either.
+    Ok(String::new())
+}
+
+/// A completed, successful check of the commit that the run is about.
+pub(crate) fn new(
+    github: &GitHub,
+    ci: &Ci,
+    sha: Option<&str>,
+    title: &str,
+    text: &str,
+) -> Result<NewCheck, Trouble> {
+    let sha = sha.or(ci.head_sha.as_deref()).ok_or_else(|| {
+        Trouble::new(Code::Usage, format!("it is not known which commit of {} the check is about", github.location().scope))
+            .hint("name it with --commit-sha, or run inside a workflow or a git checkout")
+    })?;
+    if text.trim().is_empty() {
+        return Err(Trouble::new(Code::Failed, "the report is empty: GitHub takes no check run without a summary"));
+    }
+    let summary = match fit(text, CHECK_TEXT_LIMIT - 200) {
+        Some(kept) => {
+            files::warn("the report is longer than GitHub takes in a check run and was cut");
+            format!("{kept}\n\n> The report goes on: it is longer than GitHub takes in a check run.")
+        }
+        None => text.to_owned(),
+    };
+    Ok(NewCheck {
+        name: title.to_owned(),
+        head_sha: sha.to_owned(),
+        status: "completed".to_owned(),
+        conclusion: Some("success".to_owned()),
+        output: CheckOutput { title: title.to_owned(), summary },
+    })
+}

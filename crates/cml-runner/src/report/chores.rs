@@ -1,0 +1,71 @@
+//! Small commands of CML's: run a workflow again, make a checkout ready, and what became of tensorboard.dev.
+
+use cml_report::prune;
+use serde_json::json;
+
+use crate::actions::now;
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+use crate::report::args::Prepare;
+use crate::report::files::{self, git};
+
+pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
+    place::github(global)?.rerun_whole(id).await?;
+    Ok(String::new())
+}
+
+/// Unlike CML's, it puts no token into git's configuration: actions/checkout has done that, or the remote is public.
+pub(crate) fn prepare(args: &Prepare) -> Result<String, Trouble> {
+    let failed = |cause: String| {
+        Trouble::new(Code::Failed, format!("the checkout cannot be made ready: {cause}"))
+            .hint("run it in a git checkout; for a private repository keep `persist-credentials: true` of actions/checkout")
+    };
+    git(&["config", "user.email", &args.user_email]).map_err(failed)?;
+    git(&["config", "user.name", &args.user_name]).map_err(failed)?;
+    let is_shallow = git(&["rev-parse", "--is-shallow-repository"]).map_err(failed)? == "true";
+    let depth = if args.unshallow { Some(0) } else { args.fetch_depth };
+    match depth {
+        Some(0) if is_shallow => {
+            git(&["fetch", "--all", "--tags", "--unshallow"]).map_err(failed)?;
+        }
+        Some(0) => {
+            git(&["fetch", "--all", "--tags"]).map_err(failed)?;
+        }
+        Some(depth) => {
+            git(&["fetch", "--all", "--tags", &format!("--depth={depth}")]).map_err(failed)?;
+        }
+        None => {}
+    }
+    Ok(String::new())
+}
+
+pub(crate) fn tensorboard() -> Result<String, Trouble> {
+    Err(Trouble::new(
+        Code::Failed,
+        "tensorboard.dev was shut down by its owner on 2024-01-01: there is nothing to connect to",
+    )
+    .hint(
+        "export the scalars (tensorboard's `Export as CSV`, or dvclive) and draw them with `cml-report plot scalars.csv \
+         -x step -y loss -o loss.png` and `cml-publish loss.png --md >> report.md`, or link to a TensorBoard of your own",
+    ))
+}
+
+pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, Trouble> {
+    let age = cml_spec::duration(older_than)
+        .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?
+        .ok_or_else(|| Trouble::new(Code::Usage, "--older-than: never is no age; use a time such as 90d"))?;
+    let github = place::github(global)?;
+    let pruned = prune(&github, now() - age, dry_run).await?;
+    if global.json {
+        let object = json!({"removed": pruned.removed, "kept": pruned.kept, "dry_run": dry_run});
+        return Ok(format!("{object}\n"));
+    }
+    let word = if dry_run { "would be removed" } else { "removed" };
+    let mut text: String = pruned.removed.iter().map(|name| format!("{name}\n")).collect();
+    text.push_str(&format!("{} {word}, {} kept\n", pruned.removed.len(), pruned.kept));
+    if !pruned.removed.is_empty() && !dry_run {
+        files::warn("comments whose images were removed show none from now on");
+    }
+    Ok(text)
+}

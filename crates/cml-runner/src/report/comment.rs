@@ -1,0 +1,181 @@
+//! `comment create` and `comment update`: a report with its images, as a comment.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cml_github::{CommentTarget, GitHub};
+use cml_report::{
+    Asset, Ci, Posted, Posting, ReportError, Shelf, Target, Watermark, decoded, local_links, post, replaced,
+};
+use serde_json::json;
+
+use crate::actions;
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+use crate::report::args::Comment;
+use crate::report::places::{AnyShelf, Place};
+use crate::report::publish::may_only_read;
+use crate::report::{files, places, watch};
+
+/// Everything that one posting needs; `--watch` posts many.
+pub(crate) struct Session<'a> {
+    pub(crate) args: &'a Comment,
+    pub(crate) github: &'a GitHub,
+    pub(crate) place: Place,
+    pub(crate) ci: Ci,
+    pub(crate) target: CommentTarget,
+}
+
+pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Result<String, Trouble> {
+    let place = places::place(&args.shelf, args.publish_url.as_deref())?;
+    let target = target(args)?;
+    // Before anything is asked of anyone: the report must be there.
+    if !args.watch {
+        drop(files::read(&args.markdown_file)?);
+    }
+    let github = place::github(global)?;
+    let ci = files::ci();
+    let target = target.find(&ci, &github).await?;
+    let session = Session { args, github: &github, place, ci, target };
+    if args.watch {
+        return watch::watch(&session, update || args.update).await;
+    }
+    let text = report_of(args)?;
+    match session.post(&text, update || args.update).await {
+        Ok(posted) => Ok(told(global, &session.target, &posted)),
+        Err(ReportError::GitHub(error)) if may_only_read(&session.ci, &error) => {
+            actions::append_summary(&text).map_err(|error| Trouble::new(Code::Failed, error))?;
+            files::warn(&format!(
+                "{error}. In a pull request from a fork GitHub's token may only read: the report is in the step summary \
+                 instead, without files that only this machine has"
+            ));
+            Ok(String::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn target(args: &Comment) -> Result<Target, Trouble> {
+    let text = match (&args.commit_sha, args.pr) {
+        (Some(sha), _) => {
+            files::warn("--commit-sha is CML's older name: use --target commit/SHA");
+            format!("commit/{sha}")
+        }
+        (None, true) => {
+            files::warn("--pr is CML's older name: use --target pr");
+            "pr".to_owned()
+        }
+        (None, false) => args.target.clone(),
+    };
+    text.parse().map_err(|error: ReportError| Trouble::new(Code::Usage, error.to_string()))
+}
+
+fn told(global: &Global, target: &CommentTarget, posted: &Posted) -> String {
+    if let Some(fate) = &posted.cut {
+        files::warn(&format!("the report is longer than GitHub takes in a comment and was cut; the whole is {fate}"));
+    }
+    if global.json {
+        let object = json!({"url": posted.url, "target": target.to_string(), "whole": posted.cut});
+        return format!("{object}\n");
+    }
+    format!("{}\n", posted.url)
+}
+
+/// The report's text.
+pub(crate) fn report_of(args: &Comment) -> Result<String, Trouble> {
+    let read = decoded(&files::read(&args.markdown_file)?);
+    if let Some(warning) = read.warning {
+        files::warn(&format!("{}: {warning}", args.markdown_file.display()));
+    }
+    Ok(read.text)
+}
+
+impl Session<'_> {
+    /// Publishes the report's files and writes it.
+    pub(crate) async fn post(&self, text: &str, update: bool) -> Result<Posted, ReportError> {
+        let public_url = self.args.shelf.public_url.as_deref();
+        let shelf = AnyShelf::open(&self.place, public_url, Some(self.github), &self.ci)
+            .await
+            .map_err(|trouble| ReportError::Other(trouble.message))?;
+        let text = if self.args.publish && !self.args.no_publish {
+            let base = self.args.markdown_file.parent().unwrap_or(Path::new(""));
+            published(text, base, &shelf, &self.ci).await?
+        } else {
+            text.to_owned()
+        };
+        let id = ulid::Ulid::generate().to_string();
+        let watermark = Watermark::new(&self.args.watermark_title, &self.ci, id);
+        let posting = Posting {
+            target: &self.target,
+            text: &text,
+            watermark: (!self.args.rm_watermark).then_some(&watermark),
+            update,
+            section: self.args.section.as_deref(),
+        };
+        post(self.github, &shelf, &posting).await
+    }
+
+    /// Files that the report shows, which `--watch` looks at.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let Ok(bytes) = std::fs::read(&self.args.markdown_file) else { return Vec::new() };
+        let base = self.args.markdown_file.parent().unwrap_or(Path::new("")).to_owned();
+        local_links(&decoded(&bytes).text).into_iter().map(|link| base.join(link.target)).collect()
+    }
+}
+
+/// The report with addresses in place of files of this machine and of data. What is missing stays as it is, and is said.
+pub(crate) async fn published(
+    text: &str,
+    base: &Path,
+    shelf: &impl Shelf,
+    ci: &Ci,
+) -> Result<String, ReportError> {
+    let mut found: Vec<(Range<usize>, Asset)> = Vec::new();
+    for link in local_links(text) {
+        let (name, bytes) = if link.target.starts_with("data:") {
+            let Some((name, bytes)) = data(&link.target) else {
+                files::warn("the report has an image as data: that is no base64; it is left as it is");
+                continue;
+            };
+            (name, bytes)
+        } else {
+            // An anchor within another page, or what a server would read.
+            let path = link.target.split(['#', '?']).next().unwrap_or_default();
+            let exact = base.join(&link.target);
+            let file = if exact.is_file() { exact } else { base.join(path) };
+            match std::fs::read(&file) {
+                Ok(bytes) => (path.to_owned(), bytes),
+                Err(error) => {
+                    files::warn(&format!("{}, which the report shows, cannot be read: {error}", file.display()));
+                    continue;
+                }
+            }
+        };
+        found.push((link.range, Asset::new(&name, None, bytes)?));
+    }
+    if found.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let (ranges, assets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let urls = match shelf.place(&assets).await {
+        Ok(urls) => urls,
+        Err(cml_report::ShelfError::GitHub(error)) if may_only_read(ci, &error) => {
+            files::warn(&format!("{error}. The report's files are not published: in a pull request from a fork GitHub's token may only read"));
+            return Ok(text.to_owned());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(replaced(text, &ranges.into_iter().zip(urls).collect::<Vec<_>>()))
+}
+
+/// Name and bytes of `data:image/png;base64,…`.
+fn data(uri: &str) -> Option<(String, Vec<u8>)> {
+    let (head, body) = uri.strip_prefix("data:")?.split_once(',')?;
+    let kind = head.strip_suffix(";base64")?.split(';').next()?;
+    let end = kind.rsplit('/').next().unwrap_or("bin").replace("svg+xml", "svg");
+    let plain: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+    Some((format!("image.{end}"), STANDARD.decode(plain).ok()?))
+}

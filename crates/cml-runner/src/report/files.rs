@@ -1,0 +1,130 @@
+//! Files, git and the workflow's event, as the commands read them. The edge.
+
+use std::path::Path;
+use std::process::Command;
+
+use cml_report::Ci;
+
+use crate::exit::{Code, Trouble};
+use crate::place::env;
+
+/// No file of a report is larger; it is refused before it is read.
+const FILE_LIMIT_BYTES: u64 = 1 << 30;
+
+/// A file's content.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+    let failed = |cause: String| {
+        Trouble::new(Code::Failed, format!("cannot read {}: {cause}", path.display()))
+            .hint("does an earlier step write it, and is the path as seen from the working directory?")
+    };
+    let facts = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if facts.is_dir() {
+        return Err(failed("it is a directory".to_owned()));
+    }
+    if facts.len() > FILE_LIMIT_BYTES {
+        return Err(failed(format!("it has {} MiB", facts.len() >> 20)));
+    }
+    std::fs::read(path).map_err(|error| failed(error.to_string()))
+}
+
+/// What the workflow knows of itself.
+pub(crate) fn ci() -> Ci {
+    let event = env("GITHUB_EVENT_PATH").and_then(|path| std::fs::read(path).ok());
+    let event = event.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Ci::read(&env, event.as_ref(), || git(&["rev-parse", "HEAD"]).ok())
+}
+
+/// What git says, without its last line end; its own words when it fails.
+pub(crate) fn git(args: &[&str]) -> Result<String, String> {
+    let bytes = git_bytes(args)?;
+    String::from_utf8(bytes).map(|text| text.trim_end_matches('\n').to_owned()).map_err(|error| error.to_string())
+}
+
+/// The same, as bytes. A checkout that another user owns (a container's job) is read all the same, without changing
+/// anybody's configuration.
+pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "-c", "core.quotePath=false"])
+        .args(args)
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .output()
+        .map_err(|error| format!("git cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(if said.is_empty() { format!("git {} fails", args.join(" ")) } else { said })
+}
+
+/// The file as it is in another version; none when it is not there.
+pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+    let failed = |cause: String| {
+        Trouble::new(Code::Failed, format!("cannot read {} of {revision}: {cause}", path.display()))
+    };
+    // A checkout in CI has other branches only as the remote's.
+    let names = [revision.to_owned(), format!("origin/{revision}"), format!("refs/remotes/origin/{revision}")];
+    let known = names.iter().find_map(|name| {
+        git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).ok()
+    });
+    let Some(commit) = known else {
+        return Err(failed("git knows no such branch, tag or commit".to_owned()).hint(format!(
+            "fetch it first: actions/checkout with `fetch-depth: 0`, or `git fetch origin {revision}`"
+        )));
+    };
+    let top = git(&["rev-parse", "--show-prefix"]).map_err(failed)?;
+    let inside = if path.is_absolute() {
+        let root = git(&["rev-parse", "--show-toplevel"]).map_err(failed)?;
+        let below = path.strip_prefix(&root).map_err(|_| failed(format!("it is not below {root}")))?;
+        below.display().to_string()
+    } else {
+        format!("{top}{}", path.display())
+    };
+    let object = format!("{commit}:./{inside}");
+    let object = object.replace(":./", ":");
+    let clean = cleaned(&object);
+    if git(&["cat-file", "-e", &clean]).is_err() {
+        return Ok(None);
+    }
+    git_bytes(&["cat-file", "blob", &clean]).map(Some).map_err(failed)
+}
+
+/// `a/./b` and `a/c/../b` as git wants them.
+fn cleaned(object: &str) -> String {
+    let (commit, path) = object.split_once(':').unwrap_or((object, ""));
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("{commit}:{}", parts.join("/"))
+}
+
+/// A line that Actions shows with the job, on stderr: stdout is the result's alone.
+pub(crate) fn warn(message: &str) {
+    let line = if env("GITHUB_ACTIONS").is_some() {
+        format!("::warning::{}", message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
+    } else {
+        format!("warning: {message}")
+    };
+    #[allow(clippy::print_stderr, reason = "warnings go to stderr, whatever the log level")]
+    {
+        eprintln!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_within_a_version_is_written_as_git_wants_it() {
+        assert_eq!(cleaned("abc:a/./b//c/../metrics.json"), "abc:a/b/metrics.json");
+    }
+}

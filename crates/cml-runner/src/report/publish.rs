@@ -1,0 +1,69 @@
+//! `publish`: one file, where a comment can show it.
+
+use std::io::Write;
+
+use cml_github::{GitHubError, GitHubErrorKind};
+use cml_report::{Asset, Ci, Media, Shelf, ShelfError, markdown};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+use crate::report::args::Publish;
+use crate::report::places::{AnyShelf, Place};
+use crate::report::{files, places};
+
+pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, Trouble> {
+    let place = places::place(&args.shelf, args.url.as_deref())?;
+    if args.native && args.url.is_none() && place != Place::Repository {
+        return Err(Trouble::new(Code::Usage, "--native is the repository: leave out --to"));
+    }
+    let name = args.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let media = args.mime_type.as_deref().map(Media::given);
+    let asset = Asset::new(&name, media, files::read(&args.path)?)?;
+    let looks_like_an_image = ["png", "jpg", "jpeg", "gif", "svg", "webp"]
+        .iter()
+        .any(|end| name.to_ascii_lowercase().ends_with(&format!(".{end}")));
+    if looks_like_an_image && !asset.media.is_shown() {
+        files::warn(&format!(
+            "{} is no image by its content, but {}: it is published as a link",
+            args.path.display(),
+            asset.media.mime
+        ));
+    }
+    let ci = files::ci();
+    let github = if place == Place::Repository { Some(place::github(global)?) } else { None };
+    let shelf =
+        AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci).await?;
+    let url = match shelf.place(std::slice::from_ref(&asset)).await {
+        Ok(urls) => urls.into_iter().next().unwrap_or_default(),
+        Err(ShelfError::GitHub(error)) if may_only_read(&ci, &error) => {
+            files::warn(&format!("{error}. {name} is not published: in a pull request from a fork GitHub's token may only read"));
+            let text = format!("*{name}: not published, a pull request from a fork may only read*");
+            return printed(args, if args.md { text } else { String::new() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let text = if args.md { markdown(&asset, &url, args.title.as_deref()) } else { url.clone() };
+    if global.json {
+        return Ok(format!("{}\n", json!({"url": url, "type": asset.media.mime, "markdown": markdown(&asset, &url, args.title.as_deref())})));
+    }
+    printed(args, text)
+}
+
+/// GitHub refused because the run comes from a fork: nobody here can change that.
+pub(crate) fn may_only_read(ci: &Ci, error: &GitHubError) -> bool {
+    ci.is_fork && matches!(error.kind, GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound)
+}
+
+/// The result on stdout, or appended to the file that was asked for.
+fn printed(args: &Publish, text: String) -> Result<String, Trouble> {
+    let Some(file) = &args.file else { return Ok(format!("{text}\n")) };
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .and_then(|mut open| writeln!(open, "{text}"))
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
+    Ok(String::new())
+}
