@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod daemon;
+pub mod desk;
 pub mod edge;
 pub mod front;
 pub mod moto;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
@@ -85,12 +85,14 @@ impl Bucket {
         };
         let signing = PresigningConfig::expires_in(SIGNED_FOR).map_err(|error| failed(error.to_string()))?;
         let request = self.client.get_object().bucket(&self.name).key(&key).presigned(signing).await;
-        request.map(|request| request.uri().to_owned()).map_err(|error| failed(DisplayErrorContext(&error).to_string()))
+        request
+            .map(|request| request.uri().to_owned())
+            .map_err(|error| failed(DisplayErrorContext(&error).to_string()))
     }
 
     fn refused<E>(&self, key: &str, error: &SdkError<E>) -> BucketError
     where
-        E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + 'static,
+        E: std::error::Error + ProvideErrorMetadata + 'static,
     {
         let code = error.code().unwrap_or_default().to_owned();
         let cause = match error.message() {

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::report::args::{
+    CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
+    WorkflowCommand,
+};
 use crate::setup::SetupArgs;
 
 /// A machine for one GitHub Actions job, on your own cloud account, gone when the job is done.
@@ -105,6 +109,51 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained
     Demo(Demo),
+    /// Put a file where a comment can show it, and print its address or Markdown
+    Publish(Publish),
+    /// Write a report as a comment on a pull request, a commit or an issue
+    Comment {
+        /// What to do
+        #[command(subcommand)]
+        command: CommentCommand,
+    },
+    /// Write a report as a check run
+    Check {
+        /// What to do
+        #[command(subcommand)]
+        command: CheckCommand,
+    },
+    /// Open a pull request with what a job has changed
+    Pr {
+        /// What to do
+        #[command(subcommand)]
+        command: PrCommand,
+    },
+    /// Metrics, plots and gates for reports
+    Report {
+        /// What to do
+        #[command(subcommand)]
+        command: ReportCommand,
+    },
+    /// Run a workflow run again
+    Workflow {
+        /// What to do
+        #[command(subcommand)]
+        command: WorkflowCommand,
+    },
+    /// Make a CI checkout ready for work
+    Repo {
+        /// What to do
+        #[command(subcommand)]
+        command: RepoCommand,
+    },
+    /// What became of tensorboard.dev
+    #[command(hide = true)]
+    Tensorboard {
+        /// What to do
+        #[command(subcommand)]
+        command: TensorboardCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

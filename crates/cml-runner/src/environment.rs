@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 
 use crate::args::Cli;
+use crate::exit::{Code, Trouble};
 
 /// Older names that CML still reads, and the flags they stand for.
 const OLDER: [(&str, &str); 9] = [
@@ -45,6 +46,72 @@ pub(crate) fn flags_from_older_names(
         .collect()
 }
 
+/// Which variables stand for flags of a command that reports: CML's own beginnings, the older ones behind them.
+const REPORTS: [(&[&str], &[&str]); 7] = [
+    (&["publish"], &["CML_ASSET_", "CML_PUBLISH_"]),
+    (&["comment"], &["CML_COMMENT_", "CML_SEND_COMMENT_"]),
+    (&["check"], &["CML_CHECK_", "CML_SEND_GITHUB_CHECK_"]),
+    (&["pr"], &["CML_PR_"]),
+    (&["workflow"], &["CML_WORKFLOW_", "CML_RERUN_WORKFLOW_"]),
+    (&["repo"], &["CML_REPO_", "CML_CI_"]),
+    (&["tensorboard"], &["CML_TENSORBOARD_DEV_", "CML_TENSORBOARD_"]),
+];
+
+/// Flags that variables stand for, of a command that reports: `CML_COMMENT_TARGET=pr` is `--target=pr`. One that means
+/// nothing is an error, as in CML.
+pub(crate) fn flags_of_reports(
+    args: &[OsString],
+    names: impl Iterator<Item = String>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<OsString>, Trouble> {
+    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
+    let Some((path, prefixes)) = REPORTS.iter().find(|(path, _)| words.contains(&path[0])) else {
+        return Ok(Vec::new());
+    };
+    let root = Cli::command();
+    let Some(mut command) = root.find_subcommand(path[0]) else { return Ok(Vec::new()) };
+    if let Some(inner) = command.get_subcommands().find(|inner| words.contains(&inner.get_name())) {
+        command = inner;
+    }
+    let known: Vec<&clap::Arg> = command.get_arguments().chain(root.get_arguments()).collect();
+    let find = |flag: &str| {
+        known.iter().find(|arg| {
+            arg.get_long() == Some(flag) || arg.get_all_aliases().is_some_and(|all| all.contains(&flag))
+        })
+    };
+    let mut flags: Vec<(String, OsString)> = Vec::new();
+    for name in names {
+        let Some(rest) = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)) else { continue };
+        let flag = rest.to_ascii_lowercase().replace('_', "-");
+        let Some(value) = env(&name) else { continue };
+        let Some(arg) = find(&flag) else {
+            // Of this very name are other things: where files go, a token.
+            if known.iter().any(|arg| arg.get_env().is_some_and(|env| env == name.as_str())) {
+                continue;
+            }
+            return Err(Trouble::new(
+                Code::Usage,
+                format!("the environment variable {name} means nothing here"),
+            )
+            .hint(format!(
+                "`cml-runner {} --help` lists the flags; --target is CML_COMMENT_TARGET",
+                words[0]
+            )));
+        };
+        let long = arg.get_long().unwrap_or_default().to_owned();
+        let spelled = |one: &str| one == format!("--{long}") || one.starts_with(&format!("--{long}="));
+        if words.iter().any(|word| spelled(word)) || flags.iter().any(|(known, _)| *known == long) {
+            continue;
+        }
+        if arg.get_action().takes_values() {
+            flags.push((long.clone(), format!("--{long}={value}").into()));
+        } else if !["false", "0", "no"].contains(&value.as_str()) {
+            flags.push((long.clone(), format!("--{long}").into()));
+        }
+    }
+    Ok(flags.into_iter().map(|(_, flag)| flag).collect())
+}
+
 /// A `CML_RUNNER_…` variable that means nothing, with the nearest one that does. A typo must not cost a machine.
 pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Option<(String, String)> {
     let command = Cli::command();
@@ -78,6 +145,36 @@ mod tests {
         assert_eq!(flags_from_older_names(&args, &env), vec![OsString::from("--labels=gpu")]);
         let args = [OsString::from("launch"), OsString::from("--labels=cpu")];
         assert!(flags_from_older_names(&args, &env).is_empty());
+    }
+
+    #[test]
+    fn variables_stand_for_flags_of_reports_unless_the_flag_is_given() {
+        let flags = |line: &str, vars: &[(&str, &str)]| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let env =
+                |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            flags_of_reports(&args, vars.iter().map(|(name, _)| (*name).to_owned()), &env)
+                .map(|flags| {
+                    flags.iter().map(|flag| flag.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+                })
+                .map_err(|trouble| trouble.message)
+        };
+        let vars = [
+            ("CML_SEND_COMMENT_TARGET", "pr"),
+            ("CML_COMMENT_UPDATE", "true"),
+            ("CML_COMMENT_WATCH", "false"),
+            ("CML_PR_MD", "1"),
+        ];
+        assert_eq!(flags("cml comment create r.md", &vars).as_deref(), Ok("--target=pr --update"));
+        assert_eq!(flags("cml comment create r.md --target=commit", &vars).as_deref(), Ok("--update"));
+        assert_eq!(flags("cml publish a.png", &[("CML_PUBLISH_NATIVE", "true")]).as_deref(), Ok("--native"));
+        assert_eq!(
+            flags("cml publish a.png", &[("CML_ASSET_GITLAB_UPLOADS", "true")]).as_deref(),
+            Ok("--native")
+        );
+        assert_eq!(flags("cml launch", &vars).as_deref(), Ok(""));
+        let typo = flags("cml comment create r.md", &[("CML_COMMENT_TARGTE", "pr")]).expect_err("a typo");
+        assert!(typo.contains("CML_COMMENT_TARGTE means nothing"), "{typo}");
     }
 
     #[test]

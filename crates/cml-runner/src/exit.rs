@@ -4,6 +4,7 @@ use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
 use cml_controller::{Failure, Reason, StopError};
 use cml_github::{GitHubError, GitHubErrorKind};
+use cml_report::{ReportError, ShelfError};
 use serde_json::json;
 
 /// Exit codes that scripts branch on; documented in docs/reference.md.
@@ -151,6 +152,27 @@ impl From<GitHubError> for Trouble {
             _ => Code::Failed,
         };
         Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }
+    }
+}
+
+impl From<ShelfError> for Trouble {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::GitHub(error) => error.into(),
+            other => Self::new(Code::Failed, other.to_string()),
+        }
+    }
+}
+
+impl From<ReportError> for Trouble {
+    fn from(error: ReportError) -> Self {
+        let message = error.to_string();
+        match error {
+            ReportError::GitHub(error) => error.into(),
+            ReportError::Shelf(error) => error.into(),
+            ReportError::BadTarget(_) | ReportError::BadSection(_) => Self::new(Code::Usage, message),
+            _ => Self::new(Code::Failed, message),
+        }
     }
 }
 

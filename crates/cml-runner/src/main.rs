@@ -16,6 +16,7 @@ mod place;
 mod plan;
 mod progress;
 mod render;
+mod report;
 mod settings;
 mod setup;
 mod signals;
@@ -39,7 +40,18 @@ fn main() -> ExitCode {
         let older = environment::flags_from_older_names(&spelled.args, &place::env);
         spelled.args.extend(older);
     }
-    let cli = Cli::parse_from(spelled.args);
+    match environment::flags_of_reports(&spelled.args, place::env_names(), &place::env) {
+        Ok(flags) => spelled.args.extend(flags),
+        Err(trouble) => return failed(&trouble, false, spelled.as_cml),
+    }
+    let cli = match Cli::try_parse_from(spelled.args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            drop(error.print());
+            let usage = if spelled.as_cml { Code::Failed } else { Code::Usage };
+            return if error.use_stderr() { ExitCode::from(usage as u8) } else { ExitCode::SUCCESS };
+        }
+    };
     let json = cli.global.json;
     match log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
@@ -47,10 +59,16 @@ fn main() -> ExitCode {
             drop(std::io::stdout().write_all(text.as_bytes()));
             ExitCode::SUCCESS
         }
-        Err(trouble) => {
-            tell(&trouble, json);
-            ExitCode::from(trouble.code as u8)
-        }
+        Err(trouble) => failed(&trouble, json, spelled.as_cml),
+    }
+}
+
+/// Tells of a failure. CML knows one exit code only; whoever calls by its names gets it for wrong usage, too.
+fn failed(trouble: &Trouble, json: bool, as_cml: bool) -> ExitCode {
+    tell(trouble, json);
+    match trouble.code {
+        Code::Usage | Code::Denied if as_cml => ExitCode::FAILURE,
+        code => ExitCode::from(code as u8),
     }
 }
 
@@ -79,6 +97,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Simulate(_)
         | Command::Daemon(_)
         | Command::Demo(_) => {}
+        _ => return reported(&global, &cli.command),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -96,14 +115,21 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Simulate(args) => simulate::simulate(&global, &args).await,
             Command::Daemon(args) => daemon::daemon(&global, &args).await,
             Command::Demo(args) => demo::demo(&global, &args).await,
-            Command::Supervise { .. }
-            | Command::Completions { .. }
-            | Command::Render(_)
-            | Command::Validate { .. }
-            | Command::Schema => Ok(String::new()),
+            _ => Ok(String::new()),
         }
     });
     // Idle connections and timers are nothing to wait for.
+    runtime.shutdown_background();
+    result
+}
+
+/// A command that reports: one thread does, and starts faster.
+fn reported(global: &args::Global, command: &Command) -> Result<String, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot start: {error}")))?;
+    let result = runtime.block_on(report::run(global, command)).unwrap_or_else(|| Ok(String::new()));
     runtime.shutdown_background();
     result
 }
@@ -137,6 +163,7 @@ fn log(cli: &Cli) -> Result<(), Trouble> {
     // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
     let ours = [
         "cml_runner",
+        "cml_report",
         "cml_controller",
         "cml_cloud",
         "cml_aws",

@@ -168,13 +168,18 @@ fn xdg(variable: &str, below_home: &str) -> PathBuf {
 
 /// GitHub as the flags and the environment say.
 pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
+    github_of_remote(global, "origin")
+}
+
+/// The same; what neither says, this git remote does.
+pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, Trouble> {
     if let Some(driver) = &global.driver
         && driver != "github"
     {
         return Err(Trouble::new(Code::Usage, format!("--driver {driver}: only github is served")));
     }
     let needs_remote = global.repo.is_none() && env("GITHUB_REPOSITORY").is_none();
-    let remote = if needs_remote { git_remote() } else { None };
+    let remote = if needs_remote { git_remote(remote) } else { None };
     let location = Location::find(global.repo.as_deref(), &env, remote.as_deref())
         .map_err(|error| Trouble::new(Code::Usage, error.to_string()))?;
     Ok(GitHub::new(location, auth(global)?)?)
@@ -208,8 +213,8 @@ fn auth(global: &Global) -> Result<Auth, Trouble> {
         })
 }
 
-fn git_remote() -> Option<String> {
-    let output = std::process::Command::new("git").args(["remote", "get-url", "origin"]).output().ok()?;
+fn git_remote(name: &str) -> Option<String> {
+    let output = std::process::Command::new("git").args(["remote", "get-url", name]).output().ok()?;
     let remote = String::from_utf8(output.stdout).ok()?;
     Some(remote.trim().to_owned()).filter(|remote| output.status.success() && !remote.is_empty())
 }

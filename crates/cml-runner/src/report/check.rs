@@ -43,11 +43,17 @@ pub(crate) fn new(
     text: &str,
 ) -> Result<NewCheck, Trouble> {
     let sha = sha.or(ci.head_sha.as_deref()).ok_or_else(|| {
-        Trouble::new(Code::Usage, format!("it is not known which commit of {} the check is about", github.location().scope))
-            .hint("name it with --commit-sha, or run inside a workflow or a git checkout")
+        Trouble::new(
+            Code::Usage,
+            format!("it is not known which commit of {} the check is about", github.location().scope),
+        )
+        .hint("name it with --commit-sha, or run inside a workflow or a git checkout")
     })?;
     if text.trim().is_empty() {
-        return Err(Trouble::new(Code::Failed, "the report is empty: GitHub takes no check run without a summary"));
+        return Err(Trouble::new(
+            Code::Failed,
+            "the report is empty: GitHub takes no check run without a summary",
+        ));
     }
     let summary = match fit(text, CHECK_TEXT_LIMIT - 200) {
         Some(kept) => {

@@ -52,9 +52,8 @@ pub(crate) fn tensorboard() -> Result<String, Trouble> {
 }
 
 pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, Trouble> {
-    let age = cml_spec::duration(older_than)
-        .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?
-        .ok_or_else(|| Trouble::new(Code::Usage, "--older-than: never is no age; use a time such as 90d"))?;
+    let age = cml_spec::duration::parse(older_than)
+        .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?;
     let github = place::github(global)?;
     let pruned = prune(&github, now() - age, dry_run).await?;
     if global.json {

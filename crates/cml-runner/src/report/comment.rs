@@ -75,7 +75,9 @@ fn target(args: &Comment) -> Result<Target, Trouble> {
 
 fn told(global: &Global, target: &CommentTarget, posted: &Posted) -> String {
     if let Some(fate) = &posted.cut {
-        files::warn(&format!("the report is longer than GitHub takes in a comment and was cut; the whole is {fate}"));
+        files::warn(&format!(
+            "the report is longer than GitHub takes in a comment and was cut; the whole is {fate}"
+        ));
     }
     if global.json {
         let object = json!({"url": posted.url, "target": target.to_string(), "whole": posted.cut});
@@ -106,6 +108,7 @@ impl Session<'_> {
         } else {
             text.to_owned()
         };
+        #[allow(clippy::disallowed_methods, reason = "the edge of the program: here a mark gets its id")]
         let id = ulid::Ulid::generate().to_string();
         let watermark = Watermark::new(&self.args.watermark_title, &self.ci, id);
         let posting = Posting {
@@ -149,7 +152,10 @@ pub(crate) async fn published(
             match std::fs::read(&file) {
                 Ok(bytes) => (path.to_owned(), bytes),
                 Err(error) => {
-                    files::warn(&format!("{}, which the report shows, cannot be read: {error}", file.display()));
+                    files::warn(&format!(
+                        "{}, which the report shows, cannot be read: {error}",
+                        file.display()
+                    ));
                     continue;
                 }
             }
@@ -163,7 +169,9 @@ pub(crate) async fn published(
     let urls = match shelf.place(&assets).await {
         Ok(urls) => urls,
         Err(cml_report::ShelfError::GitHub(error)) if may_only_read(ci, &error) => {
-            files::warn(&format!("{error}. The report's files are not published: in a pull request from a fork GitHub's token may only read"));
+            files::warn(&format!(
+                "{error}. The report's files are not published: in a pull request from a fork GitHub's token may only read"
+            ));
             return Ok(text.to_owned());
         }
         Err(error) => return Err(error.into()),

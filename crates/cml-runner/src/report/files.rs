@@ -37,7 +37,9 @@ pub(crate) fn ci() -> Ci {
 /// What git says, without its last line end; its own words when it fails.
 pub(crate) fn git(args: &[&str]) -> Result<String, String> {
     let bytes = git_bytes(args)?;
-    String::from_utf8(bytes).map(|text| text.trim_end_matches('\n').to_owned()).map_err(|error| error.to_string())
+    String::from_utf8(bytes)
+        .map(|text| text.trim_end_matches('\n').to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// The same, as bytes. A checkout that another user owns (a container's job) is read all the same, without changing
@@ -64,10 +66,11 @@ pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>
         Trouble::new(Code::Failed, format!("cannot read {} of {revision}: {cause}", path.display()))
     };
     // A checkout in CI has other branches only as the remote's.
-    let names = [revision.to_owned(), format!("origin/{revision}"), format!("refs/remotes/origin/{revision}")];
-    let known = names.iter().find_map(|name| {
-        git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).ok()
-    });
+    let names =
+        [revision.to_owned(), format!("origin/{revision}"), format!("refs/remotes/origin/{revision}")];
+    let known = names
+        .iter()
+        .find_map(|name| git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).ok());
     let Some(commit) = known else {
         return Err(failed("git knows no such branch, tag or commit".to_owned()).hint(format!(
             "fetch it first: actions/checkout with `fetch-depth: 0`, or `git fetch origin {revision}`"

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cml_metrics::{
-    Baseline, CheckReport, Directions, MarkdownOptions, MetricsFile, Requirement, Tolerance, check as checked,
-    compare,
-};
 use cml_github::NewCheck;
+use cml_metrics::{
+    Baseline, CheckReport, Directions, MarkdownOptions, MetricsFile, Requirement, Tolerance,
+    check as checked, compare,
+};
 
 use crate::actions;
 use crate::args::Global;
@@ -57,10 +57,14 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
     let requirements: Vec<Requirement> = args
         .require
         .iter()
-        .map(|text| text.parse().map_err(|error: cml_metrics::ParseError| usage(format!("--require: {error}"))))
+        .map(|text| {
+            text.parse().map_err(|error: cml_metrics::ParseError| usage(format!("--require: {error}")))
+        })
         .collect::<Result<_, _>>()?;
     let tolerance: Tolerance = match &args.tolerance {
-        Some(text) => text.parse().map_err(|error: cml_metrics::ToleranceError| usage(format!("--tolerance: {error}")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|error: cml_metrics::ToleranceError| usage(format!("--tolerance: {error}")))?,
         None => Tolerance::NONE,
     };
     let new = read_all(&args.files)?;
@@ -73,7 +77,8 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
     {
         files::warn(&format!("{revision} has none of the files: there is nothing to be worse than"));
     }
-    let baseline = old.as_ref().map(|(revision, files)| Baseline { title: revision, files, no_worse: Some(tolerance) });
+    let baseline =
+        old.as_ref().map(|(revision, files)| Baseline { title: revision, files, no_worse: Some(tolerance) });
     let report = checked(&new, &requirements, baseline, &directions(&args.better))
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     if let Some(name) = &args.check_run {

@@ -22,8 +22,12 @@ use args::{
 pub(crate) async fn run(global: &Global, command: &Command) -> Option<Result<String, Trouble>> {
     Some(match command {
         Command::Publish(args) => publish::publish(global, args).await,
-        Command::Comment { command: CommentCommand::Create(args) } => comment::comment(global, args, false).await,
-        Command::Comment { command: CommentCommand::Update(args) } => comment::comment(global, args, true).await,
+        Command::Comment { command: CommentCommand::Create(args) } => {
+            comment::comment(global, args, false).await
+        }
+        Command::Comment { command: CommentCommand::Update(args) } => {
+            comment::comment(global, args, true).await
+        }
         Command::Check { command: CheckCommand::Create(args) } => check::create(global, args).await,
         Command::Pr { command: PrCommand::Create(args) } => pr::create(global, args).await,
         Command::Workflow { command: WorkflowCommand::Rerun { id } } => chores::rerun(global, *id).await,

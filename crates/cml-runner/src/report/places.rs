@@ -33,10 +33,14 @@ pub(crate) fn place(args: &ShelfArgs, server: Option<&str>) -> Result<Place, Tro
         }
         Some(("http" | "https", _)) => Place::Server(to.to_owned()),
         Some((scheme, _)) => {
-            return Err(usage(format!("--to {to}: {scheme}:// is not served; use repo, s3://, https:// or a directory")));
+            return Err(usage(format!(
+                "--to {to}: {scheme}:// is not served; use repo, s3://, https:// or a directory"
+            )));
         }
         None if to == "repo" => Place::Repository,
-        None if to.is_empty() => return Err(usage("--to is empty: use repo, s3://…, https://… or a directory".to_owned())),
+        None if to.is_empty() => {
+            return Err(usage("--to is empty: use repo, s3://…, https://… or a directory".to_owned()));
+        }
         None => Place::Directory(PathBuf::from(to)),
     };
     if args.public_url.is_some() && !matches!(place, Place::S3 { .. }) {

@@ -18,7 +18,8 @@ use crate::report::files::{self, git, git_bytes};
 const FILE_LIMIT: u64 = 100 << 20;
 
 pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble> {
-    let failed = |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
+    let failed =
+        |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
     let github = place::github_of_remote(global, &args.remote)?;
     let ci = files::ci();
     let head = git(&["rev-parse", "HEAD"]).map_err(failed)?;
@@ -31,14 +32,21 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
     };
     let changes = changes(&args.globs)?;
     if changes.is_empty() {
-        files::warn(&format!("nothing has changed below {}: no pull request is opened", args.globs.join(" ")));
+        files::warn(&format!(
+            "nothing has changed below {}: no pull request is opened",
+            args.globs.join(" ")
+        ));
         return Ok(String::new());
     }
     let short = &head[..head.len().min(8)];
     let branch = args.branch.clone().unwrap_or_else(|| format!("{base}-cml-pr-{short}"));
-    let merge = [(args.merge, MergeMethod::Merge), (args.rebase, MergeMethod::Rebase), (args.squash, MergeMethod::Squash)]
-        .into_iter()
-        .find_map(|(asked, method)| asked.then_some(method));
+    let merge = [
+        (args.merge, MergeMethod::Merge),
+        (args.rebase, MergeMethod::Rebase),
+        (args.squash, MergeMethod::Squash),
+    ]
+    .into_iter()
+    .find_map(|(asked, method)| asked.then_some(method));
     let message = message(args, short, merge.is_some());
     let title = args.title.clone().unwrap_or_else(|| format!("CML PR for {base} {short}"));
     let location = github.location();
@@ -64,7 +72,10 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
         tracing::info!(url = opened.url, "the branch was there already, with this pull request");
     }
     if global.json {
-        return Ok(format!("{}\n", json!({"url": opened.url, "was_there": opened.was_there, "merged": opened.merged})));
+        return Ok(format!(
+            "{}\n",
+            json!({"url": opened.url, "was_there": opened.was_there, "merged": opened.merged})
+        ));
     }
     Ok(if args.md { format!("[CML's Pull Request]({})\n", opened.url) } else { format!("{}\n", opened.url) })
 }
@@ -78,7 +89,8 @@ fn message(args: &Pr, short: &str, merges: bool) -> String {
 
 /// What the working tree has that the commit has not, below these patterns.
 fn changes(globs: &[String]) -> Result<Vec<Change>, Trouble> {
-    let failed = |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
+    let failed =
+        |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
     let root = PathBuf::from(git(&["rev-parse", "--show-toplevel"]).map_err(failed)?);
     let mut args = vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--"];
     args.extend(globs.iter().map(String::as_str));
@@ -109,7 +121,9 @@ fn change(root: &Path, path: &str) -> Result<Change, Trouble> {
     }
     if facts.len() > FILE_LIMIT {
         let hint = "keep it out of git: `dvc add` it, and leave it out of the patterns";
-        return Err(failed(format!("it has {} MiB, and GitHub takes 100 at most", facts.len() >> 20)).hint(hint));
+        return Err(
+            failed(format!("it has {} MiB, and GitHub takes 100 at most", facts.len() >> 20)).hint(hint)
+        );
     }
     let mode = if facts.permissions().mode() & 0o100 == 0 { "100644" } else { "100755" };
     change(mode, Some(std::fs::read(&file).map_err(|error| failed(error.to_string()))?))

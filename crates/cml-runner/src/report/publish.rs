@@ -33,22 +33,26 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
     }
     let ci = files::ci();
     let github = if place == Place::Repository { Some(place::github(global)?) } else { None };
-    let shelf =
-        AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci).await?;
+    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci).await?;
     let url = match shelf.place(std::slice::from_ref(&asset)).await {
         Ok(urls) => urls.into_iter().next().unwrap_or_default(),
         Err(ShelfError::GitHub(error)) if may_only_read(&ci, &error) => {
-            files::warn(&format!("{error}. {name} is not published: in a pull request from a fork GitHub's token may only read"));
+            files::warn(&format!(
+                "{error}. {name} is not published: in a pull request from a fork GitHub's token may only read"
+            ));
             let text = format!("*{name}: not published, a pull request from a fork may only read*");
-            return printed(args, if args.md { text } else { String::new() });
+            return printed(args, if args.md { &text } else { "" });
         }
         Err(error) => return Err(error.into()),
     };
     let text = if args.md { markdown(&asset, &url, args.title.as_deref()) } else { url.clone() };
     if global.json {
-        return Ok(format!("{}\n", json!({"url": url, "type": asset.media.mime, "markdown": markdown(&asset, &url, args.title.as_deref())})));
+        return Ok(format!(
+            "{}\n",
+            json!({"url": url, "type": asset.media.mime, "markdown": markdown(&asset, &url, args.title.as_deref())})
+        ));
     }
-    printed(args, text)
+    printed(args, &text)
 }
 
 /// GitHub refused because the run comes from a fork: nobody here can change that.
@@ -57,7 +61,7 @@ pub(crate) fn may_only_read(ci: &Ci, error: &GitHubError) -> bool {
 }
 
 /// The result on stdout, or appended to the file that was asked for.
-fn printed(args: &Publish, text: String) -> Result<String, Trouble> {
+fn printed(args: &Publish, text: &str) -> Result<String, Trouble> {
     let Some(file) = &args.file else { return Ok(format!("{text}\n")) };
     std::fs::OpenOptions::new()
         .create(true)

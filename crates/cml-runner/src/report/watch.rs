@@ -17,9 +17,8 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 type Look = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
 
 pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String, Trouble> {
-    let stop = signals::stop_token().map_err(|error| {
-        Trouble::new(Code::Failed, format!("signals cannot be waited for: {error}"))
-    })?;
+    let stop = signals::stop_token()
+        .map_err(|error| Trouble::new(Code::Failed, format!("signals cannot be waited for: {error}")))?;
     let mut posted: Option<Look> = None;
     let mut seen: Option<(Look, tokio::time::Instant)> = None;
     let mut update = update;

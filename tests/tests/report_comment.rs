@@ -1,0 +1,254 @@
+//! `cml-send-comment` against the simulated GitHub: where a report goes, and what of it.
+
+use std::time::Duration;
+
+use cml_e2e::desk::{Desk, PNG, images};
+use cml_e2e::sim::Sim;
+use cml_e2e::wait;
+use cml_world::CommentOn;
+use rustix::process::Signal;
+
+const ZERO: &str = "0000000000000000000000000000000000000000";
+
+/// A commit, a pull request of it, and a step of a run on the pull request.
+async fn pulled(sim: &Sim) -> (Desk, u64, String) {
+    let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
+    let number = sim.open_pull(Some(&sha));
+    (Desk::on_pull(sim, number, &sha, "acme/vision"), number, sha)
+}
+
+fn bodies(sim: &Sim) -> Vec<String> {
+    sim.comments().into_iter().map(|comment| comment.body).collect()
+}
+
+/// What the user wrote, without our mark.
+fn written(body: &str) -> &str {
+    body.split_once("\n\n<!-- cml-watermark ").map_or(body, |(text, _)| text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_goes_to_the_events_pull_request_with_images_that_can_be_seen() {
+    let sim = Sim::start().await;
+    let (desk, number, _) = pulled(&sim).await;
+    desk.write("out/plots/roc.png", PNG);
+    desk.write("out/report.md", b"# Report\n\n![ROC](plots/roc.png)\n");
+    let url = desk.says(&["cml-send-comment", "out/report.md"]).await;
+    let comments = sim.comments();
+    assert_eq!(comments.len(), 1);
+    assert_eq!((&comments[0].on, &comments[0].url), (&CommentOn::Issue(number), &url));
+    let image = images(&comments[0].body).remove(0);
+    assert_eq!(desk.fetch(&image, false).await, (200, PNG.to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_is_found_as_cml_finds_it() {
+    let sim = Sim::start().await;
+    let alone = sim.commit_files(&[("a", b"1")], "lonely");
+    let desk = Desk::on_push(&sim, &alone);
+    desk.write("report.md", b"hello\n");
+    let _ = desk.says(&["cml-send-comment", "report.md"]).await;
+    assert_eq!(sim.comments()[0].on, CommentOn::Commit(alone.clone()), "no pull request: the commit");
+    let ran = desk.run(&["cml-send-comment", "report.md", "--target", "pr"]).await.expect_code(1);
+    assert!(ran.stderr.contains(&format!("PR for commit sha \"{alone}\" not found")), "{ran:#?}");
+
+    let closed = sim.open_pull(Some(&alone));
+    sim.close_pull(closed);
+    let number = sim.open_pull(Some(&alone));
+    for (line, on) in [
+        (vec!["cml", "comment", "create", "report.md"], CommentOn::Issue(number)),
+        (vec!["cml", "comment", "create", "report.md", "--target=PR"], CommentOn::Issue(number)),
+        (vec!["cml", "send-comment", "report.md", "--target=commit"], CommentOn::Commit(alone.clone())),
+        (vec!["cml-send-comment", "report.md", "--target", &format!("PR/{number}")], CommentOn::Issue(number)),
+        (vec!["cml-send-comment", "report.md", "--target", &format!("commit/{alone}")], CommentOn::Commit(alone.clone())),
+    ] {
+        let _ = desk.says(&line).await;
+        assert_eq!(sim.comments().last().expect("written").on, on, "{line:?}");
+    }
+    let issue = sim.open_issue();
+    let _ = desk.says(&["cml-send-comment", "report.md", "--target", &format!("issue/{issue}")]).await;
+    assert_eq!(sim.comments().last().expect("written").on, CommentOn::Issue(issue));
+    for (target, words) in [
+        ("issue", "unsupported comment target \"issue\""),
+        ("foo/9", "unsupported comment target \"foo/9\""),
+        ("pr/999", "404"),
+    ] {
+        let ran = desk.run(&["cml-send-comment", "report.md", "--target", target]).await.expect_code(1);
+        assert!(ran.stderr.contains(words), "{ran:#?}");
+    }
+    // CML's older flags say what to use, and work.
+    let ran = desk.run(&["cml-send-comment", "report.md", "--commit-sha", &alone]).await.expect_code(0);
+    assert!(ran.stderr.contains("use --target commit/SHA"), "{ran:#?}");
+    let ran = desk.run(&["cml-send-comment", "report.md", "--pr"]).await.expect_code(0);
+    assert!(ran.stderr.contains("use --target pr"), "{ran:#?}");
+    let env = desk.with("CML_SEND_COMMENT_TARGET", "commit");
+    let _ = env.says(&["cml-send-comment", "report.md"]).await;
+    assert_eq!(sim.comments().last().expect("written").on, CommentOn::Commit(alone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_the_markdown_stays_but_the_targets_of_its_links() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    desk.write("a.png", PNG);
+    desk.write("table.csv", b"a,b\n");
+    let report = "*  one\r\n* two\r\n\r\n\r\n![a](a.png \"A\") and [t](table.csv) and [top](#top)\r\n\r\n```md\r\n![a](a.png)\r\n```\r\n\
+                  <img src=\"a.png\">\r\n\r\n![gone](gone.png)\r\n***\r\n";
+    desk.write("report.md", report.as_bytes());
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    assert!(ran.stderr.contains("::warning::gone.png, which the report shows, cannot be read"), "{ran:#?}");
+    let body = bodies(&sim).remove(0);
+    let text = written(&body);
+    let image = images(text).remove(0);
+    let table = text.split("[t](").nth(1).and_then(|rest| rest.split(')').next()).expect("a link").to_owned();
+    assert_eq!(text, report.replacen("a.png", &image, 1).replacen("table.csv", &table, 1));
+    // Without publishing it is the same to the byte.
+    let _ = desk.says(&["cml-send-comment", "report.md", "--publish=false", "--rm-watermark"]).await;
+    assert_eq!(bodies(&sim)[1], report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_finds_the_last_version_on_any_page_cmls_own_too() {
+    let sim = Sim::start().await;
+    let (desk, number, _) = pulled(&sim).await;
+    desk.write("report.md", b"one\n");
+    desk.write("other.md", b"other\n");
+    let first = desk.says(&["cml-send-comment", "report.md", "--update"]).await;
+    let _ = desk.says(&["cml-send-comment", "other.md", "--watermark-title", "other of {workflow}"]).await;
+    for _ in 0..110 {
+        let _ = sim.say(number, "a word of somebody");
+    }
+    desk.write("report.md", b"two\n");
+    assert_eq!(desk.says(&["cml", "comment", "update", "report.md"]).await, first);
+    let all = bodies(&sim);
+    assert_eq!((all.len(), written(&all[0]), written(&all[1])), (112, "two\n", "other\n"));
+    let of_cml = "old\n\n![](https://cml.dev/watermark.png#3f2a \"CML watermark model\")";
+    let url = sim.say(number, of_cml);
+    let updated = desk.says(&["cml-send-comment", "report.md", "--update", "--watermark-title", "model"]).await;
+    assert_eq!(updated, url);
+    assert_eq!(written(bodies(&sim).last().expect("there")), "two\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_too_long_is_cut_at_a_heading_with_a_link_to_the_whole() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    let part = |name: &str| format!("## {name}\n\n{}\n\n", "A line of the report.\n".repeat(800));
+    let report: String = ["one", "two", "three", "four", "five"].map(part).concat();
+    desk.write("report.md", report.as_bytes());
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    assert!(ran.stderr.contains("::warning::the report is longer than GitHub takes"), "{ran:#?}");
+    let body = bodies(&sim).remove(0);
+    assert!(body.len() <= 65_536, "{}", body.len());
+    let (kept, note) = written(&body).split_once("\n\n> The report goes on").expect("a note");
+    assert!(report.starts_with(kept) && report[kept.len()..].trim_start().starts_with("## "), "cut at a heading");
+    let page = note.split("](").nth(1).and_then(|rest| rest.split(')').next()).expect("a link").to_owned();
+    let (status, bytes) = desk.fetch(&format!("{page}?raw=true"), false).await;
+    assert_eq!((status, String::from_utf8(bytes).expect("text")), (200, report));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_share_a_comment_do_not_lose_each_others_sections() {
+    let sim = Sim::start().await;
+    let (desk, number, sha) = pulled(&sim).await;
+    let names = ["cpu", "data", "gpu", "lint", "train on gpu-1"];
+    let mut running = Vec::new();
+    for name in names {
+        let file = format!("{name}.md");
+        desk.write(&file, format!("## {name}\n\nresult of {name}\n").as_bytes());
+        running.push(desk.start(&["cml-send-comment", &file, "--section", name]));
+    }
+    let mut urls = Vec::new();
+    for one in running {
+        urls.push(one.finish().await.expect_code(0).stdout);
+    }
+    let comments = sim.comments();
+    assert_eq!(comments.len(), 1, "{comments:#?}");
+    assert_eq!(comments[0].on, CommentOn::Issue(number));
+    let mut last = 0;
+    for name in names {
+        let at = comments[0].body.find(&format!("result of {name}\n")).unwrap_or_else(|| panic!("{name} is lost: {comments:#?}"));
+        assert!(at >= last, "in order of their names: {comments:#?}");
+        last = at;
+    }
+    // A later version replaces its own section.
+    desk.write("gpu.md", b"## gpu\n\nbetter\n");
+    let url = desk.says(&["cml-send-comment", "gpu.md", "--section", "gpu"]).await;
+    assert!(urls.iter().any(|one| one.trim() == url));
+    let body = bodies(&sim).remove(0);
+    assert!(body.contains("better") && !body.contains("result of gpu\n") && body.contains("result of cpu"), "{body}");
+    let ran = desk.run(&["cml-send-comment", "gpu.md", "--section", "a-->"]).await.expect_code(1);
+    assert!(ran.stderr.contains("a name is letters, digits"), "{ran:#?}");
+    assert_eq!(sha.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_report_is_followed_until_somebody_ends_it() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    let watching = desk.start(&["cml-send-comment", "report.md", "--watch"]);
+    desk.write("report.md", b"epoch 1\n");
+    let says = async |text: &str| {
+        wait::until_true(&format!("the comment says {text}"), Duration::from_secs(20), async || {
+            bodies(&sim).iter().any(|body| written(body) == text)
+        })
+        .await;
+    };
+    says("epoch 1\n").await;
+    desk.write("report.md", b"epoch 2\n");
+    says("epoch 2\n").await;
+    // The last version is written even when there was no time to settle.
+    desk.write("report.md", b"epoch 3\n");
+    watching.signal(Signal::TERM);
+    let _ = watching.finish().await.expect_code(0);
+    assert_eq!(bodies(&sim).iter().map(|body| written(body)).collect::<Vec<_>>(), ["epoch 3\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_in_another_encoding_is_read_or_said() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    let powershell: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("größer\r\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    desk.write("report.md", &powershell);
+    let _ = desk.says(&["cml-send-comment", "report.md"]).await;
+    assert_eq!(written(&bodies(&sim)[0]), "größer\r\n");
+    desk.write("report.md", b"gr\xf6\xdfer\n");
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    assert!(ran.stderr.contains("::warning::report.md: the report is no UTF-8: line 1"), "{ran:#?}");
+    desk.write("report.md", b"  \n");
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(1);
+    assert!(ran.stderr.contains("the report is empty"), "{ran:#?}");
+    let ran = desk.run(&["cml-send-comment", "none.md"]).await.expect_code(1);
+    assert!(ran.stderr.contains("cannot read none.md"), "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_in_the_text_is_published_as_a_file() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    desk.write("report.md", b"![](data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==)\n");
+    let _ = desk.says(&["cml-send-comment", "report.md"]).await;
+    let image = images(&bodies(&sim)[0]).remove(0);
+    let (status, bytes) = desk.fetch(&image, false).await;
+    assert!(status == 200 && bytes.starts_with(b"GIF89a"), "{image}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_run_says_how_it_went() {
+    let sim = Sim::start().await;
+    let (desk, _, sha) = pulled(&sim).await;
+    desk.write("roc.png", PNG);
+    desk.write("report.md", b"# Report\n\n![](roc.png)\n");
+    assert_eq!(desk.says(&["cml-send-github-check", "report.md"]).await, "");
+    let line = ["cml", "check", "create", "report.md", "--title=Model", "--conclusion=failure", "--head-sha", &sha];
+    assert_eq!(desk.says(&line).await, "");
+    let checks = sim.check_runs();
+    let said = |index: usize| (checks[index].name.as_str(), checks[index].conclusion.as_deref());
+    assert_eq!(said(0), ("CML Report", Some("success")));
+    assert_eq!(said(1), ("Model", Some("failure")));
+    assert_eq!((checks[0].head_sha.as_str(), sha == ZERO), (sha.as_str(), false));
+    let image = images(checks[0].summary.as_deref().unwrap_or_default()).remove(0);
+    assert_eq!(desk.fetch(&image, false).await.0, 200);
+    let ran = desk.run(&["cml-send-github-check", "report.md", "--conclusion", "fine"]).await.expect_code(1);
+    assert!(ran.stderr.contains("[possible values: success, failure"), "{ran:#?}");
+}
