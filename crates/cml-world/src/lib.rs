@@ -23,6 +23,7 @@ mod views;
 mod webhook;
 mod world;
 
+pub use actions::verbatim::Verbatim;
 pub use actions::workflow::WorkflowError;
 pub use exchange::{Exchange, Fault, FaultKind};
 pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};

@@ -90,6 +90,14 @@ impl Git {
         name
     }
 
+    /// Takes in a commit of a repository elsewhere, by its name there, as the newest of a reference.
+    pub(crate) fn know(&mut self, name: &str, reference: &str, at: Timestamp) {
+        let tree = self.add_tree(Tree::new());
+        let parents = self.refs.insert(reference.to_owned(), name.to_owned()).into_iter().collect();
+        let message = "A commit of a repository elsewhere".to_owned();
+        self.commits.insert(name.to_owned(), Commit { tree, parents, message, at });
+    }
+
     pub(crate) fn blob(&self, name: &str) -> Option<&Vec<u8>> {
         self.blobs.get(name)
     }
