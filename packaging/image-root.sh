@@ -5,7 +5,7 @@
 #   DIR/env    the image's variables, NAME=VALUE
 #
 # The steps before the first COPY are run once: a finished tree is kept until the Dockerfile or this script changes. From
-# the first COPY on they are run each time, so they must bear that. Of two callers at once one waits.
+# the first COPY on they are run each time, so they must bear that; what is copied gets the mode 755. Of two callers at once one waits.
 # Debian's packages come from this machine's own apt sources, Python's from where this machine's pip takes them.
 #
 # Needs root and the packages mmdebstrap and util-linux.
@@ -87,8 +87,9 @@ instruction() {
         ENV) echo "$rest" >>"$tree/env" ;;
         RUN) run "$rest" ;;
         COPY)
-            [ "${rest%% *}" = cml-runner ] || die "only the binary can be copied, not ${rest%% *}"
-            install -m 755 "$binary" "$tree/root${rest#* }"
+            from=$here/${rest%% *}
+            [ "${rest%% *}" != cml-runner ] || from=$binary
+            install -m 755 "$from" "$tree/root${rest#* }"
             ;;
     esac
 }

@@ -200,6 +200,11 @@ impl SimGitHub {
         world.pulls.insert(number, head);
         number
     }
+
+    /// A push to the branch of a pull request: this commit is its head now.
+    pub fn move_pull(&self, number: u64, head_sha: &str) {
+        self.shared.lock().pulls.insert(number, head_sha.to_owned());
+    }
 }
 
 impl Drop for SimGitHub {
