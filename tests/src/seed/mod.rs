@@ -53,7 +53,8 @@ pub fn is_skipped(name: &str) -> bool {
     };
     let why = if !rustix::process::geteuid().is_root() {
         "not root".to_owned()
-    } else if let Some(tool) = ["mmdebstrap", "unshare", "git", "curl", "python3"].iter().find(|it| !has(it)) {
+    } else if let Some(tool) = ["mmdebstrap", "unshare", "git", "curl", "python3"].iter().find(|it| !has(it))
+    {
         format!("{tool} is not installed")
     } else {
         return false;
@@ -117,9 +118,8 @@ impl<'a> Seed<'a> {
     fn verbatim(&self, yaml: String, event: &str, payload: Value, sha: &str, reference: String) -> Verbatim {
         let seed = paths::tests_dir().join("seed");
         let text = |path: PathBuf| path.display().to_string();
-        let secrets = format!(
-            "GITHUB_TOKEN={TOKEN}\nAWS_ACCESS_KEY_ID={AWS_KEY}\nAWS_SECRET_ACCESS_KEY={AWS_SECRET}"
-        );
+        let secrets =
+            format!("GITHUB_TOKEN={TOKEN}\nAWS_ACCESS_KEY_ID={AWS_KEY}\nAWS_SECRET_ACCESS_KEY={AWS_SECRET}");
         let mut env = BTreeMap::from([
             ("SEED_ACT".to_owned(), text(self.team.act.clone())),
             ("SEED_IMAGE".to_owned(), text(self.team.image.clone())),

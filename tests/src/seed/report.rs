@@ -46,7 +46,8 @@ impl Report {
 
     /// What the images below this heading show.
     pub async fn images(&self, heading: &str) -> Vec<Vec<u8>> {
-        let below = self.body.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading} in {}", self.body));
+        let below =
+            self.body.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading} in {}", self.body));
         let section = below.split("\n#").next().unwrap_or_default();
         let mut images = Vec::new();
         for link in section.split("![").skip(1) {

@@ -64,7 +64,14 @@ impl Team {
         let prepare = paths::tests_dir().join("support/seed/prepare.sh");
         let said = team.inside(
             &[prepare.parent().expect("has a parent"), &project],
-            &[prepare.as_path(), &project, &team.dir, &team.venv, Moto::shared().url().as_ref(), BUCKET.as_ref()],
+            &[
+                prepare.as_path(),
+                &project,
+                &team.dir,
+                &team.venv,
+                Moto::shared().url().as_ref(),
+                BUCKET.as_ref(),
+            ],
         );
         tell(&format!("the team's repository is made\n{said}"));
         team.main = team.git(&["rev-parse", "main"]);
@@ -135,7 +142,8 @@ impl Team {
     pub(super) fn reproduced(&self, branch: &str) -> BTreeMap<String, Vec<u8>> {
         let _clone = self.clone.lock().expect("never poisoned");
         let _ = self.git(&["checkout", "--quiet", "--force", branch]);
-        let script = format!("cd {}/team && PATH={}/bin:$PATH dvc repro", self.dir.display(), self.venv.display());
+        let script =
+            format!("cd {}/team && PATH={}/bin:$PATH dvc repro", self.dir.display(), self.venv.display());
         let _ = self.inside(&[], &["sh".as_ref(), "-c".as_ref(), script.as_ref()]);
         let files = fs::read_dir(self.dir.join("team/results")).expect("the results are there").flatten();
         files
@@ -156,7 +164,8 @@ pub(super) fn way_to_packages() -> impl Iterator<Item = (String, String)> {
 /// By AWS's own client, as a person would.
 fn make_bucket() {
     let moto = Moto::shared();
-    let program = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket=sys.argv[2])";
+    let program =
+        "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket=sys.argv[2])";
     let mut python = Command::new(moto.python());
     python.args(["-c", program, &moto.url(), BUCKET]);
     python.env("AWS_ACCESS_KEY_ID", AWS_KEY).env("AWS_SECRET_ACCESS_KEY", AWS_SECRET);

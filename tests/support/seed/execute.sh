@@ -53,6 +53,7 @@ MATRIX
 certificates=/etc/ssl/certs/ca-certificates.crt
 [ -e "$certificates" ] || certificates=
 set -- HOME="$job/home" PIP_CACHE_DIR="$SEED_PIP" PIP_CONSTRAINT="$SEED_PINS" PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_PROGRESS_BAR=off \
     ${certificates:+"PIP_CERT=$certificates"} ${PIP_INDEX_URL:+"PIP_INDEX_URL=$PIP_INDEX_URL"} \
     ${https_proxy:+"https_proxy=$https_proxy"} "$@"
 if grep -q '^ *container: ' "$job/workflow.yaml"; then
