@@ -18,16 +18,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 job=$RUNNER_TEMP/act
 mkdir -p "$job/home" "$job/scratch" "$job/checkout"
 
-# The one commit only; a later `git fetch` finds the branches.
-branch=$GITHUB_REF_NAME
+# The one commit only, under the name that actions/checkout gives it; a later `git fetch` finds the branches.
 checkout() { git -C "$job/checkout" -c advice.detachedHead=false "$@"; }
 checkout init --quiet
 checkout remote add origin "file://$SEED_ORIGIN"
-checkout fetch --quiet --no-tags --depth=1 origin "+$GITHUB_SHA:refs/remotes/origin/$branch"
 case $GITHUB_REF in
-    refs/heads/*) checkout checkout --quiet -B "$branch" "refs/remotes/origin/$branch" ;;
-    *) checkout checkout --quiet --detach "refs/remotes/origin/$branch" ;;
+    refs/heads/*) name=refs/remotes/origin/$GITHUB_REF_NAME how="-B $GITHUB_REF_NAME" ;;
+    *) name=refs/remotes/pull/$GITHUB_REF_NAME how=--detach ;;
 esac
+checkout fetch --quiet --no-tags --depth=1 origin "+$GITHUB_SHA:$name"
+# shellcheck disable=SC2086 # two words
+checkout checkout --quiet $how "$name"
 
 printf '%s' "$CML_EXECUTE_WORKFLOW" >"$job/workflow.yaml"
 printf '%s' "$CML_EXECUTE_EVENT" >"$job/event.json"
