@@ -14,6 +14,8 @@ use cml_world::{JobView, Verbatim};
 
 /// From queued to completed, on a busy core and with packages that nobody has asked for yet.
 const JOB_LIMIT: Duration = Duration::from_secs(480);
+const LOCAL: &[&str] = &["--cloud", "local"];
+const AWS: &[&str] = &["--cloud", "aws", "--type", "m5.xlarge", "--spot", "only"];
 const ROC: &str = "### ROC Curve";
 const PRECISION_RECALL: &str = "### Precision and Recall Curve";
 /// More of what the data knows makes a better model.
@@ -22,13 +24,13 @@ const BETTER: (&str, &str, &str) = ("params.yaml", "features: 4", "features: 30"
 const CALMER: (&str, &str, &str) = ("src/train.py", "Trains the model", "Trains a model");
 
 /// Queues a workflow of one job, launches a machine for it and waits for the job's end; the job and its log.
-async fn ran(sim: &Sim, user: &Runner, cloud: &str, workflow: &Verbatim) -> (JobView, String) {
+async fn ran(sim: &Sim, user: &Runner, cloud: &[&str], workflow: &Verbatim) -> (JobView, String) {
     let run = sim.queue_verbatim(workflow).expect("the workflow is for this event");
     let jobs = sim.jobs();
     let job = jobs.iter().find(|job| job.run_id == run).expect("the job is listed");
-    let launch = ["launch", "--cloud", cloud, "--labels", "ubuntu-latest", "--boot-timeout", "60s"];
-    let limits = ["--max-lifetime", "1h", "--idle-timeout", "60s", "--json"];
-    let launched = user.run(&[&launch[..], &limits].concat()).await.expect_code(0).json();
+    let launch = ["launch", "--labels", "ubuntu-latest", "--boot-timeout", "60s", "--json"];
+    let limits = ["--max-lifetime", "1h", "--idle-timeout", "60s"];
+    let launched = user.run(&[&launch[..], &limits, cloud].concat()).await.expect_code(0).json();
     let view = sim.wait_for_job(job.id, JOB_LIMIT).await.expect("the job ends");
     let log = sim.log(job.id).unwrap_or_default();
     assert_eq!(view.runner_name.as_deref(), launched["runner"].as_str(), "{log}");
@@ -36,7 +38,7 @@ async fn ran(sim: &Sim, user: &Runner, cloud: &str, workflow: &Verbatim) -> (Job
     (view, log)
 }
 
-async fn succeeds(sim: &Sim, user: &Runner, cloud: &str, workflow: &Verbatim) -> String {
+async fn succeeds(sim: &Sim, user: &Runner, cloud: &[&str], workflow: &Verbatim) -> String {
     let (job, log) = ran(sim, user, cloud, workflow).await;
     assert_eq!(job.conclusion.as_deref(), Some("success"), "{log}");
     log
@@ -67,14 +69,14 @@ async fn the_guides_first_workflow_tests_a_push_and_fails_where_black_would_refo
     let (user, seed) = (sim.user(), Seed::known_to(&sim));
     let good = seed.push("tidy", &[CALMER]);
     let workflow = workflow("workflow-1.yaml");
-    let log = succeeds(&sim, &user, "local", &seed.on_push(workflow.clone(), "tidy", &good)).await;
+    let log = succeeds(&sim, &user, LOCAL, &seed.on_push(workflow.clone(), "tidy", &good)).await;
     for words in ["2 passed", "would be left unchanged"] {
         assert!(log.contains(words), "no {words:?} in {log}");
     }
     assert_eq!(sim.jobs()[0].name, "build (3.9)");
 
     let bad = seed.push("untidy", &[("src/train.py", "import pathlib", "import pathlib;")]);
-    let (job, log) = ran(&sim, &user, "local", &seed.on_push(workflow, "untidy", &bad)).await;
+    let (job, log) = ran(&sim, &user, LOCAL, &seed.on_push(workflow, "untidy", &bad)).await;
     assert_eq!(job.conclusion.as_deref(), Some("failure"), "{log}");
     for words in ["2 passed", "would reformat", "train.py"] {
         assert!(log.contains(words), "no {words:?} in {log}");
@@ -90,7 +92,7 @@ async fn the_guides_report_goes_to_the_commit_of_a_push_with_the_very_images_of_
     let (user, seed) = (sim.user(), Seed::known_to(&sim));
     let sha = seed.push("better", &[BETTER]);
     let pushed = seed.on_push(workflow("workflow-2.yaml"), "better", &sha);
-    let _ = succeeds(&sim, &user, "local", &pushed).await;
+    let _ = succeeds(&sim, &user, LOCAL, &pushed).await;
     let report = one(Report::on_commit(&sim, &sha).await);
     shows_the_better_model(&report);
     let expected = seed.reproduced("better");
@@ -110,14 +112,14 @@ async fn a_second_push_to_an_open_pull_request_reports_there_what_has_changed() 
     let first = seed.push("try", &[CALMER]);
     let pull = sim.open_pull(Some(&first));
     let pushed = seed.on_push(workflow("workflow-2.yaml"), "try", &first);
-    let _ = succeeds(&sim, &user, "aws", &pushed).await;
+    let _ = succeeds(&sim, &user, AWS, &pushed).await;
     let before = one(Report::on_pull(&sim, pull).await);
     assert!(!before.body.contains("accuracy"), "nothing has changed: {}", before.body);
 
     let second = seed.push("try", &[CALMER, BETTER]);
     sim.move_pull(pull, &second);
     let pushed = seed.on_push(workflow("workflow-2.yaml"), "try", &second);
-    let _ = succeeds(&sim, &user, "aws", &pushed).await;
+    let _ = succeeds(&sim, &user, AWS, &pushed).await;
     let reports = Report::on_pull(&sim, pull).await;
     let after = reports.last().expect("a report");
     shows_the_better_model(after);
@@ -139,6 +141,6 @@ async fn a_team_that_adds_the_event_has_its_report_on_the_pull_request_that_was_
     // The guide's own file is for pushes only.
     let yaml = workflow("workflow-2.yaml").replace("on: [push]", "on: [push, pull_request]");
     let opened = seed.on_pull_request(yaml, pull, "opened", &sha);
-    let _ = succeeds(&sim, &user, "local", &opened).await;
+    let _ = succeeds(&sim, &user, LOCAL, &opened).await;
     shows_the_better_model(&one(Report::on_pull(&sim, pull).await));
 }

@@ -116,19 +116,16 @@ impl<'a> Seed<'a> {
     }
 
     fn verbatim(&self, yaml: String, event: &str, payload: Value, sha: &str, reference: String) -> Verbatim {
-        let seed = paths::tests_dir().join("seed");
         let text = |path: PathBuf| path.display().to_string();
         let secrets =
             format!("GITHUB_TOKEN={TOKEN}\nAWS_ACCESS_KEY_ID={AWS_KEY}\nAWS_SECRET_ACCESS_KEY={AWS_SECRET}");
-        let mut env = BTreeMap::from([
+        let env = BTreeMap::from([
             ("SEED_ACT".to_owned(), text(self.team.act.clone())),
             ("SEED_IMAGE".to_owned(), text(self.team.image.clone())),
             ("SEED_ORIGIN".to_owned(), text(self.team.origin())),
-            ("SEED_PIP".to_owned(), text(self.team.pip_cache.clone())),
-            ("SEED_PINS".to_owned(), text(seed.join("constraints.txt"))),
+            ("SEED_WHEELS".to_owned(), text(self.team.wheels.clone())),
             ("SEED_SECRETS".to_owned(), secrets),
         ]);
-        env.extend(team::way_to_packages());
         Verbatim {
             yaml,
             event: event.to_owned(),

@@ -19,7 +19,7 @@ const BUCKET: &str = "vision-data";
 pub(super) struct Team {
     pub(super) image: PathBuf,
     pub(super) act: PathBuf,
-    pub(super) pip_cache: PathBuf,
+    pub(super) wheels: PathBuf,
     dir: PathBuf,
     /// What the project requires, for what the team itself runs.
     venv: PathBuf,
@@ -48,27 +48,35 @@ impl Team {
         let mut team = Self {
             image: kept.join("seed-image"),
             act: venv::made("seed-act", "seed/requirements-test.txt").join("bin/act"),
-            pip_cache: kept.join("seed-pip"),
+            wheels: kept.join("seed-wheels"),
             dir,
             venv: kept.join("seed-venv"),
             main: String::new(),
             clone: Mutex::new(()),
             _lock: lock,
         };
-        for dir in [&team.pip_cache, &team.dir, &team.venv] {
+        for dir in [&team.wheels, &team.dir, &team.venv] {
             fs::create_dir_all(dir).expect("the directory can be made");
         }
         team.make_image();
         make_bucket();
-        let project = paths::tests_dir().join("seed/project");
-        let prepare = paths::tests_dir().join("support/seed/prepare.sh");
+        let seed = paths::tests_dir().join("seed");
+        let project = seed.join("project");
+        let support = paths::tests_dir().join("support/seed");
+        let prepare = support.join("prepare.sh");
+        let mut download = Command::new(support.join("wheels.sh"));
+        run(download
+            .arg(&team.wheels)
+            .arg("machine")
+            .args([seed.join("requirements-jobs.txt"), project.join("requirements.txt")]));
         let said = team.inside(
-            &[prepare.parent().expect("has a parent"), &project],
+            &[&support, &seed],
             &[
                 prepare.as_path(),
                 &project,
                 &team.dir,
                 &team.venv,
+                &team.wheels,
                 Moto::shared().url().as_ref(),
                 BUCKET.as_ref(),
             ],
@@ -90,9 +98,8 @@ impl Team {
         let scratch = self.dir.join("scratch");
         fs::create_dir_all(&scratch).expect("the directory can be made");
         let mut inside = Command::new(paths::tests_dir().join("support/seed/inside.sh"));
-        inside.args([&self.image, &scratch]).args(more).args([&self.dir, &self.venv, &self.pip_cache]);
+        inside.args([&self.image, &scratch]).args(more).args([&self.dir, &self.venv, &self.wheels]);
         inside.args(["--", "HOME=/root", "PIP_DISABLE_PIP_VERSION_CHECK=1"]);
-        inside.arg(format!("PIP_CACHE_DIR={}", self.pip_cache.display()));
         let certificates = "/etc/ssl/certs/ca-certificates.crt";
         if Path::new(certificates).exists() {
             inside.arg(format!("PIP_CERT={certificates}"));
@@ -156,7 +163,7 @@ impl Team {
 }
 
 /// What this machine's pip needs to reach its index.
-pub(super) fn way_to_packages() -> impl Iterator<Item = (String, String)> {
+fn way_to_packages() -> impl Iterator<Item = (String, String)> {
     let named = ["PIP_INDEX_URL", "https_proxy"].into_iter().map(|name| (name.to_owned(), variable(name)));
     named.filter(|(_, value)| !value.is_empty())
 }

@@ -5,8 +5,7 @@
 #   SEED_ACT       the act program
 #   SEED_IMAGE     what packaging/image-root.sh made
 #   SEED_ORIGIN    the bare repository that stands for github.com's
-#   SEED_PIP       pip's cache
-#   SEED_PINS      the versions of what the workflows install by name only
+#   SEED_WHEELS    the one place that pip may install from: what wheels.sh has downloaded
 #   SEED_SECRETS   the repository's secrets, NAME=VALUE lines
 #
 # act runs steps on this machine, without Docker. So a job with `container:` runs act itself in a copy of our own image,
@@ -50,16 +49,11 @@ done <<MATRIX
 $CML_EXECUTE_MATRIX
 MATRIX
 
-# Steps see what act sees: nothing of this machine's but the way to its packages.
-certificates=/etc/ssl/certs/ca-certificates.crt
-[ -e "$certificates" ] || certificates=
-set -- HOME="$job/home" PIP_CACHE_DIR="$SEED_PIP" PIP_CONSTRAINT="$SEED_PINS" PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_PROGRESS_BAR=off \
-    ${certificates:+"PIP_CERT=$certificates"} ${PIP_INDEX_URL:+"PIP_INDEX_URL=$PIP_INDEX_URL"} \
-    ${https_proxy:+"https_proxy=$https_proxy"} "$@"
+# Steps see what act sees.
+set -- HOME="$job/home" PIP_NO_INDEX=1 PIP_FIND_LINKS="$SEED_WHEELS" "$@"
 if grep -q '^ *container: ' "$job/workflow.yaml"; then
     sed -i '/^ *container: /d' "$job/workflow.yaml"
     exec env -i PATH="$PATH" "$here/inside.sh" "$SEED_IMAGE" "$job/scratch" \
-        "$job" "$SEED_ORIGIN" "$SEED_ACT" "$SEED_PIP" "$SEED_PINS" "$here" -- "$@"
+        "$job" "$SEED_ORIGIN" "$SEED_ACT" "$SEED_WHEELS" "$here" -- "$@"
 fi
 exec env -i PATH="$PATH" "$@"

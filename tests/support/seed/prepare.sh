@@ -1,17 +1,18 @@
 #!/bin/sh
-# prepare.sh PROJECT DIR VENV ENDPOINT BUCKET, in the image: what a team has done before its first workflow.
+# prepare.sh PROJECT DIR VENV WHEELS ENDPOINT BUCKET, in the image: what a team has done before its first workflow.
 #
 #   DIR/origin.git   the bare repository, with `main`
 #   DIR/team         a clone of it
 #
 # The project's data is in DVC's remote, its pipeline was run once, and its results were pushed. VENV has what the project
-# requires; it is kept from one preparation to the next.
+# requires; it is kept from one preparation to the next, and so are WHEELS.
 set -eu
 
-project=$1 dir=$2 venv=$3 endpoint=$4 bucket=$5
+project=$1 dir=$2 venv=$3 wheels=$4 endpoint=$5 bucket=$6
+"$(dirname "$0")/wheels.sh" "$wheels" image "$project/../requirements-jobs.txt" "$project/requirements.txt"
 if ! cmp -s "$project/requirements.txt" "$venv/installed-requirements.txt"; then
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --requirement "$project/requirements.txt"
+    "$venv/bin/pip" install --quiet --no-index --find-links "$wheels" --requirement "$project/requirements.txt"
     cp "$project/requirements.txt" "$venv/installed-requirements.txt"
 fi
 # Its python comes first; dvc is the image's.
