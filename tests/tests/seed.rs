@@ -109,16 +109,16 @@ async fn a_second_push_to_an_open_pull_request_reports_there_what_has_changed() 
     let front = Front::start().await;
     front.boot_instances();
     let (user, seed) = (sim.user().on_aws(&front), Seed::known_to(&sim));
-    let first = seed.push("try", &[CALMER]);
+    let first = seed.push("change-1", &[CALMER]);
     let pull = sim.open_pull(Some(&first));
-    let pushed = seed.on_push(workflow("workflow-2.yaml"), "try", &first);
+    assert_eq!(sim.pulls()[0].head, "change-1");
+    let pushed = seed.on_push(workflow("workflow-2.yaml"), "change-1", &first);
     let _ = succeeds(&sim, &user, AWS, &pushed).await;
     let before = one(Report::on_pull(&sim, pull).await);
     assert!(!before.body.contains("accuracy"), "nothing has changed: {}", before.body);
 
-    let second = seed.push("try", &[CALMER, BETTER]);
-    sim.move_pull(pull, &second);
-    let pushed = seed.on_push(workflow("workflow-2.yaml"), "try", &second);
+    let second = seed.push("change-1", &[CALMER, BETTER]);
+    let pushed = seed.on_push(workflow("workflow-2.yaml"), "change-1", &second);
     let _ = succeeds(&sim, &user, AWS, &pushed).await;
     let reports = Report::on_pull(&sim, pull).await;
     let after = reports.last().expect("a report");

@@ -55,6 +55,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// This status and body; nothing is done.
     Status(u16, String),
+    /// The work is done, then answered with this status and body.
+    StatusAfterDoing(u16, String),
     /// This status, headers and body; nothing is done.
     Answer {
         /// HTTP status.
@@ -70,6 +72,21 @@ pub enum FaultKind {
     DropBeforeDoing,
     /// The work is done, then the connection closes without an answer.
     DropAfterDoing,
+}
+
+impl FaultKind {
+    /// The refusal of somebody who writes too fast; nothing is done.
+    #[must_use]
+    pub fn secondary_rate_limit(retry_after_seconds: u32) -> Self {
+        let message =
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let documentation = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits";
+        Self::Answer {
+            status: 403,
+            headers: vec![("retry-after".to_owned(), retry_after_seconds.to_string())],
+            body: format!(r#"{{"message":"{message}","documentation_url":"{documentation}"}}"#),
+        }
+    }
 }
 
 impl Fault {

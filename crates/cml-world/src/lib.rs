@@ -15,11 +15,14 @@ pub mod contract;
 mod exchange;
 pub mod fleet;
 mod http;
+mod merge;
+mod objects;
 mod runner;
 mod server;
 mod settings;
 mod sim;
 mod views;
+mod web;
 mod webhook;
 mod world;
 
@@ -28,4 +31,6 @@ pub use actions::workflow::WorkflowError;
 pub use exchange::{Exchange, Fault, FaultKind};
 pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};
 pub use sim::SimGitHub;
-pub use views::{JobView, RunId, RunView, RunnerView, StepView};
+pub use views::{
+    CheckRunView, CommentOn, CommentView, JobView, PullView, RunId, RunView, RunnerView, StepView,
+};

@@ -15,10 +15,10 @@ use crate::exchange::{Exchange, FaultKind, take_fault};
 use crate::http::{Reply, Request};
 use crate::runner::protocol;
 use crate::world::Shared;
-use crate::{api, clock};
+use crate::{api, clock, web};
 
 /// The largest request body.
-const BODY_LIMIT: usize = 64 << 20;
+const BODY_LIMIT: usize = 256 << 20;
 
 /// An error that makes the server close the connection without a word.
 #[derive(Debug)]
@@ -77,6 +77,9 @@ async fn answer(
     if request.path.starts_with("/_runner/") {
         return Ok(response(protocol::answer(&shared, &request).await));
     }
+    if let Some(reply) = web::answer(&shared.lock(), &request) {
+        return Ok(response(reply));
+    }
     api_answer(&shared, &request).await.map(response)
 }
 
@@ -88,14 +91,18 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
         Some(FaultKind::Status(status, body)) => Some(refusal(*status, &[], body)),
         Some(FaultKind::Answer { status, headers, body }) => Some(refusal(*status, headers, body)),
         Some(FaultKind::DropBeforeDoing) => Some(Reply::empty(0)),
-        Some(FaultKind::Delay(_) | FaultKind::DropAfterDoing) | None => None,
+        Some(FaultKind::Delay(_) | FaultKind::DropAfterDoing | FaultKind::StatusAfterDoing(..)) | None => {
+            None
+        }
     };
     let mut reply = match instead {
         Some(reply) => reply,
         None => api::answer(&mut shared.lock(), request),
     };
-    if let Some(FaultKind::Delay(time)) = fault {
-        tokio::time::sleep(time).await;
+    match &fault {
+        Some(FaultKind::Delay(time)) => tokio::time::sleep(*time).await,
+        Some(FaultKind::StatusAfterDoing(status, body)) => reply = refusal(*status, &[], body),
+        _ => {}
     }
     let dropped = matches!(fault, Some(FaultKind::DropBeforeDoing | FaultKind::DropAfterDoing));
     if dropped {
@@ -107,7 +114,10 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
 
 /// The path as GitHub's documentation writes it, without the prefix of an Enterprise Server.
 pub(crate) fn api_path(path: &str) -> &str {
-    path.strip_prefix("/api/v3").unwrap_or(path)
+    match path {
+        "/api/graphql" => "/graphql",
+        _ => path.strip_prefix("/api/v3").unwrap_or(path),
+    }
 }
 
 fn refusal(status: u16, headers: &[(String, String)], body: &str) -> Reply {

@@ -20,6 +20,12 @@ pub struct SimSettings {
     pub enterprise: String,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether only people who are signed in see the repository.
+    pub private: bool,
+    /// Branches that take changes from pull requests only, and pull requests with a review only. Nobody reviews here.
+    pub protected: Vec<String>,
+    /// Whether pull requests may be told to merge themselves once they may be merged.
+    pub auto_merge: bool,
     /// A GitHub App that is installed on the repository.
     pub app: Option<SimApp>,
     /// Where `workflow_job` events are sent.
@@ -47,6 +53,9 @@ impl Default for SimSettings {
             repo: "vision".to_owned(),
             enterprise: "acme-inc".to_owned(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            private: false,
+            protected: Vec::new(),
+            auto_merge: false,
             app: None,
             webhook: None,
             runner_groups: Vec::new(),
@@ -72,7 +81,8 @@ impl fmt::Debug for SimSettings {
 /// `read` or `write`.
 pub type Permissions = BTreeMap<String, String>;
 
-/// One token and its rights.
+/// One token and its rights. One that begins with `ghp_` or `github_pat_` is a person's, and as on GitHub no person may
+/// write check runs.
 #[derive(Clone)]
 pub struct TokenGrant {
     /// The token.

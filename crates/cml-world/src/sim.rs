@@ -1,5 +1,7 @@
 //! The handle: starts the simulated GitHub, queues work, looks at it.
 
+mod repository;
+
 use std::io;
 use std::time::Duration;
 
@@ -96,11 +98,6 @@ impl SimGitHub {
         Ok(RunId(queue::queue_run_of(&mut self.shared.lock(), workflow, origin, clock::now())))
     }
 
-    /// Lets a reference (`refs/heads/main`) point at a commit of a repository elsewhere. Its files stay there.
-    pub fn know_commit(&self, sha: &str, reference: &str) {
-        self.shared.lock().git.know(sha, reference, clock::now());
-    }
-
     /// All jobs of all attempts, oldest first. A job is listed once what it needs is done.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobView> {
@@ -190,20 +187,6 @@ impl SimGitHub {
     /// Makes the next matching requests fail.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.lock().faults.push(fault);
-    }
-
-    /// Opens a pull request whose head is this commit; its number. None stands for the branch's newest commit.
-    pub fn open_pull(&self, head_sha: Option<&str>) -> u64 {
-        let mut world = self.shared.lock();
-        let number = world.pulls.len() as u64 + 1;
-        let head = head_sha.map_or_else(|| world.git.head(), str::to_owned);
-        world.pulls.insert(number, head);
-        number
-    }
-
-    /// A push to the branch of a pull request: this commit is its head now.
-    pub fn move_pull(&self, number: u64, head_sha: &str) {
-        self.shared.lock().pulls.insert(number, head_sha.to_owned());
     }
 }
 

@@ -67,6 +67,86 @@ pub struct StepView {
     pub conclusion: Option<String>,
 }
 
+/// What a comment is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommentOn {
+    /// A commit, by its hash.
+    Commit(String),
+    /// An issue or a pull request, by its number.
+    Issue(u64),
+}
+
+/// A comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommentView {
+    /// Its id.
+    pub id: u64,
+    /// Who wrote it: the owner for the token of the settings, the login of a grant, `cml-runner[bot]` for the App.
+    pub author: String,
+    /// What it is on.
+    pub on: CommentOn,
+    /// What it says.
+    pub body: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Where people see it.
+    pub url: String,
+}
+
+/// A check run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRunView {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// The commit that it is on.
+    pub head_sha: String,
+    /// `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// `success`, `failure`, `neutral` and the like; none until it is completed.
+    pub conclusion: Option<String>,
+    /// Where its creator leads people.
+    pub details_url: Option<String>,
+    /// The title of its output.
+    pub title: Option<String>,
+    /// The summary of its output.
+    pub summary: Option<String>,
+    /// The details of its output.
+    pub text: Option<String>,
+    /// How many annotations it has.
+    pub annotations: usize,
+}
+
+/// A pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullView {
+    /// Its number.
+    pub number: u64,
+    /// Its id for GraphQL.
+    pub node_id: String,
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub body: Option<String>,
+    /// The branch with the changes.
+    pub head: String,
+    /// The newest commit of that branch.
+    pub head_sha: String,
+    /// The branch that the changes go to.
+    pub base: String,
+    /// Whether it is a draft.
+    pub draft: bool,
+    /// `open` or `closed`.
+    pub state: String,
+    /// The commit that its merge made; none unless it was merged.
+    pub merge_commit: Option<String>,
+    /// `merge`, `squash` or `rebase` when it is told to merge itself.
+    pub auto_merge: Option<String>,
+}
+
 /// A registered runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerView {

@@ -1,6 +1,6 @@
 //! All state of the simulated GitHub: one value behind one lock, changed by plain functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,8 +10,9 @@ use crate::actions::{Job, Run};
 use crate::api::app::InstallationToken;
 use crate::api::checks::{CheckRun, Status};
 use crate::api::comments::Comment;
-use crate::api::git::Git;
+use crate::api::pulls::Pull;
 use crate::exchange::{Exchange, Fault};
+use crate::objects::Git;
 use crate::settings::SimSettings;
 use crate::webhook::{Delivery, Parcel};
 
@@ -69,6 +70,8 @@ pub(crate) struct World {
     /// `http://127.0.0.1:PORT`
     pub(crate) web: String,
     last_id: u64,
+    /// Issues and pull requests are counted together.
+    last_number: u64,
     pub(crate) runners: BTreeMap<u64, Runner>,
     /// Registration and removal tokens, where they hold and until when.
     pub(crate) registrations: BTreeMap<String, (Scope, Timestamp)>,
@@ -77,8 +80,9 @@ pub(crate) struct World {
     pub(crate) comments: BTreeMap<u64, Comment>,
     pub(crate) checks: BTreeMap<u64, CheckRun>,
     pub(crate) statuses: BTreeMap<u64, Status>,
-    /// Pull requests: number and head commit.
-    pub(crate) pulls: BTreeMap<u64, String>,
+    pub(crate) pulls: BTreeMap<u64, Pull>,
+    /// Issues that are no pull requests.
+    pub(crate) issues: BTreeSet<u64>,
     pub(crate) git: Git,
     pub(crate) installation_tokens: BTreeMap<String, InstallationToken>,
     /// Requests per token in its current hour, and when that hour ends.
@@ -101,6 +105,7 @@ impl World {
             settings,
             web,
             last_id: 1000,
+            last_number: 0,
             runners: BTreeMap::new(),
             registrations: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -109,6 +114,7 @@ impl World {
             checks: BTreeMap::new(),
             statuses: BTreeMap::new(),
             pulls: BTreeMap::new(),
+            issues: BTreeSet::new(),
             git: Git::new(now),
             installation_tokens: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -124,6 +130,19 @@ impl World {
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+
+    /// The number of the next issue or pull request.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// Whether this reference is a branch that takes changes from pull requests only.
+    pub(crate) fn is_protected(&self, reference: &str) -> bool {
+        reference
+            .strip_prefix("refs/heads/")
+            .is_some_and(|branch| self.settings.protected.iter().any(|name| name == branch))
     }
 
     /// `acme/vision`

@@ -2,67 +2,19 @@
 #![cfg(feature = "contract")]
 #![allow(missing_docs)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use cml_world::{SimApp, SimGitHub, SimSettings, Webhook, contract};
+use cml_world::{SimApp, SimSettings, Webhook, contract};
+use common::{Api, REPO};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const TOKEN: &str = "the-token-of-these-tests";
-const REPO: &str = "/repos/acme/vision";
 const WORKFLOW: &str = "name: train\non: push\njobs:\n  train:\n    runs-on: [self-hosted, gpu]\n    steps:\n      - run: make\n";
-
-struct Api {
-    sim: SimGitHub,
-    client: reqwest::Client,
-    credential: String,
-}
-
-impl Api {
-    async fn start(settings: SimSettings) -> Self {
-        let settings = SimSettings { token: TOKEN.to_owned(), ..settings };
-        let sim = SimGitHub::start(settings).await.expect("listens");
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { sim, client, credential: TOKEN.to_owned() }
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client
-            .request(method, format!("{}{path}", self.sim.api_url().trim_end_matches('/')))
-            .bearer_auth(&self.credential)
-            .header("accept", "application/vnd.github+json")
-    }
-
-    /// Status and body.
-    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let request = self.request(method, path);
-        let request = if body.is_null() { request } else { request.json(&body) };
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.call(Method::GET, path, Value::Null).await;
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, body) = self.call(Method::POST, path, body).await;
-        assert!((200..300).contains(&status), "{path}: {status} {body}");
-        body
-    }
-
-    fn keeps_the_contract(&self) {
-        let violations = contract::violations(&self.sim.exchanges());
-        assert!(violations.is_empty(), "{violations:#?}");
-    }
-}
 
 #[tokio::test]
 async fn runners_are_registered_listed_and_removed() {
@@ -149,6 +101,15 @@ async fn comments_checks_and_statuses_are_kept() {
     let path = format!("{REPO}/check-runs/{}", made["id"]);
     let (status, body) = api.call(Method::PATCH, &path, ended).await;
     assert_eq!((status, &body["conclusion"]), (200, &json!("success")));
+
+    let check = json!({"name": "cml", "head_sha": head, "status": "queued"});
+    let second = api.post(&format!("{REPO}/check-runs"), check).await;
+    let listed = api.get(&format!("{REPO}/commits/{head}/check-runs?check_name=cml")).await;
+    assert_eq!((&listed["total_count"], &listed["check_runs"][0]["id"]), (&json!(1), &second["id"]));
+    let listed = api.get(&format!("{REPO}/commits/main/check-runs?filter=all&status=completed")).await;
+    assert_eq!(listed["check_runs"][0]["id"], made["id"]);
+    let seen = &api.sim.check_runs()[0];
+    assert_eq!((seen.conclusion.as_deref(), seen.summary.as_deref()), (Some("success"), Some("good")));
 
     let sent = json!({"state": "success", "context": "cml"});
     assert_eq!(api.post(&format!("{REPO}/statuses/{head}"), sent).await["context"], "cml");

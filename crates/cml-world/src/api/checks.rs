@@ -1,11 +1,12 @@
 //! Check runs and commit statuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::shapes;
 use crate::http::{Reply, Request};
+use crate::views::CheckRunView;
 use crate::world::World;
 
 /// The longest summary and text of a check run, in characters, and the most annotations of one request.
@@ -27,6 +28,26 @@ pub(crate) struct Status {
     at: String,
 }
 
+impl CheckRun {
+    pub(crate) fn view(&self) -> CheckRunView {
+        let field = |name: &str| self.fields.get(name).unwrap_or(&Value::Null);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let output = field("output");
+        CheckRunView {
+            id: self.id,
+            name: text(field("name")).unwrap_or_default(),
+            head_sha: text(field("head_sha")).unwrap_or_default(),
+            status: text(field("status")).unwrap_or_default(),
+            conclusion: text(field("conclusion")),
+            details_url: text(field("details_url")),
+            title: text(&output["title"]),
+            summary: text(&output["summary"]),
+            text: text(&output["text"]),
+            annotations: self.annotations,
+        }
+    }
+}
+
 /// Routes of both.
 pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
     let reply = match (method, rest) {
@@ -38,6 +59,10 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
             let id = id.parse().ok()?;
             world.checks.get(&id)?;
             update(world, id, request)
+        }
+        ("GET", ["commits", reference, "check-runs"]) => {
+            let sha = world.git.resolve(reference)?;
+            Ok(of_commit(world, &sha, request))
         }
         ("POST", ["statuses", sha]) => create_status(world, sha, request),
         ("GET", ["commits", reference, "statuses"]) => {
@@ -107,6 +132,27 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     let reply = Reply::json(201, &shape(world, &check));
     world.checks.insert(id, check);
     Ok(reply)
+}
+
+/// The check runs of a commit, newest first. Of those with one name only the newest, unless all are asked for.
+fn of_commit(world: &World, sha: &str, request: &Request) -> Reply {
+    let all = request.query("filter").as_deref() == Some("all");
+    let wanted = |check: &&CheckRun| {
+        let is = |query: &str, field: &str| {
+            let value = check.fields.get(field).and_then(Value::as_str);
+            request.query(query).is_none_or(|wanted| value == Some(wanted.as_str()))
+        };
+        check.fields.get("head_sha").is_some_and(|of| of == sha)
+            && is("check_name", "name")
+            && is("status", "status")
+    };
+    let mut names = BTreeSet::new();
+    let found = world.checks.values().rev().filter(wanted);
+    let found = found.filter(|check| all || names.insert(check.fields.get("name").map(Value::to_string)));
+    let found: Vec<Value> = found.map(|check| shape(world, check)).collect();
+    let total = found.len();
+    let (page, link) = request.page(found, &world.web);
+    Reply::list(&json!({"total_count": total, "check_runs": page}), link)
 }
 
 fn update(world: &mut World, id: u64, request: &Request) -> Result<Reply, Reply> {

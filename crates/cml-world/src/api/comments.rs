@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::shapes;
 use crate::http::{Reply, Request};
+use crate::views::{CommentOn, CommentView};
 use crate::world::World;
 
 /// The longest body that GitHub names in its error, in characters.
@@ -13,6 +14,7 @@ const BODY_LIMIT: usize = 65_536;
 /// A comment.
 pub(crate) struct Comment {
     pub(crate) id: u64,
+    pub(crate) author: String,
     pub(crate) on: On,
     pub(crate) body: String,
     pub(crate) created_at: Timestamp,
@@ -32,8 +34,24 @@ pub(crate) enum On {
     Issue(u64),
 }
 
+impl On {
+    /// The number of the issue or pull request.
+    pub(crate) fn issue(&self) -> Option<u64> {
+        match self {
+            Self::Issue(number) => Some(*number),
+            Self::Commit { .. } => None,
+        }
+    }
+}
+
 /// Routes of both kinds of comments.
-pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+pub(crate) fn route(
+    world: &mut World,
+    author: &str,
+    method: &str,
+    rest: &[&str],
+    request: &Request,
+) -> Option<Reply> {
     Some(match (method, rest) {
         ("GET", ["commits", sha, "comments"]) => {
             let sha = world.git.resolve(sha)?;
@@ -43,7 +61,7 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
             let Some(sha) = world.git.resolve(sha) else {
                 return Some(Reply::error(422, &format!("No commit found for SHA: {sha}")));
             };
-            create(world, request, |body| On::Commit {
+            create(world, author, request, |body| On::Commit {
                 sha,
                 path: body["path"].clone(),
                 position: body["position"].clone(),
@@ -56,7 +74,7 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
         }
         ("POST", ["issues", number, "comments"]) => {
             let number = issue(world, number)?;
-            create(world, request, |_| On::Issue(number))
+            create(world, author, request, |_| On::Issue(number))
         }
         (method, ["comments", id]) => one(world, method, id, false, request)?,
         (method, ["issues", "comments", id]) => one(world, method, id, true, request)?,
@@ -64,9 +82,9 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
     })
 }
 
-/// Issues are the pull requests, and number 1 besides.
+/// A pull request is an issue too.
 fn issue(world: &World, number: &str) -> Option<u64> {
-    number.parse().ok().filter(|number| *number == 1 || world.pulls.contains_key(number))
+    number.parse().ok().filter(|number| world.issues.contains(number) || world.pulls.contains_key(number))
 }
 
 fn list(world: &World, request: &Request, wanted: impl Fn(&On) -> bool) -> Reply {
@@ -93,13 +111,20 @@ fn body_of(request: &Request, resource: &str) -> Result<(String, Value), Reply> 
     Ok((body.to_owned(), json))
 }
 
-fn create(world: &mut World, request: &Request, on: impl FnOnce(&Value) -> On) -> Reply {
+fn create(world: &mut World, author: &str, request: &Request, on: impl FnOnce(&Value) -> On) -> Reply {
     let (body, json) = match body_of(request, "Comment") {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
     let id = world.next_id();
-    let comment = Comment { id, on: on(&json), body, created_at: request.at, updated_at: request.at };
+    let comment = Comment {
+        id,
+        author: author.to_owned(),
+        on: on(&json),
+        body,
+        created_at: request.at,
+        updated_at: request.at,
+    };
     let reply = Reply::json(201, &shape(world, &comment));
     world.comments.insert(id, comment);
     reply
@@ -128,14 +153,43 @@ fn one(world: &mut World, method: &str, id: &str, of_issue: bool, request: &Requ
     Some(Reply::json(200, &shape(world, world.comments.get(&id)?)))
 }
 
+/// Where people see a comment.
+fn web_url(world: &World, comment: &Comment) -> String {
+    let (web, id) = (world.repo_web(), comment.id);
+    match &comment.on {
+        On::Commit { sha, .. } => format!("{web}/commit/{sha}#commitcomment-{id}"),
+        On::Issue(number) => {
+            let kind = if world.issues.contains(number) { "issues" } else { "pull" };
+            format!("{web}/{kind}/{number}#issuecomment-{id}")
+        }
+    }
+}
+
+/// A comment as tests see it.
+pub(crate) fn view(world: &World, comment: &Comment) -> CommentView {
+    CommentView {
+        id: comment.id,
+        author: comment.author.clone(),
+        on: match &comment.on {
+            On::Commit { sha, .. } => CommentOn::Commit(sha.clone()),
+            On::Issue(number) => CommentOn::Issue(*number),
+        },
+        body: comment.body.clone(),
+        created_at: comment.created_at,
+        updated_at: comment.updated_at,
+        url: web_url(world, comment),
+    }
+}
+
 fn shape(world: &World, comment: &Comment) -> Value {
     let api = world.repo_api();
     let id = comment.id;
     let mut value = json!({
         "id": id,
         "node_id": shapes::node("IC", id),
+        "html_url": web_url(world, comment),
         "body": comment.body,
-        "user": shapes::user(world, &world.settings.owner),
+        "user": shapes::user(world, &comment.author),
         "author_association": "OWNER",
         "created_at": shapes::time(comment.created_at),
         "updated_at": shapes::time(comment.updated_at),
@@ -143,7 +197,6 @@ fn shape(world: &World, comment: &Comment) -> Value {
     match &comment.on {
         On::Commit { sha, path, position, line } => {
             value["url"] = format!("{api}/comments/{id}").into();
-            value["html_url"] = format!("{}/commit/{sha}#commitcomment-{id}", world.repo_web()).into();
             value["commit_id"] = sha.clone().into();
             value["path"] = path.clone();
             value["position"] = position.clone();
@@ -151,7 +204,6 @@ fn shape(world: &World, comment: &Comment) -> Value {
         }
         On::Issue(number) => {
             value["url"] = format!("{api}/issues/comments/{id}").into();
-            value["html_url"] = format!("{}/pull/{number}#issuecomment-{id}", world.repo_web()).into();
             value["issue_url"] = format!("{api}/issues/{number}").into();
         }
     }

@@ -4,8 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::git::{Tree, commit_shape, decode_base64};
+use super::git::{commit_shape, decode_base64};
+use super::refs::{self, PROTECTED};
 use crate::http::{Reply, Request};
+use crate::objects::Tree;
 use crate::world::World;
 
 /// The largest file that comes inside an answer.
@@ -21,8 +23,7 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
 }
 
 fn tree_at<'a>(world: &'a World, reference: &str) -> Option<&'a Tree> {
-    let commit = world.git.resolve(reference)?;
-    world.git.tree(&world.git.commit(&commit)?.tree)
+    world.git.tree_of(&world.git.resolve(reference)?)
 }
 
 fn read(world: &World, path: &str, request: &Request) -> Option<Reply> {
@@ -112,12 +113,16 @@ fn write(world: &mut World, path: &str, request: &Request) -> Result<Reply, Repl
         (None, Some(sha)) => return Err(Reply::error(409, &format!("{path} does not match {sha}"))),
         _ => {}
     }
+    if world.is_protected(&reference) {
+        let verb = if old.is_some() { "update" } else { "create" };
+        return Err(Reply::error(409, &format!("Could not {verb} file: {PROTECTED}")));
+    }
     let size = content.len();
     let sha = world.git.add_blob(content);
     tree.insert(path.to_owned(), ("100644".to_owned(), sha.clone()));
     let tree = world.git.add_tree(tree);
     let commit = world.git.add_commit(tree, vec![parent], message.to_owned(), request.at);
-    world.git.set_reference(&reference, commit.clone());
+    refs::move_reference(world, &reference, Some(&commit), request.at);
     let status = if old.is_some() { 200 } else { 201 };
     let file = entry_shape(world, path, ("file", sha, size), branch);
     let commit = commit_shape(world, &commit).ok_or_else(Reply::not_found)?;

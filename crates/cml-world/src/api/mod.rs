@@ -5,10 +5,14 @@ mod auth;
 pub(crate) mod checks;
 pub(crate) mod comments;
 mod contents;
-pub(crate) mod git;
+mod git;
+mod graphql;
 mod jobs;
-mod pulls;
+mod merging;
+mod pull_shape;
+pub(crate) mod pulls;
 mod rate;
+pub(crate) mod refs;
 mod runners;
 mod runs;
 pub(crate) mod shapes;
@@ -47,7 +51,7 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Reply {
 }
 
 fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments: &[&str]) -> Reply {
-    if let Some(refusal) = auth::refusal(caller, &request.method, segments) {
+    if let Some(refusal) = auth::refusal(world, caller, &request.method, segments) {
         return refusal;
     }
     if let Some(reply) = known_version(request) {
@@ -57,11 +61,12 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
     let method = request.method.as_str();
     let found = match segments {
         ["rate_limit"] if method == "GET" => Some(rate::view(world, caller, request.at)),
+        ["graphql"] if method == "POST" => Some(graphql::answer(world, caller, request)),
         ["app", rest @ ..] => app::route(world, method, rest, request),
         ["repos", owner, repo, rest @ ..]
             if known(owner, &world.settings.owner) && known(repo, &world.settings.repo) =>
         {
-            repository(world, method, rest, request)
+            repository(world, caller, method, rest, request)
         }
         ["orgs", org, rest @ ..] if known(org, &world.settings.owner) => match rest {
             ["actions", rest @ ..] => runners::route(world, Scope::Organization, method, rest, request),
@@ -86,9 +91,19 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
     found.unwrap_or_else(Reply::not_found)
 }
 
-fn repository(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+fn repository(
+    world: &mut World,
+    caller: &auth::Caller,
+    method: &str,
+    rest: &[&str],
+    request: &Request,
+) -> Option<Reply> {
     match rest {
-        [] if method == "GET" => Some(Reply::json(200, &shapes::full_repository(world))),
+        [] if method == "GET" => {
+            let mut shape = shapes::full_repository(world);
+            shape["permissions"] = auth::repository_permissions(caller);
+            Some(Reply::json(200, &shape))
+        }
         ["installation"] if method == "GET" => Some(app::installation_of(world)),
         ["actions", "runs", rest @ ..] => runs::route(world, method, rest, request),
         ["actions", "jobs", rest @ ..] => jobs::route(world, method, rest, request),
@@ -96,9 +111,10 @@ fn repository(world: &mut World, method: &str, rest: &[&str], request: &Request)
         ["commits", _, "comments"]
         | ["comments", _]
         | ["issues", _, "comments"]
-        | ["issues", "comments", _] => comments::route(world, method, rest, request),
+        | ["issues", "comments", _] => comments::route(world, &caller.login, method, rest, request),
+        ["pulls", rest @ ..] => pulls::route(world, method, rest, request),
         ["commits", sha, "pulls"] if method == "GET" => Some(pulls::of_commit(world, sha, request)),
-        ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses"] => {
+        ["check-runs", ..] | ["statuses", _] | ["commits", _, "statuses" | "check-runs"] => {
             checks::route(world, method, rest, request)
         }
         ["contents", path @ ..] => contents::route(world, method, &path.join("/"), request),

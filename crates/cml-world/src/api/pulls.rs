@@ -1,54 +1,237 @@
-//! The pull requests of a commit.
+//! Pull requests: opened, listed, changed. What they look like is in [`pull_shape`], how they end in [`merging`].
+//!
+//! [`pull_shape`]: super::pull_shape
+//! [`merging`]: super::merging
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::json;
 
-use super::shapes;
+use super::pull_shape::{full, simple};
+use super::{merging, shapes};
 use crate::http::{Reply, Request};
+use crate::views::PullView;
 use crate::world::World;
 
-/// `GET /repos/{owner}/{repo}/commits/{sha}/pulls`
+/// A pull request between two branches of the repository.
+pub(crate) struct Pull {
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: Option<String>,
+    /// The branch with the changes, and its newest commit.
+    pub(crate) head: String,
+    pub(crate) head_sha: String,
+    /// The branch that they go to.
+    pub(crate) base: String,
+    pub(crate) draft: bool,
+    pub(crate) open: bool,
+    /// When it was merged, and the commit that this made.
+    pub(crate) merged: Option<(Timestamp, String)>,
+    /// The method by which it will be merged once it may be.
+    pub(crate) auto_merge: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) closed_at: Option<Timestamp>,
+}
+
+impl Pull {
+    pub(crate) fn new(
+        number: u64,
+        head: (String, String),
+        base: &str,
+        title: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            number,
+            title,
+            body: None,
+            head: head.0,
+            head_sha: head.1,
+            base: base.to_owned(),
+            draft: false,
+            open: true,
+            merged: None,
+            auto_merge: None,
+            created_at: now,
+            updated_at: now,
+            closed_at: None,
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: Timestamp) {
+        self.open = false;
+        self.auto_merge = None;
+        self.updated_at = now;
+        self.closed_at = Some(now);
+    }
+
+    pub(crate) fn state(&self) -> &'static str {
+        if self.open { "open" } else { "closed" }
+    }
+
+    pub(crate) fn node_id(&self) -> String {
+        shapes::node("PR", self.number)
+    }
+
+    pub(crate) fn view(&self) -> PullView {
+        PullView {
+            number: self.number,
+            node_id: self.node_id(),
+            title: self.title.clone(),
+            body: self.body.clone(),
+            head: self.head.clone(),
+            head_sha: self.head_sha.clone(),
+            base: self.base.clone(),
+            draft: self.draft,
+            state: self.state().to_owned(),
+            merge_commit: self.merged.as_ref().map(|(_, commit)| commit.clone()),
+            auto_merge: self.auto_merge.clone(),
+        }
+    }
+}
+
+/// Routes below `…/pulls`.
+pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+    let number = |text: &str| text.parse().ok().filter(|number| world.pulls.contains_key(number));
+    let reply = match (method, rest) {
+        ("GET", []) => Ok(list(world, request)),
+        ("POST", []) => create(world, request),
+        ("GET", [text]) => Ok(Reply::json(200, &full(world, world.pulls.get(&number(text)?)?))),
+        ("PATCH", [text]) => {
+            let number = number(text)?;
+            update(world, number, request)
+        }
+        ("PUT", [text, "merge"]) => {
+            let number = number(text)?;
+            merging::merge(world, number, request)
+        }
+        _ => return None,
+    };
+    Some(reply.unwrap_or_else(|refusal| refusal))
+}
+
+/// `GET /repos/{owner}/{repo}/commits/{sha}/pulls`: the pull requests that bring this commit, open or not.
 pub(crate) fn of_commit(world: &World, sha: &str, request: &Request) -> Reply {
     let Some(sha) = world.git.resolve(sha) else {
         return Reply::error(422, &format!("No commit found for SHA: {sha}"));
     };
-    let of = world.pulls.iter().filter(|(_, head)| **head == sha);
-    let all: Vec<Value> = of.map(|(number, head)| shape(world, *number, head)).collect();
+    let brings = |pull: &&Pull| {
+        let base = world.git.branch(&pull.base).map(String::as_str).unwrap_or_default();
+        pull.head_sha == sha
+            || pull.merged.as_ref().is_some_and(|(_, commit)| *commit == sha)
+            || (world.git.leads_to(&sha, &pull.head_sha) && !world.git.leads_to(&sha, base))
+    };
+    let all = world.pulls.values().filter(brings).map(|pull| simple(world, pull)).collect();
     let (page, link) = request.page(all, &world.web);
     Reply::list(&page.into(), link)
 }
 
-fn shape(world: &World, number: u64, head: &str) -> Value {
-    let api = format!("{}/pulls/{number}", world.repo_api());
-    let issue = format!("{}/issues/{number}", world.repo_api());
-    let web = format!("{}/pull/{number}", world.repo_web());
-    let statuses = format!("{}/statuses/{head}", world.repo_api());
-    let owner = shapes::user(world, &world.settings.owner);
-    let at = shapes::time(world.git.began);
-    let branch = |name: &str, sha: &str| {
-        json!({
-            "label": format!("{}:{name}", world.settings.owner), "ref": name, "sha": sha,
-            "user": owner, "repo": shapes::full_repository(world),
-        })
+fn list(world: &World, request: &Request) -> Reply {
+    let state = request.query("state").unwrap_or_else(|| "open".to_owned());
+    let base = request.query("base");
+    // GitHub takes no notice of a branch without its owner.
+    let head = request.query("head").filter(|head| head.contains(':'));
+    let wanted = |pull: &&Pull| {
+        (state == "all" || state == pull.state())
+            && base.as_ref().is_none_or(|base| *base == pull.base)
+            && head.as_ref().is_none_or(|head| *head == format!("{}:{}", world.settings.owner, pull.head))
     };
-    let href = |url: &str| json!({"href": url});
-    let (comments, reviews) = (format!("{issue}/comments"), format!("{api}/comments"));
-    let review_comment = format!("{}/pulls/comments{{/number}}", world.repo_api());
-    let links = json!({
-        "self": href(&api), "html": href(&web), "issue": href(&issue), "statuses": href(&statuses),
-        "comments": href(&comments), "commits": href(&format!("{api}/commits")),
-        "review_comments": href(&reviews), "review_comment": href(&review_comment),
-    });
-    json!({
-        "id": number, "node_id": shapes::node("PR", number), "number": number, "state": "open", "locked": false,
-        "title": format!("Pull request {number}"), "body": null, "user": owner, "author_association": "OWNER",
-        "draft": false, "auto_merge": null, "assignee": null, "assignees": [], "requested_reviewers": [],
-        "requested_teams": [], "labels": [], "milestone": null, "merge_commit_sha": null,
-        "created_at": at, "updated_at": at, "closed_at": null, "merged_at": null,
-        "url": api, "html_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
-        "issue_url": issue, "commits_url": format!("{api}/commits"), "review_comments_url": reviews,
-        "review_comment_url": review_comment,
-        "comments_url": comments, "statuses_url": statuses,
-        "head": branch("change", head), "base": branch("main", &world.git.head()),
-        "_links": links,
-    })
+    let mut all: Vec<&Pull> = world.pulls.values().filter(wanted).collect();
+    if request.query("sort").as_deref() == Some("updated") {
+        all.sort_by_key(|pull| pull.updated_at);
+    }
+    if request.query("direction").as_deref() != Some("asc") {
+        all.reverse();
+    }
+    let (page, link) = request.page(all.into_iter().map(|pull| simple(world, pull)).collect(), &world.web);
+    Reply::list(&page.into(), link)
+}
+
+fn invalid(field: &str, code: &str) -> Reply {
+    Reply::invalid("PullRequest", field, code)
+}
+
+/// 422 with a sentence.
+fn refused(message: &str) -> Reply {
+    let error = json!({"resource": "PullRequest", "code": "custom", "message": message});
+    let documentation = "https://docs.github.com/rest/pulls/pulls#create-a-pull-request";
+    Reply::json(
+        422,
+        &json!({"message": "Validation Failed", "errors": [error], "documentation_url": documentation}),
+    )
+}
+
+fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
+    let body = request.json()?;
+    let text = |field: &str| body[field].as_str().filter(|text| !text.trim().is_empty());
+    let title = text("title").ok_or_else(|| invalid("title", "missing_field"))?;
+    let head = text("head").ok_or_else(|| invalid("head", "missing_field"))?;
+    let base = text("base").ok_or_else(|| invalid("base", "missing_field"))?;
+    let owner = world.settings.owner.clone();
+    let branch = match head.split_once(':') {
+        None => head,
+        Some((of, branch)) if of.eq_ignore_ascii_case(&owner) => branch,
+        Some(_) => return Err(invalid("head", "invalid")),
+    };
+    let base_sha = world.git.branch(base).ok_or_else(|| invalid("base", "invalid"))?;
+    let head_sha = world.git.branch(branch).ok_or_else(|| invalid("head", "invalid"))?.clone();
+    if world.git.leads_to(&head_sha, base_sha) {
+        return Err(refused(&format!("No commits between {base} and {branch}")));
+    }
+    if !world.git.are_related(base_sha, &head_sha) {
+        return Err(refused(&format!("The {branch} branch has no history in common with {base}")));
+    }
+    if world.pulls.values().any(|pull| pull.open && pull.head == branch && pull.base == base) {
+        return Err(refused(&format!("A pull request already exists for {owner}:{branch}.")));
+    }
+    let number = world.next_number();
+    let mut pull = Pull::new(number, (branch.to_owned(), head_sha), base, title.to_owned(), request.at);
+    pull.body = body["body"].as_str().map(str::to_owned);
+    pull.draft = body["draft"] == true;
+    let reply = Reply::json(201, &full(world, &pull));
+    world.pulls.insert(number, pull);
+    Ok(reply)
+}
+
+fn update(world: &mut World, number: u64, request: &Request) -> Result<Reply, Reply> {
+    let body = request.json()?;
+    let has_branch = |name: &str| world.git.branch(name).is_some();
+    if body["base"].as_str().is_some_and(|base| !has_branch(base)) {
+        return Err(invalid("base", "invalid"));
+    }
+    if body["title"].as_str().is_some_and(|title| title.trim().is_empty()) {
+        return Err(invalid("title", "missing_field"));
+    }
+    let pull = world.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let reopens = match body["state"].as_str() {
+        Some("open") => !pull.open,
+        None | Some("closed") => false,
+        Some(_) => return Err(invalid("state", "invalid")),
+    };
+    if reopens && pull.merged.is_some() {
+        return Err(refused("state cannot be changed. The pull request cannot be reopened."));
+    }
+    if reopens && !has_branch(&pull.head) {
+        return Err(refused(&format!("state cannot be changed. The {} branch has been deleted.", pull.head)));
+    }
+    let head_sha = world.git.branch(&pull.head).cloned();
+    let pull = world.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    if let Some(title) = body["title"].as_str() {
+        title.clone_into(&mut pull.title);
+    }
+    if let Some(text) = body.get("body") {
+        pull.body = text.as_str().map(str::to_owned);
+    }
+    if let Some(base) = body["base"].as_str() {
+        base.clone_into(&mut pull.base);
+    }
+    pull.updated_at = request.at;
+    if let (true, Some(head_sha)) = (reopens, head_sha) {
+        // The branch may have moved while nobody looked.
+        (pull.open, pull.head_sha, pull.closed_at) = (true, head_sha, None);
+    } else if body["state"] == "closed" && pull.open {
+        pull.close(request.at);
+    }
+    let pull = world.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, &full(world, pull)))
 }

@@ -55,7 +55,7 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
 }
 
 pub(crate) fn user(world: &World, login: &str) -> Value {
-    account(world, login, "User")
+    account(world, login, if login.ends_with("[bot]") { "Bot" } else { "User" })
 }
 
 /// The organization as webhooks have it.
@@ -133,7 +133,7 @@ pub(crate) fn repository(world: &World) -> Value {
         ("name", world.settings.repo.clone().into()),
         ("full_name", world.full_name().into()),
         ("owner", account(world, &world.settings.owner, "Organization")),
-        ("private", true.into()),
+        ("private", world.settings.private.into()),
         ("html_url", world.repo_web().into()),
         ("description", Value::Null),
         ("fork", false.into()),
@@ -151,12 +151,12 @@ pub(crate) fn full_repository(world: &World) -> Value {
     let more = json!({
         "clone_url": format!("{web}.git"), "git_url": format!("{web}.git"), "ssh_url": format!("{web}.git"),
         "svn_url": web, "homepage": null, "language": null, "mirror_url": null, "license": null,
-        "default_branch": "main", "visibility": "private", "topics": [], "is_template": false,
+        "default_branch": "main", "visibility": if world.settings.private { "private" } else { "public" }, "topics": [], "is_template": false,
         "forks": 0, "forks_count": 0, "open_issues": 0, "open_issues_count": 0, "stargazers_count": 0,
         "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0, "size": 1,
         "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false,
         "has_discussions": false, "has_downloads": false, "archived": false, "disabled": false,
-        "allow_forking": false, "web_commit_signoff_required": false,
+        "allow_forking": false, "allow_auto_merge": world.settings.auto_merge, "web_commit_signoff_required": false,
         "pushed_at": time(world.git.began), "created_at": time(world.git.began), "updated_at": time(world.git.began),
     });
     if let (Value::Object(fields), Value::Object(more)) = (&mut value, more) {
