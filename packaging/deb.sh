@@ -11,6 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 [ -x "$binary" ] || { echo "deb.sh: $binary is no program" >&2; exit 1; }
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$top/Cargo.toml")
+maintainer="The cml-runner maintainers <cml-runner@users.noreply.github.com>"
 architecture=$(dpkg --print-architecture)
 # What differs from one build to the next is not to be in the package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$top" log -1 --format=%ct 2>/dev/null || date +%s)}
@@ -59,7 +60,14 @@ License: Apache-2.0
 COPYRIGHT
 } >"$doc/copyright"
 chmod 644 "$doc/copyright"
-gzip -9n <"$top/CHANGELOG.md" >"$doc/changelog.gz"
+gzip -9n <"$top/CHANGELOG.md" >"$doc/CHANGELOG.md.gz"
+gzip -9n >"$doc/changelog.gz" <<CHANGELOG
+cml-runner ($version) unstable; urgency=medium
+
+  * What has changed is told in CHANGELOG.md.gz.
+
+ -- $maintainer  $(date --utc --date "@$SOURCE_DATE_EPOCH" --rfc-email)
+CHANGELOG
 
 # The newest symbol that the program asks the C library for says which one it needs; a static program asks for none.
 libc=$(grep -aoE 'GLIBC_2\.[0-9]+' "$binary" | sort -Vu | tail -n 1 || :)
@@ -68,7 +76,7 @@ cat >"$tree/DEBIAN/control" <<CONTROL
 Package: cml-runner
 Version: $version
 Architecture: $architecture
-Maintainer: The cml-runner maintainers <cml-runner@users.noreply.github.com>
+Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size "$tree" | cut -f1)
 Depends: ca-certificates${libc:+, libc6 (>= ${libc#GLIBC_}), libgcc-s1}
 Recommends: git
