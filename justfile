@@ -16,7 +16,7 @@ test:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
-    git ls-files '*.sh' '*/Runner.Listener' .ci/run ':!templates/machine' | xargs shellcheck -x -P SCRIPTDIR
+    git ls-files '*.sh' '*/Runner.Listener' .ci/run packaging/dvc ':!templates/machine' | xargs shellcheck -x -P SCRIPTDIR
     cat templates/machine/*.sh | shellcheck -
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
@@ -44,6 +44,15 @@ sim SEED:
 # Play histories of the simulated world until told to stop
 sim-night:
     cargo run --release --quiet -p cml-world -- night
+
+# Run the guide's workflows on machines that `launch` gets (root, and mmdebstrap)
+seed-test:
+    CML_SEED_TESTS=required cargo test -p cml-e2e --test seed
+
+# A Debian package in target/
+deb:
+    cargo build --release -p cml-runner
+    packaging/deb.sh target/release/cml-runner target
 
 # Everything that CI runs
 ci:

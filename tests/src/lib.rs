@@ -1,6 +1,7 @@
 //! End-to-end harness: the EC2 emulator behind our front, the simulated GitHub, and the built binaries as processes.
 //!
-//! Nothing here may need the world outside: the one thing that is fetched is the emulator's Python packages, once.
+//! Nothing here may need the world outside but package indexes: the emulator's Python packages are fetched once, and the
+//! guide's workflows ([`seed`]) install what they say.
 
 pub mod boot;
 pub mod daemon;
@@ -13,5 +14,7 @@ pub mod processes;
 pub mod relay;
 pub mod runner;
 pub mod secrets;
+pub mod seed;
 pub mod sim;
+mod venv;
 pub mod wait;

@@ -26,6 +26,7 @@ mod web;
 mod webhook;
 mod world;
 
+pub use actions::verbatim::Verbatim;
 pub use actions::workflow::WorkflowError;
 pub use exchange::{Exchange, Fault, FaultKind};
 pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};

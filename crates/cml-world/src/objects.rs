@@ -84,6 +84,13 @@ impl Git {
         name
     }
 
+    /// Takes in a commit of a repository elsewhere, by its name there.
+    pub(crate) fn know(&mut self, name: &str, parents: Vec<String>, at: Timestamp) {
+        let tree = self.add_tree(Tree::new());
+        let message = "A commit of a repository elsewhere".to_owned();
+        self.commits.insert(name.to_owned(), Commit { tree, parents, message, at });
+    }
+
     pub(crate) fn blob(&self, name: &str) -> Option<&Vec<u8>> {
         self.blobs.get(name)
     }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::actions::queue;
+use crate::actions::verbatim::Verbatim;
 use crate::actions::workflow::{Workflow, WorkflowError};
 use crate::exchange::{Exchange, Fault};
 use crate::settings::SimSettings;
@@ -86,6 +87,15 @@ impl SimGitHub {
     pub fn queue_workflow(&self, yaml: &str) -> Result<RunId, WorkflowError> {
         let workflow = Workflow::read(yaml)?;
         Ok(RunId(queue::queue_run(&mut self.shared.lock(), workflow, clock::now())))
+    }
+
+    /// Starts a run of a workflow file that a program of the caller's runs as it is.
+    ///
+    /// # Errors
+    /// When the file is not for the event, or says something about its jobs' order that is not understood here.
+    pub fn queue_verbatim(&self, verbatim: &Verbatim) -> Result<RunId, WorkflowError> {
+        let (workflow, origin) = (verbatim.workflow()?, verbatim.origin());
+        Ok(RunId(queue::queue_run_of(&mut self.shared.lock(), workflow, origin, clock::now())))
     }
 
     /// All jobs of all attempts, oldest first. A job is listed once what it needs is done.

@@ -1,6 +1,7 @@
 //! Runs and jobs: what GitHub Actions keeps, and how a job finds its runner.
 
 pub(crate) mod queue;
+pub(crate) mod verbatim;
 pub(crate) mod workflow;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ pub(crate) struct Run {
     pub(crate) id: u64,
     pub(crate) number: u64,
     pub(crate) workflow: Workflow,
-    pub(crate) head_sha: String,
+    pub(crate) origin: Origin,
     pub(crate) attempt: u64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -23,6 +24,16 @@ pub(crate) struct Run {
     pub(crate) started_at: Timestamp,
     /// Asked to cancel: jobs whose turn has not come will not be queued.
     pub(crate) cancelled: bool,
+}
+
+/// What a run is of. For a pull request a job sees the merge, and the run belongs to the head.
+pub(crate) struct Origin {
+    /// `GITHUB_SHA`
+    pub(crate) sha: String,
+    /// `GITHUB_REF`
+    pub(crate) reference: String,
+    pub(crate) head_sha: String,
+    pub(crate) head_branch: String,
 }
 
 /// A job of one attempt of a run. It exists once the jobs that it needs are done.

@@ -3,22 +3,28 @@
 use jiff::Timestamp;
 
 use super::workflow::{JobSpec, Workflow};
-use super::{Conclusion, Job, JobState, Run};
+use super::{Conclusion, Job, JobState, Origin, Run};
 use crate::webhook;
 use crate::world::{World, signed};
 
-/// Starts a run of this workflow; its id.
+/// Starts a run of this workflow on the newest commit of `main`; its id.
 pub(crate) fn queue_run(world: &mut World, workflow: Workflow, now: Timestamp) -> u64 {
+    let sha = world.git.head();
+    let (reference, head_branch) = ("refs/heads/main".to_owned(), "main".to_owned());
+    queue_run_of(world, workflow, Origin { head_sha: sha.clone(), sha, reference, head_branch }, now)
+}
+
+/// Starts a run of this workflow; its id.
+pub(crate) fn queue_run_of(world: &mut World, workflow: Workflow, origin: Origin, now: Timestamp) -> u64 {
     let id = world.next_id();
     let number = world.runs.len() as u64 + 1;
-    let head_sha = world.git.head();
     world.runs.insert(
         id,
         Run {
             id,
             number,
             workflow,
-            head_sha,
+            origin,
             attempt: 1,
             created_at: now,
             updated_at: now,

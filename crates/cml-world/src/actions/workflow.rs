@@ -45,6 +45,9 @@ pub enum WorkflowError {
     /// It is no YAML, or not a workflow's.
     #[error("not a workflow: {0}")]
     Syntax(#[from] serde_yaml::Error),
+    /// The workflow does not run on this event.
+    #[error("the workflow is not for `{0}`")]
+    Event(String),
     /// A job says something that this GitHub does not understand.
     #[error("job `{job}`: {problem}")]
     Job {
@@ -127,7 +130,7 @@ impl Workflow {
         Ok(workflow)
     }
 
-    fn check_needs(&self) -> Result<(), WorkflowError> {
+    pub(super) fn check_needs(&self) -> Result<(), WorkflowError> {
         // Each round takes the jobs whose needs were taken before: what is left needs itself, or nobody knows what.
         let mut left: Vec<&JobSpec> = self.jobs.iter().collect();
         let mut done: Vec<&str> = Vec::new();
@@ -152,11 +155,14 @@ impl Workflow {
 }
 
 fn event(on: &Value) -> String {
+    events(on).into_iter().next().unwrap_or_else(|| "push".to_owned())
+}
+
+/// What a workflow is for.
+pub(super) fn events(on: &Value) -> Vec<String> {
     match on {
-        Value::String(event) => event.clone(),
-        Value::Sequence(events) => events.first().and_then(Value::as_str).unwrap_or("push").to_owned(),
-        Value::Mapping(events) => events.keys().next().and_then(Value::as_str).unwrap_or("push").to_owned(),
-        _ => "push".to_owned(),
+        Value::Mapping(events) => events.keys().filter_map(Value::as_str).map(str::to_owned).collect(),
+        on => words(on).unwrap_or_default(),
     }
 }
 
@@ -174,7 +180,7 @@ fn job(key: String, value: Value, workflow_env: &BTreeMap<String, Value>) -> Res
     Ok(JobSpec { name: raw.name.unwrap_or_else(|| key.clone()), key, labels, needs, env, steps })
 }
 
-fn labels(runs_on: &Value) -> Result<Vec<String>, String> {
+pub(super) fn labels(runs_on: &Value) -> Result<Vec<String>, String> {
     let value = match runs_on {
         Value::Mapping(map) => map.get("labels").unwrap_or(&Value::Null),
         other => other,
@@ -186,7 +192,7 @@ fn labels(runs_on: &Value) -> Result<Vec<String>, String> {
     Ok(labels)
 }
 
-fn words(value: &Value) -> Option<Vec<String>> {
+pub(super) fn words(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Null => Some(Vec::new()),
         Value::String(word) => Some(vec![word.clone()]),

@@ -40,6 +40,7 @@ pub(crate) fn order(world: &World, job: u64) -> String {
 /// The variables that GitHub sets.
 fn context(world: &World, job: &Job) -> BTreeMap<String, String> {
     let run = world.runs.get(&job.run);
+    let origin = run.map(|run| &run.origin);
     let text = |value: Option<String>| value.unwrap_or_default();
     let pairs = [
         ("CI", "true".to_owned()),
@@ -48,16 +49,22 @@ fn context(world: &World, job: &Job) -> BTreeMap<String, String> {
         ("GITHUB_API_URL", world.api()),
         ("GITHUB_EVENT_NAME", text(run.map(|run| run.workflow.event.clone()))),
         ("GITHUB_JOB", job.spec.key.clone()),
-        ("GITHUB_REF", "refs/heads/main".to_owned()),
-        ("GITHUB_REF_NAME", "main".to_owned()),
+        ("GITHUB_REF", text(origin.map(|it| it.reference.clone()))),
+        ("GITHUB_REF_NAME", text(origin.map(|it| short(&it.reference).to_owned()))),
         ("GITHUB_REPOSITORY", world.full_name()),
         ("GITHUB_REPOSITORY_OWNER", world.settings.owner.clone()),
         ("GITHUB_RUN_ATTEMPT", job.attempt.to_string()),
         ("GITHUB_RUN_ID", job.run.to_string()),
         ("GITHUB_RUN_NUMBER", text(run.map(|run| run.number.to_string()))),
         ("GITHUB_SERVER_URL", world.web.clone()),
-        ("GITHUB_SHA", text(run.map(|run| run.head_sha.clone()))),
+        ("GITHUB_SHA", text(origin.map(|it| it.sha.clone()))),
         ("GITHUB_WORKFLOW", text(run.map(|run| run.workflow.name.clone()))),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A reference without its kind: `main` of `refs/heads/main`, `1/merge` of `refs/pull/1/merge`.
+fn short(reference: &str) -> &str {
+    let kinds = ["refs/heads/", "refs/tags/", "refs/pull/"];
+    kinds.iter().find_map(|kind| reference.strip_prefix(kind)).unwrap_or(reference)
 }

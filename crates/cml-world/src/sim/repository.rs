@@ -23,6 +23,16 @@ impl SimGitHub {
         number
     }
 
+    /// Lets a reference (`refs/heads/main`) point at a commit of a repository elsewhere, as a push does. Its files stay there.
+    pub fn know_commit(&self, sha: &str, reference: &str) {
+        let now = clock::now();
+        let mut world = self.shared.lock();
+        // One that is there already is not its own parent.
+        let parents = world.git.reference(reference).filter(|old| *old != sha).cloned().into_iter().collect();
+        world.git.know(sha, parents, now);
+        refs::move_reference(&mut world, reference, Some(sha), now);
+    }
+
     /// Closes a pull request without merging it. One that is closed stays as it is.
     pub fn close_pull(&self, number: u64) {
         if let Some(pull) = self.shared.lock().pulls.get_mut(&number).filter(|pull| pull.open) {

@@ -1,0 +1,93 @@
+#!/bin/sh
+# deb.sh BINARY DIR: a Debian package of a built cml-runner, for this machine's architecture, in DIR.
+#
+# The program under all its names, its manual page, and the service of the daemon (not enabled: it needs a configuration).
+set -eu
+
+[ $# -eq 2 ] || { echo 'usage: deb.sh BINARY DIR' >&2; exit 2; }
+binary=$1
+dir=${2%/}
+top=$(cd "$(dirname "$0")/.." && pwd)
+[ -x "$binary" ] || { echo "deb.sh: $binary is no program" >&2; exit 1; }
+
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$top/Cargo.toml")
+maintainer="The cml-runner maintainers <cml-runner@users.noreply.github.com>"
+architecture=$(dpkg --print-architecture)
+# What differs from one build to the next is not to be in the package.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$top" log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+umask 022
+chmod 755 "$tree"
+
+put() { install -D -m "$1" "$2" "$tree/$3"; }
+put 755 "$binary" usr/bin/cml-runner
+manual=$tree/usr/share/man/man1
+mkdir -p "$manual"
+gzip -9n <"$top/packaging/cml-runner.1" >"$manual/cml-runner.1.gz"
+for name in cml cml-publish cml-send-comment cml-send-github-check cml-pr cml-tensorboard-dev; do
+    ln -s cml-runner "$tree/usr/bin/$name"
+    ln -s cml-runner.1.gz "$manual/$name.1.gz"
+done
+put 644 "$top/templates/systemd/cml-runner.service" lib/systemd/system/cml-runner.service
+# The template is for a program that was copied by hand.
+sed -i -e 's,/usr/local/bin/cml-runner,/usr/bin/cml-runner,' -e '1s, Copy to [^,]*\, put, Put,' \
+    "$tree/lib/systemd/system/cml-runner.service"
+mkdir "$tree/etc" "$tree/etc/cml-runner"
+
+doc=$tree/usr/share/doc/cml-runner
+mkdir -p "$doc"
+{
+    cat <<'COPYRIGHT'
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: cml-runner
+Source: https://github.com/cml-runner/cml-runner
+
+Files: *
+COPYRIGHT
+    sed -n 's/^Copyright (c) /Copyright: /p' "$top/LICENSE-MIT"
+    cat <<'COPYRIGHT'
+License: Expat or Apache-2.0
+
+License: Expat
+COPYRIGHT
+    sed -e '1,/^Copyright/d' -e 's/^$/./' -e 's/^/ /' "$top/LICENSE-MIT" | sed '1{/^ \.$/d}'
+    cat <<'COPYRIGHT'
+
+License: Apache-2.0
+ On Debian systems the full text of this license is in /usr/share/common-licenses/Apache-2.0.
+COPYRIGHT
+} >"$doc/copyright"
+chmod 644 "$doc/copyright"
+gzip -9n <"$top/CHANGELOG.md" >"$doc/CHANGELOG.md.gz"
+gzip -9n >"$doc/changelog.gz" <<CHANGELOG
+cml-runner ($version) unstable; urgency=medium
+
+  * What has changed is told in CHANGELOG.md.gz.
+
+ -- $maintainer  $(date --utc --date "@$SOURCE_DATE_EPOCH" --rfc-email)
+CHANGELOG
+
+# The newest symbol that the program asks the C library for says which one it needs; a static program asks for none.
+libc=$(grep -aoE 'GLIBC_2\.[0-9]+' "$binary" | sort -Vu | tail -n 1 || :)
+mkdir "$tree/DEBIAN"
+cat >"$tree/DEBIAN/control" <<CONTROL
+Package: cml-runner
+Version: $version
+Architecture: $architecture
+Maintainer: $maintainer
+Installed-Size: $(du -sk --apparent-size "$tree" | cut -f1)
+Depends: ca-certificates${libc:+, libc6 (>= ${libc#GLIBC_}), libgcc-s1}
+Recommends: git
+Section: devel
+Priority: optional
+Homepage: https://github.com/cml-runner/cml-runner
+Description: CI machines and reports for machine learning
+ One program that gets machines for GitHub Actions jobs from a cloud, gives
+ them back, and posts metrics and plots to commits and pull requests. It also
+ answers to the names of the CML commands that it replaces.
+CONTROL
+(cd "$tree" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
+mkdir -p "$dir"
+dpkg-deb --root-owner-group -Zxz --build "$tree" "$dir/cml-runner_${version}_$architecture.deb"
