@@ -124,7 +124,8 @@ impl Desk {
     /// # Panics
     /// When it fails.
     pub async fn git(&self, line: &[&str]) -> String {
-        let mut all = vec!["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
+        let mut all =
+            vec!["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
         all.extend(line);
         self.user.run_program("git", &all).await.expect_code(0).stdout.trim().to_owned()
     }

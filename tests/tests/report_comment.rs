@@ -58,8 +58,14 @@ async fn the_target_is_found_as_cml_finds_it() {
         (vec!["cml", "comment", "create", "report.md"], CommentOn::Issue(number)),
         (vec!["cml", "comment", "create", "report.md", "--target=PR"], CommentOn::Issue(number)),
         (vec!["cml", "send-comment", "report.md", "--target=commit"], CommentOn::Commit(alone.clone())),
-        (vec!["cml-send-comment", "report.md", "--target", &format!("PR/{number}")], CommentOn::Issue(number)),
-        (vec!["cml-send-comment", "report.md", "--target", &format!("commit/{alone}")], CommentOn::Commit(alone.clone())),
+        (
+            vec!["cml-send-comment", "report.md", "--target", &format!("PR/{number}")],
+            CommentOn::Issue(number),
+        ),
+        (
+            vec!["cml-send-comment", "report.md", "--target", &format!("commit/{alone}")],
+            CommentOn::Commit(alone.clone()),
+        ),
     ] {
         let _ = desk.says(&line).await;
         assert_eq!(sim.comments().last().expect("written").on, on, "{line:?}");
@@ -123,7 +129,8 @@ async fn an_update_finds_the_last_version_on_any_page_cmls_own_too() {
     assert_eq!((all.len(), written(&all[0]), written(&all[1])), (112, "two\n", "other\n"));
     let of_cml = "old\n\n![](https://cml.dev/watermark.png#3f2a \"CML watermark model\")";
     let url = sim.say(number, of_cml);
-    let updated = desk.says(&["cml-send-comment", "report.md", "--update", "--watermark-title", "model"]).await;
+    let updated =
+        desk.says(&["cml-send-comment", "report.md", "--update", "--watermark-title", "model"]).await;
     assert_eq!(updated, url);
     assert_eq!(written(bodies(&sim).last().expect("there")), "two\n");
 }
@@ -140,7 +147,10 @@ async fn a_report_that_is_too_long_is_cut_at_a_heading_with_a_link_to_the_whole(
     let body = bodies(&sim).remove(0);
     assert!(body.len() <= 65_536, "{}", body.len());
     let (kept, note) = written(&body).split_once("\n\n> The report goes on").expect("a note");
-    assert!(report.starts_with(kept) && report[kept.len()..].trim_start().starts_with("## "), "cut at a heading");
+    assert!(
+        report.starts_with(kept) && report[kept.len()..].trim_start().starts_with("## "),
+        "cut at a heading"
+    );
     let page = note.split("](").nth(1).and_then(|rest| rest.split(')').next()).expect("a link").to_owned();
     let (status, bytes) = desk.fetch(&format!("{page}?raw=true"), false).await;
     assert_eq!((status, String::from_utf8(bytes).expect("text")), (200, report));
@@ -166,7 +176,10 @@ async fn jobs_that_share_a_comment_do_not_lose_each_others_sections() {
     assert_eq!(comments[0].on, CommentOn::Issue(number));
     let mut last = 0;
     for name in names {
-        let at = comments[0].body.find(&format!("result of {name}\n")).unwrap_or_else(|| panic!("{name} is lost: {comments:#?}"));
+        let at = comments[0]
+            .body
+            .find(&format!("result of {name}\n"))
+            .unwrap_or_else(|| panic!("{name} is lost: {comments:#?}"));
         assert!(at >= last, "in order of their names: {comments:#?}");
         last = at;
     }
@@ -175,7 +188,10 @@ async fn jobs_that_share_a_comment_do_not_lose_each_others_sections() {
     let url = desk.says(&["cml-send-comment", "gpu.md", "--section", "gpu"]).await;
     assert!(urls.iter().any(|one| one.trim() == url));
     let body = bodies(&sim).remove(0);
-    assert!(body.contains("better") && !body.contains("result of gpu\n") && body.contains("result of cpu"), "{body}");
+    assert!(
+        body.contains("better") && !body.contains("result of gpu\n") && body.contains("result of cpu"),
+        "{body}"
+    );
     let ran = desk.run(&["cml-send-comment", "gpu.md", "--section", "a-->"]).await.expect_code(1);
     assert!(ran.stderr.contains("a name is letters, digits"), "{ran:#?}");
     assert_eq!(sha.len(), 40);
@@ -226,7 +242,10 @@ async fn a_report_in_another_encoding_is_read_or_said() {
 async fn data_in_the_text_is_published_as_a_file() {
     let sim = Sim::start().await;
     let (desk, _, _) = pulled(&sim).await;
-    desk.write("report.md", b"![](data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==)\n");
+    desk.write(
+        "report.md",
+        b"![](data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==)\n",
+    );
     let _ = desk.says(&["cml-send-comment", "report.md"]).await;
     let image = images(&bodies(&sim)[0]).remove(0);
     let (status, bytes) = desk.fetch(&image, false).await;
@@ -240,7 +259,8 @@ async fn a_check_run_says_how_it_went() {
     desk.write("roc.png", PNG);
     desk.write("report.md", b"# Report\n\n![](roc.png)\n");
     assert_eq!(desk.says(&["cml-send-github-check", "report.md"]).await, "");
-    let line = ["cml", "check", "create", "report.md", "--title=Model", "--conclusion=failure", "--head-sha", &sha];
+    let line =
+        ["cml", "check", "create", "report.md", "--title=Model", "--conclusion=failure", "--head-sha", &sha];
     assert_eq!(desk.says(&line).await, "");
     let checks = sim.check_runs();
     let said = |index: usize| (checks[index].name.as_str(), checks[index].conclusion.as_deref());

@@ -12,8 +12,8 @@ async fn checkout(sim: &Sim) -> Desk {
     let _ = desk.git(&["-C", "repo", "add", "."]).await;
     let _ = desk.git(&["-C", "repo", "commit", "-qm", "one"]).await;
     let sha = desk.git(&["-C", "repo", "rev-parse", "HEAD"]).await;
-    sim.know_commit(&sha, "main", &[("model.json", b"{\"accuracy\": 0.8}\n")]);
-    desk.with("GITHUB_SHA", &sha).with("PWD", "repo")
+    sim.know_commit(&sha, "refs/heads/main");
+    desk.with("GITHUB_SHA", &sha)
 }
 
 async fn in_repo(desk: &Desk, line: &[&str]) -> cml_e2e::runner::Ran {
@@ -36,11 +36,15 @@ async fn a_pull_request_is_made_of_what_a_job_has_changed_without_touching_the_c
     desk.write("repo/model.json", b"{\"accuracy\": 0.9}\n");
     desk.write("repo/plots/roc.svg", b"<svg/>");
     desk.write("repo/other.txt", b"not asked for");
-    let ran = in_repo(&desk, &["cml-pr", "model.json", "plots", "--md", "--title", "Better"]).await.expect_code(0);
+    let ran =
+        in_repo(&desk, &["cml-pr", "model.json", "plots", "--md", "--title", "Better"]).await.expect_code(0);
     let pulls = sim.pulls();
     let [pull] = pulls.as_slice() else { panic!("one pull request: {pulls:#?}") };
     assert_eq!(ran.stdout, format!("[CML's Pull Request]({}/pull/{})\n", sim.repo_url(), pull.number));
-    assert!(pull.head.starts_with("main-cml-pr-") && pull.base == "main" && pull.title == "Better", "{pull:#?}");
+    assert!(
+        pull.head.starts_with("main-cml-pr-") && pull.base == "main" && pull.title == "Better",
+        "{pull:#?}"
+    );
     assert_eq!(sim.file_at(&pull.head_sha, "model.json").as_deref(), Some(&b"{\"accuracy\": 0.9}\n"[..]));
     assert_eq!(sim.file_at(&pull.head_sha, "plots/roc.svg").as_deref(), Some(&b"<svg/>"[..]));
     assert_eq!(sim.file_at(&pull.head_sha, "other.txt"), None);
@@ -84,7 +88,10 @@ async fn tensorboard_dev_is_gone_and_the_message_says_what_works() {
     let sim = Sim::start().await;
     let desk = Desk::on_push(&sim, "unset");
     let ran = desk.run(&["cml-tensorboard-dev", "--logdir", "logs", "--md"]).await.expect_code(1);
-    assert!(ran.stdout.is_empty() && ran.stderr.contains("shut down") && ran.stderr.contains("cml-report plot"), "{ran:#?}");
+    assert!(
+        ran.stdout.is_empty() && ran.stderr.contains("shut down") && ran.stderr.contains("cml-report plot"),
+        "{ran:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +106,8 @@ async fn metrics_are_compared_with_another_branch_or_file() {
     desk.write("repo/old.json", b"{\"accuracy\": 0.95, \"loss\": NaN}\n");
     let ran = in_repo(&desk, &["cml-report", "metrics", "old.json", "model.json"]).await.expect_code(0);
     assert!(ran.stdout.contains("| Metric | old.json | model.json | Change |"), "{ran:#?}");
-    let ran = in_repo(&desk, &["cml-report", "metrics", "model.json", "--base", "nowhere"]).await.expect_code(1);
+    let ran =
+        in_repo(&desk, &["cml-report", "metrics", "model.json", "--base", "nowhere"]).await.expect_code(1);
     assert!(ran.stderr.contains("no such branch") && ran.stderr.contains("fetch-depth: 0"), "{ran:#?}");
     desk.write("repo/bad.json", b"{\"a\": 1, \"a\": 2}\n");
     let ran = in_repo(&desk, &["cml-report", "metrics", "bad.json"]).await.expect_code(1);
@@ -112,7 +120,8 @@ async fn a_gate_fails_when_metrics_are_not_good_enough_and_says_so_in_a_check_ru
     let desk = checkout(&sim).await;
     let _ = desk.git(&["-C", "repo", "switch", "-qc", "change"]).await;
     desk.write("repo/model.json", b"{\"accuracy\": 0.79}\n");
-    let line = ["cml-report", "check", "model.json", "--require", "accuracy >= 0.7", "--no-worse-than", "main"];
+    let line =
+        ["cml-report", "check", "model.json", "--require", "accuracy >= 0.7", "--no-worse-than", "main"];
     let ran = in_repo(&desk, &line).await.expect_code(1);
     assert!(ran.stderr.contains("accuracy is 0.79") && ran.stderr.contains("main has 0.8"), "{ran:#?}");
     let with: Vec<&str> = line.iter().copied().chain(["--tolerance", "2%", "--check-run"]).collect();
@@ -120,9 +129,13 @@ async fn a_gate_fails_when_metrics_are_not_good_enough_and_says_so_in_a_check_ru
     assert!(ran.stdout.contains("accuracy"), "{ran:#?}");
     let checks = sim.check_runs();
     assert_eq!((checks[0].name.as_str(), checks[0].conclusion.as_deref()), ("Model check", Some("success")));
-    let ran = in_repo(&desk, &["cml-report", "check", "model.json", "--require", "acuracy > 1"]).await.expect_code(1);
+    let ran = in_repo(&desk, &["cml-report", "check", "model.json", "--require", "acuracy > 1"])
+        .await
+        .expect_code(1);
     assert!(ran.stderr.contains("accuracy"), "the near name: {ran:#?}");
-    let ran = in_repo(&desk, &["cml-report", "check", "model.json", "--require", "accuracy >> 1"]).await.expect_code(2);
+    let ran = in_repo(&desk, &["cml-report", "check", "model.json", "--require", "accuracy >> 1"])
+        .await
+        .expect_code(2);
     assert!(ran.stderr.contains('^'), "a caret: {ran:#?}");
 }
 
@@ -131,10 +144,14 @@ async fn plots_are_drawn_of_columns_as_svg_or_png() {
     let sim = Sim::start().await;
     let desk = Desk::on_push(&sim, "unset");
     desk.write("log.csv", b"step,loss,val\n1,0.9,1.0\n2,0.5,0.7\n3,0.4,\n4,0.3,0.6\n");
-    assert_eq!(desk.says(&["cml-report", "plot", "log.csv", "-x", "step", "-y", "loss,val", "-o", "loss.svg"]).await, "loss.svg");
+    assert_eq!(
+        desk.says(&["cml-report", "plot", "log.csv", "-x", "step", "-y", "loss,val", "-o", "loss.svg"]).await,
+        "loss.svg"
+    );
     assert!(std::fs::read_to_string(desk.path("loss.svg")).expect("there").starts_with("<svg"));
     desk.write("scores.csv", b"label,score\n1,0.9\n0,0.2\n1,0.6\n0,0.7\n");
-    let line = ["cml-report", "plot", "scores.csv", "--kind", "roc", "-x", "label", "-y", "score", "-o", "roc.png"];
+    let line =
+        ["cml-report", "plot", "scores.csv", "--kind", "roc", "-x", "label", "-y", "score", "-o", "roc.png"];
     assert_eq!(desk.says(&line).await, "roc.png");
     assert!(std::fs::read(desk.path("roc.png")).expect("there").starts_with(b"\x89PNG"));
     for (line, words) in [

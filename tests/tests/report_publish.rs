@@ -36,7 +36,11 @@ async fn an_image_is_shown_by_markdown_whose_address_answers_with_its_bytes() {
     assert_eq!(said, format!("![]({url} \"ROC\")"));
     assert!(url.starts_with(&sim.repo_url()) && url.ends_with("/roc%20curve.png?raw=true"), "{url}");
     assert_eq!(desk.fetch(&url, false).await, (200, PNG.to_vec()));
-    assert_eq!(desk.says(&["cml", "publish", "plots/roc curve.png"]).await, url, "the same bytes have one address");
+    assert_eq!(
+        desk.says(&["cml", "publish", "plots/roc curve.png"]).await,
+        url,
+        "the same bytes have one address"
+    );
     assert_eq!(desk.says(&["cml", "asset", "publish", "plots/roc curve.png"]).await, url);
     assert_eq!(blobs(&sim), 1, "and are sent once");
     // No branch has it, and a clone does not get it.
@@ -77,7 +81,8 @@ async fn what_a_private_repository_shows_is_seen_by_its_readers_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_protected_branch_is_no_obstacle_and_old_files_are_pruned() {
-    let sim = Sim::start_with(SimSettings { protected: vec!["main".to_owned()], ..SimSettings::default() }).await;
+    let sim =
+        Sim::start_with(SimSettings { protected: vec!["main".to_owned()], ..SimSettings::default() }).await;
     let desk = pushed(&sim).await;
     desk.write("roc.png", PNG);
     let url = desk.says(&["cml-publish", "roc.png"]).await;
@@ -99,14 +104,20 @@ async fn anything_but_an_image_is_a_link_and_a_file_gets_what_would_be_printed()
     let said = desk.says(&["cml-publish", "table.csv", "--md"]).await;
     assert!(said.starts_with("[table.csv](http") && said.ends_with("/table.csv?raw=true)"), "{said}");
     desk.write("report.md", b"# Report\n");
-    assert_eq!(desk.says(&["cml-publish", "table.csv", "--md", "-t", "Table", "--file", "report.md"]).await, "");
+    assert_eq!(
+        desk.says(&["cml-publish", "table.csv", "--md", "-t", "Table", "--file", "report.md"]).await,
+        ""
+    );
     let report = std::fs::read_to_string(desk.path("report.md")).expect("there");
     assert!(report.starts_with("# Report\n[Table](http"), "appended: {report}");
     // A name can lie.
     desk.write("fake.png", b"not an image\n");
     let ran = desk.run(&["cml-publish", "fake.png", "--md"]).await.expect_code(0);
     assert!(ran.stdout.starts_with("[fake.png](http"), "{ran:#?}");
-    assert!(ran.stderr.contains("::warning::fake.png is no image by its content, but text/plain"), "{ran:#?}");
+    assert!(
+        ran.stderr.contains("::warning::fake.png is no image by its content, but text/plain"),
+        "{ran:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +172,8 @@ async fn s3_takes_files_and_gives_addresses_that_are_signed_or_public() {
     desk.write("roc.png", PNG);
     let missing = desk.run(&["cml-publish", "roc.png", "--to", "s3://no-such-bucket/a"]).await;
     refused(missing, &["s3://no-such-bucket/a/", "NoSuchBucket", "make the bucket"]);
-    let scope = "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    let scope =
+        "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
     let request = reqwest::Client::new().put(format!("{s3}/plots")).header("authorization", scope);
     assert!(request.send().await.expect("an answer").status().is_success());
     let signed = desk.says(&["cml-publish", "roc.png", "--to", "s3://plots/reports"]).await;
@@ -189,7 +201,9 @@ async fn a_server_with_cmls_protocol_gets_the_bytes_with_their_type_and_name() {
         .route(
             "/upload",
             axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
-                let header = |name: &str| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
+                let header = |name: &str| {
+                    headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned()
+                };
                 seen.lock().expect("never poisoned").push(format!(
                     "{} {} {}",
                     header("content-type"),
@@ -199,7 +213,10 @@ async fn a_server_with_cmls_protocol_gets_the_bytes_with_their_type_and_name() {
                 "https://asset.example.com/1234\n"
             }),
         )
-        .route("/full", axum::routing::post(async || (axum::http::StatusCode::INSUFFICIENT_STORAGE, "no room")))
+        .route(
+            "/full",
+            axum::routing::post(async || (axum::http::StatusCode::INSUFFICIENT_STORAGE, "no room")),
+        )
         .route("/odd", axum::routing::post(async || "<html>login</html>"));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));

@@ -65,6 +65,24 @@ impl SimGitHub {
         commit
     }
 
+    /// Somebody comments on an issue or a pull request; where it is seen.
+    pub fn say(&self, number: u64, body: &str) -> String {
+        let now = clock::now();
+        let mut world = self.shared.lock();
+        let id = world.next_id();
+        let comment = comments::Comment {
+            id,
+            author: "octocat".to_owned(),
+            on: comments::On::Issue(number),
+            body: body.to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        let url = comments::view(&world, &comment).url;
+        world.comments.insert(id, comment);
+        url
+    }
+
     /// All comments on commits, issues and pull requests, oldest first.
     #[must_use]
     pub fn comments(&self) -> Vec<CommentView> {
