@@ -104,7 +104,7 @@ impl Team {
         if Path::new(certificates).exists() {
             inside.arg(format!("PIP_CERT={certificates}"));
         }
-        inside.args(way_to_packages().into_iter().map(|(name, value)| format!("{name}={value}")));
+        inside.args(way_to_packages().map(|(name, value)| format!("{name}={value}")));
         inside.args(command).env_clear().env("PATH", variable("PATH"));
         run(inside.env("AWS_ACCESS_KEY_ID", AWS_KEY).env("AWS_SECRET_ACCESS_KEY", AWS_SECRET))
     }
