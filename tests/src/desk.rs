@@ -1,7 +1,8 @@
 //! A step of a workflow that reports: CML's programs by their names, in the environment that Actions gives a step.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use cml_world::{SimSettings, TokenGrant};
 use serde_json::{Value, json};
 
 use crate::paths;
@@ -10,6 +11,19 @@ use crate::sim::Sim;
 
 /// A picture of one pixel, and another one.
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82";
+
+/// A token as a workflow gets it, which is an App's and may do everything.
+pub const WORKFLOW_TOKEN: &str = "ghs_workflow";
+
+/// A GitHub that knows [`WORKFLOW_TOKEN`].
+pub async fn sim_with_workflow_token() -> Sim {
+    let grant = TokenGrant {
+        token: WORKFLOW_TOKEN.to_owned(),
+        login: "github-actions[bot]".to_owned(),
+        permissions: None,
+    };
+    Sim::start_with(SimSettings { tokens: vec![grant], ..SimSettings::default() }).await
+}
 
 /// The step.
 pub struct Desk {
@@ -148,10 +162,4 @@ pub fn images(markdown: &str) -> Vec<String> {
     let after = markdown.split("![").skip(1);
     let inside = after.filter_map(|rest| Some(rest.split_once("](")?.1.split([')', ' ']).next()?.to_owned()));
     inside.collect()
-}
-
-/// The name of a file without its directories.
-#[must_use]
-pub fn base_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -10,6 +10,19 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 #[test]
+fn what_the_runner_says_reaches_the_console_after_a_login_prompt_has_taken_it() {
+    isolated("what_the_runner_says_reaches_the_console_after_a_login_prompt_has_taken_it", async || {
+        let lab = Lab::new().await;
+        let guest = lab.boot(&lab.bootstrap().await);
+        guest.until_it_says(" login: ").await;
+        let job = lab.sim.queue("boot", "true");
+        guest.until_it_says("Running job: work").await;
+        lab.sim.succeeds(job).await;
+        guest.off().await.expect_words("stage=listening cause=job_done status=0");
+    });
+}
+
+#[test]
 fn a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone() {
     isolated(
         "a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone",

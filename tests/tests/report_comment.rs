@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use cml_e2e::desk::{Desk, PNG, images};
+use cml_e2e::desk::{Desk, PNG, WORKFLOW_TOKEN, images, sim_with_workflow_token};
 use cml_e2e::sim::Sim;
 use cml_e2e::wait;
 use cml_world::CommentOn;
 use rustix::process::Signal;
-
-const ZERO: &str = "0000000000000000000000000000000000000000";
 
 /// A commit, a pull request of it, and a step of a run on the pull request.
 async fn pulled(sim: &Sim) -> (Desk, u64, String) {
@@ -254,8 +252,12 @@ async fn data_in_the_text_is_published_as_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_run_says_how_it_went() {
-    let sim = Sim::start().await;
+    let sim = sim_with_workflow_token().await;
     let (desk, _, sha) = pulled(&sim).await;
+    desk.write("report.md", b"# Report\n");
+    let ran = desk.run(&["cml-send-github-check", "report.md"]).await.expect_code(1);
+    assert!(ran.stderr.contains("never a personal token"), "{ran:#?}");
+    let desk = desk.with("REPO_TOKEN", WORKFLOW_TOKEN);
     desk.write("roc.png", PNG);
     desk.write("report.md", b"# Report\n\n![](roc.png)\n");
     assert_eq!(desk.says(&["cml-send-github-check", "report.md"]).await, "");
@@ -266,7 +268,7 @@ async fn a_check_run_says_how_it_went() {
     let said = |index: usize| (checks[index].name.as_str(), checks[index].conclusion.as_deref());
     assert_eq!(said(0), ("CML Report", Some("success")));
     assert_eq!(said(1), ("Model", Some("failure")));
-    assert_eq!((checks[0].head_sha.as_str(), sha == ZERO), (sha.as_str(), false));
+    assert_eq!(checks[0].head_sha, sha, "the head of the pull request, not GitHub's merge of it");
     let image = images(checks[0].summary.as_deref().unwrap_or_default()).remove(0);
     assert_eq!(desk.fetch(&image, false).await.0, 200);
     let ran = desk.run(&["cml-send-github-check", "report.md", "--conclusion", "fine"]).await.expect_code(1);

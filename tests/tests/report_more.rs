@@ -1,6 +1,6 @@
 //! The rest of what CML's programs do, and what they never did: pull requests, re-runs, checkouts, metrics, plots, gates.
 
-use cml_e2e::desk::Desk;
+use cml_e2e::desk::{Desk, WORKFLOW_TOKEN, sim_with_workflow_token};
 use cml_e2e::sim::Sim;
 use cml_world::SimSettings;
 
@@ -116,8 +116,8 @@ async fn metrics_are_compared_with_another_branch_or_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_fails_when_metrics_are_not_good_enough_and_says_so_in_a_check_run() {
-    let sim = Sim::start().await;
-    let desk = checkout(&sim).await;
+    let sim = sim_with_workflow_token().await;
+    let desk = checkout(&sim).await.with("REPO_TOKEN", WORKFLOW_TOKEN);
     let _ = desk.git(&["-C", "repo", "switch", "-qc", "change"]).await;
     desk.write("repo/model.json", b"{\"accuracy\": 0.79}\n");
     let line =

@@ -99,7 +99,7 @@ async fn a_token_that_may_only_read_elsewhere_is_an_error_that_names_the_permiss
     let desk = on_pull(&sim).await.with("REPO_TOKEN", "reads-only");
     desk.write("report.md", b"no images\n");
     let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(1);
-    for word in ["403", "pull_requests"] {
+    for word in ["403", "pull-requests: write"] {
         assert!(ran.stderr.contains(word), "no {word:?} in {ran:#?}");
     }
     let ran = desk.run(&["cml-send-github-check", "report.md"]).await.expect_code(1);

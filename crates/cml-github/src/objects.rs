@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{GitHubError, refused};
-use crate::jobs::PER_PAGE;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
 
@@ -190,21 +189,18 @@ impl GitHub {
         let base = self.repository_path(&format!("/git/matching-refs/{}", bare(prefix)))?;
         let client = self.client().await?;
         let mut all: Vec<Reference> = Vec::new();
-        for page in 1.. {
-            let path = format!("{base}?per_page={PER_PAGE}&page={page}");
-            let answer: Vec<ReferenceWire> = transport::get(client, &path, &call).await?;
-            let (last, known) = (answer.len() < PER_PAGE, all.len());
-            for wire in answer {
-                if all.iter().all(|it| it.name != wire.name) {
-                    all.push(wire.into());
-                }
-            }
-            // GitHub documents no pages for this list: whoever answers with all at once answers so again.
-            if last || all.len() == known {
-                break;
+        let mut query = String::new();
+        loop {
+            let answer = transport::get_unless(client, &format!("{base}{query}"), None, &call).await?;
+            // GitHub documents no pages for this list; should it give them, it says where the next one is.
+            let next = answer.header("link").and_then(next_query);
+            let page: Vec<ReferenceWire> = answer.read(&call)?;
+            all.extend(page.into_iter().map(Reference::from));
+            match next {
+                Some(next) if next != query => query = next,
+                _ => return Ok(all),
             }
         }
-        Ok(all)
     }
 
     /// Makes a reference; false when there is one of this name.
@@ -259,7 +255,26 @@ impl GitHub {
     }
 }
 
+/// `?page=2` of `<https://…?page=2>; rel="next"`: on our own base, because octocrab drops the credentials elsewhere.
+fn next_query(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let url = next.split_once('<')?.1.split_once('>')?.0;
+    Some(format!("?{}", url.split_once('?')?.1))
+}
+
 /// The API's paths have `heads/main` for `refs/heads/main`.
 fn bare(name: &str) -> &str {
     name.strip_prefix("refs/").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_where_github_says() {
+        let link = "<https://api.github.com/x?page=1>; rel=\"prev\", <https://api.github.com/x?per_page=30&page=3>; rel=\"next\"";
+        assert_eq!(next_query(link).as_deref(), Some("?per_page=30&page=3"));
+        assert_eq!(next_query("<https://api.github.com/x?page=1>; rel=\"last\""), None);
+    }
 }
