@@ -33,7 +33,7 @@ bench-boot:
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
     cargo build --release -p cml-runner
-    cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-e2e --test bench --test bench_report -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-e2e --test bench_daemon --test bench_scale -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
