@@ -26,7 +26,7 @@ put 755 "$binary" usr/bin/cml-runner
 manual=$tree/usr/share/man/man1
 mkdir -p "$manual"
 gzip -9n <"$top/packaging/cml-runner.1" >"$manual/cml-runner.1.gz"
-for name in cml cml-publish cml-send-comment cml-send-github-check cml-pr cml-tensorboard-dev; do
+for name in cml cml-publish cml-send-comment cml-send-github-check cml-pr cml-tensorboard-dev cml-report; do
     ln -s cml-runner "$tree/usr/bin/$name"
     ln -s cml-runner.1.gz "$manual/$name.1.gz"
 done
@@ -55,11 +55,17 @@ COPYRIGHT
     sed -e '1,/^Copyright/d' -e 's/^$/./' -e 's/^/ /' "$top/LICENSE-MIT" | sed '1{/^ \.$/d}'
     cat <<'COPYRIGHT'
 
+Files: usr/bin/cml-runner
+Copyright: 2003 Bitstream, Inc.; 2006 Tavmjong Bah
+License: DejaVu
+ The program holds part of the font DejaVu Sans; its licence is in LICENSE-DejaVu.
+
 License: Apache-2.0
  On Debian systems the full text of this license is in /usr/share/common-licenses/Apache-2.0.
 COPYRIGHT
 } >"$doc/copyright"
 chmod 644 "$doc/copyright"
+put 644 "$top/crates/cml-plot/data/LICENSE-DejaVu" usr/share/doc/cml-runner/LICENSE-DejaVu
 gzip -9n <"$top/CHANGELOG.md" >"$doc/CHANGELOG.md.gz"
 gzip -9n >"$doc/changelog.gz" <<CHANGELOG
 cml-runner ($version) unstable; urgency=medium

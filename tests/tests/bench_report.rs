@@ -29,7 +29,9 @@ async fn reporting() {
     let python = tokio::task::spawn_blocking(|| Moto::shared().python()).await.expect("python");
     let measure = paths::tests_dir().join("support/measure.py").display().to_string();
     println!("| command | CPU, ms (median) | wall, ms (median) | peak memory, MiB |\n|---|---|---|---|");
-    for line in [&["cml-publish", "roc.png", "--md"][..], &["cml-send-comment", "report.md"], &["cml", "--version"]] {
+    for line in
+        [&["cml-publish", "roc.png", "--md"][..], &["cml-send-comment", "report.md"], &["cml", "--version"]]
+    {
         let program = desk.path("bin").join(line[0]).display().to_string();
         let mut all = vec![measure.as_str(), TIMES, program.as_str()];
         all.extend(&line[1..]);

@@ -6,6 +6,8 @@ mod chores;
 mod comment;
 mod files;
 mod metrics;
+#[cfg(test)]
+mod parity;
 mod places;
 mod plot;
 mod pr;
