@@ -190,6 +190,13 @@ async fn jobs_that_share_a_comment_do_not_lose_each_others_sections() {
         body.contains("better") && !body.contains("result of gpu\n") && body.contains("result of cpu"),
         "{body}"
     );
+    // Another job's report is a comment of its own.
+    desk.write("other.md", b"other\n");
+    let other = desk.says(&["cml-send-comment", "other.md", "--update"]).await;
+    assert!(other != url && bodies(&sim)[0].contains("result of cpu"), "{:#?}", sim.comments());
+    desk.write("copied.md", bodies(&sim)[0].as_bytes());
+    let ran = desk.run(&["cml-send-comment", "copied.md", "--section", "gpu"]).await.expect_code(1);
+    assert!(ran.stderr.contains("marks of sections in it"), "{ran:#?}");
     let ran = desk.run(&["cml-send-comment", "gpu.md", "--section", "a-->"]).await.expect_code(1);
     assert!(ran.stderr.contains("a name is letters, digits"), "{ran:#?}");
     assert_eq!(sha.len(), 40);
@@ -273,4 +280,52 @@ async fn a_check_run_says_how_it_went() {
     assert_eq!(desk.fetch(&image, false).await.0, 200);
     let ran = desk.run(&["cml-send-github-check", "report.md", "--conclusion", "fine"]).await.expect_code(1);
     assert!(ran.stderr.contains("[possible values: success, failure"), "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_be_shown_is_said_and_the_report_is_written() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    desk.write("empty.log", b"");
+    desk.write(".git/config", b"[http] extraheader = secret");
+    let report = "[log](empty.log) [a](.git/config) [b](/proc/self/environ) [c](/etc/passwd) [d](plots)\n";
+    desk.write("report.md", report.as_bytes());
+    desk.write("plots/a.png", PNG);
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    for word in
+        ["empty.log is empty", ".git/config, which", "/proc/self/environ, which", "/etc/passwd, which"]
+    {
+        assert!(ran.stderr.contains(word), "no {word:?} in {ran:#?}");
+    }
+    assert_eq!(written(&bodies(&sim)[0]), report);
+    assert!(sim.references().keys().all(|name| !name.starts_with("refs/cml/")), "{:#?}", sim.references());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_a_directory_and_nobody_is_asked() {
+    let sim = Sim::start().await;
+    let (desk, _, _) = pulled(&sim).await;
+    let desk = desk.without("REPO_TOKEN");
+    desk.write("a.png", PNG);
+    desk.write("report.md", b"# Report\n\n![a](a.png)\n");
+    assert_eq!(desk.says(&["cml-send-comment", "report.md", "--to", "preview"]).await, "preview/report.md");
+    let text = std::fs::read_to_string(desk.path("preview/report.md")).expect("there");
+    let image = images(&text).remove(0);
+    assert_eq!(std::fs::read(desk.path("preview").join(image)).expect("beside it"), PNG);
+    assert!(sim.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_wins_over_variables() {
+    let sim = Sim::start().await;
+    let (desk, _, sha) = pulled(&sim).await;
+    desk.write("report.md", b"hello\n");
+    desk.write("a.png", PNG);
+    let desk = desk.with("CML_COMMENT_TARGET", "pr/999").with("CML_PUBLISH_TITLE", "B");
+    let _ = desk.says(&["cml-send-comment", "report.md", "--target=commit"]).await;
+    assert_eq!(sim.comments()[0].on, CommentOn::Commit(sha));
+    assert!(desk.says(&["cml-publish", "-t", "A", "a.png", "--md"]).await.ends_with(" \"A\")"));
+    let typo = desk.with("CML_COMMENT_TARGTE", "pr");
+    let ran = typo.run(&["cml-send-comment", "report.md"]).await.expect_code(1);
+    assert!(ran.stderr.contains("CML_COMMENT_TARGTE means nothing here"), "{ran:#?}");
 }

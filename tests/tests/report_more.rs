@@ -33,7 +33,10 @@ async fn a_pull_request_is_made_of_what_a_job_has_changed_without_touching_the_c
     assert_eq!(ran.stdout, "", "nothing has changed");
     assert!(ran.stderr.contains("nothing has changed"), "{ran:#?}");
 
-    desk.write("repo/model.json", b"{\"accuracy\": 0.9}\n");
+    // What git would commit counts, not the bytes as they lie there.
+    desk.write("repo/.gitattributes", b"*.json text eol=crlf\n");
+    let _ = desk.git(&["-C", "repo", "add", ".gitattributes"]).await;
+    desk.write("repo/model.json", b"{\"accuracy\": 0.9}\r\n");
     desk.write("repo/plots/roc.svg", b"<svg/>");
     desk.write("repo/other.txt", b"not asked for");
     let ran =
@@ -81,6 +84,24 @@ async fn a_checkout_is_made_ready_and_keeps_its_secrets_out_of_gits_configuratio
     assert_eq!(desk.git(&["-C", "shallow", "rev-list", "--count", "HEAD"]).await, "2");
     let config = std::fs::read_to_string(desk.path("shallow/.git/config")).expect("there");
     assert!(config.contains("Olivaw[bot]") && !config.contains(cml_e2e::secrets::TOKEN), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_cannot_run_itself_again_and_another_one_can() {
+    let sim = Sim::start().await;
+    let desk = Desk::on_push(&sim, "unset");
+    let ran = desk.run(&["cml", "workflow", "rerun"]).await.expect_code(1);
+    assert!(ran.stderr.contains("is the one that this step belongs to"), "{ran:#?}");
+    let run = sim
+        .queue_workflow("on: push\njobs: {work: {runs-on: [nowhere], steps: [{run: 'true'}]}}\n")
+        .expect("good");
+    let _ = desk.run(&["cml", "workflow", "rerun", "--id", &run.0.to_string()]).await.expect_code(0);
+    let calls = sim.calls();
+    assert!(
+        calls.iter().any(|call| call.ends_with("/cancel"))
+            && calls.iter().any(|call| call.ends_with("/rerun")),
+        "{calls:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,19 @@ async fn githubs_secondary_limit_is_waited_for() {
     assert_eq!(sim.comments().len(), 1);
 }
 
+fn comments_only() -> SimSettings {
+    let grant = TokenGrant {
+        token: "comments-only".to_owned(),
+        login: "bot".to_owned(),
+        permissions: Some(
+            [("contents", "read"), ("issues", "write"), ("pull_requests", "write")]
+                .map(|(name, right)| (name.to_owned(), right.to_owned()))
+                .into(),
+        ),
+    };
+    SimSettings { tokens: vec![grant], ..SimSettings::default() }
+}
+
 fn reads_only() -> SimSettings {
     let grant = TokenGrant {
         token: "reads-only".to_owned(),
@@ -89,7 +102,17 @@ async fn a_pull_request_from_a_fork_gets_its_report_in_the_step_summary() {
     desk.write("report.md", b"# Report\n\naccuracy 0.9\n\n![](roc.png)\n");
     let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
     assert!(ran.stderr.contains("the report is in the step summary"), "{ran:#?}");
-    assert!(std::fs::read_to_string(summary).expect("written").contains("accuracy 0.9"));
+    assert!(std::fs::read_to_string(&summary).expect("written").contains("accuracy 0.9"));
+    // A token that is a secret is not there at all.
+    let desk = desk.without("REPO_TOKEN");
+    let ran = desk.run(&["cml-publish", "roc.png", "--md"]).await.expect_code(0);
+    assert_eq!(ran.stdout, "*roc.png: not published, a pull request from a fork may only read*\n");
+    desk.write("report.md", b"accuracy 0.95\n");
+    let _ = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    assert!(std::fs::read_to_string(&summary).expect("written").contains("accuracy 0.95"));
+    let desk = desk.without("GITHUB_STEP_SUMMARY");
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(1);
+    assert!(ran.stderr.contains("no GitHub token"), "nowhere to put it: {ran:#?}");
     assert!(sim.comments().is_empty());
 }
 
@@ -107,17 +130,30 @@ async fn a_token_that_may_only_read_elsewhere_is_an_error_that_names_the_permiss
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_files_may_not_be_published_is_written_without_them() {
+    let sim = Sim::start_with(comments_only()).await;
+    let desk = on_pull(&sim).await.with("REPO_TOKEN", "comments-only");
+    let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);
+    assert!(
+        ran.stderr.contains("files are not published") && ran.stderr.contains("contents: write"),
+        "{ran:#?}"
+    );
+    assert!(sim.comments()[0].body.contains("![](roc.png)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_report_that_may_not_be_written_ends_and_does_not_hammer_github() {
+    let sim = Sim::start_with(reads_only()).await;
+    let desk = on_pull(&sim).await.with("REPO_TOKEN", "reads-only");
+    desk.write("report.md", b"no images\n");
+    let ran = desk.run(&["cml-send-comment", "report.md", "--watch"]).await.expect_code(1);
+    assert!(ran.stderr.contains("403"), "{ran:#?}");
+    assert_eq!(sim.calls().iter().filter(|call| call.starts_with("POST")).count(), 1, "{:#?}", sim.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_report_is_posted_even_when_the_whole_cannot_be_published() {
-    let comments_only = TokenGrant {
-        token: "comments-only".to_owned(),
-        login: "bot".to_owned(),
-        permissions: Some(
-            [("contents", "read"), ("issues", "write"), ("pull_requests", "write")]
-                .map(|(name, right)| (name.to_owned(), right.to_owned()))
-                .into(),
-        ),
-    };
-    let sim = Sim::start_with(SimSettings { tokens: vec![comments_only], ..SimSettings::default() }).await;
+    let sim = Sim::start_with(comments_only()).await;
     let desk = on_pull(&sim).await.with("REPO_TOKEN", "comments-only");
     desk.write("report.md", "A line.\n".repeat(20_000).as_bytes());
     let ran = desk.run(&["cml-send-comment", "report.md"]).await.expect_code(0);

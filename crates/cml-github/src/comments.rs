@@ -71,6 +71,25 @@ pub struct Comment {
     pub html_url: String,
     /// When it was written.
     pub created_at: Timestamp,
+    #[serde(default)]
+    author_association: String,
+    #[serde(default)]
+    user: Option<Author>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Author {
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl Comment {
+    /// Whether an App or somebody of the repository wrote it. What strangers write is never taken for ours.
+    #[must_use]
+    pub fn is_of_the_house(&self) -> bool {
+        let is_bot = self.user.as_ref().is_some_and(|user| user.kind == "Bot");
+        is_bot || ["OWNER", "MEMBER", "COLLABORATOR"].contains(&self.author_association.as_str())
+    }
 }
 
 impl GitHub {
@@ -135,6 +154,23 @@ impl GitHub {
         if answer.status == 404 { Ok(None) } else { answer.read(&call).map(Some) }
     }
 
+    /// The same, once: for who must read the comment again before another try.
+    ///
+    /// # Errors
+    /// As GitHub answers; after [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) it may be done.
+    pub async fn update_comment_once(
+        &self,
+        on: &CommentTarget,
+        id: u64,
+        body: &str,
+    ) -> Result<Option<Comment>, GitHubError> {
+        let call = self.about_comment("changing a comment on", on);
+        let path = self.repository_path(&on.one(id))?;
+        let answer =
+            transport::patch_once(self.client().await?, &path, &json!({"body": body}), &call).await?;
+        if answer.status == 404 { Ok(None) } else { answer.read(&call).map(Some) }
+    }
+
     /// Removes a comment; one that is gone already is fine.
     ///
     /// # Errors
@@ -151,5 +187,25 @@ impl GitHub {
 
     fn about_comment(&self, doing: &str, on: &CommentTarget) -> Call<'_> {
         self.writing(&format!("{doing} {on} of"), on.permission())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_write_is_not_of_the_house() {
+        let comment = |association: &str, kind: &str| -> Comment {
+            let json = json!({
+                "id": 1, "body": "x", "html_url": "https://x", "created_at": "2026-11-25T10:00:00Z",
+                "author_association": association, "user": {"type": kind},
+            });
+            serde_json::from_value(json).expect("a comment")
+        };
+        assert!(comment("MEMBER", "User").is_of_the_house());
+        assert!(comment("NONE", "Bot").is_of_the_house());
+        assert!(!comment("NONE", "User").is_of_the_house());
+        assert!(!comment("CONTRIBUTOR", "User").is_of_the_house());
     }
 }

@@ -24,6 +24,9 @@ const SLOW_LINE: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a read or a removal is repeated before it counts as failed.
 const REPEAT_FOR: Duration = Duration::from_secs(25);
+/// The wait after a rate limit that does not say how long.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+const UNSAID_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait that GitHub may ask for and get within a call; a longer one is the caller's to know about.
 const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(65);
 
@@ -188,6 +191,16 @@ pub(crate) async fn patch<B: Serialize>(
     repeat(call, || within(call, client._patch(path, Some(body)))).await
 }
 
+/// The same, never repeated.
+pub(crate) async fn patch_once<B: Serialize>(
+    client: &Octocrab,
+    path: &str,
+    body: &B,
+    call: &Call<'_>,
+) -> Result<Answer, GitHubError> {
+    within(call, client._patch(path, Some(body))).await
+}
+
 /// The same by PUT, never repeated.
 pub(crate) async fn put<B: Serialize>(
     client: &Octocrab,
@@ -205,7 +218,8 @@ fn rate_limit_wait(call: &Call<'_>, answer: &Answer) -> Option<Duration> {
     {
         return None;
     }
-    let asked = Duration::try_from(retry_after(answer)?).ok()?;
+    // GitHub asks for a minute at least where it does not say how long.
+    let asked = retry_after(answer).map_or(Some(UNSAID_WAIT), |asked| Duration::try_from(asked).ok())?;
     (asked <= RATE_LIMIT_WAIT_MAX).then(|| asked.max(Duration::from_secs(1)))
 }
 

@@ -10,7 +10,7 @@ pub struct Ci {
     pub head_sha: Option<String>,
     /// The pull request of the event.
     pub pull: Option<u64>,
-    /// The event comes from a fork: GitHub's token may then only read.
+    /// The event comes from a fork, or from Dependabot: GitHub's token may then only read.
     pub is_fork: bool,
     /// The workflow's name.
     pub workflow: Option<String>,
@@ -36,7 +36,11 @@ impl Ci {
         Self {
             head_sha: head_of_pull.map(str::to_owned).or_else(|| env("GITHUB_SHA")).or_else(git_head),
             pull: pull.and_then(|pull| pull["number"].as_u64()),
-            is_fork: pull.is_some() && full_name("head") != full_name("base"),
+            // A run of `pull_request_target` has the repository's own rights; one that Dependabot starts has not.
+            is_fork: name == "pull_request"
+                && pull.is_some()
+                && (full_name("head") != full_name("base")
+                    || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
             workflow: env("GITHUB_WORKFLOW"),
             run_id: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
             branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")),

@@ -12,12 +12,15 @@ use crate::sections::{self, Sections};
 use crate::shelf::{Asset, Shelf};
 
 /// The least room for a section; below it nothing could be understood.
-const SECTION_ROOM: usize = 600;
+const SECTION_ROOM: usize = 3000;
 /// How often a section is written again because others wrote over it.
 const ATTEMPTS: u32 = 12;
 /// When a section that was written is looked at again. GitHub cannot write on a condition, so somebody who has read the
-/// comment before we wrote may write over it; that takes less than the last of these.
+/// comment before we wrote may write over it. Nothing is done between reading and writing, and a write is not repeated
+/// without reading again, so that takes less than the last of these but for a GitHub that is very slow.
 const LOOKS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1600)];
+/// The wait after a write that was refused for now.
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 /// What fits of a report, less what tells where the whole one is.
 const NOTE_ROOM: usize = 600;
 
@@ -58,14 +61,16 @@ pub async fn post(github: &GitHub, shelf: &impl Shelf, posting: &Posting<'_>) ->
         return section(github, shelf, posting, name).await;
     }
     let mark = posting.watermark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
-    let (text, cut) = within(posting.text, BODY_LIMIT - mark.len(), shelf).await;
+    let (text, cut) = within(posting.text, BODY_LIMIT.saturating_sub(mark.len()), shelf).await;
     let body = format!("{text}{mark}");
     let mut comment = None;
     if posting.update
         && let Some(mark) = posting.watermark
     {
         let all = github.comments(posting.target).await?;
-        if let Some(last) = all.iter().rev().find(|comment| mark.is_in(&comment.body)) {
+        let is_ours =
+            |one: &&Comment| one.is_of_the_house() && mark.is_in(&one.body) && !Sections::are_in(&one.body);
+        if let Some(last) = all.iter().rev().find(is_ours) {
             comment = github.update_comment(posting.target, last.id, &body).await?;
         }
     }
@@ -135,7 +140,13 @@ async fn section(
         id: String::new(),
     });
     let tail = format!("\n\n{}", mark.text());
-    let mut known: Option<(usize, String, Option<String>)> = None;
+    if Sections::are_in(posting.text) {
+        return Err(ReportError::Other(
+            "the report has marks of sections in it: give the report itself, not a comment that was copied"
+                .to_owned(),
+        ));
+    }
+    let mut known = (posting.text.to_owned(), None);
     for attempt in 0..ATTEMPTS {
         let all = shared(github, posting.target, &mark).await?;
         let mut now = Sections::read(all.first().map(|first| first.body.as_str()).unwrap_or_default());
@@ -147,23 +158,29 @@ async fn section(
         if room < SECTION_ROOM {
             return Err(ReportError::NoRoom { limit: BODY_LIMIT });
         }
-        // Cut anew only when the room has become another one.
-        let fits = known.as_ref().is_some_and(|(old, text, _)| *old == room || text.len() <= room);
-        if !fits {
-            let (text, cut) = within(posting.text, room, shelf).await;
-            known = Some((room, text, cut));
+        if known.0.len() > room {
+            // The whole is put on the shelf; meanwhile others may have written.
+            known = within(posting.text, room, shelf).await;
+            continue;
         }
-        let (_, text, cut) = known.clone().unwrap_or_default();
+        let (text, cut) = known.clone();
         now.set(name, &text);
         let body = format!("{}{tail}", now.text());
         let written = match all.first() {
             Some(first) if first.body == body => Some(first.clone()),
-            Some(first) => github.update_comment(posting.target, first.id, &body).await?,
+            Some(first) => match github.update_comment_once(posting.target, first.id, &body).await {
+                Err(error) if is_passing(&error) && attempt + 1 < ATTEMPTS => {
+                    tracing::warn!("{error}: reading the comment again before another try");
+                    tokio::time::sleep(AFTER_REFUSAL).await;
+                    continue;
+                }
+                answer => answer?,
+            },
             None => Some(create(github, &Posting { watermark: Some(&mark), ..*posting }, &body).await?),
         };
         let Some(written) = written else { continue };
         // Two jobs may both have written the first one: the oldest stays, with what the others said.
-        for other in all.iter().skip(1) {
+        for other in all.iter().skip(1).filter(|other| Sections::are_all_of(&other.body)) {
             github.delete_comment(posting.target, other.id).await?;
         }
         if stays(github, posting.target, &mark, name, &now, attempt).await? {
@@ -174,6 +191,10 @@ async fn section(
     Err(ReportError::Contended(ATTEMPTS))
 }
 
+fn is_passing(error: &GitHubError) -> bool {
+    matches!(error.kind, GitHubErrorKind::Transient | GitHubErrorKind::RateLimited { .. })
+}
+
 /// Comments of this title that have sections, oldest first.
 async fn shared(
     github: &GitHub,
@@ -181,7 +202,7 @@ async fn shared(
     mark: &Watermark,
 ) -> Result<Vec<Comment>, GitHubError> {
     let mut all = github.comments(target).await?;
-    all.retain(|one| mark.is_in(&one.body) && one.body.contains("<!-- cml-section begin: "));
+    all.retain(|one| one.is_of_the_house() && mark.is_in(&one.body) && Sections::are_in(&one.body));
     all.sort_by_key(|one| one.id);
     Ok(all)
 }
@@ -200,7 +221,10 @@ async fn stays(
         let uneven = Duration::from_millis(u64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 60);
         tokio::time::sleep(look + uneven * (attempt + 1)).await;
         let all = shared(github, target, mark).await?;
-        let [one] = all.as_slice() else { return Ok(false) };
+        let Some(one) = all.first() else { return Ok(false) };
+        if all.iter().skip(1).any(|other| Sections::are_all_of(&other.body)) {
+            return Ok(false);
+        }
         if Sections::read(&one.body).get(name) != written.get(name) {
             return Ok(false);
         }

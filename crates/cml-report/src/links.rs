@@ -105,8 +105,11 @@ fn target_in(markdown: &str, part: Range<usize>, target: &str) -> Option<Link> {
     } else {
         end_of(text, |c, depth| c.is_whitespace() || (c == ')' && depth == 0)).unwrap_or(text.len())
     };
-    let target = target.to_owned();
-    (length > 0).then(|| Link { range: start..start + length, target })
+    // In a quotation a target may stand behind marks that are no part of it: better none than a wrong one.
+    let plain = |text: &str| text.replace('\\', "");
+    let written = text[..length].trim_start_matches('<').trim_end_matches('>');
+    let is_it = plain(written) == plain(target) || written.contains('&');
+    (length > 0 && is_it).then(|| Link { range: start..start + length, target: target.to_owned() })
 }
 
 /// Where a target ends: parentheses may be nested in it, and a backslash takes the meaning of what follows.

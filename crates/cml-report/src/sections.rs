@@ -42,6 +42,24 @@ impl Sections {
         Self { parts }
     }
 
+    /// Whether a comment has any.
+    pub(crate) fn are_in(body: &str) -> bool {
+        body.contains("<!-- cml-section begin: ") || body.contains("<!-- cml-section end: ")
+    }
+
+    /// Whether a comment is made of them and our mark, and of nothing that somebody else may miss.
+    pub(crate) fn are_all_of(body: &str) -> bool {
+        let text = Self::read(body).text();
+        let body = body.replace("\r\n", "\n");
+        body.strip_prefix(&text).is_some_and(|rest| {
+            let rest = rest.trim();
+            rest.is_empty()
+                || (rest.starts_with("<!-- cml-watermark ")
+                    && rest.matches("-->").count() == 1
+                    && rest.ends_with("-->"))
+        })
+    }
+
     /// One section.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.parts.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use cml_github::{CommentTarget, GitHub};
+use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 
 use crate::ci::Ci;
 use crate::error::ReportError;
@@ -65,7 +65,21 @@ impl Target {
         if *self == Self::Commit {
             return Ok(CommentTarget::Commit(sha));
         }
-        let pulls = github.pulls_of_commit(&sha).await?;
+        let pulls = match github.pulls_of_commit(&sha).await {
+            Ok(pulls) => pulls,
+            // Who may comment on commits need not be allowed to read pull requests.
+            Err(error)
+                if *self == Self::Auto
+                    && matches!(
+                        error.kind,
+                        GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound | GitHubErrorKind::Invalid
+                    ) =>
+            {
+                tracing::warn!("{error}: the report goes to the commit");
+                Vec::new()
+            }
+            Err(error) => return Err(error.into()),
+        };
         match (pulls.iter().find(|pull| pull.state == "open"), self) {
             (Some(pull), _) => Ok(CommentTarget::Pull(pull.number)),
             (None, Self::Pull) => Err(ReportError::NoPull(sha)),

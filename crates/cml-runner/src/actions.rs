@@ -60,9 +60,10 @@ impl Outputs<'_> {
     }
 }
 
-/// Appends a report to the step's summary, where Actions has one.
-pub(crate) fn append_summary(text: &str) -> Result<(), String> {
-    append("GITHUB_STEP_SUMMARY", &format!("{}\n", text.trim_end()))
+/// Appends a report to the step's summary; false where there is none.
+pub(crate) fn append_summary(text: &str) -> Result<bool, String> {
+    append("GITHUB_STEP_SUMMARY", &format!("{}\n", text.trim_end()))?;
+    Ok(env("GITHUB_STEP_SUMMARY").is_some())
 }
 
 fn append(variable: &str, text: &str) -> Result<(), String> {

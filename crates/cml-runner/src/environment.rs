@@ -47,30 +47,30 @@ pub(crate) fn flags_from_older_names(
 }
 
 /// Which variables stand for flags of a command that reports: CML's own beginnings, the older ones behind them.
-const REPORTS: [(&[&str], &[&str]); 7] = [
-    (&["publish"], &["CML_ASSET_", "CML_PUBLISH_"]),
-    (&["comment"], &["CML_COMMENT_", "CML_SEND_COMMENT_"]),
-    (&["check"], &["CML_CHECK_", "CML_SEND_GITHUB_CHECK_"]),
-    (&["pr"], &["CML_PR_"]),
-    (&["workflow"], &["CML_WORKFLOW_", "CML_RERUN_WORKFLOW_"]),
-    (&["repo"], &["CML_REPO_", "CML_CI_"]),
-    (&["tensorboard"], &["CML_TENSORBOARD_DEV_", "CML_TENSORBOARD_"]),
+const REPORTS: [(&str, &[&str]); 7] = [
+    ("publish", &["CML_ASSET_", "CML_PUBLISH_"]),
+    ("comment", &["CML_COMMENT_", "CML_SEND_COMMENT_"]),
+    ("check", &["CML_CHECK_", "CML_SEND_GITHUB_CHECK_"]),
+    ("pr", &["CML_PR_"]),
+    ("workflow", &["CML_WORKFLOW_", "CML_RERUN_WORKFLOW_"]),
+    ("repo", &["CML_REPO_", "CML_CI_"]),
+    ("tensorboard", &["CML_TENSORBOARD_DEV_", "CML_TENSORBOARD_"]),
 ];
 
 /// Flags that variables stand for, of a command that reports: `CML_COMMENT_TARGET=pr` is `--target=pr`. One that means
-/// nothing is an error, as in CML.
+/// nothing is an error, as in CML. They belong right behind the command's words, so that what is typed wins.
 pub(crate) fn flags_of_reports(
-    args: &[OsString],
+    words: &[&str],
     names: impl Iterator<Item = String>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<OsString>, Trouble> {
-    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
-    let Some((path, prefixes)) = REPORTS.iter().find(|(path, _)| words.contains(&path[0])) else {
+    let word = |index: usize| words.get(index).copied().unwrap_or_default();
+    let Some((path, prefixes)) = REPORTS.iter().find(|(path, _)| *path == word(0)) else {
         return Ok(Vec::new());
     };
     let root = Cli::command();
-    let Some(mut command) = root.find_subcommand(path[0]) else { return Ok(Vec::new()) };
-    if let Some(inner) = command.get_subcommands().find(|inner| words.contains(&inner.get_name())) {
+    let Some(mut command) = root.find_subcommand(path) else { return Ok(Vec::new()) };
+    if let Some(inner) = command.get_subcommands().find(|inner| inner.get_name() == word(1)) {
         command = inner;
     }
     let known: Vec<&clap::Arg> = command.get_arguments().chain(root.get_arguments()).collect();
@@ -85,22 +85,17 @@ pub(crate) fn flags_of_reports(
         let flag = rest.to_ascii_lowercase().replace('_', "-");
         let Some(value) = env(&name) else { continue };
         let Some(arg) = find(&flag) else {
-            // Of this very name are other things: where files go, a token.
-            if known.iter().any(|arg| arg.get_env().is_some_and(|env| env == name.as_str())) {
-                continue;
-            }
             return Err(Trouble::new(
                 Code::Usage,
                 format!("the environment variable {name} means nothing here"),
             )
             .hint(format!(
                 "`cml-runner {} --help` lists the flags; --target is CML_COMMENT_TARGET",
-                words[0]
+                words.join(" ")
             )));
         };
         let long = arg.get_long().unwrap_or_default().to_owned();
-        let spelled = |one: &str| one == format!("--{long}") || one.starts_with(&format!("--{long}="));
-        if words.iter().any(|word| spelled(word)) || flags.iter().any(|(known, _)| *known == long) {
+        if flags.iter().any(|(known, _)| *known == long) {
             continue;
         }
         if arg.get_action().takes_values() {
@@ -148,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn variables_stand_for_flags_of_reports_unless_the_flag_is_given() {
+    fn variables_stand_for_flags_of_reports() {
         let flags = |line: &str, vars: &[(&str, &str)]| {
-            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let args: Vec<&str> = line.split(' ').collect();
             let env =
                 |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
             flags_of_reports(&args, vars.iter().map(|(name, _)| (*name).to_owned()), &env)
@@ -165,15 +160,12 @@ mod tests {
             ("CML_COMMENT_WATCH", "false"),
             ("CML_PR_MD", "1"),
         ];
-        assert_eq!(flags("cml comment create r.md", &vars).as_deref(), Ok("--target=pr --update"));
-        assert_eq!(flags("cml comment create r.md --target=commit", &vars).as_deref(), Ok("--update"));
-        assert_eq!(flags("cml publish a.png", &[("CML_PUBLISH_NATIVE", "true")]).as_deref(), Ok("--native"));
-        assert_eq!(
-            flags("cml publish a.png", &[("CML_ASSET_GITLAB_UPLOADS", "true")]).as_deref(),
-            Ok("--native")
-        );
-        assert_eq!(flags("cml launch", &vars).as_deref(), Ok(""));
-        let typo = flags("cml comment create r.md", &[("CML_COMMENT_TARGTE", "pr")]).expect_err("a typo");
+        assert_eq!(flags("comment create", &vars).as_deref(), Ok("--target=pr --update"));
+        assert_eq!(flags("report check", &[("CML_CHECK_TITLE", "x")]).as_deref(), Ok(""), "another check");
+        assert_eq!(flags("publish", &[("CML_PUBLISH_NATIVE", "true")]).as_deref(), Ok("--native"));
+        assert_eq!(flags("publish", &[("CML_ASSET_GITLAB_UPLOADS", "true")]).as_deref(), Ok("--native"));
+        assert_eq!(flags("launch", &vars).as_deref(), Ok(""));
+        let typo = flags("comment create", &[("CML_COMMENT_TARGTE", "pr")]).expect_err("a typo");
         assert!(typo.contains("CML_COMMENT_TARGTE means nothing"), "{typo}");
     }
 

@@ -36,12 +36,16 @@ use crate::exit::{Code, Trouble};
 
 fn main() -> ExitCode {
     let mut spelled = spelling::spell(std::env::args_os());
-    if spelled.args.iter().any(|arg| arg == "launch") {
+    if spelled.command().first() == Some(&"launch") {
         let older = environment::flags_from_older_names(&spelled.args, &place::env);
         spelled.args.extend(older);
     }
-    match environment::flags_of_reports(&spelled.args, place::env_names(), &place::env) {
-        Ok(flags) => spelled.args.extend(flags),
+    match environment::flags_of_reports(&spelled.command(), place::env_names(), &place::env) {
+        // `publish` is one word, the others are two.
+        Ok(flags) => {
+            let words = if spelled.command().first() == Some(&"publish") { 1 } else { 2 };
+            spelled.put(flags, words);
+        }
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
     let cli = match Cli::try_parse_from(spelled.args) {

@@ -12,6 +12,20 @@ pub(crate) struct Spelled {
     pub(crate) as_cml: bool,
 }
 
+impl Spelled {
+    /// The command's own words: at most two that are no flags.
+    pub(crate) fn command(&self) -> Vec<&str> {
+        let words = self.args.iter().skip(command_at(&self.args)).map_while(|arg| arg.to_str());
+        words.take(2).take_while(|word| !word.starts_with('-')).collect()
+    }
+
+    /// Puts flags right behind the command's words: what follows wins.
+    pub(crate) fn put(&mut self, flags: Vec<OsString>, words: usize) {
+        let at = (command_at(&self.args) + words).min(self.args.len());
+        self.args.splice(at..at, flags);
+    }
+}
+
 /// Words that are commands of ours; a flat line without one is CML's way to launch a runner.
 const COMMANDS: [&str; 10] =
     ["launch", "ls", "stop", "reap", "logs", "render", "demo", "completions", "supervise", "help"];
@@ -44,12 +58,21 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
     let program =
         args.first().and_then(|arg| Path::new(arg).file_name()?.to_str()).unwrap_or_default().to_owned();
     if let Some((_, words)) = PROGRAMS.iter().find(|(name, _)| *name == program) {
+        if program == "cml-publish" && args.get(1).is_some_and(|arg| arg == "prune") {
+            args.insert(1, OsString::from("report"));
+            return Spelled { args, as_cml: true };
+        }
         // `cml-pr create` was never a spelling, but is an easy slip.
         let slip = words.get(1).is_some_and(|second| args.get(1).is_some_and(|arg| arg == second));
         args.splice(1..if slip { 2 } else { 1 }, words.iter().map(OsString::from));
         return Spelled { args, as_cml: program != "cml-report" };
     }
     let at = command_at(&args);
+    let is = |index: usize, word: &str| args.get(index).is_some_and(|arg| arg == word);
+    if is(at, "publish") && is(at + 1, "prune") {
+        args[at] = OsString::from("report");
+        return Spelled { args, as_cml: true };
+    }
     let word = |index: usize| args.get(index).and_then(|arg| arg.to_str()).unwrap_or_default().to_owned();
     let (first, second) = (word(at), word(at + 1));
     if let Some((_, words)) = WORDS.iter().find(|(name, _)| *name == first) {
@@ -149,6 +172,8 @@ mod tests {
             ("cml send-comment a.md", "cml comment create a.md"),
             ("cml --log debug send-comment a.md", "cml --log debug comment create a.md"),
             ("cml --token=x asset publish a.png", "cml --token=x publish a.png"),
+            ("cml-publish prune --older-than 90d", "cml-publish report prune --older-than 90d"),
+            ("cml publish prune --older-than 90d", "cml report prune --older-than 90d"),
             ("cml comment update a.md", "cml comment update a.md"),
             ("cml pr a.md", "cml pr create a.md"),
             ("cml pr create a.md", "cml pr create a.md"),

@@ -21,7 +21,7 @@ pub use server::AssetServer;
 const FILE_LIMIT: usize = 50 << 20;
 /// The most files of one report.
 const COUNT_LIMIT: usize = 200;
-/// The longest name that is kept.
+/// The longest name that is kept, bytes.
 const NAME_LIMIT: usize = 100;
 
 /// What may stay as it is in a path of a URL.
@@ -117,7 +117,13 @@ impl Asset {
         let hash = Sha256::digest(&self.bytes);
         let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let plain = |c: char| if c.is_control() || "\\:*?\"<>|".contains(c) { '_' } else { c };
-        let name: String = self.name.chars().map(plain).take(NAME_LIMIT).collect();
+        let name: String = self.name.chars().map(plain).collect();
+        // The end of a name tells servers what it is.
+        let mut cut = name.len().saturating_sub(NAME_LIMIT);
+        while !name.is_char_boundary(cut) {
+            cut += 1;
+        }
+        let name = name[cut..].to_owned();
         // No path of git may have these for a name.
         let name = if matches!(name.to_ascii_lowercase().as_str(), "" | "." | ".." | ".git") {
             "file".to_owned()

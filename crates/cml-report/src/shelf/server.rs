@@ -17,6 +17,7 @@ const ANSWER_LIMIT: usize = 4096;
 pub struct AssetServer {
     url: Url,
     client: reqwest::Client,
+    is_marked: bool,
 }
 
 impl AssetServer {
@@ -33,7 +34,13 @@ impl AssetServer {
         let client =
             reqwest::Client::builder().timeout(LIMIT).connect_timeout(Duration::from_secs(10)).build();
         let client = client.map_err(|error| bad(error.to_string()))?;
-        Ok(Self { url: parsed, client })
+        Ok(Self { url: parsed, client, is_marked: true })
+    }
+
+    /// Addresses as the server gives them, without CML's `?cml=png`.
+    #[must_use]
+    pub fn unmarked(self) -> Self {
+        Self { is_marked: false, ..self }
     }
 
     async fn upload(&self, asset: &Asset) -> Result<String, String> {
@@ -60,6 +67,9 @@ impl AssetServer {
         }
         match Url::parse(&text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && !text.contains(char::is_whitespace) => {
+                if !self.is_marked {
+                    return Ok(text);
+                }
                 let separator = if text.contains('?') { '&' } else { '?' };
                 let kind = utf8_percent_encode(asset.media.subtype(), NON_ALPHANUMERIC);
                 // As in CML: readers of comments tell by it what it is.

@@ -42,7 +42,7 @@ pub(crate) struct Publish {
     /// CML: the forge's own store; here the repository, which is the default
     #[arg(long, alias = "gitlab-uploads", hide = true)]
     pub(crate) native: bool,
-    /// CML: no marker in the address; ours has none
+    /// CML: no marker in the address that its server gives
     #[arg(long, hide = true)]
     pub(crate) rm_watermark: bool,
 }
@@ -181,10 +181,10 @@ pub(crate) struct Pr {
     #[arg(long, value_name = "NAME", default_value = "origin")]
     pub(crate) remote: String,
     /// Address of the commit's author [default: GitHub's own for the token]
-    #[arg(long, value_name = "ADDRESS", requires = "user_name")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) user_email: Option<String>,
     /// Name of the commit's author
-    #[arg(long, value_name = "NAME", requires = "user_email")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) user_name: Option<String>,
 }
 
@@ -300,7 +300,7 @@ pub(crate) struct Gate {
     #[arg(long, value_name = "AMOUNT", requires = "no_worse_than")]
     pub(crate) tolerance: Option<String>,
     /// Write the result as a check run with this name, too
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "Model check")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "Model check")]
     pub(crate) check_run: Option<String>,
     #[command(flatten)]
     pub(crate) better: Better,

@@ -5,11 +5,12 @@ use std::path::Path;
 use cml_github::{CHECK_TEXT_LIMIT, CheckOutput, GitHub, NewCheck};
 use cml_report::{Ci, decoded, fit};
 
+use crate::actions;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
 use crate::report::args::Check;
 use crate::report::places::AnyShelf;
+use crate::report::publish::may_only_read;
 use crate::report::{comment, files, places};
 
 pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
@@ -18,17 +19,25 @@ pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trou
     if let Some(warning) = &read.warning {
         files::warn(&format!("{}: {warning}", args.markdown_file.display()));
     }
-    let github = place::github(global)?;
+    let github = places::github(global)?;
     let ci = files::ci();
-    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), Some(&github), &ci).await?;
+    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = comment::published(&read.text, base, &shelf, &ci).await?;
+    let text = comment::published(&read.text, base, &shelf).await?;
     let check = NewCheck {
         conclusion: (args.status == "completed").then(|| args.conclusion.clone()),
         ..new(&github, &ci, args.commit_sha.as_deref(), &args.title, &text)?
     };
     let check = NewCheck { status: args.status.clone(), ..check };
-    let written = github.create_check(&check).await?;
+    let written = match github.create_check(&check).await {
+        Err(error) if may_only_read(&ci, &error) && actions::append_summary(&text).unwrap_or(false) => {
+            files::warn(&format!(
+                "{error}. In a pull request from a fork GitHub's token may only read: the report is in the step summary instead"
+            ));
+            return Ok(String::new());
+        }
+        answer => answer?,
+    };
     tracing::info!(url = written.html_url, "the check run was written");
     // CML prints nothing here either.
     Ok(String::new())

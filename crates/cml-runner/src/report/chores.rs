@@ -11,6 +11,10 @@ use crate::report::args::Prepare;
 use crate::report::files::{self, git};
 
 pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
+    if files::ci().run_id == Some(id) {
+        return Err(Trouble::new(Code::Failed, format!("run {id} is the one that this step belongs to: to run it again it would have to end first"))
+            .hint("run this in a workflow of its own (`on: workflow_run`), with --id ${{ github.event.workflow_run.id }}"));
+    }
     place::github(global)?.rerun_whole(id).await?;
     Ok(String::new())
 }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cml_github::{CommentTarget, GitHub};
+use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use cml_report::{
-    Asset, Ci, Posted, Posting, ReportError, Shelf, Target, Watermark, decoded, local_links, post, replaced,
+    Asset, Ci, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, decoded, local_links,
+    post, replaced,
 };
 use serde_json::json;
 
 use crate::actions;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::place::env;
 use crate::report::args::Comment;
 use crate::report::places::{AnyShelf, Place};
 use crate::report::publish::may_only_read;
@@ -36,8 +37,16 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     if !args.watch {
         drop(files::read(&args.markdown_file)?);
     }
-    let github = place::github(global)?;
     let ci = files::ci();
+    if let Place::Directory(root) = &place {
+        return preview(global, args, root, &ci).await;
+    }
+    let github = match places::github(global) {
+        Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
+            return in_summary(&report_of(args)?, trouble);
+        }
+        answer => answer?,
+    };
     let target = target.find(&ci, &github).await?;
     let session = Session { args, github: &github, place, ci, target };
     if args.watch {
@@ -47,15 +56,38 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     match session.post(&text, update || args.update).await {
         Ok(posted) => Ok(told(global, &session.target, &posted)),
         Err(ReportError::GitHub(error)) if may_only_read(&session.ci, &error) => {
-            actions::append_summary(&text).map_err(|error| Trouble::new(Code::Failed, error))?;
-            files::warn(&format!(
-                "{error}. In a pull request from a fork GitHub's token may only read: the report is in the step summary \
-                 instead, without files that only this machine has"
-            ));
-            Ok(String::new())
+            in_summary(&text, error.into())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// In a pull request from a fork nobody may write: the report goes where the job's own page shows it.
+fn in_summary(text: &str, refusal: Trouble) -> Result<String, Trouble> {
+    if !actions::append_summary(text).map_err(|error| Trouble::new(Code::Failed, error))? {
+        return Err(refusal);
+    }
+    files::warn(&format!(
+        "{}. In a pull request from a fork GitHub's token may only read: the report is in the step summary instead, \
+         without files that only this machine has",
+        refusal.message
+    ));
+    Ok(String::new())
+}
+
+/// The report and its files in a directory, to look at before anyone else does; nobody is asked.
+async fn preview(global: &Global, args: &Comment, root: &Path, ci: &Ci) -> Result<String, Trouble> {
+    let shelf = AnyShelf::open(&Place::Directory(root.to_owned()), None, None, ci, false).await?;
+    let base = args.markdown_file.parent().unwrap_or(Path::new(""));
+    let text = published(&report_of(args)?, base, &shelf).await?;
+    // Seen from the report, which lies beside its files.
+    let text = text.replace(&format!("({}/", root.display()), "(");
+    let file = root.join("report.md");
+    std::fs::create_dir_all(root)
+        .and_then(|()| std::fs::write(&file, text))
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
+    let path = file.display().to_string();
+    Ok(if global.json { format!("{}\n", json!({"path": path})) } else { format!("{path}\n") })
 }
 
 fn target(args: &Comment) -> Result<Target, Trouble> {
@@ -99,12 +131,12 @@ impl Session<'_> {
     /// Publishes the report's files and writes it.
     pub(crate) async fn post(&self, text: &str, update: bool) -> Result<Posted, ReportError> {
         let public_url = self.args.shelf.public_url.as_deref();
-        let shelf = AnyShelf::open(&self.place, public_url, Some(self.github), &self.ci)
+        let shelf = AnyShelf::open(&self.place, public_url, Some(self.github), &self.ci, false)
             .await
             .map_err(|trouble| ReportError::Other(trouble.message))?;
         let text = if self.args.publish && !self.args.no_publish {
             let base = self.args.markdown_file.parent().unwrap_or(Path::new(""));
-            published(text, base, &shelf, &self.ci).await?
+            published(text, base, &shelf).await?
         } else {
             text.to_owned()
         };
@@ -129,38 +161,22 @@ impl Session<'_> {
     }
 }
 
-/// The report with addresses in place of files of this machine and of data. What is missing stays as it is, and is said.
-pub(crate) async fn published(
-    text: &str,
-    base: &Path,
-    shelf: &impl Shelf,
-    ci: &Ci,
-) -> Result<String, ReportError> {
+/// The report with addresses in place of files of this machine and of data. What cannot be published stays as it is, and is
+/// said: a report with a flaw is better than none.
+pub(crate) async fn published(text: &str, base: &Path, shelf: &impl Shelf) -> Result<String, ReportError> {
     let mut found: Vec<(Range<usize>, Asset)> = Vec::new();
     for link in local_links(text) {
-        let (name, bytes) = if link.target.starts_with("data:") {
-            let Some((name, bytes)) = data(&link.target) else {
-                files::warn("the report has an image as data: that is no base64; it is left as it is");
-                continue;
-            };
-            (name, bytes)
+        let asset = if link.target.starts_with("data:") {
+            data(&link.target)
+                .ok_or_else(|| "the report has an image as data: that is no base64".to_owned())
+                .and_then(|(name, bytes)| Asset::new(&name, None, bytes).map_err(|error| error.to_string()))
         } else {
-            // An anchor within another page, or what a server would read.
-            let path = link.target.split(['#', '?']).next().unwrap_or_default();
-            let exact = base.join(&link.target);
-            let file = if exact.is_file() { exact } else { base.join(path) };
-            match std::fs::read(&file) {
-                Ok(bytes) => (path.to_owned(), bytes),
-                Err(error) => {
-                    files::warn(&format!(
-                        "{}, which the report shows, cannot be read: {error}",
-                        file.display()
-                    ));
-                    continue;
-                }
-            }
+            linked(base, &link.target)
         };
-        found.push((link.range, Asset::new(&name, None, bytes)?));
+        match asset {
+            Ok(asset) => found.push((link.range, asset)),
+            Err(why) => files::warn(&format!("{why}; the report shows it as it is")),
+        }
     }
     if found.is_empty() {
         return Ok(text.to_owned());
@@ -168,15 +184,44 @@ pub(crate) async fn published(
     let (ranges, assets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let urls = match shelf.place(&assets).await {
         Ok(urls) => urls,
-        Err(cml_report::ShelfError::GitHub(error)) if may_only_read(ci, &error) => {
-            files::warn(&format!(
-                "{error}. The report's files are not published: in a pull request from a fork GitHub's token may only read"
-            ));
+        Err(ShelfError::GitHub(error)) if error.kind == GitHubErrorKind::Forbidden => {
+            let hint = error.hint.clone().unwrap_or_default();
+            files::warn(&format!("{error}. The report's files are not published: {hint}"));
             return Ok(text.to_owned());
         }
         Err(error) => return Err(error.into()),
     };
     Ok(replaced(text, &ranges.into_iter().zip(urls).collect::<Vec<_>>()))
+}
+
+/// A file that the report links to, if it is one that may be shown: a report can be made of what a stranger wrote, and must
+/// not give away this machine's secrets.
+fn linked(base: &Path, target: &str) -> Result<Asset, String> {
+    // An anchor within another page, or what a server would read.
+    let path = target.split(['#', '?']).next().unwrap_or_default();
+    let exact = base.join(target);
+    let file = if exact.is_file() { exact } else { base.join(path) };
+    let failed = |why: &str| format!("{}, which the report shows, cannot be read: {why}", file.display());
+    let real = file.canonicalize().map_err(|error| failed(&error.to_string()))?;
+    let below = [
+        Some(PathBuf::from(".")),
+        Some(base.join(".")),
+        env("GITHUB_WORKSPACE").map(PathBuf::from),
+        env("RUNNER_TEMP").map(PathBuf::from),
+        Some(std::env::temp_dir()),
+    ];
+    let is_below = below
+        .into_iter()
+        .flatten()
+        .filter_map(|dir| dir.canonicalize().ok())
+        .any(|dir| real.starts_with(dir));
+    if !is_below || real.components().any(|part| part.as_os_str() == ".git") {
+        return Err(failed(
+            "it is not below the working directory, or in .git: publish it with cml-publish if you mean it",
+        ));
+    }
+    let bytes = files::read(&real).map_err(|trouble| trouble.message)?;
+    Asset::new(path, None, bytes).map_err(|error| error.to_string())
 }
 
 /// Name and bytes of `data:image/png;base64,…`.

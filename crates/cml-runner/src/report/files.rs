@@ -21,6 +21,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
     if facts.is_dir() {
         return Err(failed("it is a directory".to_owned()));
     }
+    if !facts.is_file() {
+        return Err(failed("it is no plain file".to_owned()));
+    }
     if facts.len() > FILE_LIMIT_BYTES {
         return Err(failed(format!("it has {} MiB", facts.len() >> 20)));
     }
@@ -45,12 +48,15 @@ pub(crate) fn git(args: &[&str]) -> Result<String, String> {
 /// The same, as bytes. A checkout that another user owns (a container's job) is read all the same, without changing
 /// anybody's configuration.
 pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
+    git_with(&[], args)
+}
+
+/// The same with variables of its own.
+pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, String> {
     let output = Command::new("git")
+        .envs(env.iter().copied())
         .args(["-c", "safe.directory=*", "-c", "core.quotePath=false"])
         .args(args)
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", "*")
         .output()
         .map_err(|error| format!("git cannot be started: {error}"))?;
     if output.status.success() {

@@ -11,9 +11,8 @@ use cml_metrics::{
 use crate::actions;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
 use crate::report::args::{Better, Gate, Metrics};
-use crate::report::{check, files};
+use crate::report::{check, files, places};
 
 pub(crate) fn metrics(global: &Global, args: &Metrics) -> Result<String, Trouble> {
     let (old, new, old_title) = match (&args.base, args.files.as_slice()) {
@@ -72,19 +71,21 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
         Some(revision) => Some((revision, of_revision(revision, &args.files)?)),
         None => None,
     };
-    if let Some((revision, files)) = &old
-        && files.is_empty()
-    {
-        files::warn(&format!("{revision} has none of the files: there is nothing to be worse than"));
-    }
     let baseline =
         old.as_ref().map(|(revision, files)| Baseline { title: revision, files, no_worse: Some(tolerance) });
     let report = checked(&new, &requirements, baseline, &directions(&args.better))
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
-    if let Some(name) = &args.check_run {
-        write_check(global, name, &report).await?;
+    let _ = actions::append_summary(&report.markdown()).map_err(|error| Trouble::new(Code::Failed, error))?;
+    let unwritten = match &args.check_run {
+        Some(name) => write_check(global, name, &report).await.err(),
+        None => None,
+    };
+    if let Some(trouble) = unwritten {
+        if !files::ci().is_fork && report.passed() {
+            return Err(trouble);
+        }
+        files::warn(&format!("{}; {}", trouble.message, trouble.hint.unwrap_or_default()));
     }
-    actions::append_summary(&report.markdown()).map_err(|error| Trouble::new(Code::Failed, error))?;
     if report.passed() {
         return Ok(format!("{}\n", report.markdown().trim_end()));
     }
@@ -96,7 +97,7 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
 }
 
 async fn write_check(global: &Global, name: &str, report: &CheckReport) -> Result<(), Trouble> {
-    let github = place::github(global)?;
+    let github = places::github(global)?;
     let conclusion = if report.passed() { "success" } else { "failure" };
     let new = check::new(&github, &files::ci(), None, name, &report.markdown())?;
     github.create_check(&NewCheck { conclusion: Some(conclusion.to_owned()), ..new }).await?;
@@ -123,8 +124,12 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<MetricsFile>, Trouble> {
 fn of_revision(revision: &str, paths: &[PathBuf]) -> Result<Vec<MetricsFile>, Trouble> {
     let mut all = Vec::new();
     for path in paths {
-        if let Some(bytes) = files::at_revision(revision, path)? {
-            all.push(parsed(path, &bytes)?);
+        match files::at_revision(revision, path)? {
+            Some(bytes) => all.push(parsed(path, &bytes)?),
+            None => files::warn(&format!(
+                "{revision} has no {}: there is nothing to compare it with",
+                path.display()
+            )),
         }
     }
     Ok(all)

@@ -6,9 +6,29 @@ use cml_aws::Bucket;
 use cml_github::GitHub;
 use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
 
+use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place::env;
+use crate::place::{self, env};
 use crate::report::args::ShelfArgs;
+
+/// GitHub for a report: no right to runners is needed.
+pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
+    place::github(global).map_err(|mut trouble| {
+        if trouble.code == Code::Denied {
+            trouble.hint = Some(
+                "give the step `env: {REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\"}` and the job the `permissions:` that \
+                 docs/from-cml.md lists"
+                    .to_owned(),
+            );
+        }
+        trouble
+    })
+}
+
+/// Nobody here can change that there is no token: GitHub gives a fork's pull request no secrets.
+pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &Trouble) -> bool {
+    ci.is_fork && trouble.code == Code::Denied
+}
 
 /// What `--to` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +84,7 @@ impl<'a> AnyShelf<'a> {
         public_url: Option<&str>,
         github: Option<&'a GitHub>,
         ci: &Ci,
+        is_unmarked: bool,
     ) -> Result<Self, Trouble> {
         Ok(match place {
             Place::Repository => {
@@ -74,6 +95,7 @@ impl<'a> AnyShelf<'a> {
                 let is_elsewhere = env("AWS_ENDPOINT_URL_S3").or_else(|| env("AWS_ENDPOINT_URL")).is_some();
                 Self::S3(Bucket::connect(bucket, prefix, public_url, is_elsewhere).await)
             }
+            Place::Server(url) if is_unmarked => Self::Server(AssetServer::new(url)?.unmarked()),
             Place::Server(url) => Self::Server(AssetServer::new(url)?),
             Place::Directory(root) => Self::Directory(Directory { root: root.clone() }),
         })

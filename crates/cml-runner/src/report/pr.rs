@@ -1,9 +1,5 @@
 //! `pr create`: a pull request with what a job has changed.
 
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-
 use cml_github::MergeMethod;
 use cml_report::{Change, NewBranch, open};
 use serde_json::json;
@@ -14,6 +10,9 @@ use crate::place;
 use crate::report::args::Pr;
 use crate::report::files::{self, git, git_bytes};
 
+/// CML's own author, for the half that is not given.
+const USER_NAME: &str = "Olivaw[bot]";
+const USER_EMAIL: &str = "olivaw@iterative.ai";
 /// The largest file that git's own API takes, bytes.
 const FILE_LIMIT: u64 = 100 << 20;
 
@@ -22,7 +21,13 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
         |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
     let github = place::github_of_remote(global, &args.remote)?;
     let ci = files::ci();
-    let head = git(&["rev-parse", "HEAD"]).map_err(failed)?;
+    let mut head = git(&["rev-parse", "HEAD"]).map_err(failed)?;
+    // In a run on a pull request GitHub's own merge is checked out, which belongs to no branch.
+    if let (Some(_), Some(own)) = (ci.pull, &ci.head_sha)
+        && *own != head
+    {
+        head.clone_from(own);
+    }
     let base = match (&args.target_branch, &ci.branch) {
         (Some(branch), _) | (None, Some(branch)) => branch.clone(),
         (None, None) => git(&["symbolic-ref", "--short", "HEAD"]).map_err(|cause| {
@@ -62,7 +67,9 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
         base: &base,
         parent: &head,
         message: &message,
-        author: args.user_name.as_deref().zip(args.user_email.as_deref()),
+        author: (args.user_name.is_some() || args.user_email.is_some()).then(|| {
+            (args.user_name.as_deref().unwrap_or(USER_NAME), args.user_email.as_deref().unwrap_or(USER_EMAIL))
+        }),
         title: &title,
         body: &body,
         merge,
@@ -87,46 +94,57 @@ fn message(args: &Pr, short: &str, merges: bool) -> String {
     if skips { format!("{message} [skip ci]") } else { message }
 }
 
-/// What the working tree has that the commit has not, below these patterns.
+/// What the working tree has that the commit has not, below these patterns: as git itself would commit it (filters such as
+/// LFS, line ends), by an index of our own, so that the checkout's stays as it is.
 fn changes(globs: &[String]) -> Result<Vec<Change>, Trouble> {
     let failed =
         |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
-    let root = PathBuf::from(git(&["rev-parse", "--show-toplevel"]).map_err(failed)?);
-    let mut args = vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--"];
-    args.extend(globs.iter().map(String::as_str));
-    let listed = git_bytes(&args).map_err(failed)?;
+    let dir = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
+    let index = dir.path().join("index").display().to_string();
+    let with_index = |args: &[&str]| files::git_with(&[("GIT_INDEX_FILE", &index)], args).map_err(failed);
+    let _ = with_index(&["read-tree", "HEAD"])?;
+    // As CML's patterns: `*` stays within a directory.
+    let patterns: Vec<String> = globs
+        .iter()
+        .map(|glob| if glob.contains(['*', '?', '[']) { format!(":(glob){glob}") } else { glob.clone() })
+        .collect();
+    let mut add = vec!["add", "--all", "--"];
+    add.extend(patterns.iter().map(String::as_str));
+    let _ = with_index(&add)?;
+    let listed =
+        with_index(&["diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "HEAD"])?;
+    let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     let mut all = Vec::new();
-    for entry in listed.split(|byte| *byte == 0).filter(|entry| entry.len() > 3) {
-        let path = std::str::from_utf8(&entry[3..]).map_err(|_| failed("a path is no UTF-8".to_owned()))?;
-        all.push(change(&root, path)?);
+    while let (Some(facts), Some(path)) = (fields.next(), fields.next()) {
+        let text = |bytes: &[u8]| {
+            std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| failed("a path is no UTF-8".to_owned()))
+        };
+        let (facts, path) = (text(facts)?, text(path)?);
+        // `:100644 100755 OLD NEW M`
+        let words: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
+        let [old_mode, new_mode, _, sha, _] = words.as_slice() else {
+            return Err(failed(format!("{facts:?} is not understood")));
+        };
+        if *new_mode == "160000" {
+            return Err(failed(format!("{path} is a repository of its own; leave it out")));
+        }
+        if *new_mode == "000000" {
+            all.push(Change { path, mode: (*old_mode).to_owned(), bytes: None });
+            continue;
+        }
+        let size = git(&["cat-file", "-s", sha]).map_err(failed)?;
+        if size.parse::<u64>().is_ok_and(|size| size > FILE_LIMIT) {
+            let hint = "keep it out of git: `dvc add` it, and leave it out of the patterns";
+            return Err(Trouble::new(
+                Code::Failed,
+                format!("{path} has {size} bytes, and GitHub takes 100 MiB at most"),
+            )
+            .hint(hint));
+        }
+        let bytes = git_bytes(&["cat-file", "blob", sha]).map_err(failed)?;
+        all.push(Change { path, mode: (*new_mode).to_owned(), bytes: Some(bytes) });
     }
     Ok(all)
-}
-
-fn change(root: &Path, path: &str) -> Result<Change, Trouble> {
-    let file = root.join(path);
-    let failed = |cause: String| Trouble::new(Code::Failed, format!("cannot read {path}: {cause}"));
-    let change = |mode: &str, bytes| Ok(Change { path: path.to_owned(), mode: mode.to_owned(), bytes });
-    let facts = match std::fs::symlink_metadata(&file) {
-        Ok(facts) => facts,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return change("100644", None),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    if facts.is_symlink() {
-        let target = std::fs::read_link(&file).map_err(|error| failed(error.to_string()))?;
-        return change("120000", Some(target.as_os_str().as_bytes().to_vec()));
-    }
-    if facts.is_dir() {
-        return Err(failed("it is a repository of its own; leave it out".to_owned()));
-    }
-    if facts.len() > FILE_LIMIT {
-        let hint = "keep it out of git: `dvc add` it, and leave it out of the patterns";
-        return Err(
-            failed(format!("it has {} MiB, and GitHub takes 100 at most", facts.len() >> 20)).hint(hint)
-        );
-    }
-    let mode = if facts.permissions().mode() & 0o100 == 0 { "100644" } else { "100755" };
-    change(mode, Some(std::fs::read(&file).map_err(|error| failed(error.to_string()))?))
 }
 
 #[cfg(test)]

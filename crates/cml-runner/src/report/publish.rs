@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
 use crate::report::args::Publish;
 use crate::report::places::{AnyShelf, Place};
 use crate::report::{files, places};
@@ -32,16 +31,29 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
         ));
     }
     let ci = files::ci();
-    let github = if place == Place::Repository { Some(place::github(global)?) } else { None };
-    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci).await?;
+    let github = match place {
+        Place::Repository => match places::github(global) {
+            Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
+                files::warn(&format!(
+                    "{}. {name} is not published: in a pull request from a fork there are no secrets",
+                    trouble.message
+                ));
+                return printed(args, &unpublished(args, &name));
+            }
+            answer => Some(answer?),
+        },
+        _ => None,
+    };
+    let shelf =
+        AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci, args.rm_watermark)
+            .await?;
     let url = match shelf.place(std::slice::from_ref(&asset)).await {
         Ok(urls) => urls.into_iter().next().unwrap_or_default(),
         Err(ShelfError::GitHub(error)) if may_only_read(&ci, &error) => {
             files::warn(&format!(
                 "{error}. {name} is not published: in a pull request from a fork GitHub's token may only read"
             ));
-            let text = format!("*{name}: not published, a pull request from a fork may only read*");
-            return printed(args, if args.md { &text } else { "" });
+            return printed(args, &unpublished(args, &name));
         }
         Err(error) => return Err(error.into()),
     };
@@ -55,9 +67,18 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
     printed(args, &text)
 }
 
+/// What stands in a report for a file that cannot be published.
+fn unpublished(args: &Publish, name: &str) -> String {
+    if args.md {
+        format!("*{name}: not published, a pull request from a fork may only read*")
+    } else {
+        String::new()
+    }
+}
+
 /// GitHub refused because the run comes from a fork: nobody here can change that.
 pub(crate) fn may_only_read(ci: &Ci, error: &GitHubError) -> bool {
-    ci.is_fork && matches!(error.kind, GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound)
+    ci.is_fork && error.kind == GitHubErrorKind::Forbidden
 }
 
 /// The result on stdout, or appended to the file that was asked for.

@@ -13,6 +13,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long they must have stayed the same: a plot is written in pieces.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
+/// The wait after a failure, which doubles with each, and the longest.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+const AFTER_FAILURES: Duration = Duration::from_secs(300);
+
 /// What files looked like: length and time of change, none for one that is not there.
 type Look = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
 
@@ -22,6 +26,8 @@ pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String,
     let mut posted: Option<Look> = None;
     let mut seen: Option<(Look, tokio::time::Instant)> = None;
     let mut update = update;
+    let mut wait = AFTER_FAILURE;
+    let mut not_before = tokio::time::Instant::now();
     loop {
         let is_last = tokio::select! {
             () = stop.cancelled() => true,
@@ -34,19 +40,24 @@ pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String,
         }
         let is_settled = seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= SETTLED_AFTER);
         let is_new = posted.as_ref() != Some(&now);
-        if is_there && is_new && (is_settled || is_last) {
+        if is_there && is_new && (is_last || (is_settled && tokio::time::Instant::now() >= not_before)) {
             match write(session, update).await {
                 Ok(()) => {
                     update = true;
                     posted = Some(now);
+                    wait = AFTER_FAILURE;
                     if let Some(trigger) = &session.args.trigger_file {
                         drop(std::fs::remove_file(trigger));
                         posted = Some(look(session));
                     }
                 }
-                // The next change, or the next look, tries again.
-                Err(trouble) if !is_last => files::warn(&trouble.message),
-                Err(trouble) => return Err(trouble),
+                // Whoever may not write will not be allowed to later.
+                Err(trouble) if is_last || trouble.code == Code::Denied => return Err(trouble),
+                Err(trouble) => {
+                    files::warn(&trouble.message);
+                    not_before = tokio::time::Instant::now() + wait;
+                    wait = (wait * 2).min(AFTER_FAILURES);
+                }
             }
         }
         if is_last {
