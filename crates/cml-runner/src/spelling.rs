@@ -59,12 +59,14 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
         args.first().and_then(|arg| Path::new(arg).file_name()?.to_str()).unwrap_or_default().to_owned();
     if let Some((_, words)) = PROGRAMS.iter().find(|(name, _)| *name == program) {
         if program == "cml-publish" && args.get(1).is_some_and(|arg| arg == "prune") {
-            args.insert(1, OsString::from("report"));
+            args.splice(0..1, [OsString::from("cml"), OsString::from("report")]);
             return Spelled { args, as_cml: true };
         }
         // `cml-pr create` was never a spelling, but is an easy slip.
         let slip = words.get(1).is_some_and(|second| args.get(1).is_some_and(|arg| arg == second));
         args.splice(1..if slip { 2 } else { 1 }, words.iter().map(OsString::from));
+        // Usage is then shown in words that can be typed.
+        args[0] = OsString::from("cml");
         return Spelled { args, as_cml: program != "cml-report" };
     }
     let at = command_at(&args);
@@ -162,17 +164,17 @@ mod tests {
     #[test]
     fn the_programs_and_the_older_words_of_cml_mean_our_commands() {
         for (line, ours) in [
-            ("/usr/bin/cml-publish a.png --md", "/usr/bin/cml-publish publish a.png --md"),
-            ("cml-send-comment report.md", "cml-send-comment comment create report.md"),
-            ("cml-send-github-check report.md", "cml-send-github-check check create report.md"),
-            ("cml-pr *.md", "cml-pr pr create *.md"),
-            ("cml-pr create", "cml-pr pr create"),
+            ("/usr/bin/cml-publish a.png --md", "cml publish a.png --md"),
+            ("cml-send-comment report.md", "cml comment create report.md"),
+            ("cml-send-github-check report.md", "cml check create report.md"),
+            ("cml-pr *.md", "cml pr create *.md"),
+            ("cml-pr create", "cml pr create"),
             ("cml publish a.png", "cml publish a.png"),
             ("cml asset publish a.png", "cml publish a.png"),
             ("cml send-comment a.md", "cml comment create a.md"),
             ("cml --log debug send-comment a.md", "cml --log debug comment create a.md"),
             ("cml --token=x asset publish a.png", "cml --token=x publish a.png"),
-            ("cml-publish prune --older-than 90d", "cml-publish report prune --older-than 90d"),
+            ("cml-publish prune --older-than 90d", "cml report prune --older-than 90d"),
             ("cml publish prune --older-than 90d", "cml report prune --older-than 90d"),
             ("cml comment update a.md", "cml comment update a.md"),
             ("cml pr a.md", "cml pr create a.md"),
@@ -184,6 +186,6 @@ mod tests {
         ] {
             assert_eq!(spelled(line), (ours.to_owned(), true), "{line}");
         }
-        assert_eq!(spelled("cml-report metrics a b"), ("cml-report report metrics a b".to_owned(), false));
+        assert_eq!(spelled("cml-report metrics a b"), ("cml report metrics a b".to_owned(), false));
     }
 }
