@@ -7,6 +7,7 @@ use cml_e2e::moto::Moto;
 use cml_e2e::runner::Ran;
 use cml_e2e::secrets::AWS_SECRET;
 use cml_e2e::sim::Sim;
+use cml_e2e::wait;
 use cml_world::{SimSettings, TokenGrant};
 
 async fn pushed(sim: &Sim) -> Desk {
@@ -87,9 +88,11 @@ async fn a_protected_branch_is_no_obstacle_and_old_files_are_pruned() {
     desk.write("roc.png", PNG);
     let url = desk.says(&["cml-publish", "roc.png"]).await;
     assert_eq!(desk.says(&["cml-report", "prune", "--older-than", "1d"]).await, "0 removed, 1 kept");
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let would = desk.says(&["cml-report", "prune", "--older-than", "1s", "--dry-run"]).await;
-    assert_eq!(would, "refs/cml/runs/4242\n1 would be removed, 0 kept");
+    let dry = ["cml-publish", "prune", "--older-than", "1s", "--dry-run"];
+    wait::until_true("the files are a second old", std::time::Duration::from_secs(20), async || {
+        desk.says(&dry).await == "refs/cml/runs/4242\n1 would be removed, 0 kept"
+    })
+    .await;
     assert_eq!(desk.fetch(&url, false).await.0, 200);
     let ran = desk.run(&["cml-report", "prune", "--older-than", "1s"]).await.expect_code(0);
     assert_eq!(ran.stdout, "refs/cml/runs/4242\n1 removed, 0 kept\n");

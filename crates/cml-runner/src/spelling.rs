@@ -30,7 +30,16 @@ impl Spelled {
 const COMMANDS: [&str; 10] =
     ["launch", "ls", "stop", "reap", "logs", "render", "demo", "completions", "supervise", "help"];
 /// Flags that take a value and may stand before the command.
-const BEFORE: [&str; 5] = ["--log", "--driver", "--repo", "--token", "--driver-token"];
+const BEFORE: [&str; 8] = [
+    "--log",
+    "--driver",
+    "--repo",
+    "--token",
+    "--driver-token",
+    "--app-id",
+    "--app-key-file",
+    "--app-installation-id",
+];
 /// Programs of CML's, which are links to this one, and the words that they stand for.
 const PROGRAMS: [(&str, &[&str]); 8] = [
     ("cml-publish", &["publish"]),
@@ -155,6 +164,7 @@ mod tests {
             "cml-runner",
             "cml-runner publish a.png",
             "cml-runner --log debug plan",
+            "cml-runner --app-id 5 launch",
             "cml-runner pr create",
         ] {
             assert_eq!(spelled(line), (line.to_owned(), false));

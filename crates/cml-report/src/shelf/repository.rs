@@ -4,6 +4,7 @@
 //! removed, they are garbage. One reference for each run: what several steps and jobs publish at once is a chain of
 //! commits, each of which moves the reference forward, so that no address that was given out ever dies by another's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cml_github::{GitHub, GitHubError, TreeEntry};
@@ -39,7 +40,13 @@ impl<'a> RepositoryShelf<'a> {
     }
 
     /// One more commit on what is there; none when somebody was faster.
-    async fn attempt(&self, paths: &[String], assets: &[Asset]) -> Result<Option<String>, GitHubError> {
+    /// `blobs` are those that were sent by earlier tries.
+    async fn attempt(
+        &self,
+        paths: &[String],
+        assets: &[Asset],
+        blobs: &mut BTreeMap<String, String>,
+    ) -> Result<Option<String>, GitHubError> {
         let tip = self.github.reference(&self.reference).await?;
         let mut base = None;
         let mut known: Vec<String> = Vec::new();
@@ -52,7 +59,12 @@ impl<'a> RepositoryShelf<'a> {
         let mut entries: Vec<TreeEntry> = Vec::new();
         for (path, asset) in paths.iter().zip(assets) {
             if !known.contains(path) && entries.iter().all(|entry| entry.path != *path) {
-                entries.push(TreeEntry::file(path.clone(), self.github.create_blob(&asset.bytes).await?));
+                let blob = match blobs.get(path) {
+                    Some(blob) => blob.clone(),
+                    None => self.github.create_blob(&asset.bytes).await?,
+                };
+                blobs.insert(path.clone(), blob.clone());
+                entries.push(TreeEntry::file(path.clone(), blob));
             }
         }
         if let Some(tip) = &tip
@@ -78,8 +90,9 @@ impl Shelf for RepositoryShelf<'_> {
             return Ok(Vec::new());
         }
         let paths: Vec<String> = assets.iter().map(Asset::path).collect();
+        let mut blobs = BTreeMap::new();
         for attempt in 1..=ATTEMPTS {
-            if let Some(commit) = self.attempt(&paths, assets).await? {
+            if let Some(commit) = self.attempt(&paths, assets, &mut blobs).await? {
                 let location = self.github.location();
                 let web = location.web.as_str().trim_end_matches('/');
                 let url = |path: &String| {

@@ -93,7 +93,10 @@ pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>
     let object = format!("{commit}:./{inside}");
     let object = object.replace(":./", ":");
     let clean = cleaned(&object);
-    if git(&["cat-file", "-e", &clean]).is_err() {
+    // Asked of the tree: a blob that cannot be had (a partial clone without network) is not one that is not there.
+    let listed =
+        git(&["ls-tree", "--full-tree", &commit, "--", clean.split_once(':').map_or("", |(_, path)| path)]);
+    if listed.map_err(failed)?.is_empty() {
         return Ok(None);
     }
     git_bytes(&["cat-file", "blob", &clean]).map(Some).map_err(failed)
