@@ -235,6 +235,7 @@ mod tests {
             spot: SpotPolicy::Prefer,
             spot_price_max: spot_price_max.map(usd),
             network: Network::default(),
+            disk_gib: 35,
         }
     }
 

@@ -86,7 +86,8 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
         journal: J,
         settings: Settings<'a>,
     ) -> Result<Self, JournalError> {
-        let fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
+        let mut fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
+        fleet.set_budgets(settings.wanted.budgets.clone());
         let hands = Hands::new(cloud, forge, settings.wanted.recipes.clone(), settings.clock);
         let mind = Mind {
             settings,
@@ -207,6 +208,7 @@ impl Mind<'_> {
         }
         if let Some(wanted) = news.take_wanted() {
             fleet.set_specs(wanted.specs);
+            fleet.set_budgets(wanted.budgets);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.
             self.offers.clear();

@@ -77,6 +77,8 @@ fn job(state: JobState, runner: Option<LaunchId>) -> Job {
         event: "push".to_owned(),
         from_fork: false,
         actor: "mona".to_owned(),
+        workflow: "train".to_owned(),
+        branch: "main".to_owned(),
         queued_at: at(0),
         state,
         runner: runner.map(|launch| launch.runner_name()),

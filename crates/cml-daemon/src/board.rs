@@ -250,6 +250,6 @@ fn pool(
         queued: u32::try_from(queued.count()).unwrap_or(u32::MAX),
         spent_today_usd: spent.get(&spec.name).copied().unwrap_or(Usd(Decimal::ZERO)),
         running_usd: Usd(of_spec().map(cost).sum::<Decimal>().round_dp(4)),
-        budget_day_usd: spec.budget.map(|budget| budget.per_day),
+        budget_day_usd: spec.budget.and_then(|budget| budget.day),
     }
 }

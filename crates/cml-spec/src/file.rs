@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cml_cloud::{Needs, UsdPerHour};
 use jiff::SignedDuration;
 
+use crate::budget::{self, Budget};
 use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::{BadFile, Problem, Problems};
 use crate::runners::{self, KEYS as RUNNERS_KEYS};
@@ -20,6 +21,8 @@ pub struct Config {
     pub github: Option<GitHubConfig>,
     /// Its specs, in the order of their names.
     pub runners: Vec<Runners>,
+    /// Most money for repositories and persons, over all specs.
+    pub budgets: Vec<Budget>,
     /// What is right and hardly meant.
     pub warnings: Vec<Problem>,
 }
@@ -91,7 +94,7 @@ pub enum CloudName {
     Local,
 }
 
-pub(crate) const FILE_KEYS: &[&str] = &["github", "runners"];
+pub(crate) const FILE_KEYS: &[&str] = &["github", "runners", "budgets"];
 pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
 pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
 pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
@@ -120,6 +123,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     let root = tree::parse(text, problems)?;
     let file = open(&root, root.place, "", FILE_KEYS, problems)?;
     let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
+    let budgets = budget::of_file(&file, problems);
     let Some(node) = file.node("runners") else {
         file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
         return None;
@@ -152,7 +156,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     }
     alike(&all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
-    Some(Config { github, runners, warnings: Vec::new() })
+    Some(Config { github, runners, budgets, warnings: Vec::new() })
 }
 
 /// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
@@ -172,13 +176,13 @@ fn bought(runners: &Runners, fields: &Fields<'_>, market: &Market<'_>, problems:
     let boot = price.for_seconds(seconds(runners.spec.boot_timeout));
     let lifetime = price.for_seconds(seconds(runners.spec.max_lifetime));
     let (place, path) = (fields.place("budget"), fields.path("budget"));
-    let per_day = budget.per_day;
-    if per_day < boot {
-        let what = format!("{per_day} a day does not pay for the boot of one machine at {price}");
+    let Some((period, most)) = budget.smallest() else { return };
+    if most < boot {
+        let what = format!("{most} a {period} does not pay for the boot of one machine at {price}");
         problems.wrong(place, &path, what, "a larger budget, or cheaper types");
-    } else if per_day < lifetime {
+    } else if most < lifetime {
         let what = format!(
-            "one machine at {price} may cost {lifetime} in its max_lifetime, more than the {per_day} of a day"
+            "one machine at {price} may cost {lifetime} in its max_lifetime, more than the {most} of a {period}"
         );
         problems.doubtful(
             place,

@@ -62,11 +62,8 @@ impl World {
         }
         if let Some(budget) = spec.budget {
             let committed = self.committed(&spec_name);
-            if committed.0 > budget.per_day.0 {
-                self.violate(
-                    "budget",
-                    &format!("{committed} of {} a day are spent or promised", budget.per_day),
-                );
+            if budget.day.is_some_and(|most| committed.0 > most.0) {
+                self.violate("budget", &format!("{committed} are spent or promised, of {budget:?}"));
             }
         }
         self.watch_secrets(index, request);

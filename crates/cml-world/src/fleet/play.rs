@@ -215,12 +215,12 @@ async fn live_once(
             world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
         }
         world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
-        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
+        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget(_))) {
             world.faults.meet(Fault::OverBudget);
         }
     };
     let settings = Settings {
-        wanted: Wanted { specs: wanted.to_vec(), recipes: recipes.clone() },
+        wanted: Wanted { specs: wanted.to_vec(), budgets: Vec::new(), recipes: recipes.clone() },
         poll_every: POLL_EVERY,
         clock: &clock,
         new_id: &new_id,
