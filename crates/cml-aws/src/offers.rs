@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::InstanceType;
-use cml_cloud::{Arch, CloudError, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
+use cml_cloud::{
+    Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy, UsdPerGibMonth,
+};
+use rust_decimal::Decimal;
 
 use crate::catalog::TypeFacts;
 use crate::clients::repeat;
@@ -46,8 +49,13 @@ impl AwsCloud {
                 }
                 Err(error) => return Err(error),
             };
-            let sales =
-                Sales { region: &place.region, zones: &zones, types: &types, prices: prices.as_ref() };
+            let sales = Sales {
+                region: &place.region,
+                zones: &zones,
+                types: &types,
+                prices: prices.as_ref(),
+                disk_gib: query.disk_gib,
+            };
             if query.spot != SpotPolicy::Never {
                 spot.extend(sales.spot(query));
             }
@@ -145,6 +153,8 @@ struct Sales<'a> {
     types: &'a [TypeFacts],
     /// None when they could not be had.
     prices: Option<&'a SpotPrices>,
+    /// Root disk of every machine, GiB.
+    disk_gib: u32,
 }
 
 impl Sales<'_> {
@@ -195,8 +205,14 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
+            disk: Some(Disk { gib: self.disk_gib, price: root_disk_price() }),
         }
     }
+}
+
+/// gp3 in us-east-1; an estimate elsewhere. <https://aws.amazon.com/ebs/pricing/>
+fn root_disk_price() -> UsdPerGibMonth {
+    UsdPerGibMonth(Decimal::new(8, 2))
 }
 
 fn no_subnet(place: &Place) -> CloudError {
@@ -262,7 +278,8 @@ mod tests {
             ("g4dn.xlarge".to_owned(), zones(&[("a", "0.30"), ("b", "0.20")])),
             ("g5.xlarge".to_owned(), zones(&[("a", "0.25")])),
         ]);
-        let sales = Sales { region: "r", zones: &["a", "b"], types: &types, prices: Some(&prices) };
+        let sales =
+            Sales { region: "r", zones: &["a", "b"], types: &types, prices: Some(&prices), disk_gib: 35 };
         assert_eq!(
             shown(&sales.spot(&query(None))),
             ["g4dn.xlarge b $0.2/h", "g5.xlarge a $0.25/h", "g4dn.xlarge a $0.3/h"]

@@ -274,6 +274,7 @@ impl Mind<'_> {
         self.sight = Some((begun, look.clone()));
         match fleet.step(look, now, &mut || (self.settings.new_id)()) {
             Ok(step) => {
+                fleet.forget_ledger();
                 if let Some((_, look)) = &self.sight {
                     let state = fleet.state();
                     (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });

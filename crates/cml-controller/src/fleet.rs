@@ -10,8 +10,8 @@ use cml_cloud::{
     CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
 };
 use cml_fleet::{
-    Action, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal, RefusalKind,
-    Waiting, plan, same_quota,
+    Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
+    RefusalKind, Waiting, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -163,6 +163,11 @@ impl<J: Journal> Fleet<J> {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Lets go of what the journal keeps anyway: a daemon of months would collect every machine that ever was.
+    pub fn forget_ledger(&mut self) {
+        self.state.take_ledger();
     }
 
     /// Takes in a look and decides. When another process decides at the same time, nothing is ordered: look again.

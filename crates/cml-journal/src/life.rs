@@ -3,6 +3,7 @@
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
 use cml_fleet::{JobId, LaunchRecord};
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 
 use crate::bill::{End, Span, Tenure};
 use crate::event::JobFacts;
@@ -11,6 +12,8 @@ use crate::ledger::{Entry, Share, Waste, divide, last_share, sum};
 /// What the journal says of one launch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Life {
+    /// The line that began it.
+    pub(crate) line: i64,
     pub(crate) spec: String,
     pub(crate) labels: Vec<String>,
     pub(crate) job: Option<JobId>,
@@ -63,6 +66,34 @@ pub(crate) struct Ended {
 }
 
 impl Life {
+    /// A launch that was just decided; what is known of its job and its money is added.
+    pub(crate) fn new(
+        line: i64,
+        spec: &str,
+        labels: &[String],
+        intended_at: Timestamp,
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            line,
+            spec: spec.to_owned(),
+            labels: labels.to_vec(),
+            job: None,
+            facts: None,
+            intended_at,
+            deadline,
+            price: UsdPerHour(Decimal::ZERO),
+            disk: None,
+            vcpus: 0,
+            bought: None,
+            prices: Vec::new(),
+            notice_at: None,
+            doing: Vec::new(),
+            stopped: Vec::new(),
+            started_again_at: None,
+        }
+    }
+
     pub(crate) fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
         if self.bought.is_none() {
             self.disk = offer.disk.or(self.disk);

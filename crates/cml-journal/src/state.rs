@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
+use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
 use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind, Spending};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -104,9 +104,10 @@ impl State {
         let at = line.at;
         match &line.event {
             Event::LaunchIntended { launch, spec, labels, job, deadline, price, disk, vcpus } => {
-                let facts = job.and_then(|job| self.jobs.get(&job)).cloned();
-                let new = new_life(spec, labels, (*job, facts), at, *deadline, (*price, *disk), *vcpus);
-                self.launches.entry(*launch).or_insert(new);
+                let mut life = Life::new(line.number, spec, labels, at, *deadline);
+                life.facts = job.and_then(|job| self.jobs.get(&job)).cloned();
+                (life.job, life.price, life.disk, life.vcpus) = (*job, *price, *disk, *vcpus);
+                self.launches.entry(*launch).or_insert(life);
             }
             Event::LaunchBought { launch, instance, offer } => {
                 self.refusals.remove(&pool_of(offer));
@@ -116,8 +117,8 @@ impl State {
             }
             Event::InstanceFound { launch, spec, labels, deadline, instance, offer, started_at } => {
                 let price = offer.price.unwrap_or(UsdPerHour(Decimal::ZERO));
-                let (money, vcpus) = ((price, offer.disk), offer.resources.vcpus);
-                let mut life = new_life(spec, labels, (None, None), *started_at, *deadline, money, vcpus);
+                let mut life = Life::new(line.number, spec, labels, *started_at, *deadline);
+                (life.price, life.vcpus) = (price, offer.resources.vcpus);
                 life.buy(*started_at, instance, offer);
                 self.launches.entry(*launch).or_insert(life);
             }
@@ -371,6 +372,12 @@ impl State {
         self.launches.iter().filter_map(entry).collect()
     }
 
+    /// The line that began the oldest launch that is not over: whoever reads from there on knows all that are not.
+    #[must_use]
+    pub fn oldest_line(&self) -> Option<i64> {
+        self.launches.values().map(|life| life.line).min()
+    }
+
     /// Lets go of the ledger's entries so far, which somebody else keeps. What was spent of late is still known.
     pub fn take_ledger(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.ledger)
@@ -404,34 +411,5 @@ impl Arrivals {
             self.gaps_seconds.drain(..over);
         }
         self.last = Some((job, at));
-    }
-}
-
-/// A launch that was just decided.
-fn new_life(
-    spec: &str,
-    labels: &[String],
-    (job, facts): (Option<JobId>, Option<JobFacts>),
-    intended_at: Timestamp,
-    deadline: Deadline,
-    (price, disk): (UsdPerHour, Option<Disk>),
-    vcpus: u32,
-) -> Life {
-    Life {
-        spec: spec.to_owned(),
-        labels: labels.to_vec(),
-        job,
-        facts,
-        intended_at,
-        deadline,
-        price,
-        disk,
-        vcpus,
-        bought: None,
-        prices: Vec::new(),
-        notice_at: None,
-        doing: Vec::new(),
-        stopped: Vec::new(),
-        started_again_at: None,
     }
 }

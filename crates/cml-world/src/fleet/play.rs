@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cml_controller::{Controller, News, Recipes, Settings, Told, Wanted};
 use cml_fleet::Why;
-use cml_spec::{Budget, Forks, Spec};
+use cml_spec::{Forks, Spec};
 use jiff::SignedDuration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -252,7 +252,7 @@ fn sabotaged(spec: &Spec, sabotage: Option<Sabotage>) -> Spec {
     let mut spec = spec.clone();
     match sabotage {
         Some(Sabotage::NoRerunCap) => spec.reruns.max = 1000,
-        Some(Sabotage::NoBudget) => spec.budget = None::<Budget>,
+        Some(Sabotage::NoBudget) => spec.budget = None,
         Some(Sabotage::ServeForks) => spec.allow.forks = Forks::Always,
         _ => {}
     }
