@@ -81,9 +81,6 @@ impl Ledger {
         &self.names
     }
 
-    pub(crate) fn living(&self) -> &[(Entry, Deadline)] {
-        &self.living
-    }
 
     fn failed(&self, error: &rusqlite::Error) -> LedgerError {
         LedgerError::Table { path: self.path.clone(), cause: error.to_string() }
