@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::InstanceType;
 use cml_cloud::{Arch, CloudError, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
 
-use crate::catalog::TypeFacts;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
@@ -13,6 +12,7 @@ use crate::needs;
 use crate::prices::SpotPrices;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
+use cml_prices::TypeFacts;
 
 /// The size when the user names none, as in CML.
 const DEFAULT_SIZE: &str = "m";
@@ -223,8 +223,8 @@ fn none_fits(places: &[Place], query: &OfferQuery) -> CloudError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog;
     use cml_cloud::{Network, UsdPerHour};
+    use cml_prices::catalog;
 
     fn query(spot_price_max: Option<&str>) -> OfferQuery {
         OfferQuery {

@@ -15,6 +15,11 @@ pub struct Usd(pub Decimal);
 #[serde(transparent)]
 pub struct UsdPerHour(pub Decimal);
 
+/// US dollars per GiB of storage that exists for a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UsdPerGibMonth(pub Decimal);
+
 impl UsdPerHour {
     /// What that many seconds cost at this price.
     #[must_use]
@@ -32,5 +37,11 @@ impl fmt::Display for Usd {
 impl fmt::Display for UsdPerHour {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "${}/h", self.0.round_dp(4).normalize())
+    }
+}
+
+impl fmt::Display for UsdPerGibMonth {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "${}/GiB-month", self.0.round_dp(4).normalize())
     }
 }
