@@ -9,7 +9,6 @@
 
 mod bucket;
 mod cache;
-mod catalog;
 mod clients;
 mod clock;
 mod cloud;

@@ -2,8 +2,8 @@
 
 use cml_cloud::{CloudError, ErrorKind, Needs, OfferQuery, Resources, UsdPerHour};
 
-use crate::catalog::{self, TypeFacts};
 use crate::sizes::{self, Asked};
+use cml_prices::catalog::{self, TypeFacts};
 
 /// More types are more pools of spot capacity; the dearest of many are never bought anyway.
 const TYPES_MAX: usize = 10;

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::InstanceType;
 use cml_cloud::{
-    Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy, UsdPerGibMonth,
+    Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy,
 };
-use rust_decimal::Decimal;
 
-use crate::catalog::TypeFacts;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
@@ -16,6 +14,7 @@ use crate::needs;
 use crate::prices::SpotPrices;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
+use cml_prices::{Book, TypeFacts};
 
 /// The size when the user names none, as in CML.
 const DEFAULT_SIZE: &str = "m";
@@ -205,14 +204,9 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
-            disk: Some(Disk { gib: self.disk_gib, price: root_disk_price() }),
+            disk: Some(Disk { gib: self.disk_gib, price: Book::shipped().volume_gib_month(self.region).price }),
         }
     }
-}
-
-/// gp3 in us-east-1; an estimate elsewhere. <https://aws.amazon.com/ebs/pricing/>
-fn root_disk_price() -> UsdPerGibMonth {
-    UsdPerGibMonth(Decimal::new(8, 2))
 }
 
 fn no_subnet(place: &Place) -> CloudError {
@@ -239,8 +233,8 @@ fn none_fits(places: &[Place], query: &OfferQuery) -> CloudError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog;
     use cml_cloud::{Network, UsdPerHour};
+    use cml_prices::catalog;
 
     fn query(spot_price_max: Option<&str>) -> OfferQuery {
         OfferQuery {

@@ -2,7 +2,7 @@
 
 use cml_cloud::{Arch, CloudError, ErrorKind};
 
-use crate::catalog::{self, TypeFacts};
+use cml_prices::catalog::{self, TypeFacts};
 
 /// Sizes without a GPU: what CML gave (`t2.micro`, `m5.2xlarge`, `m5.8xlarge`, `m5.16xlarge`) and its like of today.
 /// <https://cml.dev/doc/ref/runner>
