@@ -12,6 +12,7 @@ mod names;
 mod piece;
 mod query;
 mod report;
+mod words;
 
 pub use compare::{Comparison, HostedBill};
 pub use ledger::{JobTitle, Ledger, LedgerError};
