@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::{BadFile, Problem, Problems};
+use crate::reports::{REPORTS_KEYS, ReportsConfig, reports};
 use crate::runners::{self, KEYS as RUNNERS_KEYS};
 use crate::setup::Setup;
 use crate::spec::Spec;
@@ -18,7 +19,9 @@ use crate::tree;
 pub struct Config {
     /// Which GitHub, and who we are there; none leaves it to flags and environment.
     pub github: Option<GitHubConfig>,
-    /// Its specs, in the order of their names.
+    /// Where the files of reports go; none leaves it to flags and environment.
+    pub reports: Option<ReportsConfig>,
+    /// Its specs, in the order of their names; none only in a file that is about reports.
     pub runners: Vec<Runners>,
     /// What is right and hardly meant.
     pub warnings: Vec<Problem>,
@@ -91,7 +94,7 @@ pub enum CloudName {
     Local,
 }
 
-pub(crate) const FILE_KEYS: &[&str] = &["github", "runners"];
+pub(crate) const FILE_KEYS: &[&str] = &["github", "reports", "runners"];
 pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
 pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
 pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
@@ -120,7 +123,11 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     let root = tree::parse(text, problems)?;
     let file = open(&root, root.place, "", FILE_KEYS, problems)?;
     let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
+    let reports = file.open("reports", REPORTS_KEYS, problems).map(|fields| reports(&fields, problems));
     let Some(node) = file.node("runners") else {
+        if file.node("reports").is_some() {
+            return Some(Config { github, reports, runners: Vec::new(), warnings: Vec::new() });
+        }
         file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
         return None;
     };
@@ -152,7 +159,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     }
     alike(&all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
-    Some(Config { github, runners, warnings: Vec::new() })
+    Some(Config { github, reports, runners, warnings: Vec::new() })
 }
 
 /// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
