@@ -9,6 +9,7 @@ mod file;
 mod hours;
 mod needs;
 mod problem;
+mod reports;
 mod runners;
 mod setup;
 mod spec;
@@ -18,6 +19,7 @@ pub use budget::{Budget, Limits, Period, Whose};
 pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
+pub use reports::{ReportPlace, ReportsConfig};
 pub use setup::{Cache, Proxy, Setup, is_package_name};
 pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 
