@@ -7,16 +7,20 @@
 
 mod compare;
 mod cut;
+mod data;
 mod ledger;
 mod names;
 mod piece;
 mod query;
 mod report;
+mod text;
 mod words;
 
 pub use compare::{Comparison, HostedBill};
+pub use data::{csv, json};
 pub use ledger::{JobTitle, Ledger, LedgerError};
 pub use names::Names;
 pub use piece::{Class, Kind, NameId};
 pub use query::{BadWindow, By, Month, Window};
 pub use report::{DaySpend, Query, Report, Row, Running, Tally, report};
+pub use text::{markdown, remarks, table};
