@@ -239,3 +239,35 @@ async fn a_server_with_cmls_protocol_gets_the_bytes_with_their_type_and_name() {
     refused(gone, &["cannot be reached"]);
     serving.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checkouts_cml_yaml_says_where_files_go_unless_a_flag_or_a_variable_does() {
+    let sim = Sim::start().await;
+    let desk = pushed(&sim).await;
+    desk.write("roc.png", PNG);
+    desk.write("report.md", b"# Report\n\n![](roc.png)\n");
+    desk.write("cml.yaml", b"reports:\n  to: shown\n");
+    let placed = desk.says(&["cml-publish", "roc.png"]).await;
+    assert!(placed.starts_with("shown/"), "{placed}");
+    assert_eq!(std::fs::read(desk.path(&placed)).expect("there"), PNG);
+    assert_eq!(desk.says(&["cml-send-comment", "report.md"]).await, "shown/report.md");
+    // The variable wins over the file, and the flag over both.
+    let desk = desk.with("CML_REPORT_TO", "of-the-variable");
+    assert!(desk.says(&["cml-publish", "roc.png"]).await.starts_with("of-the-variable/"));
+    assert!(desk.says(&["cml-publish", "roc.png", "--to", "repo"]).await.starts_with(&sim.repo_url()));
+
+    // A file with a mistake stops the report, with its place; a flag needs no file.
+    let desk = desk.without("CML_REPORT_TO");
+    desk.write("cml.yaml", b"reports:\n  too: shown\n");
+    for line in [["cml-publish", "roc.png"], ["cml-send-comment", "report.md"]] {
+        let words = ["cml.yaml:2:3: reports.too: unknown key", "did you mean `to`?", "--to PLACE"];
+        refused(desk.run(&line).await, &words);
+    }
+    assert!(desk.says(&["cml-publish", "roc.png", "--to", "repo"]).await.starts_with(&sim.repo_url()));
+    // Such a file is right, and no daemon's.
+    desk.write("cml.yaml", b"reports: { to: repo }\n");
+    let ran = desk.user.run(&["validate"]).await.expect_code(0);
+    assert_eq!(ran.stdout, "cml.yaml: what it says of reports is right\n");
+    let ran = desk.user.run(&["plan", "cml.yaml"]).await.expect_code(2);
+    assert!(ran.stderr.contains("cml.yaml: it says nothing of runners"), "{ran:#?}");
+}

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::InstanceType;
-use cml_cloud::{Arch, CloudError, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
+use cml_cloud::{
+    Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy,
+};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
@@ -12,7 +14,7 @@ use crate::needs;
 use crate::prices::SpotPrices;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
-use cml_prices::TypeFacts;
+use cml_prices::{Book, TypeFacts};
 
 /// The size when the user names none, as in CML.
 const DEFAULT_SIZE: &str = "m";
@@ -46,8 +48,13 @@ impl AwsCloud {
                 }
                 Err(error) => return Err(error),
             };
-            let sales =
-                Sales { region: &place.region, zones: &zones, types: &types, prices: prices.as_ref() };
+            let sales = Sales {
+                region: &place.region,
+                zones: &zones,
+                types: &types,
+                prices: prices.as_ref(),
+                disk_gib: query.disk_gib,
+            };
             if query.spot != SpotPolicy::Never {
                 spot.extend(sales.spot(query));
             }
@@ -145,6 +152,8 @@ struct Sales<'a> {
     types: &'a [TypeFacts],
     /// None when they could not be had.
     prices: Option<&'a SpotPrices>,
+    /// Root disk of every machine, GiB.
+    disk_gib: u32,
 }
 
 impl Sales<'_> {
@@ -195,6 +204,7 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
+            disk: Some(Disk { gib: self.disk_gib, price: Book::shipped().volume_gib_month(self.region).price }),
         }
     }
 }
@@ -235,6 +245,7 @@ mod tests {
             spot: SpotPolicy::Prefer,
             spot_price_max: spot_price_max.map(usd),
             network: Network::default(),
+            disk_gib: 35,
         }
     }
 
@@ -261,7 +272,8 @@ mod tests {
             ("g4dn.xlarge".to_owned(), zones(&[("a", "0.30"), ("b", "0.20")])),
             ("g5.xlarge".to_owned(), zones(&[("a", "0.25")])),
         ]);
-        let sales = Sales { region: "r", zones: &["a", "b"], types: &types, prices: Some(&prices) };
+        let sales =
+            Sales { region: "r", zones: &["a", "b"], types: &types, prices: Some(&prices), disk_gib: 35 };
         assert_eq!(
             shown(&sales.spot(&query(None))),
             ["g4dn.xlarge b $0.2/h", "g5.xlarge a $0.25/h", "g4dn.xlarge a $0.3/h"]

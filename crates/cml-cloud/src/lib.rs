@@ -15,7 +15,7 @@ use std::future::Future;
 
 pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
-pub use money::{Usd, UsdPerGibMonth, UsdPerHour};
+pub use money::{Disk, Usd, UsdPerGibMonth, UsdPerHour};
 pub use types::{
     Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Needs,
     Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,

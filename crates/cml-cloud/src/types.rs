@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Deadline, InstanceId, LaunchId};
-use crate::money::UsdPerHour;
+use crate::money::{Disk, UsdPerHour};
 
 /// Keys of the tags that every instance of ours carries from its first moment.
 pub mod tag {
@@ -122,6 +123,18 @@ pub struct Offer {
     pub price: Option<UsdPerHour>,
     /// What it has.
     pub resources: Resources,
+    /// Its root disk, where that costs anything; not known of offers that were written down before disks were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
+}
+
+impl Offer {
+    /// What an hour costs at the most, its disk included.
+    #[must_use]
+    pub fn hourly_at_most(&self) -> Option<UsdPerHour> {
+        let disk = self.disk.map_or(Decimal::ZERO, |disk| disk.hourly_at_most().0);
+        self.price.map(|price| UsdPerHour(price.0 + disk))
+    }
 }
 
 /// What a machine must have, where the user names no types.
@@ -175,6 +188,8 @@ pub struct OfferQuery {
     pub spot_price_max: Option<UsdPerHour>,
     /// Subnets and groups that the machine must live in; they limit the zones.
     pub network: Network,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
 }
 
 /// The image to boot.

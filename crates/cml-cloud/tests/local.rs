@@ -162,6 +162,7 @@ fn query() -> OfferQuery {
         spot: SpotPolicy::Never,
         spot_price_max: None,
         network: Network::default(),
+        disk_gib: 8,
     }
 }
 

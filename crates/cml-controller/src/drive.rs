@@ -86,7 +86,8 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
         journal: J,
         settings: Settings<'a>,
     ) -> Result<Self, JournalError> {
-        let fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
+        let mut fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
+        fleet.set_budgets(settings.wanted.budgets.clone());
         let hands = Hands::new(cloud, forge, settings.wanted.recipes.clone(), settings.clock);
         let mind = Mind {
             settings,
@@ -207,6 +208,7 @@ impl Mind<'_> {
         }
         if let Some(wanted) = news.take_wanted() {
             fleet.set_specs(wanted.specs);
+            fleet.set_budgets(wanted.budgets);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.
             self.offers.clear();
@@ -272,6 +274,7 @@ impl Mind<'_> {
         self.sight = Some((begun, look.clone()));
         match fleet.step(look, now, &mut || (self.settings.new_id)()) {
             Ok(step) => {
+                fleet.forget_ledger();
                 if let Some((_, look)) = &self.sight {
                     let state = fleet.state();
                     (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });

@@ -10,12 +10,12 @@ use cml_cloud::{
     CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
 };
 use cml_fleet::{
-    Action, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal, RefusalKind,
-    Waiting, plan, same_quota,
+    Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
+    RefusalKind, Waiting, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
-use cml_spec::Spec;
+use cml_spec::{Budget, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::learn::{arrivals, learn};
@@ -99,6 +99,8 @@ pub struct Step {
     pub orders: Vec<Order>,
     /// Jobs that get nothing now, and why.
     pub waiting: Vec<Waiting>,
+    /// Accounts near their limits.
+    pub near_limit: Vec<Balance>,
     /// When the same world is worth another look, by the clock alone.
     pub next_look_at: Option<Timestamp>,
 }
@@ -108,6 +110,7 @@ pub struct Fleet<J> {
     journal: J,
     state: State,
     specs: Vec<Spec>,
+    budgets: Vec<Budget>,
     /// Since when this process knows of each launch, by its own up time.
     watched: BTreeMap<LaunchId, Duration>,
 }
@@ -128,7 +131,7 @@ impl<J: Journal> Fleet<J> {
     /// [`JournalError`].
     pub fn open(journal: J, specs: Vec<Spec>) -> Result<Self, JournalError> {
         let state = State::of(&journal.after(0)?);
-        Ok(Self { journal, state, specs, watched: BTreeMap::new() })
+        Ok(Self { journal, state, specs, budgets: Vec::new(), watched: BTreeMap::new() })
     }
 
     /// What is wanted.
@@ -139,6 +142,11 @@ impl<J: Journal> Fleet<J> {
     /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
     pub fn set_specs(&mut self, specs: Vec<Spec>) {
         self.specs = specs;
+    }
+
+    /// Takes other budgets of repositories and persons from now on.
+    pub fn set_budgets(&mut self, budgets: Vec<Budget>) {
+        self.budgets = budgets;
     }
 
     /// Failed jobs that the next look has to tell of.
@@ -155,6 +163,11 @@ impl<J: Journal> Fleet<J> {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Lets go of what the journal keeps anyway: a daemon of months would collect every machine that ever was.
+    pub fn forget_ledger(&mut self) {
+        self.state.take_ledger();
     }
 
     /// Takes in a look and decides. When another process decides at the same time, nothing is ordered: look again.
@@ -235,7 +248,8 @@ impl<J: Journal> Fleet<J> {
         if !self.append(now, &intents)? {
             return Ok(Step::default());
         }
-        Ok(Step { orders, waiting: plan.waiting, next_look_at: plan.next_look_at })
+        let Plan { waiting, near_limit, next_look_at, .. } = plan;
+        Ok(Step { orders, waiting, near_limit, next_look_at })
     }
 
     /// Takes in a look and says what would be done. Nothing is intended.
@@ -341,6 +355,7 @@ impl<J: Journal> Fleet<J> {
             job,
             deadline,
             price: price.unwrap_or(zero),
+            disk: offers.iter().find_map(|offer| offer.disk),
             vcpus: offers.iter().map(|offer| offer.resources.vcpus).max().unwrap_or(0),
         })
     }
@@ -387,7 +402,8 @@ impl<J: Journal> Fleet<J> {
             runners: look.runners,
             offers: look.offers,
             refusals: self.state.refusals(),
-            spent_today: self.state.spent_today(now),
+            budgets: self.budgets.clone(),
+            spent: self.state.spent(now),
             gaps_seconds: self.state.gaps_seconds(),
         }
     }

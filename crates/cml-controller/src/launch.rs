@@ -273,6 +273,8 @@ fn job(order: &Order, now: Timestamp) -> Job {
         event: String::new(),
         from_fork: false,
         actor: String::new(),
+        workflow: String::new(),
+        branch: String::new(),
         queued_at: now,
         state: JobState::Queued,
         runner: None,

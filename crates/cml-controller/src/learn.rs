@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice, UsdPerHour};
+use cml_cloud::{Disk, Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice, UsdPerHour};
 use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, spec_for};
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
@@ -115,7 +115,8 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     let launch = record.id;
     if let (Some(instance), None) = (sight.instance, &record.bought) {
         // The call's answer was lost, or who made it was killed.
-        let (id, offer) = (instance.id.clone(), as_offer(instance, record.price, record.vcpus));
+        let offer = as_offer(instance, record.price, record.disk, record.vcpus);
+        let id = instance.id.clone();
         events.push(Event::LaunchBought { launch, instance: id, offer });
         // Its prices are asked for from the next look on; should it be gone already, that look bills it.
         return;
@@ -133,6 +134,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     };
     if !gone {
         let leaving = sight.instance.is_some_and(|it| it.state == InstanceState::Stopping);
+        events.extend(stopped_or_started(record, sight.instance));
         if (sight.has_notice || (taken_back && leaving)) && record.notice_at.is_none() {
             events.push(Event::NoticeSeen { launch });
         }
@@ -156,6 +158,22 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         started_at: sight.instance.map(|instance| instance.started_at),
         ended_at,
     });
+}
+
+/// A person may stop a machine, and start it again.
+fn stopped_or_started(record: &LaunchRecord, instance: Option<&Instance>) -> Option<Event> {
+    let (launch, instance) = (record.id, instance?);
+    match instance.state {
+        InstanceState::Stopped if !record.is_stopped => Some(Event::InstanceStopped {
+            launch,
+            started_at: Some(instance.started_at),
+            stopped_at: instance.ended_at,
+        }),
+        InstanceState::Pending | InstanceState::Running if record.is_stopped => {
+            Some(Event::InstanceStarted { launch, started_at: instance.started_at })
+        }
+        _ => None,
+    }
 }
 
 /// Idle or at work, and on which job.
@@ -199,7 +217,7 @@ fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> 
         labels: labels.unwrap_or_default(),
         deadline,
         instance: instance.id.clone(),
-        offer: as_offer(instance, price, vcpus),
+        offer: as_offer(instance, price, sold.and_then(|offer| offer.disk), vcpus),
         started_at: instance.started_at,
     })
 }
@@ -233,7 +251,7 @@ fn suspected(state: &State, look: &Look) -> Vec<Event> {
 }
 
 /// What must have been bought, from what the cloud shows.
-fn as_offer(instance: &Instance, price: UsdPerHour, vcpus: u32) -> Offer {
+fn as_offer(instance: &Instance, price: UsdPerHour, disk: Option<Disk>, vcpus: u32) -> Offer {
     Offer {
         region: instance.region.clone(),
         zone: instance.zone.clone(),
@@ -241,5 +259,6 @@ fn as_offer(instance: &Instance, price: UsdPerHour, vcpus: u32) -> Offer {
         market: instance.market,
         price: Some(price),
         resources: Resources { vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
+        disk,
     }
 }

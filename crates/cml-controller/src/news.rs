@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_fleet::Job;
-use cml_spec::Spec;
+use cml_spec::{Budget, Spec};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -14,6 +14,8 @@ use crate::carry::Recipes;
 pub struct Wanted {
     /// The specs.
     pub specs: Vec<Spec>,
+    /// Budgets of repositories and persons.
+    pub budgets: Vec<Budget>,
     /// Recipes by the names of the specs.
     pub recipes: Arc<Recipes>,
 }

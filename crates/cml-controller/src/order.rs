@@ -54,8 +54,6 @@ pub struct Recipe {
     pub query: OfferQuery,
     /// Image to boot.
     pub image: Image,
-    /// Root disk, GiB.
-    pub disk_gib: u32,
     /// Where it lives.
     pub network: Network,
     /// Instance profile for the job's own use.

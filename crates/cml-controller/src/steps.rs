@@ -249,7 +249,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             spot_price_max: self.order.recipe.query.spot_price_max,
             user_data,
             image: self.order.recipe.image.clone(),
-            disk_gib: self.order.recipe.disk_gib,
+            disk_gib: self.order.recipe.query.disk_gib,
             network: self.order.recipe.network.clone(),
             instance_profile: self.order.recipe.instance_profile.clone(),
             cache_snapshot: self.order.recipe.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),

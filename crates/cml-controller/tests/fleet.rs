@@ -10,7 +10,7 @@ use cml_cloud::{
 };
 use cml_controller::fleet::{Fleet, Look, Now, Order};
 use cml_fleet::{Job, JobId, JobState, KnownRunner};
-use cml_journal::MemoryJournal;
+use cml_journal::{MemoryJournal, Share, Waste};
 use cml_spec::{Allow, Idle, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 
@@ -77,6 +77,8 @@ fn job(state: JobState, runner: Option<LaunchId>) -> Job {
         event: "push".to_owned(),
         from_fork: false,
         actor: "mona".to_owned(),
+        workflow: "train".to_owned(),
+        branch: "main".to_owned(),
         queued_at: at(0),
         state,
         runner: runner.map(|launch| launch.runner_name()),
@@ -92,6 +94,7 @@ fn look(jobs: Vec<Job>, instances: Vec<Instance>, runners: Vec<KnownRunner>) -> 
         market: Market::Spot,
         price: Some(UsdPerHour("0.36".parse().expect("a number"))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        disk: None,
     };
     Look {
         jobs: Some(jobs),
@@ -126,6 +129,29 @@ fn a_machine_that_no_line_explains_is_taken_in_counted_and_billed() {
     let _ = step(2000, Vec::new(), vec![gone]);
     let entries: Vec<String> = fleet.state().ledger().iter().map(|entry| entry.cost.to_string()).collect();
     assert_eq!(entries, ["$0.18"]);
+}
+
+#[test]
+fn a_machine_that_somebody_stops_costs_its_disk_only_until_it_is_started_again() {
+    let mut fleet = fleet();
+    let mut step = |second, state, started, ended| {
+        let mut machine = instance(id(1), state);
+        (machine.started_at, machine.ended_at) = (at(started), ended);
+        fleet.step(look(Vec::new(), vec![machine], Vec::new()), now(second), &mut || id(99)).expect("steps");
+    };
+    step(0, InstanceState::Running, 0, None);
+    step(1010, InstanceState::Stopped, 0, Some(at(1000)));
+    step(2000, InstanceState::Stopped, 0, Some(at(1000)));
+    // EC2 tells the time of the last start only.
+    step(3010, InstanceState::Running, 3000, None);
+    step(4010, InstanceState::Terminated, 3000, Some(at(4000)));
+    let [entry] = fleet.state().ledger() else { panic!("{:?}", fleet.state().ledger()) };
+    assert_eq!((entry.from, entry.to), (at(0), at(4000)));
+    // 0.36 USD an hour for twice 1000 s.
+    assert_eq!(entry.cost.to_string(), "$0.2");
+    let stopped: Vec<_> =
+        entry.parts.iter().filter(|part| part.share == Share::Waste(Waste::Stopped)).collect();
+    assert!(matches!(stopped.as_slice(), [part] if part.span.from == at(1000)), "{:?}", entry.parts);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_cloud::{Instance, InstanceState, LaunchId, Market, Usd, UsdPerHour};
 use cml_controller::Told;
-use cml_fleet::{Job, JobId, JobState, KnownRunner, spec_for};
+use cml_fleet::{Job, JobId, JobState, KnownRunner, day_of, spec_for};
 use cml_journal::{LifeView, Share};
 use cml_spec::Spec;
 use jiff::Timestamp;
@@ -144,7 +144,7 @@ impl Board {
         let mut jobs: Vec<JobRow> =
             told.look.jobs.iter().flatten().filter_map(|job| job_row(job, specs, &whys)).collect();
         jobs.sort_by_key(|job| (job.queued_at, job.id));
-        let spent = told.state.spent_today(told.at);
+        let spent = spent_today(told);
         let pools = specs.iter().map(|spec| pool(spec, &rows, &jobs, &spent, told.at)).collect();
         Self {
             at: Some(told.at),
@@ -155,6 +155,16 @@ impl Board {
             jobs,
         }
     }
+}
+
+/// What each spec has spent today on machines that are gone.
+fn spent_today(told: &Told<'_>) -> BTreeMap<String, Usd> {
+    let today = day_of(told.at);
+    let mut spent: BTreeMap<String, Usd> = BTreeMap::new();
+    for spending in told.state.spent(told.at).into_iter().filter(|spending| spending.day == today) {
+        spent.entry(spending.spec).or_insert(Usd(Decimal::ZERO)).0 += spending.cost.0;
+    }
+    spent
 }
 
 fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&KnownRunner>) -> RunnerRow {
@@ -250,6 +260,6 @@ fn pool(
         queued: u32::try_from(queued.count()).unwrap_or(u32::MAX),
         spent_today_usd: spent.get(&spec.name).copied().unwrap_or(Usd(Decimal::ZERO)),
         running_usd: Usd(of_spec().map(cost).sum::<Decimal>().round_dp(4)),
-        budget_day_usd: spec.budget.map(|budget| budget.per_day),
+        budget_day_usd: spec.budget.and_then(|budget| budget.day),
     }
 }

@@ -184,6 +184,12 @@ fn words(line: &Line) -> String {
         Event::NoticeSeen { launch } => {
             format!("{}: the cloud is about to take it back", launch.runner_name())
         }
+        Event::InstanceStopped { launch, .. } => {
+            format!("{}: somebody has stopped its machine", launch.runner_name())
+        }
+        Event::InstanceStarted { launch, .. } => {
+            format!("{}: somebody has started its machine again", launch.runner_name())
+        }
         Event::InstanceGone { launch, end, .. } => match end {
             cml_journal::End::TakenBack => {
                 format!("{}: the cloud took its machine back", launch.runner_name())

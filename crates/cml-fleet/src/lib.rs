@@ -19,6 +19,7 @@ mod supply;
 mod timers;
 mod warm;
 
+pub use budget::{Account, Balance, Spending, day_of};
 pub use gaps::auto_idle_timeout;
 pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
 pub use placement::same_quota;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use cml_cloud::{Deadline, ErrorKind, Instance, LaunchId, Market, Offer, Usd, UsdPerHour};
-use cml_spec::Spec;
+use cml_cloud::{Deadline, Disk, ErrorKind, Instance, LaunchId, Market, Offer, UsdPerHour};
+use cml_spec::{Budget, Spec};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::budget::Spending;
 
 /// GitHub's id of a job; another attempt is another job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,6 +67,10 @@ pub struct Job {
     pub from_fork: bool,
     /// Who started the run.
     pub actor: String,
+    /// The workflow's name; empty where GitHub does not say it.
+    pub workflow: String,
+    /// The branch; empty where GitHub does not say it.
+    pub branch: String,
     /// Since when it waits.
     pub queued_at: Timestamp,
     /// Where it is.
@@ -84,6 +90,10 @@ pub struct LaunchRecord {
     pub spec: String,
     /// Labels of its runner: the spec's of that time.
     pub labels: Vec<String>,
+    /// The repository of the job that it is for; none for a machine that is kept ready.
+    pub repository: Option<String>,
+    /// Who started that job; none as above.
+    pub actor: Option<String>,
     /// When it was decided.
     pub intended_at: Timestamp,
     /// How long whoever looks has known of it, by a clock that nobody sets: a wall clock that is put forward must not make a
@@ -95,6 +105,8 @@ pub struct LaunchRecord {
     pub bought: Option<Offer>,
     /// Price that counts against budgets: what was bought, or the dearest of what was asked for.
     pub price: UsdPerHour,
+    /// Its root disk, which counts too.
+    pub disk: Option<Disk>,
     /// Virtual processors that count against quotas.
     pub vcpus: u32,
     /// When the runner was first online, if it was.
@@ -105,6 +117,8 @@ pub struct LaunchRecord {
     pub busy_unknown_since: Option<Timestamp>,
     /// When the cloud announced to take the machine back.
     pub notice_at: Option<Timestamp>,
+    /// Somebody has stopped the machine.
+    pub is_stopped: bool,
 }
 
 /// What GitHub says is registered.
@@ -189,8 +203,10 @@ pub struct Observed {
     pub offers: BTreeMap<String, Vec<Offer>>,
     /// What was refused, the latest of each offer.
     pub refusals: Vec<Refusal>,
-    /// What each spec has spent today on machines that are gone.
-    pub spent_today: BTreeMap<String, Usd>,
+    /// Budgets of repositories and persons, over all specs.
+    pub budgets: Vec<Budget>,
+    /// What was spent on machines that are gone, this month and this week at least.
+    pub spent: Vec<Spending>,
     /// Gaps between the arrivals of each spec's jobs, in seconds, the latest last.
     pub gaps_seconds: BTreeMap<String, Vec<u64>>,
 }

@@ -6,7 +6,7 @@ use cml_cloud::{Deadline, InstanceId, Offer};
 use cml_spec::Spec;
 use jiff::Timestamp;
 
-use crate::budget::{Books, cost};
+use crate::budget::{Balance, Books, cost};
 use crate::demand::{self, Wanted};
 use crate::labels;
 use crate::observed::{Job, JobId, JobState, Observed};
@@ -82,6 +82,8 @@ pub struct Plan {
     /// Jobs that get nothing now. Every queued job is either here, or served by a machine that is free or on its way,
     /// or has a launch among the actions.
     pub waiting: Vec<Waiting>,
+    /// Accounts that are near their limits, these launches included.
+    pub near_limit: Vec<Balance>,
     /// When the same world is worth another plan, by the clock alone; none when nothing is due.
     pub next_look_at: Option<Timestamp>,
 }
@@ -116,6 +118,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
         round.retire_idle(observed, &specs, &mut plan);
     }
     plan.actions.extend(reruns(observed));
+    plan.near_limit = round.books.warnings();
     plan.next_look_at = timers::next_look_at(observed, &machines, &plan.waiting, now);
     plan
 }
@@ -125,7 +128,7 @@ struct Round<'a> {
     now: Timestamp,
     github_answered: bool,
     shop: Shop<'a>,
-    books: Books,
+    books: Books<'a>,
     /// Machines of each spec, those on their way in and out included.
     count: BTreeMap<String, u32>,
     /// Machines that a job may get, by the labels of their runners, those online first.
@@ -166,7 +169,7 @@ impl<'a> Round<'a> {
         for spec in &wanted.specs {
             let last_resort =
                 spec.reruns.last_on_demand && wanted.job.interruptions >= spec.reruns.max.max(1);
-            match self.launch(spec, Some(wanted.job.id), last_resort) {
+            match self.launch(spec, Some(wanted.job), last_resort) {
                 Ok(action) => {
                     plan.actions.push(action);
                     return;
@@ -188,7 +191,7 @@ impl<'a> Round<'a> {
         fitting.is_some_and(|(_, queue)| queue.pop_front().is_some())
     }
 
-    fn launch(&mut self, spec: &Spec, job: Option<JobId>, on_demand_only: bool) -> Result<Action, Why> {
+    fn launch(&mut self, spec: &Spec, job: Option<&Job>, on_demand_only: bool) -> Result<Action, Why> {
         let name = &spec.name;
         // A machine is of no use without a registration.
         if !self.github_answered {
@@ -199,24 +202,16 @@ impl<'a> Round<'a> {
         }
         let offers = self.shop.choose(spec, on_demand_only)?;
         // The dearest that may be bought is what is promised.
-        let dearest = offers.iter().filter_map(|offer| offer.price).max();
-        let promised = dearest.map(|price| cost(price, spec.max_lifetime));
-        if let (Some(left), Some(budget)) = (self.books.left(spec), spec.budget)
-            && promised.is_none_or(|promised| promised > left)
-        {
-            let committed = self.books.committed(name);
-            return Err(Why::Budget { spec: name.clone(), per_day: budget.per_day, committed });
-        }
-        if let Some(promised) = promised {
-            self.books.add(name, promised);
-        }
+        let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
+        let promised = dearest.map(|price| cost(price, None, spec.max_lifetime));
+        self.books.pay(spec, job, promised).map_err(|balance| Why::Budget(Box::new(balance)))?;
         if let Some(offer) = offers.first() {
             self.shop.take(offer);
         }
         *self.count.entry(name.clone()).or_default() += 1;
         let deadline = Deadline(self.now.checked_add(spec.max_lifetime).unwrap_or(Timestamp::MAX));
         let offers = offers.into_iter().cloned().collect();
-        Ok(Action::Launch { spec: name.clone(), job, offers, deadline })
+        Ok(Action::Launch { spec: name.clone(), job: job.map(|job| job.id), offers, deadline })
     }
 
     /// Fills up to the machines that a spec keeps without being asked. What is refused is tried again next time.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use cml_cloud::Usd;
 use jiff::Timestamp;
+
+use crate::budget::Balance;
 
 /// Why a job gets no machine now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +28,8 @@ pub enum Why {
         /// Its limit.
         max: u32,
     },
-    /// The day's money is spent or promised.
-    Budget {
-        /// The spec.
-        spec: String,
-        /// The limit.
-        per_day: Usd,
-        /// Spent and promised.
-        committed: Usd,
-    },
+    /// The money of a day, a week or a month is spent or promised.
+    Budget(Box<Balance>),
     /// Everything that could be bought was refused not long ago.
     Refused {
         /// The spec.
@@ -75,8 +69,11 @@ impl fmt::Display for Why {
             Self::Full { spec, max } => {
                 write!(out, "{spec} has its {max} machines; the next one that ends makes room")
             }
-            Self::Budget { spec, per_day, committed } => {
-                write!(out, "{spec} may spend {per_day} a day, {committed} are spent or promised")
+            Self::Budget(it) => {
+                let renews = it.renews_at.strftime("%Y-%m-%d %H:%M UTC");
+                write!(out, "{} may spend {} a {}: {} spent", it.account, it.most, it.period, it.spent)?;
+                write!(out, " (counts until {renews}), {} promised to machines", it.promised)?;
+                out.write_str(" that live (counts until each ends)")
             }
             Self::Refused { spec, said, again_at } => {
                 write!(out, "{spec}: {said}")?;

@@ -36,8 +36,7 @@ pub(crate) fn next_look_at(
     };
     let of_refusal = |waiting: &Waiting| match &waiting.why {
         Why::Refused { again_at, .. } => *again_at,
-        // Budgets are of a day.
-        Why::Budget { .. } => next_midnight(now),
+        Why::Budget(balance) => Some(balance.renews_at),
         _ => None,
     };
     let mut hours = observed.specs.iter().flat_map(|spec| &spec.warm).filter_map(|warm| warm.hours.as_ref());
@@ -51,15 +50,6 @@ pub(crate) fn next_look_at(
     all.filter(|at| *at > now).min()
 }
 
-/// Days of UTC, which budgets are of.
-fn next_midnight(now: Timestamp) -> Option<Timestamp> {
-    next_whole(now, 86_400)
-}
-
 fn next_minute(now: Timestamp) -> Option<Timestamp> {
-    next_whole(now, 60)
-}
-
-fn next_whole(now: Timestamp, seconds: i64) -> Option<Timestamp> {
-    Timestamp::from_second((now.as_second().div_euclid(seconds) + 1) * seconds).ok()
+    Timestamp::from_second((now.as_second().div_euclid(60) + 1) * 60).ok()
 }

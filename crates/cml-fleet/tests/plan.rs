@@ -4,9 +4,9 @@
 mod world;
 
 use cml_cloud::{Market, SpotPolicy};
-use cml_fleet::{Action, Cause, JobState, RefusalKind, plan};
-use cml_spec::{Forks, Idle, Warm};
-use jiff::SignedDuration;
+use cml_fleet::{Action, Cause, JobState, Observed, RefusalKind, Spending, day_of, plan};
+use cml_spec::{Budget, Forks, Idle, Limits, Warm, Whose};
+use jiff::{SignedDuration, Timestamp};
 use world::{Doing, at, budget, job, machine, now, offers, refusal, spec, world};
 
 fn shown(observed: &cml_fleet::Observed) -> String {
@@ -131,11 +131,61 @@ fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
     let mut world = world(vec![gpu.clone()]);
     world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")]);
     assert_eq!(launches(&world), 2);
-    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day, $1 are spent or promised");
-    world.spent_today.insert("gpu".to_owned(), world::usd("0.5"));
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day: $0 spent (counts until 2027-01-16 00:00 UTC), $1 promised to machines that live (counts until each ends)");
+    world.spent.push(spending(now(), "0.5"));
     assert_eq!(launches(&world), 1);
     machine(&mut world, &gpu, 1, 100, Doing::Busy);
     assert_eq!(launches(&world), 0);
+}
+
+/// What one machine of the GPU spec for acme/vision and mona has cost, gone at this time.
+fn spending(at: Timestamp, cost: &str) -> Spending {
+    let (repository, actor) = (Some("acme/vision".to_owned()), Some("mona".to_owned()));
+    Spending { day: day_of(at), spec: "gpu".to_owned(), repository, actor, cost: world::usd(cost) }
+}
+
+#[test]
+fn budgets_of_repositories_and_persons_hold_over_all_specs_and_in_their_own_periods() {
+    let limits = |day: Option<&str>, week: Option<&str>, month: Option<&str>| Limits {
+        day: day.map(world::usd),
+        week: week.map(world::usd),
+        month: month.map(world::usd),
+        warn_at_percent: 80,
+    };
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    let with = |world: &Observed, whose: Whose, limits: Limits| {
+        let budgets = vec![Budget { whose, limits }];
+        shown(&Observed { budgets, ..world.clone() })
+    };
+    let repository = |name: &str| Whose::Repository(Some(name.to_owned()));
+    // The beginning of these tests is a Friday, the 15th.
+    world.spent = vec![spending(at(-2 * 86_400), "3"), spending(at(-10 * 86_400), "20")];
+    assert!(with(&world, repository("Acme/Vision"), limits(Some("0.4"), None, None)).contains("waits"));
+    assert!(with(&world, repository("acme/other"), limits(Some("0.4"), None, None)).contains("launch"));
+    assert!(with(&world, Whose::Repository(None), limits(Some("0.6"), None, None)).contains("launch"));
+    assert!(with(&world, Whose::Actor(None), limits(None, Some("3.6"), None)).contains("launch"));
+    assert!(with(&world, Whose::Actor(None), limits(None, Some("3.4"), None)).contains("waits"));
+    assert!(
+        with(&world, Whose::Actor(Some("hubot".into())), limits(None, Some("3.4"), None)).contains("launch")
+    );
+    assert!(with(&world, repository("acme/vision"), limits(None, None, Some("23.6"))).contains("launch"));
+    let told = with(&world, repository("acme/vision"), limits(None, None, Some("23.4")));
+    insta::assert_snapshot!(told, @"job 1 waits: repository acme/vision may spend $23.4 a month: $23 spent (counts until 2027-02-01 00:00 UTC), $0 promised to machines that live (counts until each ends)");
+}
+
+#[test]
+fn who_comes_near_a_limit_is_told_before_it_is_reached() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.budget = Some(Limits { warn_at_percent: 60, ..Limits::of_day(world::usd("1")) });
+    let mut world = world(vec![gpu.clone()]);
+    assert_eq!(plan(&world, now()).near_limit, []);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    assert_eq!(plan(&world, now()).near_limit, [], "half of it is promised");
+    world.spent.push(spending(now(), "0.1"));
+    let near = plan(&world, now()).near_limit;
+    assert_eq!(near.len(), 1);
+    assert_eq!((near[0].spent, near[0].promised), (world::usd("0.1"), world::usd("0.5")));
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub struct JobRecord {
     pub conclusion: Option<String>,
     /// The runner that has or had it.
     pub runner_name: Option<String>,
+    /// The workflow's name; empty where GitHub does not say it.
+    pub workflow: String,
+    /// The branch; empty where GitHub does not say it.
+    pub branch: String,
     /// Since when it waits.
     pub created_at: Option<Timestamp>,
     /// When it began.
@@ -128,6 +132,10 @@ pub(crate) struct JobWire {
     conclusion: Option<String>,
     #[serde(default)]
     runner_name: Option<String>,
+    #[serde(default)]
+    workflow_name: Option<String>,
+    #[serde(default)]
+    head_branch: Option<String>,
     #[serde(default)]
     created_at: Option<Timestamp>,
     #[serde(default)]
@@ -250,6 +258,8 @@ impl JobRecord {
             conclusion: wire.conclusion,
             // GitHub gives an empty name before there is a runner.
             runner_name: wire.runner_name.filter(|name| !name.is_empty()),
+            workflow: wire.workflow_name.unwrap_or_default(),
+            branch: wire.head_branch.unwrap_or_default(),
             created_at: wire.created_at,
             started_at: wire.started_at,
             completed_at: wire.completed_at,

@@ -93,6 +93,10 @@ struct JobPayload {
     #[serde(default)]
     runner_name: Option<String>,
     #[serde(default)]
+    workflow_name: Option<String>,
+    #[serde(default)]
+    head_branch: Option<String>,
+    #[serde(default)]
     created_at: Option<Timestamp>,
     #[serde(default)]
     started_at: Option<Timestamp>,
@@ -144,6 +148,8 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         status: job.status,
         conclusion: job.conclusion,
         runner_name: job.runner_name.filter(|name| !name.is_empty()),
+        workflow: job.workflow_name.unwrap_or_default(),
+        branch: job.head_branch.unwrap_or_default(),
         created_at: job.created_at,
         started_at: job.started_at,
         completed_at: job.completed_at,

@@ -1,8 +1,15 @@
 //! EC2's bill for one machine.
-//! <https://aws.amazon.com/ec2/pricing/on-demand/>, <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>
+//!
+//! - Per second, a minute at least from each start: <https://aws.amazon.com/ec2/pricing/on-demand/>.
+//! - Spot at the price of each moment, free when EC2 takes it back in its first hour:
+//!   <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>.
+//! - Stopped, only its disk: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html>.
+//! - The disk per second while it exists, a minute at least, by the length of the calendar month:
+//!   <https://aws.amazon.com/ebs/pricing/>.
 
-use cml_cloud::{Market, Usd, UsdPerHour};
-use jiff::{SignedDuration, Timestamp};
+use cml_cloud::{Disk, Market, Usd, UsdPerHour};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -21,66 +28,115 @@ pub enum End {
     TakenBack,
 }
 
-/// What a machine has cost, US dollars: each second at the price of that second. `prices` are the changes of its price, the
-/// oldest first; the first of them holds from its beginning on. Without any price it has cost nothing that is known.
-#[must_use]
-pub fn bill(
-    market: Market,
-    prices: &[(Timestamp, UsdPerHour)],
-    from: Timestamp,
-    to: Timestamp,
-    end: End,
-) -> Usd {
-    let lived = to.duration_since(from).max(SignedDuration::ZERO);
-    if market == Market::Spot && end == End::TakenBack && lived < FREE_WHEN_TAKEN_WITHIN {
-        return Usd(Decimal::ZERO);
-    }
-    let until = from.checked_add(lived.max(AT_LEAST)).unwrap_or(to);
-    let mut sum = Decimal::ZERO;
-    // What is billed beyond its life has the last price of its life.
-    let held = prices.iter().take_while(|(since, _)| *since < to).count().max(1).min(prices.len());
-    for (number, (since, price)) in prices.iter().take(held).enumerate() {
-        let begins = if number == 0 { from } else { (*since).clamp(from, until) };
-        let next = prices.get(number + 1).filter(|_| number + 1 < held);
-        let ends = next.map_or(until, |(next, _)| (*next).clamp(from, until));
-        let seconds = ends.as_second() - begins.as_second();
-        sum += price.for_seconds(u64::try_from(seconds).unwrap_or(0)).0;
-    }
-    Usd(sum)
+/// From one moment to another; nothing when they are the wrong way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first moment of it.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cost(market: Market, seconds: i64, end: End) -> String {
-        let at = |second| Timestamp::from_second(second).expect("in range");
-        let prices = [(at(0), UsdPerHour("3.6".parse().expect("a number")))];
-        bill(market, &prices, at(0), at(seconds), end).to_string()
+impl Span {
+    fn seconds(self) -> u64 {
+        u64::try_from(self.to.as_second() - self.from.as_second()).unwrap_or(0)
     }
 
-    #[test]
-    fn a_machine_is_billed_by_the_second_and_for_a_minute_at_least() {
-        assert_eq!(cost(Market::OnDemand, 1000, End::Ours), "$1");
-        assert_eq!(cost(Market::Spot, 10, End::Ours), "$0.06");
-        assert_eq!(cost(Market::OnDemand, -5, End::Ours), "$0.06");
+    fn within(self, window: Self) -> Self {
+        Self { from: self.from.max(window.from), to: self.to.min(window.to) }
     }
 
-    #[test]
-    fn spot_that_is_taken_back_in_its_first_hour_is_free() {
-        assert_eq!(cost(Market::Spot, 3599, End::TakenBack), "$0");
-        assert_eq!(cost(Market::Spot, 3600, End::TakenBack), "$3.6");
-        assert_eq!(cost(Market::OnDemand, 1000, End::TakenBack), "$1");
+    /// What is billed of it.
+    fn billed(self) -> Self {
+        let least = self.from.checked_add(AT_LEAST).unwrap_or(Timestamp::MAX);
+        Self { from: self.from, to: self.to.max(least) }
+    }
+}
+
+/// What EC2 bills a machine by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tenure {
+    /// How it was bought.
+    pub market: Market,
+    /// The changes of its price, the oldest first; the first of them holds from its beginning on. Without any, what it costs is
+    /// not known and counts as nothing.
+    pub prices: Vec<(Timestamp, UsdPerHour)>,
+    /// When it ran: once, unless it was stopped and started again.
+    pub runs: Vec<Span>,
+    /// Who ended it.
+    pub end: End,
+    /// Its disk, and while it exists.
+    pub disk: Option<(Disk, Span)>,
+}
+
+impl Tenure {
+    /// Everything that is billed for.
+    #[must_use]
+    pub fn whole(&self) -> Span {
+        let spans = self.runs.iter().copied().chain(self.disk.map(|(_, span)| span)).map(Span::billed);
+        let whole =
+            spans.reduce(|one, other| Span { from: one.from.min(other.from), to: one.to.max(other.to) });
+        whole.unwrap_or(Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH })
     }
 
-    #[test]
-    fn every_second_has_the_price_of_that_second() {
-        let at = |second| Timestamp::from_second(second).expect("in range");
-        let price = |text: &str| UsdPerHour(text.parse().expect("a number"));
-        let prices = [(at(-50), price("3.6")), (at(600), price("7.2")), (at(5000), price("36"))];
-        let cost = bill(Market::Spot, &prices, at(0), at(1000), End::Ours);
-        assert_eq!(cost.to_string(), "$1.4");
-        // A minute at least, at the price that held while it lived.
-        assert_eq!(bill(Market::Spot, &prices, at(570), at(590), End::Ours).to_string(), "$0.06");
+    /// The whole bill.
+    #[must_use]
+    pub fn cost(&self) -> Usd {
+        Usd(self.machine(self.whole()).0 + self.disk(self.whole()).0)
     }
+
+    /// What the machine itself costs in a window.
+    #[must_use]
+    pub fn machine(&self, window: Span) -> Usd {
+        let last = self.runs.len().saturating_sub(1);
+        let cost = |(number, run): (usize, &Span)| {
+            let is_free = number == last && self.is_free(*run);
+            if is_free { Decimal::ZERO } else { self.run(*run, window) }
+        };
+        Usd(self.runs.iter().enumerate().map(cost).sum())
+    }
+
+    fn is_free(&self, run: Span) -> bool {
+        self.market == Market::Spot
+            && self.end == End::TakenBack
+            && run.to.duration_since(run.from) < FREE_WHEN_TAKEN_WITHIN
+    }
+
+    fn run(&self, run: Span, window: Span) -> Decimal {
+        // What is billed beyond its life has the last price of its life.
+        let in_force = self.prices.iter().take_while(|(since, _)| *since < run.to).count();
+        let held = in_force.max(1).min(self.prices.len());
+        let mut sum = Decimal::ZERO;
+        for (number, (since, price)) in self.prices.iter().take(held).enumerate() {
+            let begins = if number == 0 { Timestamp::MIN } else { *since };
+            let ends = if number + 1 < held { self.prices[number + 1].0 } else { Timestamp::MAX };
+            let part = run.billed().within(Span { from: begins, to: ends }).within(window);
+            sum += price.for_seconds(part.seconds()).0;
+        }
+        sum
+    }
+
+    /// What its disk costs in a window.
+    #[must_use]
+    pub fn disk(&self, window: Span) -> Usd {
+        let Some((disk, span)) = self.disk else { return Usd(Decimal::ZERO) };
+        let mut left = span.billed().within(window);
+        let mut sum = Decimal::ZERO;
+        while left.from < left.to {
+            let Some(month) = month_of(left.from) else { break };
+            let part = left.within(month);
+            let month_price = disk.price.0 * Decimal::from(disk.gib);
+            sum += month_price * Decimal::from(part.seconds()) / Decimal::from(month.seconds());
+            left.from = month.to;
+        }
+        Usd(sum)
+    }
+}
+
+/// The calendar month of a moment, UTC.
+fn month_of(at: Timestamp) -> Option<Span> {
+    let first = at.to_zoned_datetime(TimeZone::UTC).date().first_of_month();
+    let begin = first.to_zoned_datetime(TimeZone::UTC).ok()?;
+    let end = first.checked_add(1.month()).ok()?.to_zoned_datetime(TimeZone::UTC).ok()?;
+    Some(Span { from: begin.timestamp(), to: end.timestamp() })
 }

@@ -1,6 +1,6 @@
 //! What is worth remembering. Kinds and fields are only ever added: old journals stay readable.
 
-use cml_cloud::{Deadline, InstanceId, LaunchId, Offer, UsdPerHour};
+use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Offer, UsdPerHour};
 use cml_fleet::{Job, JobId, Refusal};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub enum Event {
         deadline: Deadline,
         /// The dearest of what is asked for.
         price: UsdPerHour,
+        /// Its root disk; not known of launches that were written down before disks were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disk: Option<Disk>,
         /// Virtual processors of the largest of what is asked for.
         vcpus: u32,
     },
@@ -82,6 +85,22 @@ pub enum Event {
     NoticeSeen {
         /// The launch.
         launch: LaunchId,
+    },
+    /// Somebody has stopped the machine: it costs its disk only, until it is started again or gone.
+    InstanceStopped {
+        /// The launch.
+        launch: LaunchId,
+        /// When it had been started, where the cloud says so.
+        started_at: Option<Timestamp>,
+        /// When it was stopped, where the cloud says so.
+        stopped_at: Option<Timestamp>,
+    },
+    /// Somebody has started it again.
+    InstanceStarted {
+        /// The launch.
+        launch: LaunchId,
+        /// When, by the cloud's clock.
+        started_at: Timestamp,
     },
     /// The machine is gone: the launch is over, and is billed until now.
     InstanceGone {
@@ -142,6 +161,12 @@ pub struct JobFacts {
     pub event: String,
     /// Who started the run.
     pub actor: String,
+    /// The workflow's name; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workflow: String,
+    /// The branch; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub branch: String,
 }
 
 impl JobFacts {
@@ -154,6 +179,8 @@ impl JobFacts {
             name: job.name.clone(),
             event: job.event.clone(),
             actor: job.actor.clone(),
+            workflow: job.workflow.clone(),
+            branch: job.branch.clone(),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! One machine's money, and whose it is.
 
-use cml_cloud::{LaunchId, Usd};
+use std::fmt;
+
+use cml_cloud::{LaunchId, Offer, Usd};
 use cml_fleet::JobId;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
+
+use crate::bill::{End, Span, Tenure};
 
 /// What a part of a machine's life was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,48 +18,134 @@ pub enum Share {
     Work(Option<JobId>),
     /// Online, without a job.
     Idle,
-    /// The whole life of a machine that never did anything, or what the bill adds to its life.
-    Waste,
+    /// For nothing.
+    Waste(Waste),
 }
 
-/// A machine that is gone, with its bill divided.
+/// Why money was for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waste {
+    /// Its runner never came online.
+    NeverRegistered,
+    /// The cloud took the machine back while this job was on it.
+    Interrupted(Option<JobId>),
+    /// The deadline ended the machine while this job was on it.
+    Capped(Option<JobId>),
+    /// Somebody had stopped the machine: only its disk costs.
+    Stopped,
+    /// What a minute at least adds to a shorter life.
+    Minimum,
+}
+
+impl Share {
+    /// The job that it was for or that was lost.
+    #[must_use]
+    pub fn job(self) -> Option<JobId> {
+        match self {
+            Self::Work(job) | Self::Waste(Waste::Interrupted(job) | Waste::Capped(job)) => job,
+            Self::Boot | Self::Idle | Self::Waste(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Waste {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NeverRegistered => "never registered",
+            Self::Interrupted(_) => "interrupted",
+            Self::Capped(_) => "cut by its deadline",
+            Self::Stopped => "stopped",
+            Self::Minimum => "minimum minute",
+        })
+    }
+}
+
+/// A machine that is gone, or lives, with its bill divided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The launch.
     pub launch: LaunchId,
     /// Its spec.
     pub spec: String,
+    /// The job that it was bought for.
+    pub job: Option<JobId>,
+    /// What was bought.
+    pub offer: Offer,
     /// When it was bought.
     pub from: Timestamp,
-    /// When it was gone.
+    /// When it was gone; now, when it lives.
     pub to: Timestamp,
     /// The bill.
     pub cost: Usd,
     /// The cloud did not say when it began or ended: the times are when we saw it.
     pub estimated: bool,
-    /// The bill, divided; the parts add up to it exactly.
-    pub shares: Vec<(Share, Usd)>,
+    /// What it is billed by.
+    pub tenure: Tenure,
+    /// The bill, divided: one part after the other, and together all that is billed.
+    pub parts: Vec<Part>,
 }
 
-/// Divides a bill over the stretches of a life, in proportion to their length. The last stretch gets what rounding leaves.
-pub(crate) fn divide(cost: Usd, stretches: &[(Share, SignedDuration)]) -> Vec<(Share, Usd)> {
-    let total: i64 = stretches.iter().map(|(_, length)| length.as_secs()).sum();
-    if total <= 0 {
-        return vec![(Share::Waste, cost)];
+/// A part of a machine's life and bill.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// What it was for.
+    pub share: Share,
+    /// When.
+    pub span: Span,
+    /// What the machine cost.
+    pub machine: Usd,
+    /// What its disk cost.
+    pub disk: Usd,
+}
+
+impl Part {
+    /// Both together.
+    #[must_use]
+    pub fn cost(&self) -> Usd {
+        Usd(self.machine.0 + self.disk.0)
     }
-    let mut left = cost.0;
-    let mut shares: Vec<(Share, Usd)> = Vec::new();
-    for (number, (share, length)) in stretches.iter().enumerate() {
-        let part = if number + 1 == stretches.len() {
-            left
-        } else {
-            (cost.0 * Decimal::from(length.as_secs()) / Decimal::from(total)).round_dp(6)
-        };
-        left -= part;
-        match shares.iter_mut().find(|(known, _)| known == share) {
-            Some((_, sum)) => sum.0 += part,
-            None => shares.push((*share, Usd(part))),
+}
+
+/// Divides a bill over what a machine did, from the beginning of each to that of the next: each second costs what that
+/// second is billed.
+pub(crate) fn divide(tenure: &Tenure, to: Timestamp, doing: &[(Timestamp, Share)]) -> Vec<Part> {
+    let whole = tenure.whole();
+    let mut parts: Vec<Part> = Vec::new();
+    let mut push = |share: Share, span: Span| {
+        if span.from >= span.to {
+            return;
         }
+        let (machine, disk) = (tenure.machine(span), tenure.disk(span));
+        match parts.last_mut() {
+            Some(last) if last.share == share => {
+                last.span.to = span.to;
+                last.machine.0 += machine.0;
+                last.disk.0 += disk.0;
+            }
+            _ => parts.push(Part { share, span, machine, disk }),
+        }
+    };
+    let to = to.clamp(whole.from, whole.to);
+    let mut since = whole.from;
+    for (number, (_, share)) in doing.iter().enumerate() {
+        let next = doing.get(number + 1).map_or(to, |(next, _)| (*next).clamp(since, to));
+        push(*share, Span { from: since, to: next });
+        since = next;
     }
-    shares
+    push(Share::Waste(Waste::Minimum), Span { from: since, to: whole.to });
+    parts
+}
+
+/// The sum of what is billed.
+pub(crate) fn sum(parts: &[Part]) -> Usd {
+    Usd(parts.iter().map(|part| part.cost().0).sum::<Decimal>())
+}
+
+/// What the last thing that a machine did amounts to, now that it is known how the machine ended.
+pub(crate) fn last_share(share: Share, end: End, was_due: bool) -> Share {
+    match (share, end) {
+        (Share::Work(job), End::TakenBack) => Share::Waste(Waste::Interrupted(job)),
+        (Share::Work(job), End::Ours) if was_due => Share::Waste(Waste::Capped(job)),
+        _ => share,
+    }
 }

@@ -9,16 +9,18 @@ mod bill;
 mod event;
 mod inbox;
 mod ledger;
+mod life;
 mod memory;
+mod spent;
 mod sqlite;
 mod state;
 
-pub use bill::{End, bill};
+pub use bill::{End, Span, Tenure};
 pub use event::{Event, JobFacts};
 pub use inbox::{Inbox, Letter};
-pub use ledger::{Entry, Share};
+pub use ledger::{Entry, Part, Share, Waste};
 pub use memory::MemoryJournal;
-pub use sqlite::{JournalError, Line, SqliteJournal};
+pub use sqlite::{JournalError, Line, SqliteJournal, open_table};
 pub use state::{LifeView, State};
 
 use jiff::Timestamp;

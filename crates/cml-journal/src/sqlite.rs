@@ -103,14 +103,32 @@ impl SqliteJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn latest(&self, most: u32) -> Result<Vec<Line>, JournalError> {
-        self.lines("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", most.into())
+        self.lines("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", [most])
     }
 
-    fn lines(&self, select: &str, parameter: i64) -> Result<Vec<Line>, JournalError> {
+    /// So many of the lines after `seen`, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn some_after(&self, seen: Seen, most: u32) -> Result<Vec<Line>, JournalError> {
+        let select = "SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number LIMIT ?2";
+        self.lines(select, (seen, most))
+    }
+
+    /// The number of the last line; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn last(&self) -> Result<Seen, JournalError> {
+        let last = "SELECT coalesce(max(number), 0) FROM lines";
+        self.connection.query_row(last, [], |row| row.get(0)).map_err(|error| told(&self.path, &error))
+    }
+
+    fn lines(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<Line>, JournalError> {
         let failed = |error: rusqlite::Error| told(&self.path, &error);
         let mut select = self.connection.prepare_cached(select).map_err(failed)?;
         let rows = select
-            .query_map([parameter], |row| {
+            .query_map(parameters, |row| {
                 Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
             })
             .map_err(failed)?;
@@ -123,6 +141,14 @@ impl SqliteJournal {
         })
         .collect()
     }
+}
+
+/// Opens a file of ours that holds other tables than a journal, such as what is made from journals.
+///
+/// # Errors
+/// [`JournalError`].
+pub fn open_table(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
+    open(path, migrations)
 }
 
 /// Opens a file of ours: durable with every commit, readable by its owner only, brought up to date.
@@ -229,7 +255,7 @@ impl Journal for SqliteJournal {
     }
 
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
-        self.lines("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number", seen)
+        self.lines("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number", [seen])
     }
 }
 

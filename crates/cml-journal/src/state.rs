@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, SpotPrice, Usd, UsdPerHour};
-use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind};
+use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
+use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind, Spending};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
-use crate::bill::{End, bill};
+use crate::bill::End;
 use crate::event::{Event, JobFacts};
-use crate::ledger::{Entry, Share, divide};
+use crate::ledger::{Entry, Share};
+use crate::life::{Doing, Ended, Life};
+use crate::spent::Spent;
 use crate::sqlite::Line;
 
 /// Gaps that are remembered of each spec.
@@ -30,6 +32,7 @@ const OVER_MAX: usize = 20_000;
 pub struct State {
     launches: BTreeMap<LaunchId, Life>,
     ledger: Vec<Entry>,
+    spent: Spent,
     refusals: BTreeMap<Pool, Refusal>,
     arrivals: BTreeMap<String, Arrivals>,
     jobs: BTreeMap<JobId, JobFacts>,
@@ -45,24 +48,6 @@ pub struct State {
     interruptions: BTreeMap<(u64, String), u32>,
     over: BTreeSet<LaunchId>,
     seen: i64,
-}
-
-/// A launch that is not over.
-#[derive(Clone, Debug, PartialEq)]
-struct Life {
-    spec: String,
-    labels: Vec<String>,
-    job: Option<JobId>,
-    intended_at: Timestamp,
-    deadline: Deadline,
-    price: UsdPerHour,
-    vcpus: u32,
-    bought: Option<(Timestamp, InstanceId, Offer)>,
-    /// Changes of its price, the oldest first.
-    prices: Vec<(Timestamp, UsdPerHour)>,
-    notice_at: Option<Timestamp>,
-    /// What it has been doing since when, since it was first online.
-    doing: Vec<(Timestamp, Doing)>,
 }
 
 /// One launch that is not over.
@@ -84,12 +69,6 @@ pub struct LifeView<'a> {
     pub notice_at: Option<Timestamp>,
     /// What it has been doing since when, from the moment its runner was online.
     pub doing: Vec<(Timestamp, Share)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Idle,
-    Work(Option<JobId>),
 }
 
 type Pool = (String, Option<String>, String, Market);
@@ -124,20 +103,10 @@ impl State {
         self.seen = line.number;
         let at = line.at;
         match &line.event {
-            Event::LaunchIntended { launch, spec, labels, job, deadline, price, vcpus } => {
-                let life = Life {
-                    spec: spec.clone(),
-                    labels: labels.clone(),
-                    job: *job,
-                    intended_at: at,
-                    deadline: *deadline,
-                    price: *price,
-                    vcpus: *vcpus,
-                    bought: None,
-                    prices: Vec::new(),
-                    notice_at: None,
-                    doing: Vec::new(),
-                };
+            Event::LaunchIntended { launch, spec, labels, job, deadline, price, disk, vcpus } => {
+                let mut life = Life::new(line.number, spec, labels, at, *deadline);
+                life.facts = job.and_then(|job| self.jobs.get(&job)).cloned();
+                (life.job, life.price, life.disk, life.vcpus) = (*job, *price, *disk, *vcpus);
                 self.launches.entry(*launch).or_insert(life);
             }
             Event::LaunchBought { launch, instance, offer } => {
@@ -148,19 +117,8 @@ impl State {
             }
             Event::InstanceFound { launch, spec, labels, deadline, instance, offer, started_at } => {
                 let price = offer.price.unwrap_or(UsdPerHour(Decimal::ZERO));
-                let mut life = Life {
-                    spec: spec.clone(),
-                    labels: labels.clone(),
-                    job: None,
-                    intended_at: *started_at,
-                    deadline: *deadline,
-                    price,
-                    vcpus: offer.resources.vcpus,
-                    bought: None,
-                    prices: Vec::new(),
-                    notice_at: None,
-                    doing: Vec::new(),
-                };
+                let mut life = Life::new(line.number, spec, labels, *started_at, *deadline);
+                (life.price, life.vcpus) = (price, offer.resources.vcpus);
                 life.buy(*started_at, instance, offer);
                 self.launches.entry(*launch).or_insert(life);
             }
@@ -175,33 +133,29 @@ impl State {
                     life.notice_at.get_or_insert(at);
                 }
             }
-            Event::InstanceGone { launch, end, started_at, ended_at } => {
-                if let Some(life) = self.launches.remove(launch) {
-                    self.over.insert(*launch);
-                    if self.over.len() > OVER_MAX {
-                        self.over.pop_first();
-                    }
-                    match (end, life.doing.last()) {
-                        (End::TakenBack, Some((_, Doing::Work(Some(job))))) => self.interrupt(*job),
-                        (End::TakenBack, _) => self.suspect(*launch, at),
-                        _ => {}
-                    }
-                    self.ledger.extend(closed(*launch, life, *started_at, (*ended_at, at), *end));
+            Event::InstanceStopped { launch, started_at, stopped_at } => {
+                if let Some(life) = self.launches.get_mut(launch) {
+                    life.stop(*started_at, stopped_at.unwrap_or(at));
                 }
             }
-            Event::SpotPrice { region, zone, instance_type, since, price } => {
-                let of_pool = |offer: &Offer| {
-                    (&offer.region, &offer.zone, &offer.instance_type, offer.market)
-                        == (region, zone, instance_type, Market::Spot)
-                };
-                for life in self.launches.values_mut() {
-                    if life.bought.as_ref().is_some_and(|(.., offer)| of_pool(offer))
-                        && life.prices.iter().all(|(known, _)| known != since)
-                    {
-                        life.prices.push((*since, *price));
-                        life.prices.sort_by_key(|(since, _)| *since);
-                    }
+            Event::InstanceStarted { launch, started_at } => {
+                if let Some(life) = self.launches.get_mut(launch) {
+                    life.start_again(*started_at);
                 }
+            }
+            Event::InstanceGone { launch, end, started_at, ended_at } => {
+                let how = Ended { end: *end, started_at: *started_at, ended_at: *ended_at, seen_at: at };
+                self.is_gone(*launch, &how);
+            }
+            Event::SpotPrice { region, zone, instance_type, since, price } => {
+                let change = SpotPrice {
+                    region: region.clone(),
+                    zone: zone.clone(),
+                    instance_type: instance_type.clone(),
+                    since: *since,
+                    price: *price,
+                };
+                self.launches.values_mut().for_each(|life| life.reprice(&change));
             }
             Event::JobCame { job, spec, facts } => {
                 self.arrivals.entry(spec.clone()).or_default().add(*job, at);
@@ -228,6 +182,23 @@ impl State {
         }
     }
 
+    fn is_gone(&mut self, launch: LaunchId, how: &Ended) {
+        let Some(life) = self.launches.remove(&launch) else { return };
+        self.over.insert(launch);
+        if self.over.len() > OVER_MAX {
+            self.over.pop_first();
+        }
+        match (how.end, life.doing.last()) {
+            (End::TakenBack, Some((_, Doing::Work(Some(job))))) => self.interrupt(*job),
+            (End::TakenBack, _) => self.suspect(launch, how.seen_at),
+            _ => {}
+        }
+        if let Some(entry) = life.entry(launch, how) {
+            self.spent.add(&entry, life.facts.as_ref(), &self.jobs);
+            self.ledger.push(entry);
+        }
+    }
+
     fn interrupt(&mut self, job: JobId) {
         self.suspects.remove(&job);
         self.interrupted.insert(job);
@@ -250,13 +221,7 @@ impl State {
         if let Doing::Work(Some(job)) = doing {
             self.unplaced.remove(&job);
         }
-        match (life.doing.last_mut(), doing) {
-            // Which job it is shows later than that it has one.
-            (Some((_, last @ Doing::Work(None))), Doing::Work(Some(_))) => *last = doing,
-            (Some((_, last)), _) if *last == doing => {}
-            (Some((_, Doing::Work(Some(_)))), Doing::Work(None)) => {}
-            _ => life.doing.push((at, doing)),
-        }
+        life.does(at, doing);
     }
 
     /// Refusals in a row are counted here: whoever saw this one may not know of the others.
@@ -279,25 +244,7 @@ impl State {
     /// Launches that are not over, as the planner wants them, but for how long they are watched.
     #[must_use]
     pub fn launches(&self) -> Vec<LaunchRecord> {
-        let record = |(id, life): (&LaunchId, &Life)| LaunchRecord {
-            id: *id,
-            spec: life.spec.clone(),
-            labels: life.labels.clone(),
-            intended_at: life.intended_at,
-            watched_for: SignedDuration::ZERO,
-            deadline: life.deadline,
-            bought: life.bought.as_ref().map(|(.., offer)| offer.clone()),
-            price: life.price,
-            vcpus: life.vcpus,
-            online_at: life.doing.first().map(|(at, _)| *at),
-            idle_since: life.doing.last().filter(|(_, doing)| *doing == Doing::Idle).map(|(at, _)| *at),
-            busy_unknown_since: match life.doing.last() {
-                Some((at, Doing::Work(None))) => Some(*at),
-                _ => None,
-            },
-            notice_at: life.notice_at,
-        };
-        self.launches.iter().map(record).collect()
+        self.launches.iter().map(|(id, life)| life.record(*id)).collect()
     }
 
     /// Launches that are not over, with what each has been doing: for people to look at.
@@ -310,14 +257,7 @@ impl State {
             deadline: life.deadline,
             bought: life.bought.as_ref().map(|(at, instance, offer)| (*at, instance, offer)),
             notice_at: life.notice_at,
-            doing: life
-                .doing
-                .iter()
-                .map(|(at, doing)| match doing {
-                    Doing::Idle => (*at, Share::Idle),
-                    Doing::Work(job) => (*at, Share::Work(*job)),
-                })
-                .collect(),
+            doing: life.doing.iter().map(|(at, doing)| (*at, doing.share())).collect(),
         })
     }
 
@@ -338,7 +278,7 @@ impl State {
     pub fn works_on(&self, launch: LaunchId) -> Option<JobId> {
         match self.launches.get(&launch)?.doing.last()? {
             (_, Doing::Work(job)) => *job,
-            (_, Doing::Idle) => None,
+            (_, Doing::Idle | Doing::Stopped) => None,
         }
     }
 
@@ -352,15 +292,8 @@ impl State {
     /// True for a spot price that concerns a machine and is not known for it.
     #[must_use]
     pub fn lacks(&self, price: &SpotPrice) -> bool {
-        self.launches.values().any(|life| {
-            let in_pool = |offer: &Offer| {
-                offer.market == Market::Spot
-                    && (&offer.region, &offer.zone, &offer.instance_type)
-                        == (&price.region, &price.zone, &price.instance_type)
-            };
-            life.bought.as_ref().is_some_and(|(.., offer)| in_pool(offer))
-                && life.prices.iter().all(|(known, _)| *known != price.since)
-        })
+        let is_news = |life: &Life| life.prices.iter().all(|(known, _)| *known != price.since);
+        self.launches.values().any(|life| life.is_in_pool_of(price) && is_news(life))
     }
 
     /// True for a launch whose machine has been seen to end.
@@ -431,15 +364,29 @@ impl State {
         &self.ledger
     }
 
-    /// What each spec has spent on machines that went on the UTC day of `now`.
+    /// Machines that live, billed up to now, with when each must be gone. The cloud would bill so much if they ended now.
     #[must_use]
-    pub fn spent_today(&self, now: Timestamp) -> BTreeMap<String, Usd> {
-        let day = |at: Timestamp| at.as_second().div_euclid(86_400);
-        let mut spent: BTreeMap<String, Usd> = BTreeMap::new();
-        for entry in self.ledger.iter().filter(|entry| day(entry.to) == day(now)) {
-            spent.entry(entry.spec.clone()).or_insert(Usd(Decimal::ZERO)).0 += entry.cost.0;
-        }
-        spent
+    pub fn running(&self, now: Timestamp) -> Vec<(Entry, Deadline)> {
+        let how = Ended { end: End::Ours, started_at: None, ended_at: Some(now), seen_at: now };
+        let entry = |(launch, life): (&LaunchId, &Life)| Some((life.entry(*launch, &how)?, life.deadline));
+        self.launches.iter().filter_map(entry).collect()
+    }
+
+    /// The line that began the oldest launch that is not over: whoever reads from there on knows all that are not.
+    #[must_use]
+    pub fn oldest_line(&self) -> Option<i64> {
+        self.launches.values().map(|life| life.line).min()
+    }
+
+    /// Lets go of the ledger's entries so far, which somebody else keeps. What was spent of late is still known.
+    pub fn take_ledger(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.ledger)
+    }
+
+    /// What was spent on machines that are gone, by the UTC day on which they went: of this month, and of this week.
+    #[must_use]
+    pub fn spent(&self, now: Timestamp) -> Vec<Spending> {
+        self.spent.since_last_month(now)
     }
 
     /// Seconds between the arrivals of each spec's jobs, the latest last.
@@ -465,45 +412,4 @@ impl Arrivals {
         }
         self.last = Some((job, at));
     }
-}
-
-impl Life {
-    fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
-        if self.bought.is_none() {
-            self.bought = Some((at, instance.clone(), offer.clone()));
-        }
-    }
-}
-
-/// The ledger's entry of a machine that is gone; none for a launch that never had one. Times are the cloud's where it says
-/// them, else ours.
-fn closed(
-    launch: LaunchId,
-    life: Life,
-    started_at: Option<Timestamp>,
-    (ended_at, seen_gone_at): (Option<Timestamp>, Timestamp),
-    end: End,
-) -> Option<Entry> {
-    let (seen_at, _, offer) = life.bought?;
-    let (from, to) = (started_at.unwrap_or(seen_at), ended_at.unwrap_or(seen_gone_at));
-    // What the cloud's history says, else what was thought when it was bought.
-    let thought = [(from, offer.price.unwrap_or(life.price))];
-    let prices = if life.prices.is_empty() { &thought[..] } else { &life.prices };
-    let cost = bill(offer.market, prices, from, to, end);
-    let mut stretches: Vec<(Share, SignedDuration)> = Vec::new();
-    let mut since = from;
-    let mut share = if life.doing.is_empty() { Share::Waste } else { Share::Boot };
-    for (at, doing) in &life.doing {
-        let at = (*at).clamp(from, to.max(from));
-        stretches.push((share, at.duration_since(since).max(SignedDuration::ZERO)));
-        since = at;
-        share = match doing {
-            Doing::Idle => Share::Idle,
-            Doing::Work(job) => Share::Work(*job),
-        };
-    }
-    stretches.push((share, to.duration_since(since).max(SignedDuration::ZERO)));
-    let estimated = started_at.is_none() || ended_at.is_none();
-    let shares = divide(cost, &stretches);
-    Some(Entry { launch, spec: life.spec, from, to, cost, estimated, shares })
 }

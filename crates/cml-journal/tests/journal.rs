@@ -7,7 +7,7 @@ use std::path::Path;
 
 use cml_cloud::{Arch, Deadline, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerHour};
 use cml_fleet::{JobId, Refusal, RefusalKind};
-use cml_journal::{End, Event, JobFacts, Journal, JournalError, Share, SqliteJournal, State};
+use cml_journal::{End, Event, JobFacts, Journal, JournalError, Share, SqliteJournal, State, Waste};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ fn offer() -> Offer {
         market: Market::Spot,
         price: Some(price("0.36")),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        disk: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn intended(number: u128) -> Event {
         job: Some(JobId(7)),
         deadline: Deadline(at(3600)),
         price: price("0.5"),
+        disk: None,
         vcpus: 4,
     }
 }
@@ -74,6 +76,8 @@ fn facts() -> JobFacts {
         name: "train".to_owned(),
         event: "push".to_owned(),
         actor: "mona".to_owned(),
+        workflow: "train".to_owned(),
+        branch: "main".to_owned(),
     }
 }
 
@@ -209,11 +213,17 @@ fn a_life_is_billed_and_every_cent_has_an_owner() {
     let [entry] = state.ledger() else { panic!("{:?}", state.ledger()) };
     let usd = |text: &str| Usd(text.parse().expect("a number"));
     assert_eq!(entry.cost, usd("0.1"));
-    let expected =
-        [(Share::Boot, usd("0.01")), (Share::Idle, usd("0.02")), (Share::Work(Some(JobId(7))), usd("0.07"))];
-    assert_eq!(entry.shares, expected);
-    assert_eq!(state.spent_today(at(2000))["gpu"], usd("0.1"));
-    assert!(state.spent_today(at(2 * 86_400)).is_empty());
+    let parts: Vec<_> = entry.parts.iter().map(|part| (part.share, part.cost())).collect();
+    let expected = [
+        (Share::Boot, usd("0.01")),
+        (Share::Idle, usd("0.01")),
+        (Share::Work(Some(JobId(7))), usd("0.07")),
+        (Share::Idle, usd("0.01")),
+    ];
+    assert_eq!(parts, expected);
+    let spent = state.spent(at(2000));
+    assert_eq!(spent.iter().map(|it| it.cost.0).sum::<rust_decimal::Decimal>(), usd("0.1").0);
+    assert!(state.spent(at(60 * 86_400)).is_empty());
 }
 
 #[test]
@@ -228,7 +238,7 @@ fn a_machine_that_never_did_anything_is_waste() {
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &lines);
     let state = State::of(&journal.after(0).expect("reads"));
-    assert_eq!(state.ledger()[0].shares[0].0, Share::Waste);
+    assert_eq!(state.ledger()[0].parts[0].share, Share::Waste(Waste::NeverRegistered));
 }
 
 #[test]
@@ -307,7 +317,8 @@ proptest! {
         parts.apply_all(&lines);
         prop_assert_eq!(&parts, &whole, "what is known already changes nothing");
         for entry in whole.ledger() {
-            let sum = entry.shares.iter().map(|(_, part)| part.0).sum();
+            let sum = entry.parts.iter().map(|part| part.cost().0).sum();
+            prop_assert_eq!(entry.tenure.cost().0.round_dp(18), entry.cost.0.round_dp(18));
             prop_assert_eq!(Usd(sum), entry.cost, "every cent has an owner (L6)");
         }
     }

@@ -128,7 +128,7 @@ fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
             })?;
             kinds.insert(kind, known);
         }
-        wishes.push(Wish { spec: runners.spec.clone(), regions, types });
+        wishes.push(Wish { spec: runners.spec.clone(), regions, types, disk_gib: runners.disk_gib });
     }
     Ok((wishes, kinds))
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use cml_cloud::UsdPerHour;
-use cml_spec::{BadFile, CloudName, Config, Runners};
+use cml_spec::{BadFile, CloudName, Config, ReportsConfig, Runners};
 use serde_json::json;
 
 use crate::args::Global;
@@ -32,7 +32,11 @@ fn right(name: &str, config: &Config) -> String {
         text.push_str(&format!("warning: {name}:{warning}\n\n"));
     }
     let count = config.runners.len();
-    let specs = if count == 1 { "1 spec is".to_owned() } else { format!("{count} specs are") };
+    let specs = match count {
+        0 => "what it says of reports is".to_owned(),
+        1 => "1 spec is".to_owned(),
+        _ => format!("{count} specs are"),
+    };
     text.push_str(&format!("{name}: {specs} right\n"));
     text
 }
@@ -41,10 +45,24 @@ fn right(name: &str, config: &Config) -> String {
 pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
     let (name, text) = text_of(path)?;
     let config = cml_spec::read(&name, &text, &market).map_err(|bad| trouble(&bad))?;
+    if config.runners.is_empty() {
+        return Err(Trouble::new(Code::Usage, format!("{name}: it says nothing of runners")).hint(
+            "name at least one spec below `runners:`; templates/cml.yaml is a commented file to begin with",
+        ));
+    }
     for warning in &config.warnings {
         tracing::warn!("{name}:{warning}");
     }
     Ok(config)
+}
+
+/// What a file says of reports. All of it has to be right: half of a file is not believed.
+pub(crate) fn reports(path: &Path) -> Result<ReportsConfig, Trouble> {
+    let (name, text) = text_of(path)?;
+    let config = cml_spec::read(&name, &text, &market).map_err(|bad| {
+        trouble(&bad).hint("the report asks it where files go; --to PLACE says so without it")
+    })?;
+    Ok(config.reports.unwrap_or_default())
 }
 
 /// What EC2 has by our table. Another provider sells nothing.

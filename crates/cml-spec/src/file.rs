@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use cml_cloud::{Needs, UsdPerHour};
 use jiff::SignedDuration;
 
+use crate::budget::{self, Budget};
 use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::{BadFile, Problem, Problems};
+use crate::reports::{REPORTS_KEYS, ReportsConfig, reports};
 use crate::runners::{self, KEYS as RUNNERS_KEYS};
 use crate::setup::Setup;
 use crate::spec::Spec;
@@ -18,8 +20,12 @@ use crate::tree;
 pub struct Config {
     /// Which GitHub, and who we are there; none leaves it to flags and environment.
     pub github: Option<GitHubConfig>,
-    /// Its specs, in the order of their names.
+    /// Where the files of reports go; none leaves it to flags and environment.
+    pub reports: Option<ReportsConfig>,
+    /// Its specs, in the order of their names; none only in a file that is about reports.
     pub runners: Vec<Runners>,
+    /// Most money for repositories and persons, over all specs.
+    pub budgets: Vec<Budget>,
     /// What is right and hardly meant.
     pub warnings: Vec<Problem>,
 }
@@ -91,7 +97,7 @@ pub enum CloudName {
     Local,
 }
 
-pub(crate) const FILE_KEYS: &[&str] = &["github", "runners"];
+pub(crate) const FILE_KEYS: &[&str] = &["github", "runners", "budgets", "reports"];
 pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
 pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
 pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
@@ -120,7 +126,15 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     let root = tree::parse(text, problems)?;
     let file = open(&root, root.place, "", FILE_KEYS, problems)?;
     let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
+<<<<<<< HEAD
+    let budgets = budget::of_file(&file, problems);
+=======
+    let reports = file.open("reports", REPORTS_KEYS, problems).map(|fields| reports(&fields, problems));
+>>>>>>> e8869c6
     let Some(node) = file.node("runners") else {
+        if file.node("reports").is_some() {
+            return Some(Config { github, reports, runners: Vec::new(), warnings: Vec::new() });
+        }
         file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
         return None;
     };
@@ -152,7 +166,11 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     }
     alike(&all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
-    Some(Config { github, runners, warnings: Vec::new() })
+<<<<<<< HEAD
+    Some(Config { github, runners, budgets, warnings: Vec::new() })
+=======
+    Some(Config { github, reports, runners, warnings: Vec::new() })
+>>>>>>> e8869c6
 }
 
 /// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
@@ -172,13 +190,13 @@ fn bought(runners: &Runners, fields: &Fields<'_>, market: &Market<'_>, problems:
     let boot = price.for_seconds(seconds(runners.spec.boot_timeout));
     let lifetime = price.for_seconds(seconds(runners.spec.max_lifetime));
     let (place, path) = (fields.place("budget"), fields.path("budget"));
-    let per_day = budget.per_day;
-    if per_day < boot {
-        let what = format!("{per_day} a day does not pay for the boot of one machine at {price}");
+    let Some((period, most)) = budget.smallest() else { return };
+    if most < boot {
+        let what = format!("{most} a {period} does not pay for the boot of one machine at {price}");
         problems.wrong(place, &path, what, "a larger budget, or cheaper types");
-    } else if per_day < lifetime {
+    } else if most < lifetime {
         let what = format!(
-            "one machine at {price} may cost {lifetime} in its max_lifetime, more than the {per_day} of a day"
+            "one machine at {price} may cost {lifetime} in its max_lifetime, more than the {most} of a {period}"
         );
         problems.doubtful(
             place,

@@ -2,22 +2,26 @@
 //!
 //! What may not happen here: I/O (the text comes from the caller), and any decision.
 
+mod budget;
 pub mod duration;
 mod fields;
 mod file;
 mod hours;
 mod needs;
 mod problem;
+mod reports;
 mod runners;
 mod setup;
 mod spec;
 mod tree;
 
+pub use budget::{Budget, Limits, Period, Whose};
 pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
+pub use reports::{ReportPlace, ReportsConfig};
 pub use setup::{Cache, Proxy, Setup, is_package_name};
-pub use spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
+pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 
 /// The JSON Schema (2020-12) of a `cml.yaml`, for editors.
 #[must_use]

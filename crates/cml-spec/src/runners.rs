@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{Needs, SpotPolicy, Usd, UsdPerHour};
+use cml_cloud::{Needs, SpotPolicy, UsdPerHour};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
+use crate::budget;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
 use crate::setup::{Cache, Proxy, Setup, is_package_name};
-use crate::spec::{Allow, Budget, Forks, Idle, Reruns, Spec, Warm};
+use crate::spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 use crate::tree::{Kind, Node};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -52,7 +53,6 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) const CACHE_KEYS: &[&str] = &["snapshot", "path"];
 pub(crate) const PROXY_KEYS: &[&str] = &["http", "https", "no"];
 pub(crate) const WARM_KEYS: &[&str] = &["count", "hours"];
-pub(crate) const BUDGET_KEYS: &[&str] = &["day"];
 pub(crate) const ALLOW_KEYS: &[&str] = &["events", "forks", "actors", "repositories"];
 pub(crate) const RERUNS_KEYS: &[&str] = &["max", "last_on_demand"];
 
@@ -301,7 +301,7 @@ fn spec(name: &str, labels: Vec<String>, fields: &Fields<'_>, problems: &mut Pro
         idle: idle(fields, problems),
         max_lifetime,
         boot_timeout,
-        budget: budget(fields, problems),
+        budget: budget::of_spec(fields, problems),
         allow: allow(fields, problems),
         reruns: reruns(fields, problems),
         max: max?,
@@ -437,15 +437,6 @@ fn idle(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Idle {
     }
 }
 
-fn budget(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Budget> {
-    let budget = fields.open("budget", BUDGET_KEYS, problems)?;
-    if budget.node("day").is_none() {
-        budget.missing("day", "such as `budget: { day: 60 USD }`", problems);
-    }
-    let per_day = budget.value("day", "60 USD", problems, |text| Ok(Usd(usd(text)?)))?;
-    Some(Budget { per_day })
-}
-
 fn allow(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Allow {
     let Some(allow) = fields.open("allow", ALLOW_KEYS, problems) else { return Allow::default() };
     let forks = [("never", Forks::Never), ("always", Forks::Always)];
@@ -505,7 +496,7 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
 }
 
 /// `60 USD`.
-fn usd(text: &str) -> Result<Decimal, String> {
+pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse::<Decimal>().ok());
     amount
         .filter(|amount| *amount > Decimal::ZERO)

@@ -1,9 +1,10 @@
 //! One named entry of what is wanted.
 
-use cml_cloud::{SpotPolicy, Usd};
+use cml_cloud::SpotPolicy;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Limits;
 use crate::hours::WarmHours;
 
 /// Labels, where and what to launch, limits, lifetimes.
@@ -30,7 +31,7 @@ pub struct Spec {
     /// From the launch to the runner being online.
     pub boot_timeout: SignedDuration,
     /// Most money.
-    pub budget: Option<Budget>,
+    pub budget: Option<Limits>,
     /// Whose jobs it takes.
     pub allow: Allow,
     /// What happens to jobs whose machine the cloud took back.
@@ -60,13 +61,6 @@ pub enum Idle {
         /// Never longer than this.
         max: SignedDuration,
     },
-}
-
-/// Most money in a calendar day, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// US dollars.
-    pub per_day: Usd,
 }
 
 /// Whose jobs a spec takes. Empty lists allow all.

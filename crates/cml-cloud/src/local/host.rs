@@ -35,6 +35,7 @@ pub(super) fn offer(query: &OfferQuery) -> Result<Offer, CloudError> {
             gpu,
             arch,
         },
+        disk: None,
     })
 }
 

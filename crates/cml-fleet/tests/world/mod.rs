@@ -7,7 +7,7 @@ use cml_cloud::{
     UsdPerHour,
 };
 use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
-use cml_spec::{Allow, Budget, Idle, Reruns, Spec};
+use cml_spec::{Allow, Idle, Limits, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) const NOW_SECOND: i64 = 1_800_000_000;
@@ -47,8 +47,8 @@ pub(crate) fn spec(name: &str, labels: &str) -> Spec {
     }
 }
 
-pub(crate) fn budget(per_day: &str) -> Option<Budget> {
-    Some(Budget { per_day: usd(per_day) })
+pub(crate) fn budget(per_day: &str) -> Option<Limits> {
+    Some(Limits::of_day(usd(per_day)))
 }
 
 pub(crate) fn job(id: u64, labels: &str) -> Job {
@@ -64,6 +64,8 @@ pub(crate) fn job(id: u64, labels: &str) -> Job {
         event: "push".to_owned(),
         from_fork: false,
         actor: "mona".to_owned(),
+        workflow: "train".to_owned(),
+        branch: "main".to_owned(),
         queued_at: at(-600 + i64::try_from(id).expect("small")),
         state: JobState::Queued,
         interruptions: 0,
@@ -83,6 +85,7 @@ pub(crate) fn offer(instance_type: &str, zone: &str, market: Market, price: &str
         market,
         price: Some(UsdPerHour(price.parse().expect("a number"))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        disk: None,
     }
 }
 
@@ -150,10 +153,13 @@ pub(crate) fn machine(
         id,
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
+        repository: Some("acme/vision".to_owned()),
+        actor: Some("mona".to_owned()),
         intended_at: at(-age_seconds),
         watched_for: SignedDuration::from_secs(age_seconds),
         deadline,
         price: bought.price.expect("a price"),
+        disk: None,
         vcpus: 4,
         bought: (doing != Doing::Asked).then_some(bought),
         online_at: online.then(|| at(-age_seconds + 60)),
@@ -163,6 +169,7 @@ pub(crate) fn machine(
         },
         busy_unknown_since: None,
         notice_at: None,
+        is_stopped: false,
     });
     if doing != Doing::Asked {
         world.instances.as_mut().expect("known").push(Instance {

@@ -16,7 +16,7 @@ pub(crate) fn wanted(config: &Config, default_region: &str, packages: &Packages)
     let recipe = |runners: &Runners| (runners.spec.name.clone(), recipe(runners, default_region, packages));
     let recipes: Recipes = config.runners.iter().map(recipe).collect();
     let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
-    Wanted { specs, recipes: Arc::new(recipes) }
+    Wanted { specs, budgets: config.budgets.clone(), recipes: Arc::new(recipes) }
 }
 
 fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recipe {
@@ -28,7 +28,6 @@ fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recip
         lifetime: Lifetime::OneJob,
         query: query(runners, default_region),
         image: Image { name: runners.image.clone() },
-        disk_gib: runners.disk_gib,
         network: network(runners),
         instance_profile: runners.instance_profile.clone(),
         tags: runners.tags.clone(),
@@ -54,6 +53,7 @@ pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
         spot: runners.spec.spot,
         spot_price_max: runners.spot_price_max,
         network: network(runners),
+        disk_gib: runners.disk_gib,
     }
 }
 

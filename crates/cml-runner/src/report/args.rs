@@ -8,9 +8,9 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 /// Where files go that a report shows.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ShelfArgs {
-    /// Where files go: repo (this repository, on a reference of its own), s3://BUCKET/PREFIX, https://… (a server with CML's upload protocol), or a directory
-    #[arg(long, env = "CML_REPORT_TO", value_name = "PLACE", default_value = "repo", help_heading = "Files")]
-    pub(crate) to: String,
+    /// Where files go: repo (this repository, on a reference of its own), s3://BUCKET/PREFIX, https://… (a server with CML's upload protocol), or a directory [default: reports.to of the checkout's cml.yaml, else repo]
+    #[arg(long, env = "CML_REPORT_TO", value_name = "PLACE", help_heading = "Files")]
+    pub(crate) to: Option<String>,
     /// What addresses of files in S3 begin with [default: addresses signed for seven days]
     #[arg(long, env = "CML_REPORT_PUBLIC_URL", value_name = "URL", help_heading = "Files")]
     pub(crate) public_url: Option<String>,

@@ -14,14 +14,14 @@ use crate::report::publish::may_only_read;
 use crate::report::{comment, files, places};
 
 pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
-    let place = places::place(&args.shelf, None)?;
+    let chosen = places::choose(&args.shelf, None)?;
     let read = decoded(&files::read(&args.markdown_file)?);
     if let Some(warning) = &read.warning {
         files::warn(&format!("{}: {warning}", args.markdown_file.display()));
     }
     let github = places::github(global)?;
     let ci = files::ci();
-    let shelf = AnyShelf::open(&place, args.shelf.public_url.as_deref(), Some(&github), &ci, false).await?;
+    let shelf = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
     let text = comment::published(&read.text, base, &shelf).await?;
     let check = NewCheck {

@@ -10,6 +10,7 @@ use cml_report::{
     Asset, Ci, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, decoded, local_links,
     post, replaced,
 };
+use cml_spec::ReportPlace;
 use serde_json::json;
 
 use crate::actions;
@@ -17,7 +18,7 @@ use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place::env;
 use crate::report::args::Comment;
-use crate::report::places::{AnyShelf, Place};
+use crate::report::places::{AnyShelf, Chosen};
 use crate::report::publish::may_only_read;
 use crate::report::{files, places, watch};
 
@@ -25,21 +26,21 @@ use crate::report::{files, places, watch};
 pub(crate) struct Session<'a> {
     pub(crate) args: &'a Comment,
     pub(crate) github: &'a GitHub,
-    pub(crate) place: Place,
+    pub(crate) chosen: Chosen,
     pub(crate) ci: Ci,
     pub(crate) target: CommentTarget,
 }
 
 pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Result<String, Trouble> {
-    let place = places::place(&args.shelf, args.publish_url.as_deref())?;
+    let chosen = places::choose(&args.shelf, args.publish_url.as_deref())?;
     let target = target(args)?;
     // Before anything is asked of anyone: the report must be there.
     if !args.watch {
         drop(files::read(&args.markdown_file)?);
     }
     let ci = files::ci();
-    if let Place::Directory(root) = &place {
-        return preview(global, args, root, &ci).await;
+    if let ReportPlace::Directory(root) = &chosen.place {
+        return preview(global, args, &chosen, root, &ci).await;
     }
     let github = match places::github(global) {
         Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
@@ -48,7 +49,7 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
         answer => answer?,
     };
     let target = target.find(&ci, &github).await?;
-    let session = Session { args, github: &github, place, ci, target };
+    let session = Session { args, github: &github, chosen, ci, target };
     if args.watch {
         return watch::watch(&session, update || args.update).await;
     }
@@ -76,8 +77,14 @@ fn in_summary(text: &str, refusal: Trouble) -> Result<String, Trouble> {
 }
 
 /// The report and its files in a directory, to look at before anyone else does; nobody is asked.
-async fn preview(global: &Global, args: &Comment, root: &Path, ci: &Ci) -> Result<String, Trouble> {
-    let shelf = AnyShelf::open(&Place::Directory(root.to_owned()), None, None, ci, false).await?;
+async fn preview(
+    global: &Global,
+    args: &Comment,
+    chosen: &Chosen,
+    root: &Path,
+    ci: &Ci,
+) -> Result<String, Trouble> {
+    let shelf = AnyShelf::open(chosen, None, ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
     let text = published(&report_of(args)?, base, &shelf).await?;
     // Seen from the report, which lies beside its files.
@@ -130,8 +137,7 @@ pub(crate) fn report_of(args: &Comment) -> Result<String, Trouble> {
 impl Session<'_> {
     /// Publishes the report's files and writes it.
     pub(crate) async fn post(&self, text: &str, update: bool) -> Result<Posted, ReportError> {
-        let public_url = self.args.shelf.public_url.as_deref();
-        let shelf = AnyShelf::open(&self.place, public_url, Some(self.github), &self.ci, false)
+        let shelf = AnyShelf::open(&self.chosen, Some(self.github), &self.ci, false)
             .await
             .map_err(|trouble| ReportError::Other(trouble.message))?;
         let text = if self.args.publish && !self.args.no_publish {

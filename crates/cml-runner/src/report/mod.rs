@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod check;
+mod checkout;
 mod chores;
 mod comment;
 mod files;

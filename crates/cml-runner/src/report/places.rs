@@ -1,15 +1,15 @@
 //! Where a report's files go: whichever shelf was asked for.
 
-use std::path::PathBuf;
-
 use cml_aws::Bucket;
 use cml_github::GitHub;
 use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
+use cml_spec::ReportPlace;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place::{self, env};
 use crate::report::args::ShelfArgs;
+use crate::report::checkout;
 
 /// GitHub for a report: no right to runners is needed.
 pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
@@ -30,43 +30,34 @@ pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &Trouble) -> bool {
     ci.is_fork && trouble.code == Code::Denied
 }
 
-/// What `--to` names.
+/// Where files go, and what their addresses begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Repository,
-    S3 { bucket: String, prefix: String },
-    Server(String),
-    Directory(PathBuf),
+pub(crate) struct Chosen {
+    pub(crate) place: ReportPlace,
+    pub(crate) public_url: Option<String>,
 }
 
-/// Reads `--to`; CML's own flag for a server wins.
-pub(crate) fn place(args: &ShelfArgs, server: Option<&str>) -> Result<Place, Trouble> {
-    let to = server.unwrap_or(&args.to);
+/// The place: CML's own flag for a server, then `--to`, then its variable, then the `cml.yaml` of the checkout.
+pub(crate) fn choose(args: &ShelfArgs, server: Option<&str>) -> Result<Chosen, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
-    let place = match to.split_once("://") {
-        Some(("s3", rest)) => {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            if bucket.is_empty() {
-                return Err(usage(format!("--to {to}: the bucket is missing: s3://BUCKET/PREFIX")));
+    let named = server.or(args.to.as_deref());
+    let chosen = match named {
+        Some(to) => {
+            let place = to.parse().map_err(|why| usage(format!("--to {why}")))?;
+            Chosen { place, public_url: args.public_url.clone() }
+        }
+        None => {
+            let file = checkout::reports()?;
+            Chosen {
+                place: file.to.unwrap_or(ReportPlace::Repository),
+                public_url: args.public_url.clone().or(file.public_url),
             }
-            Place::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() }
         }
-        Some(("http" | "https", _)) => Place::Server(to.to_owned()),
-        Some((scheme, _)) => {
-            return Err(usage(format!(
-                "--to {to}: {scheme}:// is not served; use repo, s3://, https:// or a directory"
-            )));
-        }
-        None if to == "repo" => Place::Repository,
-        None if to.is_empty() => {
-            return Err(usage("--to is empty: use repo, s3://…, https://… or a directory".to_owned()));
-        }
-        None => Place::Directory(PathBuf::from(to)),
     };
-    if args.public_url.is_some() && !matches!(place, Place::S3 { .. }) {
+    if chosen.public_url.is_some() && !matches!(chosen.place, ReportPlace::S3 { .. }) {
         return Err(usage("--public-url goes with --to s3://… only".to_owned()));
     }
-    Ok(place)
+    Ok(chosen)
 }
 
 /// An open shelf.
@@ -80,24 +71,23 @@ pub(crate) enum AnyShelf<'a> {
 impl<'a> AnyShelf<'a> {
     /// Opens it; GitHub is needed for the repository only.
     pub(crate) async fn open(
-        place: &Place,
-        public_url: Option<&str>,
+        chosen: &Chosen,
         github: Option<&'a GitHub>,
         ci: &Ci,
         is_unmarked: bool,
     ) -> Result<Self, Trouble> {
-        Ok(match place {
-            Place::Repository => {
+        Ok(match &chosen.place {
+            ReportPlace::Repository => {
                 let github = github.ok_or_else(|| Trouble::new(Code::Denied, "no GitHub token"))?;
                 Self::Repository(RepositoryShelf::new(github, ci))
             }
-            Place::S3 { bucket, prefix } => {
+            ReportPlace::S3 { bucket, prefix } => {
                 let is_elsewhere = env("AWS_ENDPOINT_URL_S3").or_else(|| env("AWS_ENDPOINT_URL")).is_some();
-                Self::S3(Bucket::connect(bucket, prefix, public_url, is_elsewhere).await)
+                Self::S3(Bucket::connect(bucket, prefix, chosen.public_url.as_deref(), is_elsewhere).await)
             }
-            Place::Server(url) if is_unmarked => Self::Server(AssetServer::new(url)?.unmarked()),
-            Place::Server(url) => Self::Server(AssetServer::new(url)?),
-            Place::Directory(root) => Self::Directory(Directory { root: root.clone() }),
+            ReportPlace::Server(url) if is_unmarked => Self::Server(AssetServer::new(url)?.unmarked()),
+            ReportPlace::Server(url) => Self::Server(AssetServer::new(url)?),
+            ReportPlace::Directory(root) => Self::Directory(Directory { root: root.clone() }),
         })
     }
 }
@@ -124,20 +114,15 @@ impl Shelf for AnyShelf<'_> {
 mod tests {
     use super::*;
 
-    fn read(to: &str) -> Result<Place, String> {
-        place(&ShelfArgs { to: to.to_owned(), public_url: None }, None).map_err(|trouble| trouble.message)
-    }
-
     #[test]
-    fn a_place_is_told_by_how_it_begins() {
-        assert_eq!(read("repo"), Ok(Place::Repository));
-        let bucket = Place::S3 { bucket: "plots".to_owned(), prefix: "a/b".to_owned() };
-        assert_eq!(read("s3://plots/a/b"), Ok(bucket));
-        assert_eq!(read("https://x.org/u"), Ok(Place::Server("https://x.org/u".to_owned())));
-        assert_eq!(read("out/preview"), Ok(Place::Directory("out/preview".into())));
-        assert!(read("s3:///a").is_err_and(|message| message.contains("bucket is missing")));
-        assert!(read("gs://b").is_err_and(|message| message.contains("gs:// is not served")));
-        let args = ShelfArgs { to: "repo".to_owned(), public_url: Some("https://x".to_owned()) };
-        assert!(place(&args, None).is_err());
+    fn what_is_typed_is_read_or_said() {
+        let read = |to: &str| {
+            let args = ShelfArgs { to: Some(to.to_owned()), public_url: None };
+            choose(&args, None).map(|chosen| chosen.place).map_err(|trouble| trouble.message)
+        };
+        assert_eq!(read("repo"), Ok(ReportPlace::Repository));
+        assert!(read("gs://b").is_err_and(|message| message.starts_with("--to gs://b: gs:// is not served")));
+        let args = ShelfArgs { to: Some("repo".to_owned()), public_url: Some("https://x".to_owned()) };
+        assert!(choose(&args, None).is_err());
     }
 }

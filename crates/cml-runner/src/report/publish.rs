@@ -4,18 +4,22 @@ use std::io::Write;
 
 use cml_github::{GitHubError, GitHubErrorKind};
 use cml_report::{Asset, Ci, Media, Shelf, ShelfError, markdown};
+use cml_spec::ReportPlace;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Publish;
-use crate::report::places::{AnyShelf, Place};
+use crate::report::places::AnyShelf;
 use crate::report::{files, places};
 
 pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, Trouble> {
-    let place = places::place(&args.shelf, args.url.as_deref())?;
-    if args.native && args.url.is_none() && place != Place::Repository {
-        return Err(Trouble::new(Code::Usage, "--native is the repository: leave out --to"));
+    let chosen = places::choose(&args.shelf, args.url.as_deref())?;
+    if args.native && args.url.is_none() && chosen.place != ReportPlace::Repository {
+        return Err(Trouble::new(
+            Code::Usage,
+            "--native is the repository: leave out --to, or say --to repo",
+        ));
     }
     let name = args.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let media = args.mime_type.as_deref().map(Media::given);
@@ -31,8 +35,8 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
         ));
     }
     let ci = files::ci();
-    let github = match place {
-        Place::Repository => match places::github(global) {
+    let github = match chosen.place {
+        ReportPlace::Repository => match places::github(global) {
             Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
                 files::warn(&format!(
                     "{}. {name} is not published: in a pull request from a fork there are no secrets",
@@ -44,9 +48,7 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
         },
         _ => None,
     };
-    let shelf =
-        AnyShelf::open(&place, args.shelf.public_url.as_deref(), github.as_ref(), &ci, args.rm_watermark)
-            .await?;
+    let shelf = AnyShelf::open(&chosen, github.as_ref(), &ci, args.rm_watermark).await?;
     let url = match shelf.place(std::slice::from_ref(&asset)).await {
         Ok(urls) => urls.into_iter().next().unwrap_or_default(),
         Err(ShelfError::GitHub(error)) if may_only_read(&ci, &error) => {

@@ -276,6 +276,8 @@ impl World {
             event: "push".to_owned(),
             from_fork: job.from_fork,
             actor: "mona".to_owned(),
+            workflow: "train".to_owned(),
+            branch: "main".to_owned(),
             queued_at: at(job.queued),
             state,
             runner: job.runner.clone(),

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::hub::{Phase, job_id};
 use super::machine::Machine;
-use super::world::World;
+use super::world::{World, at};
 
 /// A machine's own timers are a minute late at most.
 const OWN_SLACK: i64 = 60;
@@ -62,11 +62,8 @@ impl World {
         }
         if let Some(budget) = spec.budget {
             let committed = self.committed(&spec_name);
-            if committed.0 > budget.per_day.0 {
-                self.violate(
-                    "budget",
-                    &format!("{committed} of {} a day are spent or promised", budget.per_day),
-                );
+            if budget.day.is_some_and(|most| committed.0 > most.0) {
+                self.violate("budget", &format!("{committed} are spent or promised, of {budget:?}"));
             }
         }
         self.watch_secrets(index, request);
@@ -146,7 +143,8 @@ impl World {
                     // By a clock that is off the deadline may be some minutes off too.
                     let lease = (machine.deadline - machine.started).min(machine.lifetime);
                     let paid = machine.offer.price.map_or(machine.promised, |price| price.0);
-                    machine.promised.min(paid) * Decimal::from(lease) / Decimal::from(3600)
+                    let disk = machine.offer.disk.map_or(Decimal::ZERO, |disk| disk.hourly_at_most().0);
+                    (machine.promised.min(paid) + disk) * Decimal::from(lease) / Decimal::from(3600)
                 }
                 Some(end) if today(end.second) == today(now) => self.bill(machine),
                 Some(_) => Decimal::ZERO,
@@ -162,6 +160,10 @@ impl World {
 
     /// Its bill, had it ended or when it ended in this second.
     pub(crate) fn bill_until(&self, machine: &Machine, second: i64) -> Decimal {
+        self.machine_until(machine, second) + disk_until(machine, second)
+    }
+
+    fn machine_until(&self, machine: &Machine, second: i64) -> Decimal {
         let lived = second - machine.started;
         let is_spot = machine.offer.market == Market::Spot;
         if is_spot && machine.ended.is_some_and(|end| end.taken_back) && lived < 3600 {
@@ -274,7 +276,7 @@ impl World {
             sum += bill;
             match entries.as_slice() {
                 [entry] if (entry.cost.0 - bill).abs() < Decimal::new(1, 4) => {
-                    let shares: Decimal = entry.shares.iter().map(|(_, cost)| cost.0).sum();
+                    let shares: Decimal = entry.parts.iter().map(|part| part.cost().0).sum();
                     if shares != entry.cost.0 {
                         wrong.push(format!(
                             "L6: the shares of {} are {shares} of {}",
@@ -349,6 +351,21 @@ impl World {
             }
         }
     }
+}
+
+/// Its disk's part of the bill: the price of a month is divided by the days of the month of each minute.
+fn disk_until(machine: &Machine, second: i64) -> Decimal {
+    let Some(disk) = machine.offer.disk else { return Decimal::ZERO };
+    let until = machine.started + (second - machine.started).max(60);
+    let mut sum = Decimal::ZERO;
+    let mut from = machine.started;
+    while from < until {
+        let to = (from - from.rem_euclid(60) + 60).min(until);
+        let date = at(from).to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+        sum += Decimal::from(to - from) / Decimal::from(i64::from(date.days_in_month()) * 86_400);
+        from = to;
+    }
+    Decimal::from(disk.gib) * disk.price.0 * sum
 }
 
 /// Begins every secret of this world.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Arch, Gpu, Offer, OfferQuery, Resources, SpotPolicy, UsdPerHour};
+use cml_cloud::{Arch, Disk, Gpu, Offer, OfferQuery, Resources, SpotPolicy, UsdPerGibMonth, UsdPerHour};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -46,6 +46,11 @@ pub(crate) struct Market {
     jumps: BTreeMap<String, Vec<(i64, i64)>>,
     /// In the calm everything is there.
     is_calm: bool,
+}
+
+/// The root disk that a machine here has.
+fn disk(gib: u32) -> Disk {
+    Disk { gib, price: UsdPerGibMonth(Decimal::new(8, 2)) }
 }
 
 /// What the trace's machine costs by the list.
@@ -207,6 +212,7 @@ impl Market {
                     market,
                     price: Some(price),
                     resources: kind.resources.clone(),
+                    disk: Some(disk(query.disk_gib)),
                 };
                 spot.push(offer(cml_cloud::Market::Spot, self.spot_price(name, &zone.name, second)));
                 on_demand.push(offer(cml_cloud::Market::OnDemand, kind.on_demand));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cml_controller::{Controller, News, Recipes, Settings, Told, Wanted};
 use cml_fleet::Why;
-use cml_spec::{Budget, Forks, Spec};
+use cml_spec::{Forks, Spec};
 use jiff::SignedDuration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -215,12 +215,12 @@ async fn live_once(
             world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
         }
         world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
-        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
+        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget(_))) {
             world.faults.meet(Fault::OverBudget);
         }
     };
     let settings = Settings {
-        wanted: Wanted { specs: wanted.to_vec(), recipes: recipes.clone() },
+        wanted: Wanted { specs: wanted.to_vec(), budgets: Vec::new(), recipes: recipes.clone() },
         poll_every: POLL_EVERY,
         clock: &clock,
         new_id: &new_id,
@@ -252,7 +252,7 @@ fn sabotaged(spec: &Spec, sabotage: Option<Sabotage>) -> Spec {
     let mut spec = spec.clone();
     match sabotage {
         Some(Sabotage::NoRerunCap) => spec.reruns.max = 1000,
-        Some(Sabotage::NoBudget) => spec.budget = None::<Budget>,
+        Some(Sabotage::NoBudget) => spec.budget = None,
         Some(Sabotage::ServeForks) => spec.allow.forks = Forks::Always,
         _ => {}
     }

@@ -6,13 +6,16 @@ use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Image, Network, OfferQuery, SpotPolicy, Usd};
 use cml_controller::{Lifetime, Packages, Recipe};
 use cml_github::RunnerGroup;
-use cml_spec::{Allow, Budget, Idle, Reruns, Setup, Spec, Warm};
+use cml_spec::{Allow, Idle, Limits, Reruns, Setup, Spec, Warm};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 use super::chance::Chance;
 use super::hub::{Phase, SimJob};
 use super::market::{CPU_TYPE, GPU_TYPE};
+
+/// Root disk of every machine, GiB.
+const DISK_GIB: u32 = 50;
 
 /// Jobs come within this, seconds.
 pub(crate) const JOBS_WITHIN: i64 = 3 * 3600;
@@ -23,7 +26,7 @@ pub(crate) fn draw(chance: &mut Chance) -> Vec<Spec> {
     let mut cpu = spec("cpu", &["cml", "cpu"], 3);
     if chance.per_mille(300) {
         let dollars = chance.between(20, 90);
-        gpu.budget = Some(Budget { per_day: Usd(Decimal::from(dollars)) });
+        gpu.budget = Some(Limits::of_day(Usd(Decimal::from(dollars))));
     }
     if chance.per_mille(300) {
         let count = u32::try_from(chance.between(1, 3)).unwrap_or(1);
@@ -76,6 +79,7 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
         spot: spec.spot,
         spot_price_max: None,
         network: Network::default(),
+        disk_gib: DISK_GIB,
     }
 }
 
@@ -92,7 +96,6 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
         lifetime: Lifetime::OneJob,
         query,
         image: Image::default(),
-        disk_gib: 50,
         network: Network::default(),
         instance_profile: None,
         tags: BTreeMap::new(),

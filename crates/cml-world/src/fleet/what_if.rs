@@ -49,6 +49,8 @@ pub struct Wish {
     pub regions: Vec<String>,
     /// Instance types; each must be among the kinds.
     pub types: Vec<String>,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
 }
 
 /// What is asked.
@@ -170,6 +172,7 @@ async fn live(
             spot: wish.spec.spot,
             spot_price_max: None,
             network: Network::default(),
+            disk_gib: wish.disk_gib,
         };
         (wish.spec.name.clone(), recipe(&wish.spec, query))
     });

@@ -1,0 +1,98 @@
+//! A machine's entry in the journal's ledger, cut into lines: one owner each, one day of UTC each.
+
+use cml_cloud::{Market, Offer};
+use cml_fleet::JobId;
+use cml_journal::{Entry, Span, Tenure};
+use cml_prices::Book;
+use jiff::Timestamp;
+
+use crate::piece::{Kind, NameId, Nanos, Piece, nanos};
+
+const DAY: i64 = 86_400;
+
+/// A job's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JobNames {
+    pub(crate) repository: NameId,
+    pub(crate) workflow: NameId,
+    pub(crate) branch: NameId,
+    pub(crate) actor: NameId,
+}
+
+/// Gives numbers to names, and knows jobs.
+pub(crate) trait Naming {
+    type Error;
+    fn number(&mut self, name: &str) -> Result<NameId, Self::Error>;
+    fn job(&mut self, job: JobId) -> Result<JobNames, Self::Error>;
+}
+
+/// Cuts an entry. A machine whose own price nobody wrote down gets the one that the price book knows.
+pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Result<Vec<Piece>, N::Error> {
+    let (tenure, is_guess) = priced(entry, book);
+    let place = &entry.offer;
+    let spec = names.number(&entry.spec)?;
+    let instance_type = names.number(&place.instance_type)?;
+    let region = names.number(&place.region)?;
+    let zone = names.number(place.zone.as_deref().unwrap_or_default())?;
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut seen: Vec<i64> = Vec::new();
+    for part in &entry.parts {
+        let job = part.share.job();
+        let known = job.map(|job| names.job(job)).transpose()?.unwrap_or_default();
+        let job = job.and_then(|job| i64::try_from(job.0).ok()).unwrap_or(0);
+        for span in days(part.span) {
+            let (machine, disk): (Nanos, Nanos) = (nanos(tenure.machine(span)), nanos(tenure.disk(span)));
+            let begins_job = job != 0 && !seen.contains(&job);
+            if begins_job {
+                seen.push(job);
+            }
+            pieces.push(Piece {
+                from: span.from.as_second(),
+                to: span.to.as_second(),
+                kind: Kind::of(part.share),
+                begins_machine: pieces.is_empty(),
+                begins_job,
+                is_estimate: entry.estimated || is_guess,
+                market: place.market,
+                spec,
+                instance_type,
+                region,
+                zone,
+                job,
+                repository: known.repository,
+                workflow: known.workflow,
+                branch: known.branch,
+                actor: known.actor,
+                machine,
+                disk,
+            });
+        }
+    }
+    Ok(pieces)
+}
+
+/// What it is billed by, and whether that is a guess.
+fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
+    let mut tenure = entry.tenure.clone();
+    let is_known = entry.offer.price.is_some() || tenure.prices.iter().any(|(_, price)| !price.0.is_zero());
+    if !is_known {
+        let Offer { region, zone, instance_type, market, .. } = &entry.offer;
+        let in_zone = zone.as_deref().unwrap_or_default();
+        tenure.prices = match market {
+            Market::Spot => book.spot_changes(region, in_zone, instance_type, entry.from, entry.to),
+            Market::OnDemand => {
+                let quote = book.on_demand(region, instance_type, entry.from);
+                quote.map(|quote| (entry.from, quote.price)).into_iter().collect()
+            }
+        };
+    }
+    (tenure, !is_known)
+}
+
+/// A span at its midnights.
+fn days(span: Span) -> impl Iterator<Item = Span> {
+    let (from, to) = (span.from.as_second(), span.to.as_second());
+    let at = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    let days = from.div_euclid(DAY)..=(to - 1).max(from).div_euclid(DAY);
+    days.map(move |day| Span { from: at(from.max(day * DAY)), to: at(to.min((day + 1) * DAY)) })
+}

@@ -1,0 +1,363 @@
+//! The ledger as a table on the disk: made from journals, line by line, and asked by reports. All of it can be made again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cml_cloud::{Deadline, LaunchId, Market};
+use cml_fleet::JobId;
+use cml_journal::{Entry, Event, Line, SqliteJournal, State};
+use cml_prices::Book;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::cut::{JobNames, Naming, cut};
+use crate::names::Names;
+use crate::piece::{Kind, NameId, Piece};
+
+/// Lines that are read at once.
+const CHUNK: u32 = 20_000;
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE sources (path TEXT PRIMARY KEY, seen INTEGER NOT NULL, fold_from INTEGER NOT NULL) STRICT;
+CREATE TABLE launches (launch TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, name INTEGER NOT NULL, run_id INTEGER NOT NULL, came INTEGER NOT NULL,
+    repository INTEGER NOT NULL, workflow INTEGER NOT NULL, branch INTEGER NOT NULL, actor INTEGER NOT NULL
+) STRICT;
+CREATE TABLE pieces (
+    began INTEGER NOT NULL, ended INTEGER NOT NULL, kind INTEGER NOT NULL, flags INTEGER NOT NULL, market INTEGER NOT NULL,
+    spec INTEGER NOT NULL, instance_type INTEGER NOT NULL, region INTEGER NOT NULL, zone INTEGER NOT NULL,
+    job INTEGER NOT NULL, repository INTEGER NOT NULL, workflow INTEGER NOT NULL, branch INTEGER NOT NULL,
+    actor INTEGER NOT NULL, machine INTEGER NOT NULL, disk INTEGER NOT NULL
+) STRICT;
+"];
+const INSERT: &str =
+    "INSERT INTO pieces VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+const BEGINS_MACHINE: i64 = 1;
+const BEGINS_JOB: i64 = 2;
+const IS_ESTIMATE: i64 = 4;
+
+/// The ledger cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] cml_journal::JournalError),
+    /// The ledger's own file.
+    #[error("{}: {cause}; it is made from the journals: remove it, and it is made again", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+}
+
+/// The ledger's file.
+pub struct Ledger {
+    path: PathBuf,
+    connection: Connection,
+    names: Names,
+    /// Machines that live, by the journals that were taken in.
+    living: Vec<(Entry, Deadline)>,
+}
+
+impl Ledger {
+    /// Opens the file, making it as needed. Only its owner can read it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = cml_journal::open_table(path, MIGRATIONS)?;
+        let mut ledger =
+            Self { path: path.to_owned(), connection, names: Names::default(), living: Vec::new() };
+        ledger.names = ledger.read_names().map_err(|error| ledger.failed(&error))?;
+        Ok(ledger)
+    }
+
+    /// The names that pieces are made of.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+
+    fn failed(&self, error: &rusqlite::Error) -> LedgerError {
+        LedgerError::Table { path: self.path.clone(), cause: error.to_string() }
+    }
+
+    fn read_names(&self) -> rusqlite::Result<Names> {
+        let mut select = self.connection.prepare("SELECT id, name FROM names")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        rows.collect::<rusqlite::Result<Vec<(NameId, String)>>>().map(Names::of)
+    }
+
+    /// Takes in what is new in a journal. A machine that another journal has told of counts once.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing of this call is kept but whole chunks.
+    pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
+        let journal = SqliteJournal::open(path)?;
+        let source = path.display().to_string();
+        let (seen, fold_from) = self.source(&source).map_err(|error| self.failed(&error))?;
+        // A journal that is shorter than what was seen of it is another one.
+        let (mut seen, fold_from) = if journal.last()? < seen { (0, 1) } else { (seen, fold_from) };
+        let mut state = State::default();
+        let mut last = fold_from - 1;
+        loop {
+            let lines = journal.some_after(last, CHUNK)?;
+            let Some(newest) = lines.last().map(|line| line.number) else { break };
+            let (old, new) = lines.split_at(lines.partition_point(|line| line.number <= seen));
+            state.apply_all(old);
+            state.take_ledger();
+            if !new.is_empty() {
+                state.apply_all(new);
+                let gone = state.take_ledger();
+                let fold_from = state.oldest_line().unwrap_or(newest + 1);
+                seen = newest;
+                self.keep(&source, (seen, fold_from), new, &gone, book)?;
+            }
+            last = newest;
+        }
+        self.living.extend(state.running(now));
+        Ok(())
+    }
+
+    fn source(&self, source: &str) -> rusqlite::Result<(i64, i64)> {
+        let known = "SELECT seen, fold_from FROM sources WHERE path = ?1";
+        let known = self.connection.query_row(known, [source], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(known.optional()?.unwrap_or((0, 1)))
+    }
+
+    fn keep(
+        &mut self,
+        source: &str,
+        (seen, fold_from): (i64, i64),
+        lines: &[Line],
+        gone: &[Entry],
+        book: &Book,
+    ) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        let failed =
+            |error: rusqlite::Error| LedgerError::Table { path: path.clone(), cause: error.to_string() };
+        let mut names = self.names.clone();
+        let transaction = self.connection.transaction().map_err(failed)?;
+        let mut writer = Writer { transaction: &transaction, names: &mut names };
+        for line in lines {
+            writer.job_came(line).map_err(failed)?;
+        }
+        for entry in gone {
+            writer.keep(entry, book).map_err(failed)?;
+        }
+        let update = "INSERT INTO sources VALUES (?1, ?2, ?3) ON CONFLICT (path) DO UPDATE SET seen = ?2, fold_from = ?3";
+        transaction.execute(update, params![source, seen, fold_from]).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        self.names = names;
+        Ok(())
+    }
+
+    /// Calls with every piece that ended after `from` and began before `to`.
+    pub(crate) fn each(&self, from: i64, to: i64, mut with: impl FnMut(&Piece)) -> Result<(), LedgerError> {
+        let mut read = || -> rusqlite::Result<()> {
+            let select = "SELECT * FROM pieces WHERE ended > ?1 AND began < ?2";
+            let mut select = self.connection.prepare_cached(select)?;
+            let mut rows = select.query([from, to])?;
+            while let Some(row) = rows.next()? {
+                if let Some(piece) = piece(row)? {
+                    with(&piece);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    /// Pieces of machines that live, up to now, each with its deadline.
+    pub(crate) fn each_living(
+        &mut self,
+        book: &Book,
+        mut with: impl FnMut(&Entry, Deadline, &[Piece]),
+    ) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        let failed =
+            |error: rusqlite::Error| LedgerError::Table { path: path.clone(), cause: error.to_string() };
+        let mut names = self.names.clone();
+        let transaction = self.connection.transaction().map_err(failed)?;
+        let mut writer = Writer { transaction: &transaction, names: &mut names };
+        for (entry, deadline) in &self.living {
+            if !writer.is_known(entry.launch).map_err(failed)? {
+                let pieces = cut(entry, book, &mut writer).map_err(failed)?;
+                with(entry, *deadline, &pieces);
+            }
+        }
+        transaction.commit().map_err(failed)?;
+        self.names = names;
+        Ok(())
+    }
+
+    /// What a job is called: `owner/name`, workflow, its own name, and its run.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn job(&self, job: i64) -> Result<Option<JobTitle>, LedgerError> {
+        let select = "SELECT repository, workflow, name, run_id FROM jobs WHERE id = ?1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let found = self.connection.query_row(select, [job], read).optional();
+        let found: Option<(NameId, NameId, NameId, i64)> = found.map_err(|error| self.failed(&error))?;
+        let name = |id| self.names.name(id).to_owned();
+        Ok(found.map(|(repository, workflow, own, run_id)| JobTitle {
+            repository: name(repository),
+            workflow: name(workflow),
+            name: name(own),
+            run_id,
+        }))
+    }
+
+    /// How long jobs of each spec that came since `from` waited for a machine, in seconds.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn waits(&self, from: i64) -> Result<BTreeMap<String, Vec<i64>>, LedgerError> {
+        let select = "SELECT jobs.spec, min(pieces.began) - jobs.came FROM pieces JOIN jobs ON jobs.id = pieces.job \
+                      WHERE jobs.came >= ?1 GROUP BY jobs.id";
+        let read = || -> rusqlite::Result<BTreeMap<String, Vec<i64>>> {
+            let mut select = self.connection.prepare(select)?;
+            let mut rows = select.query([from])?;
+            let mut waits: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let (spec, wait): (NameId, i64) = (row.get(0)?, row.get(1)?);
+                waits.entry(self.names.name(spec).to_owned()).or_default().push(wait.max(0));
+            }
+            Ok(waits)
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+}
+
+/// What a job is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobTitle {
+    /// `owner/name`.
+    pub repository: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The job's own name.
+    pub name: String,
+    /// Its run.
+    pub run_id: i64,
+}
+
+fn piece(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Piece>> {
+    let flags: i64 = row.get(3)?;
+    let Some(kind) = Kind::numbered(row.get(2)?) else { return Ok(None) };
+    Ok(Some(Piece {
+        from: row.get(0)?,
+        to: row.get(1)?,
+        kind,
+        begins_machine: flags & BEGINS_MACHINE != 0,
+        begins_job: flags & BEGINS_JOB != 0,
+        is_estimate: flags & IS_ESTIMATE != 0,
+        market: if row.get::<_, i64>(4)? == 1 { Market::Spot } else { Market::OnDemand },
+        spec: row.get(5)?,
+        instance_type: row.get(6)?,
+        region: row.get(7)?,
+        zone: row.get(8)?,
+        job: row.get(9)?,
+        repository: row.get(10)?,
+        workflow: row.get(11)?,
+        branch: row.get(12)?,
+        actor: row.get(13)?,
+        machine: row.get(14)?,
+        disk: row.get(15)?,
+    }))
+}
+
+/// Writes within one transaction.
+struct Writer<'a> {
+    transaction: &'a Transaction<'a>,
+    names: &'a mut Names,
+}
+
+impl Writer<'_> {
+    fn is_known(&self, launch: LaunchId) -> rusqlite::Result<bool> {
+        let mut select = self.transaction.prepare_cached("SELECT 1 FROM launches WHERE launch = ?1")?;
+        select.exists([launch.to_string()])
+    }
+
+    fn job_came(&mut self, line: &Line) -> rusqlite::Result<()> {
+        let Event::JobCame { job, spec, facts } = &line.event else { return Ok(()) };
+        let numbers = [spec, &facts.name, &facts.repository, &facts.workflow, &facts.branch, &facts.actor];
+        let [spec, name, repository, workflow, branch, actor] = numbers;
+        let mut number = |name: &str| self.number(name);
+        let (spec, name, repository) = (number(spec)?, number(name)?, number(repository)?);
+        let (workflow, branch, actor) = (number(workflow)?, number(branch)?, number(actor)?);
+        let (id, run_id) = (i64::try_from(job.0), i64::try_from(facts.run_id));
+        let insert = "INSERT OR IGNORE INTO jobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let mut insert = self.transaction.prepare_cached(insert)?;
+        let came = line.at.as_second();
+        let (id, run_id) = (id.unwrap_or(0), run_id.unwrap_or(0));
+        insert.execute(params![id, spec, name, run_id, came, repository, workflow, branch, actor])?;
+        Ok(())
+    }
+
+    /// Each machine once, whoever tells of it and how often.
+    fn keep(&mut self, entry: &Entry, book: &Book) -> rusqlite::Result<()> {
+        let insert = "INSERT OR IGNORE INTO launches VALUES (?1)";
+        if self.transaction.prepare_cached(insert)?.execute([entry.launch.to_string()])? == 0 {
+            return Ok(());
+        }
+        let pieces = cut(entry, book, self)?;
+        let mut insert = self.transaction.prepare_cached(INSERT)?;
+        for it in pieces {
+            let flags = i64::from(it.begins_machine) * BEGINS_MACHINE
+                + i64::from(it.begins_job) * BEGINS_JOB
+                + i64::from(it.is_estimate) * IS_ESTIMATE;
+            insert.execute(params![
+                it.from,
+                it.to,
+                it.kind as u8,
+                flags,
+                i64::from(it.market == Market::Spot),
+                it.spec,
+                it.instance_type,
+                it.region,
+                it.zone,
+                it.job,
+                it.repository,
+                it.workflow,
+                it.branch,
+                it.actor,
+                it.machine,
+                it.disk,
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+impl Naming for Writer<'_> {
+    type Error = rusqlite::Error;
+
+    fn number(&mut self, name: &str) -> rusqlite::Result<NameId> {
+        if let Some(id) = self.names.id(name) {
+            return Ok(id);
+        }
+        // Another process may have given it a number meanwhile.
+        self.transaction.prepare_cached("INSERT OR IGNORE INTO names (name) VALUES (?1)")?.execute([name])?;
+        let mut select = self.transaction.prepare_cached("SELECT id FROM names WHERE name = ?1")?;
+        let id = select.query_row([name], |row| row.get(0))?;
+        self.names.add(id, name);
+        Ok(id)
+    }
+
+    fn job(&mut self, job: JobId) -> rusqlite::Result<JobNames> {
+        let select = "SELECT repository, workflow, branch, actor FROM jobs WHERE id = ?1";
+        let mut select = self.transaction.prepare_cached(select)?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let (repository, workflow) = (row.get(0)?, row.get(1)?);
+            Ok(JobNames { repository, workflow, branch: row.get(2)?, actor: row.get(3)? })
+        };
+        let known = select.query_row([i64::try_from(job.0).unwrap_or(0)], read).optional()?;
+        Ok(known.unwrap_or_default())
+    }
+}

@@ -1,0 +1,169 @@
+//! One line of the ledger: a stretch of one machine's time, on one day, with one owner.
+
+use cml_cloud::{Market, Usd};
+use cml_journal::{Share, Waste};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// Billionths of a US dollar. Whole numbers add up to the same in any order, and a million lines are off by less than a tenth
+/// of a cent.
+pub(crate) type Nanos = i64;
+
+/// The number of a name in [`crate::Names`].
+pub type NameId = u32;
+
+/// What a piece was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// From the purchase to the runner being online.
+    Boot = 0,
+    /// A job.
+    Work = 1,
+    /// Online, without a job.
+    Idle = 2,
+    /// Its runner never came online.
+    NeverRegistered = 3,
+    /// The cloud took the machine back while a job was on it.
+    Interrupted = 4,
+    /// The deadline ended the machine while a job was on it.
+    Capped = 5,
+    /// Somebody had stopped the machine.
+    Stopped = 6,
+    /// What a minute at least adds to a shorter life.
+    Minimum = 7,
+}
+
+impl Kind {
+    /// All of them, as they are numbered.
+    pub const ALL: [Self; 8] = [
+        Self::Boot,
+        Self::Work,
+        Self::Idle,
+        Self::NeverRegistered,
+        Self::Interrupted,
+        Self::Capped,
+        Self::Stopped,
+        Self::Minimum,
+    ];
+
+    pub(crate) fn of(share: Share) -> Self {
+        match share {
+            Share::Boot => Self::Boot,
+            Share::Work(_) => Self::Work,
+            Share::Idle => Self::Idle,
+            Share::Waste(Waste::NeverRegistered) => Self::NeverRegistered,
+            Share::Waste(Waste::Interrupted(_)) => Self::Interrupted,
+            Share::Waste(Waste::Capped(_)) => Self::Capped,
+            Share::Waste(Waste::Stopped) => Self::Stopped,
+            Share::Waste(Waste::Minimum) => Self::Minimum,
+        }
+    }
+
+    pub(crate) fn numbered(number: i64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Work => "work",
+            Self::Idle => "idle",
+            Self::NeverRegistered => "never registered",
+            Self::Interrupted => "interrupted",
+            Self::Capped => "cut by the deadline",
+            Self::Stopped => "stopped",
+            Self::Minimum => "minimum minute",
+        }
+    }
+
+    /// Which of the four columns of a report it belongs to.
+    #[must_use]
+    pub fn class(self) -> Class {
+        match self {
+            Self::Boot => Class::Boot,
+            Self::Work => Class::Work,
+            Self::Idle => Class::Idle,
+            _ => Class::Waste,
+        }
+    }
+}
+
+/// The columns of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Jobs.
+    Work,
+    /// Machines on their way up.
+    Boot,
+    /// Machines without a job.
+    Idle,
+    /// For nothing.
+    Waste,
+}
+
+impl Class {
+    /// All of them, in the order of the columns.
+    pub const ALL: [Self; 4] = [Self::Work, Self::Boot, Self::Idle, Self::Waste];
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Boot => "boot",
+            Self::Idle => "idle",
+            Self::Waste => "waste",
+        }
+    }
+}
+
+/// One line of the ledger. Names are numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Seconds since 1970, within one day of UTC.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) kind: Kind,
+    /// It is the first of its machine: machines are counted by it.
+    pub(crate) begins_machine: bool,
+    /// It is the first of its job on this machine: jobs are counted by it.
+    pub(crate) begins_job: bool,
+    /// Times or prices are not the cloud's own.
+    pub(crate) is_estimate: bool,
+    pub(crate) market: Market,
+    pub(crate) spec: NameId,
+    pub(crate) instance_type: NameId,
+    pub(crate) region: NameId,
+    pub(crate) zone: NameId,
+    /// GitHub's id; 0 for none.
+    pub(crate) job: i64,
+    pub(crate) repository: NameId,
+    pub(crate) workflow: NameId,
+    pub(crate) branch: NameId,
+    pub(crate) actor: NameId,
+    pub(crate) machine: Nanos,
+    pub(crate) disk: Nanos,
+}
+
+impl Piece {
+    pub(crate) fn cost(&self) -> Nanos {
+        self.machine + self.disk
+    }
+
+    pub(crate) fn seconds(&self) -> i64 {
+        self.to - self.from
+    }
+}
+
+/// To the nearest billionth.
+pub(crate) fn nanos(usd: Usd) -> Nanos {
+    (usd.0 * Decimal::from(1_000_000_000)).round().to_i64().unwrap_or(i64::MAX)
+}
+
+/// A sum of many.
+pub(crate) fn usd(nanos: i128) -> Usd {
+    Usd(Decimal::try_from_i128_with_scale(nanos, 9).unwrap_or(Decimal::MAX).normalize())
+}

@@ -1,0 +1,393 @@
+//! A report: one pass over the ledger's pieces.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cml_cloud::{Deadline, LaunchId, Market, Usd};
+use cml_journal::Entry;
+use cml_prices::Book;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::compare::{Compared, Comparison, Use};
+use crate::ledger::{Ledger, LedgerError};
+use crate::piece::{Class, Kind, NameId, Nanos, Piece, usd};
+use crate::query::{By, Window, day_numbered};
+
+/// Owners that a day's bar tells apart; the others are one.
+const OWNERS_SHOWN: usize = 5;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// When.
+    pub window: Window,
+    /// Grouped by.
+    pub by: By,
+    /// Rows at most, the dearest first; the others are one row.
+    pub top: usize,
+}
+
+/// What was spent, on what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    machine: i128,
+    disk: i128,
+    classes: [i128; 4],
+    /// Seconds of machines.
+    pub seconds: i64,
+    /// Jobs that began.
+    pub jobs: u64,
+    /// Machines that began.
+    pub machines: u64,
+}
+
+impl Tally {
+    fn add(&mut self, piece: &Piece) {
+        self.machine += i128::from(piece.machine);
+        self.disk += i128::from(piece.disk);
+        self.classes[place(piece.kind.class())] += i128::from(piece.cost());
+        self.seconds += piece.seconds();
+        self.jobs += u64::from(piece.begins_job);
+        self.machines += u64::from(piece.begins_machine);
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.machine += other.machine;
+        self.disk += other.disk;
+        for (sum, more) in self.classes.iter_mut().zip(other.classes) {
+            *sum += more;
+        }
+        self.seconds += other.seconds;
+        self.jobs += other.jobs;
+        self.machines += other.machines;
+    }
+
+    fn nanos(&self) -> i128 {
+        self.machine + self.disk
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn cost(&self) -> Usd {
+        usd(self.nanos())
+    }
+
+    /// The disks' part of it.
+    #[must_use]
+    pub fn disk(&self) -> Usd {
+        usd(self.disk)
+    }
+
+    /// A column's part of it.
+    #[must_use]
+    pub fn class(&self, class: Class) -> Usd {
+        usd(self.classes[place(class)])
+    }
+}
+
+fn place(class: Class) -> usize {
+    Class::ALL.iter().position(|known| *known == class).unwrap_or(0)
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// A page that shows it, below the forge's address; jobs have one.
+    pub page: Option<String>,
+    /// Its figures.
+    pub tally: Tally,
+}
+
+/// A machine that lives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    /// The launch.
+    pub launch: LaunchId,
+    /// Its spec.
+    pub spec: String,
+    /// Its type.
+    pub instance_type: String,
+    /// Its market.
+    pub market: Market,
+    /// When it was bought.
+    pub since: Timestamp,
+    /// When it must be gone.
+    pub deadline: Deadline,
+    /// Up to now.
+    pub cost: Usd,
+    /// From now to its deadline, at the price of now.
+    pub committed: Usd,
+    /// Its deadline has passed and nobody has seen it end.
+    pub is_overdue: bool,
+}
+
+/// A day's spend by owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaySpend {
+    /// UTC.
+    pub day: Date,
+    /// By owner, in the order of [`Report::owners`].
+    pub by_owner: Vec<Usd>,
+}
+
+/// Everything that a page or a table shows.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When it was made.
+    pub now: Timestamp,
+    /// What was asked for.
+    pub query: Query,
+    /// Rows, the dearest first; of days, the oldest first.
+    pub rows: Vec<Row>,
+    /// How many rows are in the last one.
+    pub joined: usize,
+    /// All of it.
+    pub total: Tally,
+    /// Waste by cause, the dearest first.
+    pub waste: Vec<(Kind, Usd)>,
+    /// Owners of days: the repositories that cost most, the others, boot, idle, waste.
+    pub owners: Vec<String>,
+    /// Each day of the window up to now.
+    pub days: Vec<DaySpend>,
+    /// What each job of the window has cost, sorted.
+    pub job_costs: Vec<Usd>,
+    /// Machines that live; their cost up to now is in the figures.
+    pub running: Vec<Running>,
+    /// Against on-demand and against GitHub's own machines.
+    pub comparison: Comparison,
+    /// What of the cost rests on times or prices that are not the cloud's own.
+    pub estimated: Usd,
+}
+
+/// Who a piece belongs to in a day's bar.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Owner {
+    Repository(NameId),
+    Class(Class),
+}
+
+/// A job so far: cost, seconds, type.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct JobSum {
+    cost: Nanos,
+    pub(crate) seconds: i64,
+    pub(crate) instance_type: NameId,
+}
+
+#[derive(Default)]
+struct Pass {
+    groups: HashMap<Key, Tally>,
+    total: Tally,
+    kinds: BTreeMap<Kind, i128>,
+    owners: HashMap<(i64, Owner), i128>,
+    jobs: HashMap<i64, JobSum>,
+    compared: HashMap<Compared, Use>,
+    estimated: i128,
+}
+
+/// What a row is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Named(NameId),
+    Number(i64),
+    Market(bool),
+    Class(Class),
+}
+
+impl Pass {
+    fn add(&mut self, by: By, piece: &Piece) {
+        self.groups.entry(key(by, piece)).or_default().add(piece);
+        self.total.add(piece);
+        let cost = i128::from(piece.cost());
+        *self.kinds.entry(piece.kind).or_default() += cost;
+        let owner = match piece.kind.class() {
+            Class::Work => Owner::Repository(piece.repository),
+            class => Owner::Class(class),
+        };
+        *self.owners.entry((piece.from.div_euclid(86_400), owner)).or_default() += cost;
+        if piece.kind == Kind::Work && piece.job != 0 {
+            let job = self.jobs.entry(piece.job).or_default();
+            job.cost += piece.cost();
+            job.seconds += piece.seconds();
+            job.instance_type = piece.instance_type;
+        }
+        let compared = self.compared.entry(Compared::of(piece)).or_default();
+        // What a stopped machine is not billed, it would not have been on-demand either.
+        compared.0 += if piece.kind == Kind::Stopped { 0 } else { piece.seconds() };
+        compared.1 += i128::from(piece.machine);
+        if piece.is_estimate {
+            self.estimated += cost;
+        }
+    }
+}
+
+fn key(by: By, piece: &Piece) -> Key {
+    let class = piece.kind.class();
+    if by.is_of_jobs() && class != Class::Work {
+        return Key::Class(class);
+    }
+    match by {
+        By::Job => Key::Number(piece.job),
+        By::Workflow => Key::Named(piece.workflow),
+        By::Branch => Key::Named(piece.branch),
+        By::Repo => Key::Named(piece.repository),
+        By::Actor => Key::Named(piece.actor),
+        By::Spec => Key::Named(piece.spec),
+        By::Type => Key::Named(piece.instance_type),
+        By::Zone if piece.zone == 0 => Key::Named(piece.region),
+        By::Zone => Key::Named(piece.zone),
+        By::Market => Key::Market(piece.market == Market::Spot),
+        By::Day => Key::Number(piece.from.div_euclid(86_400)),
+    }
+}
+
+/// Makes a report. Machines that live count up to now.
+///
+/// # Errors
+/// [`LedgerError`].
+pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) -> Result<Report, LedgerError> {
+    let mut pass = Pass::default();
+    let (from, to) = (query.window.begins(), query.window.ends());
+    ledger.each(from, to, |piece| pass.add(query.by, piece))?;
+    let mut running = Vec::new();
+    ledger.each_living(book, |entry, deadline, pieces| {
+        let within = pieces.iter().filter(|piece| piece.to > from && piece.from < to);
+        within.for_each(|piece| pass.add(query.by, piece));
+        running.push(live(entry, deadline, pieces, now));
+    })?;
+    let (rows, joined) = rows(ledger, &pass, query)?;
+    let (owners, days) = days(ledger, &pass, query.window, now);
+    let mut waste: Vec<(Kind, Usd)> = pass
+        .kinds
+        .iter()
+        .filter(|(kind, _)| kind.class() == Class::Waste)
+        .map(|(kind, cost)| (*kind, usd(*cost)))
+        .collect();
+    waste.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
+    let mut job_costs: Vec<Nanos> = pass.jobs.values().map(|job| job.cost).collect();
+    job_costs.sort_unstable();
+    let comparison = Comparison::of(ledger.names(), &pass.compared, &pass.jobs, book, now);
+    Ok(Report {
+        now,
+        query,
+        rows,
+        joined,
+        total: pass.total,
+        waste,
+        owners,
+        days,
+        job_costs: job_costs.into_iter().map(|cost| usd(i128::from(cost))).collect(),
+        running,
+        comparison,
+        estimated: usd(pass.estimated),
+    })
+}
+
+fn live(entry: &Entry, deadline: Deadline, pieces: &[Piece], now: Timestamp) -> Running {
+    let cost: i128 = pieces.iter().map(|piece| i128::from(piece.cost())).sum();
+    let left = u64::try_from(deadline.0.duration_since(now).as_secs()).unwrap_or(0);
+    let hourly = entry.tenure.prices.last().map_or(rust_decimal::Decimal::ZERO, |(_, price)| price.0)
+        + entry.offer.disk.map_or(rust_decimal::Decimal::ZERO, |disk| disk.hourly_at_most().0);
+    Running {
+        launch: entry.launch,
+        spec: entry.spec.clone(),
+        instance_type: entry.offer.instance_type.clone(),
+        market: entry.offer.market,
+        since: entry.from,
+        deadline,
+        cost: usd(cost),
+        committed: cml_cloud::UsdPerHour(hourly).for_seconds(left),
+        is_overdue: deadline.passed(now),
+    }
+}
+
+fn rows(ledger: &Ledger, pass: &Pass, query: Query) -> Result<(Vec<Row>, usize), LedgerError> {
+    let mut groups: Vec<(Key, Tally)> = pass.groups.iter().map(|(key, tally)| (*key, *tally)).collect();
+    if query.by == By::Day {
+        groups.sort_by_key(|(key, _)| *key);
+        let rows = groups.into_iter().map(|(key, tally)| named(ledger, query.by, key, tally));
+        return Ok((rows.collect::<Result<_, _>>()?, 0));
+    }
+    // Owners before boot, idle and waste; the dearest first, and always in the same order.
+    let order = |(key, tally): &(Key, Tally)| {
+        let class = if let Key::Class(class) = key { Some(*class) } else { None };
+        (class, std::cmp::Reverse(tally.nanos()), *key)
+    };
+    groups.sort_by_key(order);
+    let owners = groups.iter().filter(|(key, _)| !matches!(key, Key::Class(_))).count();
+    let shown = if owners > query.top { query.top.max(1) } else { owners };
+    let mut rows = Vec::new();
+    for (key, tally) in &groups[..shown] {
+        rows.push(named(ledger, query.by, *key, *tally)?);
+    }
+    if shown < owners {
+        let mut others = Tally::default();
+        groups[shown..owners].iter().for_each(|(_, tally)| others.join(tally));
+        rows.push(Row { name: format!("{} others", owners - shown), page: None, tally: others });
+    }
+    for (key, tally) in &groups[owners..] {
+        rows.push(named(ledger, query.by, *key, *tally)?);
+    }
+    Ok((rows, owners - shown))
+}
+
+fn named(ledger: &Ledger, by: By, key: Key, tally: Tally) -> Result<Row, LedgerError> {
+    let mut page = None;
+    let name = match key {
+        Key::Named(id) => ledger.names().name(id).to_owned(),
+        Key::Market(true) => Market::Spot.to_string(),
+        Key::Market(false) => Market::OnDemand.to_string(),
+        Key::Class(class) => class.words().to_owned(),
+        Key::Number(day) if by == By::Day => day_numbered(day).to_string(),
+        Key::Number(0) => "a job that is not known".to_owned(),
+        Key::Number(job) => match ledger.job(job)? {
+            Some(title) => {
+                page = Some(format!("{}/actions/runs/{}/job/{job}", title.repository, title.run_id));
+                format!("{} {} {}", title.repository, title.name, job)
+            }
+            None => format!("job {job}"),
+        },
+    };
+    Ok(Row { name, page, tally })
+}
+
+fn days(ledger: &Ledger, pass: &Pass, window: Window, now: Timestamp) -> (Vec<String>, Vec<DaySpend>) {
+    let mut repositories: HashMap<NameId, i128> = HashMap::new();
+    for ((_, owner), cost) in &pass.owners {
+        if let Owner::Repository(id) = owner {
+            *repositories.entry(*id).or_default() += cost;
+        }
+    }
+    let mut dearest: Vec<(NameId, i128)> = repositories.into_iter().collect();
+    dearest.sort_by_key(|(id, cost)| (std::cmp::Reverse(*cost), *id));
+    let others = dearest.len() > OWNERS_SHOWN;
+    dearest.truncate(OWNERS_SHOWN);
+    let mut owners: Vec<String> = dearest.iter().map(|(id, _)| ledger.names().name(*id).to_owned()).collect();
+    if others {
+        owners.push("other repositories".to_owned());
+    }
+    let first_class = owners.len();
+    let classes = [Class::Boot, Class::Idle, Class::Waste];
+    owners.extend(classes.map(|class| class.words().to_owned()));
+    let index = |owner: Owner| match owner {
+        Owner::Repository(id) => {
+            dearest.iter().position(|(known, _)| *known == id).unwrap_or(first_class.saturating_sub(1))
+        }
+        Owner::Class(class) => first_class + classes.iter().position(|it| *it == class).unwrap_or(0),
+    };
+    let mut sums: BTreeMap<i64, Vec<i128>> = BTreeMap::new();
+    for ((day, owner), cost) in &pass.owners {
+        sums.entry(*day).or_insert_with(|| vec![0; owners.len()])[index(*owner)] += cost;
+    }
+    let today = now.as_second().div_euclid(86_400);
+    let first = window.begins().div_euclid(86_400);
+    let last = (window.ends().div_euclid(86_400) - 1).min(today);
+    let empty = vec![0; owners.len()];
+    let spend = |day: i64| DaySpend {
+        day: day_numbered(day),
+        by_owner: sums.get(&day).unwrap_or(&empty).iter().map(|cost| usd(*cost)).collect(),
+    };
+    (owners, (first..=last).map(spend).collect())
+}

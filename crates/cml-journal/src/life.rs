@@ -1,0 +1,214 @@
+//! A launch that is not over.
+
+use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
+use cml_fleet::{JobId, LaunchRecord};
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+
+use crate::bill::{End, Span, Tenure};
+use crate::event::JobFacts;
+use crate::ledger::{Entry, Share, Waste, divide, last_share, sum};
+
+/// What the journal says of one launch.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Life {
+    /// The line that began it.
+    pub(crate) line: i64,
+    pub(crate) spec: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) job: Option<JobId>,
+    /// Of that job.
+    pub(crate) facts: Option<JobFacts>,
+    pub(crate) intended_at: Timestamp,
+    pub(crate) deadline: Deadline,
+    pub(crate) price: UsdPerHour,
+    pub(crate) disk: Option<Disk>,
+    pub(crate) vcpus: u32,
+    pub(crate) bought: Option<(Timestamp, InstanceId, Offer)>,
+    /// Changes of its price, the oldest first.
+    pub(crate) prices: Vec<(Timestamp, UsdPerHour)>,
+    pub(crate) notice_at: Option<Timestamp>,
+    /// What it has been doing since when, since it was first online.
+    pub(crate) doing: Vec<(Timestamp, Doing)>,
+    /// Runs that somebody has stopped.
+    pub(crate) stopped: Vec<Span>,
+    /// When it was started again, while it runs again.
+    pub(crate) started_again_at: Option<Timestamp>,
+}
+
+/// What a runner does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Idle,
+    Work(Option<JobId>),
+    /// Its machine was stopped, and nothing has been heard of it since.
+    Stopped,
+}
+
+impl Doing {
+    pub(crate) fn share(self) -> Share {
+        match self {
+            Self::Idle => Share::Idle,
+            Self::Work(job) => Share::Work(job),
+            Self::Stopped => Share::Waste(Waste::Stopped),
+        }
+    }
+}
+
+/// How a machine ended, or that it lives.
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    pub(crate) started_at: Option<Timestamp>,
+    /// By the cloud's clock, where it says so.
+    pub(crate) ended_at: Option<Timestamp>,
+    /// By ours.
+    pub(crate) seen_at: Timestamp,
+}
+
+impl Life {
+    /// A launch that was just decided; what is known of its job and its money is added.
+    pub(crate) fn new(
+        line: i64,
+        spec: &str,
+        labels: &[String],
+        intended_at: Timestamp,
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            line,
+            spec: spec.to_owned(),
+            labels: labels.to_vec(),
+            job: None,
+            facts: None,
+            intended_at,
+            deadline,
+            price: UsdPerHour(Decimal::ZERO),
+            disk: None,
+            vcpus: 0,
+            bought: None,
+            prices: Vec::new(),
+            notice_at: None,
+            doing: Vec::new(),
+            stopped: Vec::new(),
+            started_again_at: None,
+        }
+    }
+
+    pub(crate) fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
+        if self.bought.is_none() {
+            self.disk = offer.disk.or(self.disk);
+            self.bought = Some((at, instance.clone(), offer.clone()));
+        }
+    }
+
+    pub(crate) fn does(&mut self, at: Timestamp, doing: Doing) {
+        match (self.doing.last_mut(), doing) {
+            // Which job it is shows later than that it has one.
+            (Some((_, last @ Doing::Work(None))), Doing::Work(Some(_))) => *last = doing,
+            (Some((_, last)), _) if *last == doing => {}
+            (Some((_, Doing::Work(Some(_)))), Doing::Work(None)) => {}
+            _ => self.doing.push((at, doing)),
+        }
+    }
+
+    /// It does not run any more, and is still there.
+    pub(crate) fn stop(&mut self, started_at: Option<Timestamp>, at: Timestamp) {
+        if self.is_stopped() {
+            return;
+        }
+        let bought_at = self.bought.as_ref().map(|(bought_at, ..)| *bought_at);
+        let Some(from) = self.started_again_at.take().or(started_at).or(bought_at) else { return };
+        self.stopped.push(Span { from, to: at });
+        self.doing.push((at, Doing::Stopped));
+    }
+
+    pub(crate) fn start_again(&mut self, at: Timestamp) {
+        if self.is_stopped() {
+            self.started_again_at = Some(at);
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        !self.stopped.is_empty() && self.started_again_at.is_none()
+    }
+
+    pub(crate) fn reprice(&mut self, change: &SpotPrice) {
+        if self.is_in_pool_of(change) && self.prices.iter().all(|(known, _)| *known != change.since) {
+            self.prices.push((change.since, change.price));
+            self.prices.sort_by_key(|(since, _)| *since);
+        }
+    }
+
+    pub(crate) fn is_in_pool_of(&self, change: &SpotPrice) -> bool {
+        self.bought.as_ref().is_some_and(|(.., offer)| {
+            offer.market == Market::Spot
+                && (&offer.region, &offer.zone, &offer.instance_type)
+                    == (&change.region, &change.zone, &change.instance_type)
+        })
+    }
+
+    /// The planner's view.
+    pub(crate) fn record(&self, id: LaunchId) -> LaunchRecord {
+        let last = self.doing.last();
+        LaunchRecord {
+            id,
+            spec: self.spec.clone(),
+            labels: self.labels.clone(),
+            repository: self.facts.as_ref().map(|facts| facts.repository.clone()),
+            actor: self.facts.as_ref().map(|facts| facts.actor.clone()),
+            intended_at: self.intended_at,
+            watched_for: SignedDuration::ZERO,
+            deadline: self.deadline,
+            bought: self.bought.as_ref().map(|(.., offer)| offer.clone()),
+            price: self.price,
+            disk: self.disk,
+            vcpus: self.vcpus,
+            online_at: self.doing.first().map(|(at, _)| *at),
+            idle_since: last.filter(|(_, doing)| *doing == Doing::Idle).map(|(at, _)| *at),
+            busy_unknown_since: last.filter(|(_, doing)| *doing == Doing::Work(None)).map(|(at, _)| *at),
+            notice_at: self.notice_at,
+            is_stopped: self.is_stopped(),
+        }
+    }
+
+    /// The ledger's entry; none for a launch that never had a machine. Times are the cloud's where it says them, else ours.
+    pub(crate) fn entry(&self, launch: LaunchId, how: &Ended) -> Option<Entry> {
+        let (seen_at, _, offer) = self.bought.as_ref()?;
+        let began = self.stopped.first().map(|run| run.from).or(how.started_at).unwrap_or(*seen_at);
+        let to = how.ended_at.unwrap_or(how.seen_at);
+        let mut runs = self.stopped.clone();
+        if !self.is_stopped() {
+            let from = self.started_again_at.unwrap_or(began);
+            runs.push(Span { from, to: to.max(from) });
+        }
+        // What the cloud's history says, else what was thought when it was bought.
+        let thought = || vec![(began, offer.price.unwrap_or(self.price))];
+        let tenure = Tenure {
+            market: offer.market,
+            prices: if self.prices.is_empty() { thought() } else { self.prices.clone() },
+            runs,
+            end: how.end,
+            disk: self.disk.map(|disk| (disk, Span { from: began, to: to.max(began) })),
+        };
+        let online = self.doing.iter().any(|(_, doing)| *doing != Doing::Stopped);
+        let first = if online { Share::Boot } else { Share::Waste(Waste::NeverRegistered) };
+        let mut shares = vec![(began, first)];
+        shares.extend(self.doing.iter().map(|(at, doing)| (*at, doing.share())));
+        if let Some((_, share)) = shares.last_mut() {
+            *share = last_share(*share, how.end, to >= self.deadline.0);
+        }
+        let parts = divide(&tenure, to, &shares);
+        Some(Entry {
+            launch,
+            spec: self.spec.clone(),
+            job: self.job,
+            offer: offer.clone(),
+            from: began,
+            to,
+            cost: sum(&parts),
+            estimated: how.started_at.is_none() || how.ended_at.is_none(),
+            tenure,
+            parts,
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! Money that was spent of late, for budgets.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::Usd;
+use cml_fleet::{JobId, Spending, day_of};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use crate::event::JobFacts;
+use crate::ledger::Entry;
+
+/// The longest budget is that of a month, and a week may begin in the month before.
+const DAYS: i64 = 38;
+
+/// Spec, repository, actor.
+type Whose = (String, Option<String>, Option<String>);
+
+/// What machines that are gone have cost, by the UTC day on which they went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Spent(BTreeMap<Date, BTreeMap<Whose, Decimal>>);
+
+impl Spent {
+    /// A job's time is its repository's and actor's; all other time is those of the job that the machine was bought for.
+    pub(crate) fn add(&mut self, entry: &Entry, meant: Option<&JobFacts>, jobs: &BTreeMap<JobId, JobFacts>) {
+        let day = self.0.entry(day_of(entry.to)).or_default();
+        for part in &entry.parts {
+            let facts = part.share.job().and_then(|job| jobs.get(&job)).or(meant);
+            let whose = (
+                entry.spec.clone(),
+                facts.map(|facts| facts.repository.clone()),
+                facts.map(|facts| facts.actor.clone()),
+            );
+            *day.entry(whose).or_default() += part.cost().0;
+        }
+        let latest = self.0.last_key_value().map(|(day, _)| *day);
+        let kept = latest.and_then(|last| last.checked_sub(jiff::Span::new().days(DAYS)).ok());
+        if let Some(kept) = kept {
+            self.0.retain(|day, _| *day >= kept);
+        }
+    }
+
+    pub(crate) fn since_last_month(&self, now: Timestamp) -> Vec<Spending> {
+        let today = day_of(now);
+        let since = today.checked_sub(jiff::Span::new().days(DAYS)).unwrap_or(today);
+        let all = self.0.range(since..).flat_map(|(day, of_day)| of_day.iter().map(move |it| (*day, it)));
+        all.map(|(day, ((spec, repository, actor), cost))| Spending {
+            day,
+            spec: spec.clone(),
+            repository: repository.clone(),
+            actor: actor.clone(),
+            cost: Usd(*cost),
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Where the files of reports go, as `reports:` of a file and `--to` of a command say it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::fields::Fields;
+use crate::problem::Problems;
+
+pub(crate) const REPORTS_KEYS: &[&str] = &["to", "public_url"];
+
+/// What a file says of reports; flags and environment win over it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportsConfig {
+    /// Where files go; none: the repository.
+    pub to: Option<ReportPlace>,
+    /// What addresses of files in S3 begin with; none: addresses signed for seven days.
+    pub public_url: Option<String>,
+}
+
+/// Where the files of a report go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportPlace {
+    /// The repository itself, on a reference of its own.
+    Repository,
+    /// A bucket.
+    S3 {
+        /// Its name.
+        bucket: String,
+        /// What keys begin with; may be empty.
+        prefix: String,
+    },
+    /// A server with CML's upload protocol.
+    Server(String),
+    /// A directory of this machine.
+    Directory(PathBuf),
+}
+
+impl FromStr for ReportPlace {
+    type Err = String;
+
+    /// A place is told by how it begins.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            Some(("s3", rest)) => {
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(format!("{text}: the bucket is missing: s3://BUCKET/PREFIX"));
+                }
+                Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+            }
+            Some(("http" | "https", _)) => Ok(Self::Server(text.to_owned())),
+            Some((scheme, _)) => {
+                Err(format!("{text}: {scheme}:// is not served; use repo, s3://…, https://… or a directory"))
+            }
+            None if text == "repo" => Ok(Self::Repository),
+            None if text.is_empty() => Err("is empty: use repo, s3://…, https://… or a directory".to_owned()),
+            None => Ok(Self::Directory(PathBuf::from(text))),
+        }
+    }
+}
+
+pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> ReportsConfig {
+    let to = fields.value("to", "s3://my-bucket/reports", problems, str::parse);
+    let public_url = fields.value("public_url", "https://plots.example.com", problems, |text| {
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Ok(text.to_owned());
+        }
+        Err(format!("`{text}` is no https:// address"))
+    });
+    if public_url.is_some() && !matches!(to, Some(ReportPlace::S3 { .. })) {
+        problems.wrong(
+            fields.place("public_url"),
+            &fields.path("public_url"),
+            "goes with files in S3 only",
+            "such as `to: s3://my-bucket/reports` beside it; leave it out otherwise",
+        );
+    }
+    ReportsConfig { to, public_url }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_by_how_it_begins() {
+        let read = |text: &str| text.parse::<ReportPlace>();
+        assert_eq!(read("repo"), Ok(ReportPlace::Repository));
+        let bucket = ReportPlace::S3 { bucket: "plots".to_owned(), prefix: "a/b".to_owned() };
+        assert_eq!(read("s3://plots/a/b"), Ok(bucket));
+        assert_eq!(read("https://x.org/u"), Ok(ReportPlace::Server("https://x.org/u".to_owned())));
+        assert_eq!(read("out/preview"), Ok(ReportPlace::Directory("out/preview".into())));
+        assert!(read("").is_err());
+        assert!(read("s3:///a").is_err_and(|message| message.contains("bucket is missing")));
+        assert!(read("gs://b").is_err_and(|message| message.contains("gs:// is not served")));
+    }
+}
