@@ -84,6 +84,23 @@ impl Clients {
         clients.entry(region.to_owned()).or_insert_with(make).clone()
     }
 
+    /// The price list, which three regions serve for all. <https://docs.aws.amazon.com/general/latest/gr/billing.html>
+    pub(crate) fn pricing(&self) -> aws_sdk_pricing::Client {
+        let near = match self.default_region.split('-').next() {
+            Some("eu" | "af" | "me" | "il") => "eu-central-1",
+            Some("ap") => "ap-south-1",
+            _ => LAST_REGION,
+        };
+        let config = aws_sdk_pricing::config::Builder::from(&self.config).region(Region::new(near)).build();
+        aws_sdk_pricing::Client::from_conf(config)
+    }
+
+    /// Cost Explorer, which us-east-1 serves for all. <https://docs.aws.amazon.com/general/latest/gr/billing.html>
+    pub(crate) fn cost_explorer(&self) -> aws_sdk_costexplorer::Client {
+        let config = aws_sdk_costexplorer::config::Builder::from(&self.config);
+        aws_sdk_costexplorer::Client::from_conf(config.region(Region::new(LAST_REGION)).build())
+    }
+
     pub(crate) fn ssm(&self, region: &str) -> aws_sdk_ssm::Client {
         let config =
             aws_sdk_ssm::config::Builder::from(&self.config).region(Region::new(region.to_owned())).build();

@@ -26,6 +26,8 @@ pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "TooManyRequestsException"
+        // Cost Explorer's word for too many calls.
+        | "LimitExceededException"
         | "SlowDown" => ErrorKind::Throttled,
         "UnauthorizedOperation"
         | "AuthFailure"
@@ -84,7 +86,7 @@ pub(crate) fn hint_for(kind: ErrorKind, code: &str, operation: &str) -> String {
                 .to_owned()
         }
         (ErrorKind::Throttled, _) => {
-            "the account makes too many EC2 calls at the moment: run it again in a minute".to_owned()
+            "the account makes too many such calls at the moment: run it again in a minute".to_owned()
         }
         (ErrorKind::Denied, "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException") => format!(
             "the credentials lack the permission {operation}: docs/reference.md lists what a launch needs"

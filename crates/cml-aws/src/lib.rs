@@ -7,6 +7,7 @@
 //! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
 //! would hide from the caller how often AWS was asked.
 
+mod billed;
 mod bucket;
 mod cache;
 mod clients;
@@ -21,11 +22,14 @@ mod needs;
 mod network;
 mod notices;
 mod offers;
+mod pages;
+mod pricelist;
 mod prices;
 mod regions;
 mod sizes;
 mod template;
 
+pub use billed::{Billed, BilledBy};
 pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;

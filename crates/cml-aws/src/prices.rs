@@ -12,11 +12,12 @@ use crate::clients::repeat;
 use crate::clock::now;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
+use crate::pages::{Pages, incomplete};
 
 /// Spot prices move slowly, a few times a day.
 const KEEP: SignedDuration = SignedDuration::from_mins(30);
-/// Pages that are read at most: a price list is worth no endless reading.
-const PAGES_MAX: usize = 10;
+/// The largest page.
+const PAGE: i32 = 1000;
 
 /// Type, then zone.
 pub(crate) type SpotPrices = BTreeMap<String, BTreeMap<String, UsdPerHour>>;
@@ -56,41 +57,72 @@ impl AwsCloud {
         Ok(prices)
     }
 
-    /// The price in force at `since` and every change after it.
+    /// The price in force at `since` and every change after it: all of them, since machines are billed by them.
     pub(crate) async fn spot_price_changes(
         &self,
         region: &str,
         types: &[String],
         since: Timestamp,
     ) -> Result<Vec<SpotPrice>, CloudError> {
+        // To AWS no type is every type.
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
         let doing = format!("asking for spot prices in {region}");
         let client = self.clients.ec2(region);
         let start = DateTime::from_secs(since.as_second());
         let types: Vec<InstanceType> = types.iter().map(|name| InstanceType::from(name.as_str())).collect();
         let mut changes = Vec::new();
-        let mut next: Option<String> = None;
-        for _ in 0..PAGES_MAX {
+        let mut pages = Pages::default();
+        loop {
             let answer = repeat(|| async {
-                let call = client.describe_spot_price_history().start_time(start);
+                let call = client.describe_spot_price_history().start_time(start).max_results(PAGE);
                 let call = call.product_descriptions("Linux/UNIX").set_instance_types(Some(types.clone()));
-                let sent = call.set_next_token(next.clone()).send().await;
+                let sent = call.set_next_token(pages.token()).send().await;
                 sent.map_err(|error| failed(&doing, "ec2:DescribeSpotPriceHistory", &error))
             })
             .await?;
-            changes.extend(answer.spot_price_history().iter().filter_map(|entry| {
-                Some(SpotPrice {
-                    region: region.to_owned(),
-                    zone: Some(entry.availability_zone()?.to_owned()),
-                    instance_type: entry.instance_type()?.as_str().to_owned(),
-                    since: Timestamp::from_second(entry.timestamp()?.secs()).ok()?,
-                    price: entry.spot_price()?.parse().map(UsdPerHour).ok()?,
-                })
-            }));
-            next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
+            for entry in answer.spot_price_history() {
+                let change = read(region, entry);
+                changes.push(change.ok_or_else(|| incomplete(&doing, "a price in it is not understood"))?);
+            }
+            if !pages.follow(&doing, answer.next_token())? {
+                return Ok(changes);
             }
         }
-        Ok(changes)
+    }
+}
+
+fn read(region: &str, entry: &aws_sdk_ec2::types::SpotPrice) -> Option<SpotPrice> {
+    Some(SpotPrice {
+        region: region.to_owned(),
+        zone: Some(entry.availability_zone()?.to_owned()),
+        instance_type: entry.instance_type()?.as_str().to_owned(),
+        since: Timestamp::from_second(entry.timestamp()?.secs()).ok()?,
+        price: entry.spot_price()?.parse().map(UsdPerHour).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_with_a_part_missing_is_none() {
+        let whole = aws_sdk_ec2::types::SpotPrice::builder()
+            .availability_zone("us-east-1a")
+            .instance_type(InstanceType::G4dnXlarge)
+            .timestamp(DateTime::from_secs(1_800_000_000))
+            .spot_price("0.157800");
+        let price = read("us-east-1", &whole.clone().build()).expect("is whole");
+        assert_eq!(price.price.to_string(), "$0.1578/h");
+        for part in [
+            whole.clone().set_availability_zone(None),
+            whole.clone().set_timestamp(None),
+            whole.clone().spot_price("cheap"),
+            whole.set_instance_type(None),
+        ] {
+            assert_eq!(read("us-east-1", &part.build()), None);
+        }
     }
 }

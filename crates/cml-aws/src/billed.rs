@@ -1,0 +1,196 @@
+//! What AWS itself says that our machines cost, by Cost Explorer: for comparison with the ledger.
+//! <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_GetCostAndUsage.html>
+//!
+//! Each request costs 0.01 USD. Days are UTC days; those of the last day or two may still grow, and say so.
+
+use aws_sdk_costexplorer::operation::get_cost_and_usage::GetCostAndUsageOutput;
+use aws_sdk_costexplorer::types::{
+    DateInterval, Dimension, DimensionValues, Expression, Granularity, Group, GroupDefinition,
+    GroupDefinitionType, MetricValue,
+};
+use cml_cloud::{CloudError, Usd, tag};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+use crate::pages::{Pages, incomplete};
+
+/// The permission.
+const GET_COST_AND_USAGE: &str = "ce:GetCostAndUsage";
+/// Machines, and their disks.
+const SERVICES: [&str; 2] = ["Amazon Elastic Compute Cloud - Compute", "EC2 - Other"];
+const COST: &str = "UnblendedCost";
+const USAGE: &str = "UsageQuantity";
+
+/// By which tag of ours the bill is divided. It must be active as a cost allocation tag.
+/// <https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BilledBy {
+    /// The launch id.
+    Launch,
+    /// The spec's name.
+    Spec,
+}
+
+impl BilledBy {
+    /// The tag's key.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Launch => tag::LAUNCH,
+            Self::Spec => tag::SPEC,
+        }
+    }
+}
+
+/// A line of AWS's bill: one day, one value of the tag, one kind of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billed {
+    /// The day, UTC.
+    pub day: Date,
+    /// The tag's value; none for what does not carry the tag.
+    pub tagged: Option<String>,
+    /// AWS's name of the use: `BoxUsage:g5.xlarge`, `EUC1-SpotUsage:g5.xlarge`, `EBS:VolumeUsage.gp3`.
+    pub usage_type: String,
+    /// The unblended cost.
+    pub cost: Usd,
+    /// How much was used.
+    pub usage: Decimal,
+    /// Of what: `Hrs`, `GB-Month`.
+    pub unit: String,
+    /// True while AWS may still change it.
+    pub estimated: bool,
+}
+
+impl AwsCloud {
+    /// What AWS billed for machines and their disks from one day up to, not including, another. Takes the permission `ce:GetCostAndUsage`.
+    ///
+    /// # Errors
+    /// As AWS answers; never a part of the answer.
+    pub async fn billed(&self, by: BilledBy, from: Date, to: Date) -> Result<Vec<Billed>, CloudError> {
+        let doing = format!("asking Cost Explorer for {from} to {to} by {}", by.tag());
+        let unusable =
+            |error: aws_sdk_costexplorer::error::BuildError| incomplete(&doing, &error.to_string());
+        let period = DateInterval::builder().start(from.to_string()).end(to.to_string());
+        let period = period.build().map_err(unusable)?;
+        let services = SERVICES.map(str::to_owned).to_vec();
+        let services = DimensionValues::builder().key(Dimension::Service).set_values(Some(services)).build();
+        let services = Expression::builder().dimensions(services).build();
+        let client = self.clients.cost_explorer();
+        let mut lines = Vec::new();
+        let mut pages = Pages::default();
+        loop {
+            let answer = repeat(|| async {
+                let call = client.get_cost_and_usage().time_period(period.clone());
+                let call = call.granularity(Granularity::Daily).metrics(COST).metrics(USAGE);
+                let call = call.filter(services.clone());
+                let call = call.group_by(group(GroupDefinitionType::Tag, by.tag()));
+                let call = call.group_by(group(GroupDefinitionType::Dimension, "USAGE_TYPE"));
+                let sent = call.set_next_page_token(pages.token()).send().await;
+                sent.map_err(|error| failed(&doing, GET_COST_AND_USAGE, &error))
+            })
+            .await?;
+            lines.extend(read(&answer, by).map_err(|why| incomplete(&doing, &why))?);
+            if !pages.follow(&doing, answer.next_page_token())? {
+                return Ok(lines);
+            }
+        }
+    }
+}
+
+fn group(kind: GroupDefinitionType, key: &str) -> GroupDefinition {
+    GroupDefinition::builder().r#type(kind).key(key).build()
+}
+
+fn read(answer: &GetCostAndUsageOutput, by: BilledBy) -> Result<Vec<Billed>, String> {
+    let mut lines = Vec::new();
+    for day in answer.results_by_time() {
+        let start = day.time_period().map(DateInterval::start).unwrap_or_default();
+        let date: Date = start.parse().map_err(|_| format!("{start:?} is no day"))?;
+        for group in day.groups() {
+            lines.push(line(date, day.estimated(), group, by)?);
+        }
+    }
+    Ok(lines)
+}
+
+fn line(day: Date, estimated: bool, group: &Group, by: BilledBy) -> Result<Billed, String> {
+    let [tagged, usage_type] = group.keys() else {
+        return Err(format!("a line of {day} has {} keys instead of two", group.keys().len()));
+    };
+    // `cml-runner:launch$01J…`; nothing after the dollar for what has no such tag.
+    let value = tagged.strip_prefix(by.tag()).and_then(|rest| rest.strip_prefix('$'));
+    let value = value.ok_or_else(|| format!("{tagged:?} is no value of the tag {}", by.tag()))?;
+    let metric = |name: &str| {
+        let metrics = group.metrics().ok_or_else(|| format!("a line of {day} has no figures"))?;
+        metrics.get(name).ok_or_else(|| format!("a line of {day} has no {name}"))
+    };
+    let (cost, usage) = (metric(COST)?, metric(USAGE)?);
+    if cost.unit() != Some("USD") {
+        return Err(format!("the bill is in {}, not in USD", cost.unit().unwrap_or("no currency")));
+    }
+    Ok(Billed {
+        day,
+        tagged: Some(value.to_owned()).filter(|value| !value.is_empty()),
+        usage_type: usage_type.clone(),
+        cost: Usd(amount(cost)?),
+        usage: amount(usage)?,
+        unit: usage.unit().unwrap_or_default().to_owned(),
+        estimated,
+    })
+}
+
+/// Cost Explorer writes small amounts as `1.2E-7`.
+fn amount(metric: &MetricValue) -> Result<Decimal, String> {
+    let text = metric.amount().unwrap_or_default();
+    let read = text.parse().or_else(|_| Decimal::from_scientific(text));
+    read.map_err(|_| format!("{text:?} is no amount"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(amount: &str, unit: &str) -> MetricValue {
+        MetricValue::builder().amount(amount).unit(unit).build()
+    }
+
+    fn group_of(keys: [&str; 2], cost: &str, unit: &str) -> Group {
+        Group::builder()
+            .set_keys(Some(keys.map(str::to_owned).to_vec()))
+            .metrics(COST, metric(cost, unit))
+            .metrics(USAGE, metric("2.5", "Hrs"))
+            .build()
+    }
+
+    fn read_line(group: &Group) -> Result<Billed, String> {
+        line("2026-11-01".parse().expect("a day"), true, group, BilledBy::Launch)
+    }
+
+    #[test]
+    fn a_line_of_the_bill_is_read() {
+        let billed = read_line(&group_of(["cml-runner:launch$01J", "SpotUsage:g5.xlarge"], "1.25", "USD"));
+        let billed = billed.expect("is read");
+        assert_eq!((billed.tagged.as_deref(), billed.cost.to_string().as_str()), (Some("01J"), "$1.25"));
+        assert_eq!((billed.usage.to_string().as_str(), billed.unit.as_str()), ("2.5", "Hrs"));
+        let untagged = read_line(&group_of(["cml-runner:launch$", "SpotUsage:g5.xlarge"], "1.2E-7", "USD"));
+        let untagged = untagged.expect("is read");
+        assert_eq!((untagged.tagged, untagged.cost.0.to_string()), (None, "0.00000012".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_rather_than_left_out() {
+        for (keys, cost, unit, word) in [
+            (["other$01J", "x"], "1", "USD", "is no value of the tag cml-runner:launch"),
+            (["cml-runner:launch$01J", "x"], "1", "CNY", "in CNY, not in USD"),
+            (["cml-runner:launch$01J", "x"], "much", "USD", "\"much\" is no amount"),
+        ] {
+            let why = read_line(&group_of(keys, cost, unit)).expect_err("is not read");
+            assert!(why.contains(word), "{why}");
+        }
+        let bare = Group::builder().keys("cml-runner:launch$01J").build();
+        assert!(read_line(&bare).expect_err("is not read").contains("1 keys"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Answers that come in pages: all of them, or an error. A part must never pass for the whole.
+
+use std::collections::HashSet;
+
+use cml_cloud::{CloudError, ErrorKind};
+
+/// Follows the tokens from page to page.
+#[derive(Default)]
+pub(crate) struct Pages {
+    next: Option<String>,
+    seen: HashSet<String>,
+}
+
+impl Pages {
+    /// The token of the page to ask for; none for the first.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.next.clone()
+    }
+
+    /// Takes the token that a page ends with; false after the last page.
+    ///
+    /// # Errors
+    /// When AWS names a page that was read already: following it would never end.
+    pub(crate) fn follow(&mut self, doing: &str, next: Option<&str>) -> Result<bool, CloudError> {
+        self.next = next.filter(|token| !token.is_empty()).map(str::to_owned);
+        match &self.next {
+            Some(token) if !self.seen.insert(token.clone()) => {
+                Err(incomplete(doing, "its pages lead back to one that was read already"))
+            }
+            next => Ok(next.is_some()),
+        }
+    }
+}
+
+/// The error for an answer that is not whole or not understood.
+pub(crate) fn incomplete(doing: &str, why: &str) -> CloudError {
+    CloudError::new(ErrorKind::Transient, doing, format!("AWS's answer cannot be used: {why}"))
+        .hint("run it again; if it stays, please report it: AWS may have changed its answers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_followed_to_the_end_and_never_in_a_circle() {
+        let mut pages = Pages::default();
+        assert_eq!(pages.token(), None);
+        assert!(pages.follow("reading", Some("2")).expect("goes on"));
+        assert_eq!(pages.token().as_deref(), Some("2"));
+        assert!(pages.follow("reading", Some("3")).expect("goes on"));
+        let error = pages.follow("reading", Some("2")).expect_err("a circle").to_string();
+        assert!(error.contains("lead back"), "{error}");
+        assert!(!Pages::default().follow("reading", Some("")).expect("the end"));
+        assert!(!Pages::default().follow("reading", None).expect("the end"));
+    }
+}
