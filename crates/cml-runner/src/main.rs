@@ -23,6 +23,7 @@ mod signals;
 mod simulate;
 mod spelling;
 mod story;
+mod switches;
 mod validate;
 
 use std::io::{IsTerminal, Write};
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         }
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
+    switches::settle(&mut spelled);
     let cli = match Cli::try_parse_from(spelled.args) {
         Ok(cli) => cli,
         Err(error) => {
