@@ -5,6 +5,7 @@
 //!
 //! What may not happen here: decisions, calls to a cloud or to GitHub, a clock.
 
+mod advise;
 mod compare;
 mod cut;
 mod data;
@@ -16,6 +17,7 @@ mod report;
 mod text;
 mod words;
 
+pub use advise::{Advice, advice_text, advise};
 pub use compare::{Comparison, HostedBill};
 pub use data::{csv, json};
 pub use ledger::{JobTitle, Ledger, LedgerError};

@@ -5,6 +5,7 @@
 mod actions;
 mod args;
 mod clouds;
+mod cost;
 mod daemon;
 mod demo;
 mod environment;
@@ -93,6 +94,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         }
         Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Validate { file } => return validate::validate(&global, &file),
+        Command::Cost(args) => return cost::cost(&global, &args),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)
         | Command::Ls(_)

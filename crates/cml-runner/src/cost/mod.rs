@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cml_cost::{Ledger, LedgerError, Query, Report, Window};
 use cml_prices::Book;
 use jiff::Timestamp;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use self::args::{Advise, Cost, CostCommand, Format, Period, Source};
@@ -37,7 +38,9 @@ pub(crate) fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
 }
 
 fn written(global: &Global, report: &Report, format: Format) -> Result<String, Trouble> {
-    let unmade = |error: &dyn std::fmt::Display| Trouble::new(Code::Failed, format!("the report cannot be written: {error}"));
+    let unmade = |error: &dyn std::fmt::Display| {
+        Trouble::new(Code::Failed, format!("the report cannot be written: {error}"))
+    };
     Ok(match format {
         Format::Table => cml_cost::table(report),
         Format::Md => cml_cost::markdown(report),
@@ -55,13 +58,17 @@ fn forge(global: &Global) -> String {
     url.unwrap_or_else(|| "https://github.com".to_owned())
 }
 
-fn advise(_global: &Global, args: &Advise) -> Result<String, Trouble> {
+fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     let now = now();
     let book = Book::shipped();
     let window = window(&args.period, now)?;
-    let mut ledger = ledger(&args.source, now, &book)?;
-    let _ = (window, &mut ledger);
-    Ok(String::new())
+    let ledger = ledger(&args.source, now, &book)?;
+    let advice = cml_cost::advise(&ledger, window, now, &book).map_err(failed)?;
+    if !global.json {
+        return Ok(cml_cost::advice_text(&advice, window));
+    }
+    let lines = advice.iter().map(|it| json!({"saves_usd": it.saves, "seen": it.seen, "change": it.change}));
+    Ok(format!("{}\n", json!({"advice": lines.collect::<Vec<_>>()})))
 }
 
 fn window(period: &Period, now: Timestamp) -> Result<Window, Trouble> {
