@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::InstanceType;
-use cml_cloud::{
-    Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy,
-};
+use cml_cloud::{Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
@@ -204,7 +202,10 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
-            disk: Some(Disk { gib: self.disk_gib, price: Book::shipped().volume_gib_month(self.region).price }),
+            disk: Some(Disk {
+                gib: self.disk_gib,
+                price: Book::shipped().volume_gib_month(self.region).price,
+            }),
         }
     }
 }

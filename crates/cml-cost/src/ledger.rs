@@ -81,7 +81,6 @@ impl Ledger {
         &self.names
     }
 
-
     fn failed(&self, error: &rusqlite::Error) -> LedgerError {
         LedgerError::Table { path: self.path.clone(), cause: error.to_string() }
     }
