@@ -1,8 +1,12 @@
 //! Reports in bad weather: the network, GitHub's limits, and tokens that may only read.
 
+use std::time::Duration;
+
 use cml_e2e::desk::{Desk, PNG};
 use cml_e2e::sim::Sim;
+use cml_e2e::wait;
 use cml_world::{Fault, FaultKind, SimSettings, TokenGrant};
+use rustix::process::Signal;
 
 fn fault(path: &str, kind: FaultKind, times: u32) -> Fault {
     Fault { method: "POST".to_owned(), path_contains: path.to_owned(), kind, times }
@@ -117,6 +121,39 @@ async fn a_pull_request_from_a_fork_gets_its_report_in_the_step_summary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watched_report_in_a_pull_request_from_a_fork_is_followed_in_the_step_summary() {
+    for token in [Some("reads-only"), None] {
+        let sim = Sim::start_with(reads_only()).await;
+        let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
+        let number = sim.open_pull(Some(&sha));
+        let desk = Desk::on_pull(&sim, number, &sha, "mallory/vision");
+        let desk = match token {
+            Some(token) => desk.with("REPO_TOKEN", token),
+            None => desk.without("REPO_TOKEN"),
+        };
+        let summary = desk.write("summary.md", b"of another command\n");
+        let desk = desk.with("GITHUB_STEP_SUMMARY", &summary.display().to_string());
+        desk.write("report.md", b"epoch 1\n");
+        let watching = desk.start(&["cml-send-comment", "report.md", "--watch"]);
+        let says = async |text: &str| {
+            wait::until_true(&format!("the summary says {text}"), Duration::from_secs(20), async || {
+                std::fs::read_to_string(&summary).is_ok_and(|now| now == text)
+            })
+            .await;
+        };
+        says("of another command\nepoch 1\n").await;
+        desk.write("report.md", b"epoch 2\n\n- better\n");
+        says("of another command\nepoch 2\n\n- better\n").await;
+        desk.write("report.md", b"epoch 3\n");
+        watching.signal(Signal::TERM);
+        let ran = watching.finish().await.expect_code(0);
+        assert_eq!(ran.stderr.matches("the report is in the step summary instead").count(), 1, "{ran:#?}");
+        says("of another command\nepoch 3\n").await;
+        assert!(sim.comments().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_may_only_read_elsewhere_is_an_error_that_names_the_permission() {
     let sim = Sim::start_with(reads_only()).await;
     let desk = on_pull(&sim).await.with("REPO_TOKEN", "reads-only");
@@ -148,7 +185,9 @@ async fn a_watched_report_that_may_not_be_written_ends_and_does_not_hammer_githu
     desk.write("report.md", b"no images\n");
     let ran = desk.run(&["cml-send-comment", "report.md", "--watch"]).await.expect_code(1);
     assert!(ran.stderr.contains("403"), "{ran:#?}");
-    assert_eq!(sim.calls().iter().filter(|call| call.starts_with("POST")).count(), 1, "{:#?}", sim.calls());
+    let tries =
+        sim.calls().iter().filter(|call| call.starts_with("POST") && call.ends_with("/comments")).count();
+    assert_eq!(tries, 1, "{:#?}", sim.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

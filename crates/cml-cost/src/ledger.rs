@@ -59,7 +59,7 @@ pub struct Ledger {
     connection: Connection,
     names: Names,
     /// Machines that live, by the journals that were taken in.
-    living: Vec<(Entry, Deadline)>,
+    living: BTreeMap<LaunchId, (Entry, Deadline)>,
 }
 
 impl Ledger {
@@ -70,7 +70,7 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = cml_journal::open_table(path, MIGRATIONS)?;
         let mut ledger =
-            Self { path: path.to_owned(), connection, names: Names::default(), living: Vec::new() };
+            Self { path: path.to_owned(), connection, names: Names::default(), living: BTreeMap::new() };
         ledger.names = ledger.read_names().map_err(|error| ledger.failed(&error))?;
         Ok(ledger)
     }
@@ -118,7 +118,8 @@ impl Ledger {
             }
             last = newest;
         }
-        self.living.extend(state.running(now));
+        // A machine that two journals tell of lives once.
+        self.living.extend(state.running(now).into_iter().map(|(entry, due)| (entry.launch, (entry, due))));
         Ok(())
     }
 
@@ -183,7 +184,7 @@ impl Ledger {
         let mut names = self.names.clone();
         let transaction = self.connection.transaction().map_err(failed)?;
         let mut writer = Writer { transaction: &transaction, names: &mut names };
-        for (entry, deadline) in &self.living {
+        for (entry, deadline) in self.living.values() {
             if !writer.is_known(entry.launch).map_err(failed)? {
                 let pieces = cut(entry, book, &mut writer).map_err(failed)?;
                 with(entry, *deadline, &pieces);

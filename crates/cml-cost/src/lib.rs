@@ -5,18 +5,24 @@
 //!
 //! What may not happen here: decisions, calls to a cloud or to GitHub, a clock.
 
+mod advise;
 mod compare;
 mod cut;
+mod data;
 mod ledger;
 mod names;
 mod piece;
 mod query;
 mod report;
+mod text;
 mod words;
 
+pub use advise::{Advice, advice_text, advise};
 pub use compare::{Comparison, HostedBill};
+pub use data::{csv, json};
 pub use ledger::{JobTitle, Ledger, LedgerError};
 pub use names::Names;
 pub use piece::{Class, Kind, NameId};
 pub use query::{BadWindow, By, Month, Window};
 pub use report::{DaySpend, Query, Report, Row, Running, Tally, report};
+pub use text::{markdown, remarks, table};

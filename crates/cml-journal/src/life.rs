@@ -58,6 +58,7 @@ impl Doing {
 /// How a machine ended, or that it lives.
 pub(crate) struct Ended {
     pub(crate) end: End,
+    pub(crate) lives: bool,
     pub(crate) started_at: Option<Timestamp>,
     /// By the cloud's clock, where it says so.
     pub(crate) ended_at: Option<Timestamp>,
@@ -195,7 +196,7 @@ impl Life {
         let mut shares = vec![(began, first)];
         shares.extend(self.doing.iter().map(|(at, doing)| (*at, doing.share())));
         if let Some((_, share)) = shares.last_mut() {
-            *share = last_share(*share, how.end, to >= self.deadline.0);
+            *share = last_share(*share, how.end, !how.lives && to >= self.deadline.0);
         }
         let parts = divide(&tenure, to, &shares);
         Some(Entry {

@@ -144,7 +144,13 @@ impl State {
                 }
             }
             Event::InstanceGone { launch, end, started_at, ended_at } => {
-                let how = Ended { end: *end, started_at: *started_at, ended_at: *ended_at, seen_at: at };
+                let how = Ended {
+                    end: *end,
+                    lives: false,
+                    started_at: *started_at,
+                    ended_at: *ended_at,
+                    seen_at: at,
+                };
                 self.is_gone(*launch, &how);
             }
             Event::SpotPrice { region, zone, instance_type, since, price } => {
@@ -364,11 +370,16 @@ impl State {
         &self.ledger
     }
 
-    /// Machines that live, billed up to now, with when each must be gone. The cloud would bill so much if they ended now.
+    /// Machines that live, billed up to now, with when each must be gone: the cloud would bill so much if they ended now. One whose
+    /// deadline has passed without anybody having seen it end is billed until then: no machine outlives it (L1).
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Vec<(Entry, Deadline)> {
-        let how = Ended { end: End::Ours, started_at: None, ended_at: Some(now), seen_at: now };
-        let entry = |(launch, life): (&LaunchId, &Life)| Some((life.entry(*launch, &how)?, life.deadline));
+        let entry = |(launch, life): (&LaunchId, &Life)| {
+            let until = now.min(life.deadline.0);
+            let how =
+                Ended { end: End::Ours, lives: true, started_at: None, ended_at: Some(until), seen_at: now };
+            Some((life.entry(*launch, &how)?, life.deadline))
+        };
         self.launches.iter().filter_map(entry).collect()
     }
 

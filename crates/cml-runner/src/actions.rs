@@ -60,10 +60,19 @@ impl Outputs<'_> {
     }
 }
 
-/// Appends a report to the step's summary; false where there is none.
-pub(crate) fn append_summary(text: &str) -> Result<bool, String> {
-    append("GITHUB_STEP_SUMMARY", &format!("{}\n", text.trim_end()))?;
-    Ok(env("GITHUB_STEP_SUMMARY").is_some())
+/// Puts a report into the step's summary: in place of its last version where that is still there, else below what others have
+/// written; false where there is no summary.
+pub(crate) fn put_into_summary(last: Option<&str>, text: &str) -> Result<bool, String> {
+    const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
+    let Some(file) = env(VARIABLE) else { return Ok(false) };
+    let block = |text: &str| format!("{}\n", text.trim_end());
+    let now = if last.is_some() { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+    let Some((before, after)) = last.and_then(|last| now.rsplit_once(&block(last))) else {
+        return append(VARIABLE, &block(text)).map(|()| true);
+    };
+    std::fs::write(&file, format!("{before}{}{after}", block(text)))
+        .map(|()| true)
+        .map_err(|error| format!("cannot write {VARIABLE} ({file}): {error}"))
 }
 
 fn append(variable: &str, text: &str) -> Result<(), String> {

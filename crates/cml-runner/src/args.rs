@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cost::args::Cost;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
     WorkflowCommand,
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Schema,
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
     Plan(Plan),
+    /// Say what machines cost, whose money it was and what was wasted
+    Cost(Box<Cost>),
     /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited
     Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained

@@ -35,7 +35,7 @@ impl Code {
 }
 
 /// A failure in words.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     pub(crate) code: Code,
     pub(crate) message: String,

@@ -5,6 +5,7 @@
 mod actions;
 mod args;
 mod clouds;
+mod cost;
 mod daemon;
 mod demo;
 mod environment;
@@ -23,6 +24,7 @@ mod signals;
 mod simulate;
 mod spelling;
 mod story;
+mod switches;
 mod validate;
 
 use std::io::{IsTerminal, Write};
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         }
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
+    switches::settle(&mut spelled);
     let cli = match Cli::try_parse_from(spelled.args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -91,6 +94,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         }
         Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Validate { file } => return validate::validate(&global, &file),
+        Command::Cost(args) => return cost::cost(&global, &args),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)
         | Command::Ls(_)

@@ -126,14 +126,11 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     let root = tree::parse(text, problems)?;
     let file = open(&root, root.place, "", FILE_KEYS, problems)?;
     let github = file.open("github", GITHUB_KEYS, problems).and_then(|fields| github(&fields, problems));
-<<<<<<< HEAD
     let budgets = budget::of_file(&file, problems);
-=======
     let reports = file.open("reports", REPORTS_KEYS, problems).map(|fields| reports(&fields, problems));
->>>>>>> e8869c6
     let Some(node) = file.node("runners") else {
         if file.node("reports").is_some() {
-            return Some(Config { github, reports, runners: Vec::new(), warnings: Vec::new() });
+            return Some(Config { github, reports, runners: Vec::new(), budgets, warnings: Vec::new() });
         }
         file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
         return None;
@@ -166,11 +163,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     }
     alike(&all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
-<<<<<<< HEAD
-    Some(Config { github, runners, budgets, warnings: Vec::new() })
-=======
-    Some(Config { github, reports, runners, warnings: Vec::new() })
->>>>>>> e8869c6
+    Some(Config { github, reports, runners, budgets, warnings: Vec::new() })
 }
 
 /// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole

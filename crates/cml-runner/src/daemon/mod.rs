@@ -55,7 +55,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let region = place::default_region();
     let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
-    let journal_path = args.journal.clone().unwrap_or_else(|| dir.join("daemon.db"));
+    let journal_path = args.journal.clone().unwrap_or_else(|| dir.join(crate::cost::DAEMON_JOURNAL));
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
     let (specs_of_now, specs) = watch::channel(specs(&config));
     let news = Arc::new(News::default());

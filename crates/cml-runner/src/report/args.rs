@@ -86,9 +86,6 @@ pub(crate) struct Comment {
     /// Publish the files that the report links to [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_possible_values = true, value_name = "false", help_heading = "Files")]
     pub(crate) publish: bool,
-    /// The same as --publish=false
-    #[arg(long, hide = true)]
-    pub(crate) no_publish: bool,
     #[command(flatten)]
     pub(crate) shelf: ShelfArgs,
     /// CML's name for a server with its upload protocol

@@ -5,13 +5,12 @@ use std::path::Path;
 use cml_github::{CHECK_TEXT_LIMIT, CheckOutput, GitHub, NewCheck};
 use cml_report::{Ci, decoded, fit};
 
-use crate::actions;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Check;
 use crate::report::places::AnyShelf;
 use crate::report::publish::may_only_read;
-use crate::report::{comment, files, places};
+use crate::report::{comment, files, places, summary};
 
 pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
     let chosen = places::choose(&args.shelf, None)?;
@@ -30,12 +29,7 @@ pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trou
     };
     let check = NewCheck { status: args.status.clone(), ..check };
     let written = match github.create_check(&check).await {
-        Err(error) if may_only_read(&ci, &error) && actions::append_summary(&text).unwrap_or(false) => {
-            files::warn(&format!(
-                "{error}. In a pull request from a fork GitHub's token may only read: the report is in the step summary instead"
-            ));
-            return Ok(String::new());
-        }
+        Err(error) if may_only_read(&ci, &error) => return summary::instead(&text, error.into()),
         answer => answer?,
     };
     tracing::info!(url = written.html_url, "the check run was written");

@@ -13,14 +13,15 @@ use cml_report::{
 use cml_spec::ReportPlace;
 use serde_json::json;
 
-use crate::actions;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place::env;
 use crate::report::args::Comment;
 use crate::report::places::{AnyShelf, Chosen};
 use crate::report::publish::may_only_read;
-use crate::report::{files, places, watch};
+use crate::report::summary::InSummary;
+use crate::report::watch::Way;
+use crate::report::{files, places, summary, watch};
 
 /// Everything that one posting needs; `--watch` posts many.
 pub(crate) struct Session<'a> {
@@ -44,36 +45,26 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     }
     let github = match places::github(global) {
         Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
-            return in_summary(&report_of(args)?, trouble);
+            if args.watch {
+                return watch::watch(args, Way::Summary(InSummary::because(trouble)), false).await;
+            }
+            return summary::instead(&report_of(args)?, trouble);
         }
         answer => answer?,
     };
     let target = target.find(&ci, &github).await?;
     let session = Session { args, github: &github, chosen, ci, target };
     if args.watch {
-        return watch::watch(&session, update || args.update).await;
+        return watch::watch(args, Way::Comment(&session), update || args.update).await;
     }
     let text = report_of(args)?;
     match session.post(&text, update || args.update).await {
         Ok(posted) => Ok(told(global, &session.target, &posted)),
         Err(ReportError::GitHub(error)) if may_only_read(&session.ci, &error) => {
-            in_summary(&text, error.into())
+            summary::instead(&text, error.into())
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// In a pull request from a fork nobody may write: the report goes where the job's own page shows it.
-fn in_summary(text: &str, refusal: Trouble) -> Result<String, Trouble> {
-    if !actions::append_summary(text).map_err(|error| Trouble::new(Code::Failed, error))? {
-        return Err(refusal);
-    }
-    files::warn(&format!(
-        "{}. In a pull request from a fork GitHub's token may only read: the report is in the step summary instead, \
-         without files that only this machine has",
-        refusal.message
-    ));
-    Ok(String::new())
 }
 
 /// The report and its files in a directory, to look at before anyone else does; nobody is asked.
@@ -140,7 +131,7 @@ impl Session<'_> {
         let shelf = AnyShelf::open(&self.chosen, Some(self.github), &self.ci, false)
             .await
             .map_err(|trouble| ReportError::Other(trouble.message))?;
-        let text = if self.args.publish && !self.args.no_publish {
+        let text = if self.args.publish {
             let base = self.args.markdown_file.parent().unwrap_or(Path::new(""));
             published(text, base, &shelf).await?
         } else {
@@ -157,13 +148,6 @@ impl Session<'_> {
             section: self.args.section.as_deref(),
         };
         post(self.github, &shelf, &posting).await
-    }
-
-    /// Files that the report shows, which `--watch` looks at.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let Ok(bytes) = std::fs::read(&self.args.markdown_file) else { return Vec::new() };
-        let base = self.args.markdown_file.parent().unwrap_or(Path::new("")).to_owned();
-        local_links(&decoded(&bytes).text).into_iter().map(|link| base.join(link.target)).collect()
     }
 }
 

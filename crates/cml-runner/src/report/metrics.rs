@@ -75,7 +75,8 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
         old.as_ref().map(|(revision, files)| Baseline { title: revision, files, no_worse: Some(tolerance) });
     let report = checked(&new, &requirements, baseline, &directions(&args.better))
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
-    let _ = actions::append_summary(&report.markdown()).map_err(|error| Trouble::new(Code::Failed, error))?;
+    let _ = actions::put_into_summary(None, &report.markdown())
+        .map_err(|error| Trouble::new(Code::Failed, error))?;
     let unwritten = match &args.check_run {
         Some(name) => write_check(global, name, &report).await.err(),
         None => None,

@@ -13,6 +13,7 @@ mod places;
 mod plot;
 mod pr;
 mod publish;
+mod summary;
 mod watch;
 
 use crate::args::{Command, Global};

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::args::Cli;
 use crate::spelling::spell;
+use crate::switches::settle;
 
 const PAGE: &str = include_str!("../../../../docs/from-cml.md");
 
@@ -16,6 +17,8 @@ const COMMANDS: [(&[&str], &[&str], &[&str]); 7] = [
         &["a.png"],
         &[
             "--md",
+            "--md=true",
+            "--no-md",
             "--title=x",
             "-t x",
             "--native",
@@ -33,18 +36,23 @@ const COMMANDS: [(&[&str], &[&str], &[&str]); 7] = [
         &[
             "--target=pr",
             "--watch",
+            "--watch=false",
             "--publish",
             "--publish=false",
             "--no-publish",
             "--publish-url=https://x",
+            "--publish true",
             "--publish-native",
             "--native",
             "--watermark-title=x",
             "--pr",
+            "--pr=false --target=pr",
             "--commit-sha=x",
             "--head-sha=x",
             "--trigger-file=x",
             "--update",
+            "--update=true",
+            "--no-update",
             "--rm-watermark",
         ],
     ),
@@ -59,10 +67,12 @@ const COMMANDS: [(&[&str], &[&str], &[&str]); 7] = [
         &[
             "--md",
             "--skip-ci",
+            "--skip-ci=false",
             "--merge",
             "--auto-merge",
             "--rebase",
             "--squash",
+            "--squash=true --merge=false",
             "--branch=x",
             "--target-branch=x",
             "--title=x",
@@ -76,7 +86,7 @@ const COMMANDS: [(&[&str], &[&str], &[&str]); 7] = [
     (
         &["cml repo prepare", "cml ci"],
         &[],
-        &["--fetch-depth=3", "--unshallow", "--user-email=x", "--user-name=x"],
+        &["--fetch-depth=3", "--unshallow", "--unshallow=true", "--user-email=x", "--user-name=x"],
     ),
     (
         &["cml tensorboard connect", "cml tensorboard-dev", "cml-tensorboard-dev"],
@@ -99,12 +109,18 @@ fn every_command_and_flag_of_cml_is_understood_and_on_the_page() {
                     .chain(flag.split(' ').filter(|word| !word.is_empty()))
                     .map(OsString::from)
                     .collect();
-                let spelled = spell(line);
+                let mut spelled = spell(line);
+                settle(&mut spelled);
                 assert!(spelled.as_cml, "{name}");
                 if let Err(error) = Cli::try_parse_from(spelled.args) {
                     panic!("{name} {flag}: {error}");
                 }
                 let bare = flag.split(['=', ' ']).next().unwrap_or_default();
+                let bare = match bare {
+                    "--no-publish" => bare.to_owned(),
+                    // What is negated is the flag itself.
+                    bare => bare.replacen("--no-", "--", 1),
+                };
                 assert!(
                     bare.is_empty() || PAGE.contains(&format!("`{bare}")),
                     "{bare} is not in docs/from-cml.md"

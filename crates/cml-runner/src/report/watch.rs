@@ -1,11 +1,16 @@
 //! `comment create --watch`: the comment follows the report until somebody ends it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use cml_report::{ReportError, decoded, local_links};
+
 use crate::exit::{Code, Trouble};
+use crate::report::args::Comment;
 use crate::report::comment::{Session, report_of};
 use crate::report::files;
+use crate::report::publish::may_only_read;
+use crate::report::summary::InSummary;
 use crate::signals;
 
 /// How often files are looked at.
@@ -20,7 +25,14 @@ const AFTER_FAILURES: Duration = Duration::from_secs(300);
 /// What files looked like: length and time of change, none for one that is not there.
 type Look = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
 
-pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String, Trouble> {
+/// Where it is written.
+pub(crate) enum Way<'a> {
+    Comment(&'a Session<'a>),
+    /// Nobody may write comments here.
+    Summary(InSummary),
+}
+
+pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Result<String, Trouble> {
     let stop = signals::stop_token()
         .map_err(|error| Trouble::new(Code::Failed, format!("signals cannot be waited for: {error}")))?;
     let mut posted: Option<Look> = None;
@@ -33,7 +45,7 @@ pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String,
             () = stop.cancelled() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
         };
-        let now = look(session);
+        let now = look(args);
         let is_there = now.first().is_some_and(|(_, facts)| facts.is_some());
         if seen.as_ref().is_none_or(|(old, _)| *old != now) {
             seen = Some((now.clone(), tokio::time::Instant::now()));
@@ -41,14 +53,14 @@ pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String,
         let is_settled = seen.as_ref().is_some_and(|(_, since)| since.elapsed() >= SETTLED_AFTER);
         let is_new = posted.as_ref() != Some(&now);
         if is_there && is_new && (is_last || (is_settled && tokio::time::Instant::now() >= not_before)) {
-            match write(session, update).await {
+            match way.write(args, update).await {
                 Ok(()) => {
                     update = true;
                     posted = Some(now);
                     wait = AFTER_FAILURE;
-                    if let Some(trigger) = &session.args.trigger_file {
+                    if let Some(trigger) = &args.trigger_file {
                         drop(std::fs::remove_file(trigger));
-                        posted = Some(look(session));
+                        posted = Some(look(args));
                     }
                 }
                 // Whoever may not write will not be allowed to later.
@@ -66,22 +78,42 @@ pub(crate) async fn watch(session: &Session<'_>, update: bool) -> Result<String,
     }
 }
 
-async fn write(session: &Session<'_>, update: bool) -> Result<(), Trouble> {
-    let text = report_of(session.args)?;
-    let posted = session.post(&text, update).await?;
-    tracing::info!(url = posted.url, "the report was written");
-    Ok(())
+impl Way<'_> {
+    async fn write(&mut self, args: &Comment, update: bool) -> Result<(), Trouble> {
+        let text = report_of(args)?;
+        let session = match self {
+            Way::Comment(session) => session,
+            Way::Summary(summary) => return summary.show(&text),
+        };
+        match session.post(&text, update).await {
+            Ok(posted) => tracing::info!(url = posted.url, "the report was written"),
+            Err(ReportError::GitHub(error)) if may_only_read(&session.ci, &error) => {
+                let mut summary = InSummary::because(error.into());
+                summary.show(&text)?;
+                *self = Way::Summary(summary);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
 }
 
 /// The first one decides whether there is anything to write.
-fn look(session: &Session<'_>) -> Look {
-    let all = match &session.args.trigger_file {
+fn look(args: &Comment) -> Look {
+    let all = match &args.trigger_file {
         Some(trigger) => vec![trigger.clone()],
-        None => std::iter::once(session.args.markdown_file.clone()).chain(session.files()).collect(),
+        None => std::iter::once(args.markdown_file.clone()).chain(shown(&args.markdown_file)).collect(),
     };
     let facts = |path: &PathBuf| {
         let facts = std::fs::metadata(path).ok()?;
         Some((facts.len(), facts.modified().ok()?))
     };
     all.into_iter().map(|path| (path.clone(), facts(&path))).collect()
+}
+
+/// Files that the report shows.
+fn shown(report: &Path) -> Vec<PathBuf> {
+    let Ok(bytes) = std::fs::read(report) else { return Vec::new() };
+    let base = report.parent().unwrap_or(Path::new(""));
+    local_links(&decoded(&bytes).text).into_iter().map(|link| base.join(link.target)).collect()
 }

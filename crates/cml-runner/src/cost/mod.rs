@@ -1,0 +1,134 @@
+//! `cml-runner cost`: what machines cost, from the journals of the daemon and of launches.
+
+pub(crate) mod args;
+
+use std::path::{Path, PathBuf};
+
+use cml_cost::{Ledger, LedgerError, Query, Report, Window};
+use cml_prices::Book;
+use jiff::Timestamp;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use self::args::{Advise, Cost, CostCommand, Format, Period, Source};
+use crate::actions::now;
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+
+/// The daemon's journal in the state directory.
+pub(crate) const DAEMON_JOURNAL: &str = "daemon.db";
+
+pub(crate) fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
+    if let Some(CostCommand::Advise(args)) = &args.command {
+        return advise(global, args);
+    }
+    let now = now();
+    let query = Query { window: window(&args.period, now)?, by: args.by.by(), top: args.top.into() };
+    let book = Book::shipped();
+    let mut ledger = ledger(&args.source, now, &book)?;
+    let report = cml_cost::report(&mut ledger, query, now, &book).map_err(failed)?;
+    let format = if global.json { Format::Json } else { args.format };
+    let text = written(global, &report, format)?;
+    let Some(path) = &args.output else { return Ok(text) };
+    std::fs::write(path, text).map_err(|error| {
+        Trouble::new(Code::Failed, format!("--output: cannot write {}: {error}", path.display()))
+    })?;
+    Ok(String::new())
+}
+
+fn written(global: &Global, report: &Report, format: Format) -> Result<String, Trouble> {
+    let unmade = |error: &dyn std::fmt::Display| {
+        Trouble::new(Code::Failed, format!("the report cannot be written: {error}"))
+    };
+    Ok(match format {
+        Format::Table => cml_cost::table(report),
+        Format::Md => cml_cost::markdown(report),
+        Format::Csv => cml_cost::csv(report).map_err(|error| unmade(&error))?,
+        Format::Json => format!("{}\n", cml_cost::json(report)),
+        Format::Html => cml_cost::html(report, &forge(global)).map_err(|error| unmade(&error))?,
+    })
+}
+
+/// Where jobs have their pages.
+fn forge(global: &Global) -> String {
+    let server = place::env("GITHUB_SERVER_URL");
+    let of_repo = || global.repo.as_ref().and_then(|repo| url::Url::parse(repo).ok());
+    let url = server.or_else(|| of_repo().map(|url| url.origin().ascii_serialization()));
+    url.unwrap_or_else(|| "https://github.com".to_owned())
+}
+
+fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
+    let now = now();
+    let book = Book::shipped();
+    let window = window(&args.period, now)?;
+    let ledger = ledger(&args.source, now, &book)?;
+    let advice = cml_cost::advise(&ledger, window, now, &book).map_err(failed)?;
+    if !global.json {
+        return Ok(cml_cost::advice_text(&advice, window));
+    }
+    let lines = advice.iter().map(|it| json!({"saves_usd": it.saves, "seen": it.seen, "change": it.change}));
+    Ok(format!("{}\n", json!({"advice": lines.collect::<Vec<_>>()})))
+}
+
+fn window(period: &Period, now: Timestamp) -> Result<Window, Trouble> {
+    if let Some(month) = period.month {
+        return Ok(Window::month(month));
+    }
+    let length = cml_spec::duration::parse(&period.since)
+        .map_err(|error| Trouble::new(Code::Usage, format!("--since: {error}; or 7d, 30d, \"12 weeks\"")))?;
+    Ok(Window::since(length, now))
+}
+
+/// The ledger with all that the journals tell by now.
+fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Trouble> {
+    let state_dir = source.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let journals = journals(source, &state_dir)?;
+    let mut ledger = Ledger::open(&ledger_file(source, &state_dir)).map_err(failed)?;
+    for journal in journals {
+        ledger.take_in(&journal, now, book).map_err(failed)?;
+    }
+    Ok(ledger)
+}
+
+/// One ledger for all that the state directory holds, and one for each choice of journals: they must not mix.
+fn ledger_file(source: &Source, state_dir: &Path) -> PathBuf {
+    if source.journals.is_empty() {
+        return state_dir.join("ledger.db");
+    }
+    let mut names: Vec<String> = source.journals.iter().map(|path| absolute(path)).collect();
+    names.sort();
+    let digest = Sha256::digest(names.join("\n"));
+    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    state_dir.join(format!("ledger-{short}.db"))
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn journals(source: &Source, state_dir: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    if let Some(missing) = source.journals.iter().find(|path| !path.is_file()) {
+        let what = format!("--journal: there is no file {}", missing.display());
+        return Err(Trouble::new(Code::Usage, what));
+    }
+    if !source.journals.is_empty() {
+        return Ok(source.journals.clone());
+    }
+    let daemon = state_dir.join(DAEMON_JOURNAL);
+    let mut found: Vec<PathBuf> = daemon.is_file().then_some(daemon).into_iter().collect();
+    let of_launches = std::fs::read_dir(state_dir.join("journals")).into_iter().flatten().flatten();
+    let paths = of_launches.map(|file| file.path());
+    found.extend(paths.filter(|path| path.extension().is_some_and(|ending| ending == "db")));
+    found.sort();
+    if found.is_empty() {
+        return Err(Trouble::new(Code::Failed, format!("there is no journal in {}", state_dir.display())).hint(
+            "the daemon and every launch write one there; name another place with --state-dir, or a file with --journal",
+        ));
+    }
+    Ok(found)
+}
+
+fn failed(error: LedgerError) -> Trouble {
+    Trouble::new(Code::Failed, error.to_string())
+}
