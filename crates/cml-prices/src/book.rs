@@ -70,8 +70,8 @@ struct Listing {
 struct Pool {
     /// By zone; the empty name is a cloud without zones.
     zones: BTreeMap<String, Series>,
-    /// Up to when the series are whole.
-    asked: Option<Timestamp>,
+    /// The spans of time, by their begin, in which the series are whole; no two of them touch.
+    whole: BTreeMap<Timestamp, Timestamp>,
 }
 
 impl Book {
@@ -96,7 +96,7 @@ impl Book {
         *known = (*known).max(new);
     }
 
-    /// Takes a change of a spot price. [`Book::spot_asked`] says up to when there were no others.
+    /// Takes a change of a spot price. [`Book::spot_asked`] says when there were no others.
     pub fn add_spot(&mut self, change: SpotPrice) {
         let pool = self.spot.entry(change.region).or_default().entry(change.instance_type).or_default();
         let series = pool.zones.entry(change.zone.unwrap_or_default()).or_default();
@@ -105,11 +105,10 @@ impl Book {
         *known = (*known).max(change.price);
     }
 
-    /// All changes of a type's spot prices in a region before that time have been added.
-    pub fn spot_asked(&mut self, region: &str, instance_type: &str, at: Timestamp) {
+    /// AWS has told all changes of a type's spot prices in a region between these times, and they have been added.
+    pub fn spot_asked(&mut self, region: &str, instance_type: &str, from: Timestamp, until: Timestamp) {
         let of_region = self.spot.entry(region.to_owned()).or_default();
-        let pool = of_region.entry(instance_type.to_owned()).or_default();
-        pool.asked = pool.asked.max(Some(at));
+        of_region.entry(instance_type.to_owned()).or_default().add_whole(from, until);
     }
 
     /// What a type costs on demand at a time, Linux. None when neither a table nor AWS has told.
@@ -180,12 +179,6 @@ impl Book {
         }
     }
 
-    /// The last change of a type's spot prices that is known, in any zone of a region.
-    #[must_use]
-    pub fn spot_known_until(&self, region: &str, instance_type: &str) -> Option<Timestamp> {
-        self.pool(region, instance_type)?.known_until()
-    }
-
     fn pool(&self, region: &str, instance_type: &str) -> Option<&Pool> {
         self.spot.get(region)?.get(instance_type)
     }
@@ -210,21 +203,35 @@ impl Pool {
         self.zones.get(zone).or_else(|| self.zones.get(""))
     }
 
-    fn known_until(&self) -> Option<Timestamp> {
-        let last = self.zones.values().filter_map(|series| series.keys().next_back()).max();
-        self.asked.max(last.copied())
+    /// Makes one span of all that touch.
+    fn add_whole(&mut self, from: Timestamp, until: Timestamp) {
+        let touches = |begin: Timestamp, end: Timestamp| begin <= until && from <= end;
+        let old: Vec<_> = self.whole.iter().map(|(begin, end)| (*begin, *end)).collect();
+        let (mut from_all, mut until_all) = (from, until);
+        for (begin, end) in old.into_iter().filter(|(begin, end)| touches(*begin, *end)) {
+            self.whole.remove(&begin);
+            from_all = from_all.min(begin);
+            until_all = until_all.max(end);
+        }
+        self.whole.insert(from_all, until_all);
+    }
+
+    /// The last moment not long before `at`, or a later one, up to which all changes since before `at` are known.
+    fn known_until(&self, series: &Series, at: Timestamp) -> Option<Timestamp> {
+        let whole = self.whole.range(..=at).next_back().map(|(_, end)| *end);
+        let change = series.range(..=at).next_back().map(|(since, _)| *since);
+        whole.max(change).filter(|known| at.duration_since(*known) <= FRESH)
     }
 
     fn quote(&self, series: &Series, at: Timestamp) -> Option<Quote> {
-        let until = self.known_until()?;
         let Some((_, price)) = series.range(..=at).next_back() else {
             let (_, price) = series.first_key_value()?;
             return Some(estimate(*price, "the first spot price that is known, of later"));
         };
-        if at.duration_since(until) > FRESH {
-            return Some(estimate(*price, "the last spot price that is known, of earlier"));
-        }
-        Some(Quote { price: *price, source: Source::Fetched { at: until } })
+        Some(match self.known_until(series, at) {
+            Some(known) => Quote { price: *price, source: Source::Fetched { at: known } },
+            None => estimate(*price, "the last spot price that is known, of earlier"),
+        })
     }
 
     fn mean(&self, at: Timestamp) -> Option<UsdPerHour> {

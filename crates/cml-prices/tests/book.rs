@@ -86,7 +86,7 @@ fn a_spot_price_is_that_of_its_zone_and_moment() {
     ] {
         book.add_spot(change(zone, since, price));
     }
-    book.spot_asked("eu-west-1", T4, at("2026-11-02T00:00:00Z"));
+    book.spot_asked("eu-west-1", T4, at("2026-11-01T00:00:00Z"), at("2026-11-02T00:00:00Z"));
     let spot = |zone: Option<&str>, time: &str| words(book.spot("eu-west-1", zone, T4, at(time)));
     let a = Some("eu-west-1a");
     assert_eq!(spot(a, "2026-11-01T11:59:59Z"), "$0.2/h (AWS, asked 2026-11-02 00:00 UTC)");
@@ -105,13 +105,31 @@ fn a_spot_price_is_that_of_its_zone_and_moment() {
         spot(Some("eu-west-1c"), "2026-11-01T13:00:00Z"),
         "$0.275/h (estimate: the mean of the region's zones)"
     );
-    assert_eq!(book.spot_known_until("eu-west-1", T4), Some(at("2026-11-02T00:00:00Z")));
     let from = at("2026-11-01T03:00:00Z");
     let changes = book.spot_changes("eu-west-1", "eu-west-1a", T4, from, at("2026-11-02T00:00:00Z"));
     assert_eq!(changes, [(from, usd("0.20")), (at("2026-11-01T12:00:00Z"), usd("0.30"))]);
     let short = book.spot_changes("eu-west-1", "eu-west-1a", T4, from, at("2026-11-01T12:00:00Z"));
     assert_eq!(short, [(from, usd("0.20"))], "the end does not belong to it");
     assert_eq!(book.spot_changes("eu-west-1", "eu-west-1a", T4, from, from), [(from, usd("0.20"))]);
+}
+
+#[test]
+fn a_time_that_nobody_asked_about_is_an_estimate_though_later_prices_are_known() {
+    let mut book = Book::shipped();
+    for since in ["2026-03-01T00:00:00Z", "2026-11-01T00:00:00Z"] {
+        book.add_spot(change("eu-west-1a", since, "0.20"));
+    }
+    book.spot_asked("eu-west-1", T4, at("2026-11-01T00:00:00Z"), at("2026-11-20T00:00:00Z"));
+    book.spot_asked("eu-west-1", T4, at("2026-03-01T00:00:00Z"), at("2026-03-10T00:00:00Z"));
+    book.spot_asked("eu-west-1", T4, at("2026-03-09T00:00:00Z"), at("2026-04-01T00:00:00Z"));
+    let known = |time: &str| {
+        let quote = book.spot("eu-west-1", Some("eu-west-1a"), T4, at(time)).expect("a price");
+        !quote.source.is_estimate()
+    };
+    assert!(known("2026-03-05T00:00:00Z") && known("2026-04-02T00:00:00Z") && known("2026-11-15T00:00:00Z"));
+    assert!(
+        !known("2026-04-03T00:00:00Z") && !known("2026-10-31T00:00:00Z") && !known("2026-11-22T00:00:00Z")
+    );
 }
 
 #[test]
@@ -156,11 +174,15 @@ fn figures_beyond_all_bounds_give_no_answer_rather_than_a_panic() {
     assert!(book.spot("eu-west-1", Some("eu-west-1a"), T4, Timestamp::MIN).is_some());
 }
 
+fn hour(number: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + number * 3600).expect("a time")
+}
+
 prop_compose! {
     fn changes()(list in prop::collection::vec((0..3_usize, 0..40_i64, 1..5_i64), 0..60)) -> Vec<SpotPrice> {
         let zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
-        list.into_iter().map(|(zone, hour, cents)| SpotPrice {
-            since: Timestamp::from_second(1_800_000_000 + hour * 3600).expect("a time"),
+        list.into_iter().map(|(zone, number, cents)| SpotPrice {
+            since: hour(number),
             price: UsdPerHour(Decimal::new(cents, 2)),
             ..change(zones[zone], "2026-01-01T00:00:00Z", "1")
         }).collect()
@@ -178,22 +200,30 @@ proptest! {
     fn neither_order_nor_repeats_change_the_book(
         (given, shuffled) in changes().prop_flat_map(|list| (Just(list.clone()), Just(list).prop_shuffle())),
         again in 0..60_usize,
+        (spans, moved) in prop::collection::vec((0..40_i64, 0..10_i64), 0..8)
+            .prop_flat_map(|list| (Just(list.clone()), Just(list).prop_shuffle())),
     ) {
         let mut twice = shuffled;
         twice.extend(given.iter().take(again).cloned());
-        prop_assert_eq!(book_of(&given), book_of(&twice));
+        let book = |changes: &[SpotPrice], spans: &[(i64, i64)]| {
+            let mut book = book_of(changes);
+            for (from, hours) in spans {
+                book.spot_asked("eu-west-1", T4, hour(*from), hour(from + hours));
+            }
+            book
+        };
+        prop_assert_eq!(book(&given, &spans), book(&twice, &moved));
     }
 
     #[test]
     fn changes_agree_with_the_price_at_each_moment(given in changes(), from in 0..40_i64, hours in 0..40_i64) {
         let book = book_of(&given);
-        let time = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3600).expect("a time");
-        let told = book.spot_changes("eu-west-1", "eu-west-1a", T4, time(from), time(from + hours));
-        for hour in from..from + hours {
-            let told = told.iter().rev().find(|(since, _)| *since <= time(hour)).map(|(_, price)| *price);
+        let told = book.spot_changes("eu-west-1", "eu-west-1a", T4, hour(from), hour(from + hours));
+        for number in from..from + hours {
+            let told = told.iter().rev().find(|(since, _)| *since <= hour(number)).map(|(_, price)| *price);
             // A zone without a series of its own has an estimate, which does not change within the span told.
             if given.iter().any(|change| change.zone.as_deref() == Some("eu-west-1a")) {
-                let quoted = book.spot("eu-west-1", Some("eu-west-1a"), T4, time(hour));
+                let quoted = book.spot("eu-west-1", Some("eu-west-1a"), T4, hour(number));
                 prop_assert_eq!(told, quoted.map(|quote| quote.price));
             }
         }
