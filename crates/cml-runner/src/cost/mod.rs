@@ -5,7 +5,7 @@ pub(crate) mod args;
 use std::path::{Path, PathBuf};
 
 use cml_cost::{Ledger, LedgerError, Query, Report, Window};
-use cml_prices::Book;
+use cml_prices::{Book, Store};
 use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,8 @@ use crate::place;
 
 /// The daemon's journal in the state directory.
 pub(crate) const DAEMON_JOURNAL: &str = "daemon.db";
+/// Fetched prices in the state directory.
+pub(crate) const PRICES: &str = "prices.db";
 
 pub(crate) fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
     if let Some(CostCommand::Advise(args)) = &args.command {
@@ -25,7 +27,7 @@ pub(crate) fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
     }
     let now = now();
     let query = Query { window: window(&args.period, now)?, by: args.by.by(), top: args.top.into() };
-    let book = Book::shipped();
+    let book = book(&args.source)?;
     let mut ledger = ledger(&args.source, now, &book)?;
     let report = cml_cost::report(&mut ledger, query, now, &book).map_err(failed)?;
     let format = if global.json { Format::Json } else { args.format };
@@ -60,7 +62,7 @@ fn forge(global: &Global) -> String {
 
 fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     let now = now();
-    let book = Book::shipped();
+    let book = book(&args.source)?;
     let window = window(&args.period, now)?;
     let ledger = ledger(&args.source, now, &book)?;
     let advice = cml_cost::advise(&ledger, window, now, &book).map_err(failed)?;
@@ -80,9 +82,19 @@ fn window(period: &Period, now: Timestamp) -> Result<Window, Trouble> {
     Ok(Window::since(length, now))
 }
 
+/// What ships, and what `prices refresh` and the daemon have fetched.
+fn book(source: &Source) -> Result<Book, Trouble> {
+    let path = state_dir(source).join(PRICES);
+    Store::book(&path, None).map_err(|error| Trouble::new(Code::Failed, error.to_string()))
+}
+
+fn state_dir(source: &Source) -> PathBuf {
+    source.state.state_dir.clone().unwrap_or_else(place::default_state_dir)
+}
+
 /// The ledger with all that the journals tell by now.
 fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Trouble> {
-    let state_dir = source.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let state_dir = state_dir(source);
     let journals = journals(source, &state_dir)?;
     let mut ledger = Ledger::open(&ledger_file(source, &state_dir)).map_err(failed)?;
     for journal in journals {
