@@ -16,6 +16,7 @@ mod query;
 mod reconstruct;
 mod report;
 mod text;
+mod verify;
 mod words;
 
 pub use advise::{Advice, advice_text, advise};
@@ -28,3 +29,4 @@ pub use query::{BadWindow, By, Month, Window};
 pub use reconstruct::{Assumed, PastJob, Reconstructed, reconstruct};
 pub use report::{DaySpend, Query, Report, Row, Running, Tally, report};
 pub use text::{markdown, remarks, table};
+pub use verify::{BadBill, Bill, Pair, read_cur, verify, verify_text};

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use cml_cost::{By, Ledger, Month, Report, Window};
+use cml_cost::{By, Ledger, Month, Report, Site, Window};
 use cml_prices::{Book, Store};
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -29,9 +29,9 @@ pub(crate) struct Asked {
 }
 
 pub(crate) async fn page(State(face): State<Face>, Query(asked): Query<Asked>) -> Response {
-    let web = face.web.trim_end_matches('/').to_owned();
+    let (web, scope) = (face.web.trim_end_matches('/').to_owned(), face.scope.clone());
     match made(face, asked).await {
-        Ok(report) => match cml_cost::html(&report, &web) {
+        Ok(report) => match cml_cost::html(&report, Site { scope: &scope, forge: &web }) {
             Ok(html) => Html(html).into_response(),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
         },
