@@ -7,6 +7,7 @@
 
 mod compare;
 mod cut;
+mod html;
 mod ledger;
 mod names;
 mod piece;
@@ -15,6 +16,7 @@ mod report;
 mod words;
 
 pub use compare::{Comparison, HostedBill};
+pub use html::{Site, html};
 pub use ledger::{JobTitle, Ledger, LedgerError};
 pub use names::Names;
 pub use piece::{Class, Kind, NameId};
