@@ -32,7 +32,7 @@ fn title(by: By) -> &'static str {
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(std::iter::once(title(report.query.by)).chain(HEADINGS));
     for Row { name, tally, .. } in &report.rows {
         table.add_row(std::iter::once(name.clone()).chain(cells(tally)));

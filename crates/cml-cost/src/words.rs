@@ -64,7 +64,7 @@ fn rounded(size: Decimal, digits: u32) -> Decimal {
 }
 
 /// Commas between thousands.
-fn grouped(number: &str) -> String {
+pub(crate) fn grouped(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
     let mut text = String::with_capacity(number.len() * 4 / 3 + 1);
     for (index, digit) in whole.char_indices() {
