@@ -159,7 +159,7 @@ impl Ledger {
     /// Calls with every piece that ended after `from` and began before `to`.
     pub(crate) fn each(&self, from: i64, to: i64, mut with: impl FnMut(&Piece)) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
-            let select = "SELECT * FROM pieces WHERE ended > ?1 AND began < ?2";
+            let select = "SELECT * FROM pieces WHERE ended > ?1 AND began < ?2 ORDER BY rowid";
             let mut select = self.connection.prepare_cached(select)?;
             let mut rows = select.query([from, to])?;
             while let Some(row) = rows.next()? {
