@@ -34,3 +34,4 @@ pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;
 pub use needs::{Choice, choices};
+pub use regions::region;

@@ -56,6 +56,14 @@ pub(crate) struct Place {
     pub(crate) zone: Option<String>,
 }
 
+/// The region that a name of the user's means: AWS's own name, CML's alias, or that of a zone.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a name that is not known.
+pub fn region(name: &str) -> Result<String, CloudError> {
+    place(name).map(|place| place.region)
+}
+
 /// Reads what the user calls a region.
 pub(crate) fn place(name: &str) -> Result<Place, CloudError> {
     if let Some((_, region)) = ALIASES.iter().find(|(alias, _)| *alias == name) {

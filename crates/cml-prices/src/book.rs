@@ -179,6 +179,12 @@ impl Book {
         }
     }
 
+    /// The zones of a region in which spot prices of a type were fetched.
+    pub fn spot_zones(&self, region: &str, instance_type: &str) -> impl Iterator<Item = &str> {
+        let zones = self.pool(region, instance_type).into_iter().flat_map(|pool| pool.zones.keys());
+        zones.map(String::as_str).filter(|zone| !zone.is_empty())
+    }
+
     fn pool(&self, region: &str, instance_type: &str) -> Option<&Pool> {
         self.spot.get(region)?.get(instance_type)
     }

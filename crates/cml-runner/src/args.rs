@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
+use crate::prices::args::PricesCommand;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
     WorkflowCommand,
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Say what machines cost, whose money it was and what was wasted
     Cost(Box<Cost>),
+    /// What machines cost where, and asking AWS for it
+    Prices {
+        /// What to do
+        #[command(subcommand)]
+        command: PricesCommand,
+    },
     /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited
     Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained

@@ -15,6 +15,7 @@ mod machines;
 mod packages;
 mod place;
 mod plan;
+mod prices;
 mod progress;
 mod render;
 mod report;
@@ -102,6 +103,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Logs(_)
         | Command::Cost(_)
         | Command::Plan(_)
+        | Command::Prices { .. }
         | Command::Simulate(_)
         | Command::Daemon(_)
         | Command::Demo(_) => {}
@@ -121,6 +123,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Logs(args) => machines::logs(&args).await,
             Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
+            Command::Prices { command } => prices::prices(&global, &command).await,
             Command::Simulate(args) => simulate::simulate(&global, &args).await,
             Command::Daemon(args) => daemon::daemon(&global, &args).await,
             Command::Demo(args) => demo::demo(&global, &args).await,

@@ -80,8 +80,16 @@ pub fn spot_price(instance_type: &str, zone: &str) -> Option<f64> {
     Some(price.on_demand * (1.0 - price.savings_percent / 100.0) * sway(&[instance_type, zone]))
 }
 
+/// What the list says a type costs in a region, as AWS writes it; none for a type without prices here.
+#[must_use]
+pub fn list_price(region: &str, instance_type: &str) -> Option<String> {
+    let price = prices().find(|price| price.instance_type == instance_type)?;
+    let factor = if region == "us-east-1" { 1.0 } else { 1.1 };
+    Some(format!("{:.10}", price.on_demand * factor))
+}
+
 /// DescribeSpotPriceHistory: now and the changes of the last hours, newest first, in pages.
-pub(super) fn spot_history(ask: &Ask, now: Timestamp) -> Answer {
+pub(super) fn spot_history(ask: &Ask, now: Timestamp, largest_page: Option<usize>) -> Answer {
     let types = wanted(ask, "InstanceType", "instance-type");
     let zones_wanted = wanted(ask, "AvailabilityZone", "availability-zone");
     let start: Option<Timestamp> = ask.get("StartTime").parse().ok();
@@ -111,7 +119,7 @@ pub(super) fn spot_history(ask: &Ask, now: Timestamp) -> Answer {
             }
         }
     }
-    let size = ask.get("MaxResults").parse().unwrap_or(1000_usize).clamp(1, 1000);
+    let size = ask.get("MaxResults").parse().unwrap_or(1000_usize).clamp(1, largest_page.unwrap_or(1000));
     let from = ask.get("NextToken").parse().unwrap_or(0_usize);
     let page: String = items.iter().skip(from).take(size).map(String::as_str).collect();
     let next = if from + size < items.len() { (from + size).to_string() } else { String::new() };

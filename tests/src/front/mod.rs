@@ -8,6 +8,7 @@
 mod boot;
 mod catalog;
 mod launches;
+mod pricing;
 mod spot;
 mod tokens;
 mod weather;
@@ -28,7 +29,7 @@ use crate::edge::now;
 use crate::moto::Moto;
 use boot::Boots;
 pub(crate) use boot::unpacked;
-pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, spot_price, zones};
+pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, list_price, spot_price, zones};
 use launches::Template;
 use spot::Interruptions;
 use tokens::Tokens;
@@ -143,6 +144,11 @@ impl Front {
         self.inner.sky().hidden_describes = describes;
     }
 
+    /// From now on no page of spot prices has more entries than this, as AWS may do.
+    pub fn small_price_pages(&self, entries: usize) {
+        self.inner.sky().largest_price_page = Some(entries);
+    }
+
     /// From now on a new instance's user data really runs, here, and the instance ends when it ends.
     pub fn boot_instances(&self) {
         self.inner.boots().get_or_insert_with(Boots::new);
@@ -229,7 +235,11 @@ impl Inner {
             "TerminateInstances" => self.terminate(ask).await,
             "DescribeSpotInstanceRequests" => self.spot_requests(),
             "GetConsoleOutput" => self.console(ask).await,
-            "DescribeSpotPriceHistory" => catalog::spot_history(ask, now()),
+            "DescribeSpotPriceHistory" => {
+                let largest = self.sky().largest_price_page;
+                catalog::spot_history(ask, now(), largest)
+            }
+            "GetProducts" => pricing::products(ask),
             "GetParameter" => match catalog::parameter(ask) {
                 Some(answer) => answer,
                 None => self.forward(ask).await,

@@ -93,6 +93,7 @@ pub(super) struct Sky {
     scripted: Vec<(String, Weather, Option<u32>)>,
     pub(super) refusals: Vec<Refuse>,
     pub(super) hidden_describes: u32,
+    pub(super) largest_price_page: Option<usize>,
 }
 
 impl Sky {

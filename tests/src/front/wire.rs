@@ -163,6 +163,16 @@ impl Refusal {
         Self::new(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
     }
 
+    /// The same in the words of the services with JSON.
+    #[must_use]
+    pub fn denied_action(action: &str) -> Self {
+        let words = format!(
+            "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: {action} because no identity-based policy \
+             allows the {action} action"
+        );
+        Self::new(400, "AccessDeniedException", words)
+    }
+
     /// The access key is unknown.
     #[must_use]
     pub fn bad_keys() -> Self {
@@ -189,7 +199,7 @@ impl Refusal {
 
     /// The answer to a request of this service.
     pub(super) fn answer(&self, service: &str) -> Answer {
-        if service == "ssm" {
+        if ["ce", "pricing", "ssm"].contains(&service) {
             let body = serde_json::json!({"__type": self.code, "message": self.message});
             return Answer::json(self.status, &body);
         }

@@ -1,0 +1,49 @@
+//! Flags of `prices`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::args::State;
+
+/// What to do with prices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PricesCommand {
+    /// Ask AWS what machines cost, and keep it: list prices, gp3 storage, and every change of spot prices since it was asked last
+    Refresh(Refresh),
+    /// Say what types cost as far as it is known here, and how old each price is; asks nobody
+    Show(Show),
+}
+
+/// Which prices.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Wanted {
+    /// Regions, comma-separated [default: those of the cml.yaml, then AWS_REGION, then us-east-1]
+    #[arg(long = "region", alias = "cloud-region", value_delimiter = ',', value_name = "REGION")]
+    pub(crate) regions: Vec<String>,
+    /// The cml.yaml whose regions and types are meant where none are given
+    #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE", default_value = "cml.yaml")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Flags of `prices refresh`.
+#[derive(Debug, Args)]
+pub(crate) struct Refresh {
+    /// Instance types or sizes (m, m+t4), comma-separated [default: those of the cml.yaml]
+    #[arg(long = "type", alias = "cloud-type", value_delimiter = ',', value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+}
+
+/// Flags of `prices show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Instance types or sizes (m, m+t4) [default: those of the cml.yaml]
+    #[arg(value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+}
