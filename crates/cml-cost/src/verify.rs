@@ -6,7 +6,7 @@ use cml_cloud::Usd;
 use comfy_table::{CellAlignment, Table, presets};
 use rust_decimal::Decimal;
 
-use crate::words::dollars;
+use crate::words::{dollars, some};
 
 /// A line of AWS's cost and usage report that is about a machine of ours.
 const COST: [&str; 2] = ["lineItem/UnblendedCost", "line_item_unblended_cost"];
@@ -143,11 +143,16 @@ pub fn verify_text(pairs: &[Pair], top: usize) -> String {
     let mut text = format!("{table}\n");
     let missing = only(&|pair| pair.ours.is_none());
     if missing > 0 {
-        text.push_str(&format!("{missing} launches are on AWS's bill and not in the ledger: another state directory, or another team's?\n"));
+        text.push_str(&format!(
+            "{} on AWS's bill and not in the ledger: another state directory, or another team's?\n",
+            some(missing, "launch is", "launches are")
+        ));
     }
     let unbilled = only(&|pair| pair.aws.is_none());
     if unbilled > 0 {
-        text.push_str(&format!("{unbilled} launches are in the ledger and not on AWS's bill: it is up to a day late, and its tags hold from when they are activated\n"));
+        text.push_str(&format!("{} in the ledger and not on AWS's bill: it is up to a day late, and its tags hold from when they are activated\n",
+            some(unbilled, "launch is", "launches are")
+        ));
     }
     text
 }
@@ -203,7 +208,6 @@ d,2026-11-25T00:00:00Z,2E-1,01ka
     fn the_largest_difference_comes_first_and_what_one_side_lacks_is_told() {
         let ours = BTreeMap::from([("01k9".to_owned(), usd("0.155")), ("01kc".to_owned(), usd("0.5"))]);
         let pairs = verify(&ours, &read_cur(LEGACY.as_bytes()).expect("is read"));
-        insta::assert_snapshot!(verify_text(&pairs, 10), @r"
-    ");
+        insta::assert_snapshot!(verify_text(&pairs, 10));
     }
 }

@@ -76,6 +76,12 @@ pub(crate) fn grouped(number: &str) -> String {
     text + rest
 }
 
+/// `1 machine`, `2 machines`.
+pub(crate) fn some(number: usize, one: &str, many: &str) -> String {
+    let words = if number == 1 { one } else { many };
+    format!("{} {words}", count(u64::try_from(number).unwrap_or(u64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
