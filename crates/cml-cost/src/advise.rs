@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use crate::ledger::{Ledger, LedgerError};
 use crate::piece::{Class, Kind, NameId, Piece, usd};
 use crate::query::Window;
-use crate::words::{dollars, hours};
+use crate::words::{dollars, hours, some};
 
 /// Idle timeouts that are tried, seconds.
 const TIMEOUTS: [i64; 9] = [30, 60, 120, 180, 300, 600, 900, 1800, 3600];
@@ -161,6 +161,10 @@ pub fn advise(
     Ok(all)
 }
 
+fn count_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// US dollars for so many seconds of a spec's average machine.
 fn time_of(spec: &Spec, seconds: i64) -> Decimal {
     let cost = usd(spec.cost).0 * Decimal::from(seconds);
@@ -211,7 +215,7 @@ fn never_registered(name: &str, spec: &Spec) -> Option<Advice> {
     let (machines, cost) = spec.waste.get(&Kind::NeverRegistered)?;
     Some(Advice {
         saves: usd(*cost),
-        seen: format!("{name}: {machines} machines never came online"),
+        seen: format!("{name}: {} never came online", some(count_of(*machines), "machine", "machines")),
         change: format!(
             "see why: `cml-runner logs MACHINE`; a shorter boot_timeout for {name} in cml.yaml ends them sooner"
         ),
@@ -222,7 +226,7 @@ fn cut_by_deadline(name: &str, spec: &Spec) -> Option<Advice> {
     let (jobs, cost) = spec.waste.get(&Kind::Capped)?;
     Some(Advice {
         saves: usd(*cost),
-        seen: format!("{name}: the deadline cut {jobs} jobs"),
+        seen: format!("{name}: the deadline cut {}", some(count_of(*jobs), "job", "jobs")),
         change: format!(
             "a longer max_lifetime for {name} in cml.yaml, or timeout-minutes in the workflow that ends hopeless jobs sooner"
         ),

@@ -127,7 +127,8 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             spec: "launch".to_owned(),
             labels: Vec::new(),
             job: first,
-            deadline: Deadline(gone),
+            // Long after: it was not the deadline that ended it.
+            deadline: Deadline(gone.checked_add(SignedDuration::from_hours(24)).unwrap_or(gone)),
             price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),
             disk: offer.disk,
             vcpus: offer.resources.vcpus,
