@@ -175,7 +175,9 @@ fn a_browser_shows_every_kind_of_report_in_its_window() {
             assert!(found.text.contains("Not counted"), "{name} at {width}: {found:?}");
             let paper = if theme == Theme::Dark { "rgb(21, 24, 28)" } else { "rgb(255, 255, 255)" };
             assert_eq!(found.paper, paper, "{name} at {width}, {theme:?}");
-            browser.photograph(page, (width, found.tall), theme, name);
+            if ["month", "year", "day"].contains(&name) {
+                browser.photograph(page, (width, found.tall), theme, name);
+            }
         }
     }
 }

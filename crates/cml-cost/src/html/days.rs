@@ -16,9 +16,11 @@ const CLASSES: [&str; 3] = ["boot", "idle", "waste"];
 /// Labels that fit below a wide plot, and below one on a phone.
 const LABELS: [usize; 2] = [15, 6];
 /// Beyond this, days are too narrow for names of their own: months are named.
-const DAYS_NAMED: usize = 45;
+const DAYS_NAMED: usize = 100;
 /// Beyond this, there is no room between the bars.
 const DAYS_APART: usize = 100;
+/// No bar is wider than this part of the plot, so that a single day is still a bar.
+const WIDEST: Decimal = Decimal::from_parts(12, 0, 0, false, 2);
 
 #[derive(Serialize)]
 pub(super) struct Days {
@@ -31,6 +33,12 @@ pub(super) struct Days {
     labels: Vec<Label>,
     rows: Vec<Row>,
     total: String,
+    /// Nothing to say of a single day.
+    spread: Option<Spread>,
+}
+
+#[derive(Serialize)]
+struct Spread {
     dearest: String,
     mean: String,
 }
@@ -72,36 +80,32 @@ impl Days {
         let totals: Vec<Decimal> = report.days.iter().map(total).collect();
         let sum = totals.iter().fold(Decimal::ZERO, |sum, day| sum.saturating_add(*day));
         let axis = Axis::of_money(totals.iter().copied().max().unwrap_or_default());
-        let dearest = report.days.iter().zip(&totals).max_by_key(|(_, total)| **total);
-        let mean = sum.checked_div(Decimal::from(totals.len())).unwrap_or_default();
+        let each = || report.days.iter().zip(&totals);
+        let hover = |(left, (day, total)): (usize, (&DaySpend, &Decimal))| Hover {
+            left,
+            title: told(report, day, *total),
+        };
         Self {
             days: report.days.len(),
             is_dense: report.days.len() > DAYS_APART,
             gutter: axis.gutter(),
             series: series(report, &axis, sum),
-            hovers: report
-                .days
-                .iter()
-                .zip(&totals)
-                .enumerate()
-                .map(|(left, (day, total))| Hover { left, title: told(report, day, *total) })
-                .collect(),
+            hovers: each().enumerate().map(hover).collect(),
             labels: labels(&report.days),
-            rows: report
-                .days
-                .iter()
-                .zip(&totals)
-                .filter(|(_, total)| !total.is_zero())
-                .map(|(day, total)| row(day, *total))
-                .collect(),
+            rows: each().filter(|(_, total)| !total.is_zero()).map(|(day, total)| row(day, *total)).collect(),
             total: dollars(Usd(sum)),
-            dearest: dearest
-                .map(|(day, total)| format!("{} on {}", dollars(Usd(*total)), day.day))
-                .unwrap_or_default(),
-            mean: dollars(Usd(mean)),
+            spread: spread(report, &totals, sum),
             ticks: axis.ticks,
         }
     }
+}
+
+fn spread(report: &Report, totals: &[Decimal], sum: Decimal) -> Option<Spread> {
+    let (day, most) = report.days.iter().zip(totals).max_by_key(|(_, total)| **total)?;
+    let mean = sum.checked_div(Decimal::from(totals.len()))?;
+    let spread =
+        Spread { dearest: format!("{} on {}", dollars(Usd(*most)), day.day), mean: dollars(Usd(mean)) };
+    (totals.len() > 1).then_some(spread)
 }
 
 fn total(day: &DaySpend) -> Decimal {
@@ -139,8 +143,7 @@ fn series(report: &Report, axis: &Axis, sum: Decimal) -> Vec<Series> {
 
 /// One owner's bars, in days across and percent of the axis down.
 fn bars(costs: &[Decimal], below: &mut [Decimal], axis: &Axis) -> String {
-    // A little air between days, as long as a day is some pixels wide.
-    let (inset, width) = if costs.len() > DAYS_APART { ("", "1") } else { (".1", ".8") };
+    let (inset, width) = across(costs.len());
     let mut path = String::new();
     for (day, (cost, below)) in costs.iter().zip(below).enumerate() {
         let foot = axis.place(*below);
@@ -148,10 +151,20 @@ fn bars(costs: &[Decimal], below: &mut [Decimal], axis: &Axis) -> String {
         let head = axis.place(*below);
         if head > foot {
             let (top, tall) = (percent(Decimal::ONE_HUNDRED - head), percent(head - foot));
-            write!(path, "M{day}{inset} {top}h{width}v{tall}h-{width}z").ok();
+            let left = Decimal::from(day) + inset;
+            write!(path, "M{left} {top}h{width}v{tall}h-{width}z").ok();
         }
     }
     path
+}
+
+/// Where in its day a bar begins, and how wide it is: a little air between days, as long as a day is some pixels wide.
+fn across(days: usize) -> (Decimal, Decimal) {
+    if days > DAYS_APART {
+        return (Decimal::ZERO, Decimal::ONE);
+    }
+    let width = (WIDEST * Decimal::from(days)).min(Decimal::new(8, 1));
+    ((Decimal::ONE - width) / Decimal::TWO, width)
 }
 
 fn told(report: &Report, day: &DaySpend, total: Decimal) -> String {
@@ -181,7 +194,7 @@ fn labels(days: &[DaySpend]) -> Vec<Label> {
     let label = |(number, (index, text)): (usize, (usize, String))| Label {
         left: place(index),
         text,
-        is_extra: (last - number) % every != 0,
+        is_extra: !(last - number).is_multiple_of(every),
     };
     named.into_iter().enumerate().map(label).collect()
 }
@@ -227,7 +240,7 @@ mod tests {
     fn days_are_named_as_far_as_they_fit() {
         assert_eq!(shown(0), (vec![], 0));
         assert_eq!(shown(1), (vec!["Mar 15".to_owned()], 1));
-        for count in [2, 7, 15, 16, 30, 45, 46, 92, 366, 1000, 36_500] {
+        for count in [2, 7, 15, 16, 30, 45, 92, 100, 101, 366, 1000, 36_500] {
             let (all, narrow) = shown(count);
             assert!((1..=LABELS[0] + 1).contains(&all.len()), "{count}: {all:?}");
             assert!((1..=LABELS[1]).contains(&narrow), "{count}: {narrow} of {all:?}");

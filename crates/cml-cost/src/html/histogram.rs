@@ -151,7 +151,7 @@ fn place(cost: Decimal, edges: &[Decimal]) -> Decimal {
 /// On a phone there is room for some powers of ten only, and not for the one beside zero.
 fn labels(edges: &[Decimal]) -> Vec<Label> {
     let bars = Decimal::from(edges.len() - 1);
-    let is_few = edges.len() < TOLD_MOST;
+    let is_few = edges.len() <= TOLD_MOST + 1;
     let is_told = |(number, edge): &(usize, &Decimal)| {
         let after_zero = *number == 1 && edges[0].is_zero();
         is_few || edge.is_zero() || is_power_of_ten(**edge) && !after_zero

@@ -30,7 +30,9 @@ const overlaps = (frame, selector) => {
 const measured = frame => {
   const page = frame.contentDocument.documentElement;
   const paper = frame.contentWindow.getComputedStyle(frame.contentDocument.body).backgroundColor;
-  return { wider: page.scrollWidth - page.clientWidth, tall: page.scrollHeight, paper,
+  const tall = page.scrollHeight;
+  frame.contentDocument.querySelectorAll("details").forEach(it => it.open = true);
+  return { wider: page.scrollWidth - page.clientWidth, tall, paper,
     overlaps: overlaps(frame, "#days .at") + overlaps(frame, "#jobs .at") + overlaps(frame, ".mark span"),
     names: shown(frame, "#days .at").length, text: frame.contentDocument.body.innerText };
 };
@@ -43,8 +45,9 @@ addEventListener("load", () => {
 /// How a page stands in a window.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Measured {
-    /// Pixels that it is wider than the window.
+    /// Pixels that it is wider than the window, with everything unfolded.
     pub(crate) wider: i64,
+    /// Folded, as it comes.
     pub(crate) tall: i64,
     /// The colour of the page.
     pub(crate) paper: String,
