@@ -17,7 +17,7 @@ use crate::daemon::query;
 use crate::exit::{Code, Trouble};
 use crate::place;
 
-pub(crate) use refresh::refresh_all;
+pub(crate) use refresh::{Refreshed, refresh_all};
 
 /// Types by region.
 pub(crate) type Wanted = BTreeMap<String, BTreeSet<String>>;

@@ -96,7 +96,9 @@ fn unknown<'a>(rows: &[Row<'_>], wanted: &'a Wanted) -> Option<(&'a str, &'a str
 /// What a price rests on, and how old that is.
 fn by(source: &Source, now: Timestamp) -> String {
     let since = match source {
-        Source::Listed { as_of } => as_of.to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp()).ok(),
+        Source::Listed { as_of } => {
+            as_of.to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp()).ok()
+        }
         Source::Fetched { at } => Some(*at),
         Source::Estimated { .. } => None,
     };
