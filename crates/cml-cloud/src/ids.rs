@@ -7,6 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::types::Market;
+
+/// Letters and digits of a launch id.
+const ID_LENGTH: usize = 26;
+
 /// One decision to obtain an instance.
 ///
 /// It is the cloud's idempotency token, rides in the instance's tags and ends the runner's name. It is written in
@@ -34,10 +39,35 @@ impl LaunchId {
         Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
     }
 
-    /// Finds the launch id at the end of a runner name made by [`LaunchId::runner_name`].
+    /// The runner's name with what is asked for, where that is one type: who has nothing but GitHub's memory of its jobs can say
+    /// what it cost.
+    #[must_use]
+    pub fn runner_name_for(&self, instance_type: &str, market: Option<Market>) -> String {
+        let market = match market {
+            Some(Market::Spot) => "-spot",
+            Some(Market::OnDemand) => "-od",
+            None => "",
+        };
+        format!("cml-{self}-{instance_type}{market}")
+    }
+
+    /// Finds the launch id in a runner name made by [`LaunchId::runner_name`] or [`LaunchId::runner_name_for`].
     #[must_use]
     pub fn from_runner_name(name: &str) -> Option<Self> {
-        name.strip_prefix("cml-")?.parse().ok()
+        let (id, rest) = name.strip_prefix("cml-")?.split_at_checked(ID_LENGTH)?;
+        (rest.is_empty() || rest.starts_with('-')).then(|| id.parse().ok()).flatten()
+    }
+
+    /// The instance type and the market that a name made by [`LaunchId::runner_name_for`] tells.
+    #[must_use]
+    pub fn asked_for(name: &str) -> (Option<String>, Option<Market>) {
+        let rest = name.strip_prefix("cml-").and_then(|name| name.get(ID_LENGTH + 1..)).unwrap_or_default();
+        let (rest, market) = match rest.rsplit_once('-') {
+            Some((rest, "spot")) => (rest, Some(Market::Spot)),
+            Some((rest, "od")) => (rest, Some(Market::OnDemand)),
+            _ => (rest, None),
+        };
+        (Some(rest.to_owned()).filter(|kind| kind.contains('.')), market)
     }
 }
 
@@ -137,7 +167,16 @@ mod tests {
     fn a_launch_id_survives_its_runner_name() {
         let id = LaunchId::new(Ulid::from_parts(1_700_000_000_000, 42));
         assert_eq!(LaunchId::from_runner_name(&id.runner_name()), Some(id));
+        let told = id.runner_name_for("g4dn.12xlarge", Some(Market::Spot));
+        assert_eq!(LaunchId::from_runner_name(&told), Some(id));
+        assert_eq!(LaunchId::asked_for(&told), (Some("g4dn.12xlarge".to_owned()), Some(Market::Spot)));
+        let either = id.runner_name_for("u7inh-32tb.480xlarge", None);
+        assert_eq!(LaunchId::asked_for(&either), (Some("u7inh-32tb.480xlarge".to_owned()), None));
+        assert!(either.len() <= 64, "GitHub takes no longer name");
+        assert_eq!(LaunchId::asked_for(&id.runner_name()), (None, None));
         assert_eq!(LaunchId::from_runner_name("somebody-else"), None);
+        assert_eq!(LaunchId::from_runner_name("cml-01k9z3v6p4q8r2s5t7w0x1y2zé"), None);
+        assert_eq!(LaunchId::from_runner_name(&format!("{}x", id.runner_name())), None);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cml_cloud::{Cloud, LaunchId, LaunchRequest, Offer};
-use cml_fleet::{Job, JobState};
+use cml_fleet::{Account, Balance, Job, JobState};
 use cml_journal::{Journal, JournalError, State};
-use cml_spec::Spec;
+use cml_spec::{Period, Spec};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
@@ -100,6 +100,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
             untidy: BTreeMap::new(),
             under_way: BTreeSet::new(),
             sight: None,
+            told: BTreeSet::new(),
         };
         Ok(Self { hands, fleet, mind })
     }
@@ -192,6 +193,8 @@ struct Mind<'a> {
     under_way: BTreeSet<Key>,
     /// What the last look showed.
     sight: Option<(Instant, Look)>,
+    /// Accounts near a limit that were told of, with the end of the period.
+    told: BTreeSet<(Account, Period, Timestamp)>,
 }
 
 impl Mind<'_> {
@@ -275,6 +278,7 @@ impl Mind<'_> {
         match fleet.step(look, now, &mut || (self.settings.new_id)()) {
             Ok(step) => {
                 fleet.forget_ledger();
+                self.tell_of_limits(&step.near_limit, now.wall);
                 if let Some((_, look)) = &self.sight {
                     let state = fleet.state();
                     (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });
@@ -291,6 +295,24 @@ impl Mind<'_> {
                 Ok(LOOK_EVERY)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Once a period: whoever reads the log every day has time to act.
+    fn tell_of_limits(&mut self, near: &[Balance], now: Timestamp) {
+        self.told.retain(|(.., until)| *until > now);
+        for it in near {
+            if self.told.insert((it.account.clone(), it.period, it.renews_at)) {
+                tracing::warn!(
+                    account = %it.account,
+                    period = %it.period,
+                    limit = %it.most,
+                    spent = %it.spent,
+                    promised = %it.promised,
+                    until = %it.renews_at,
+                    "a budget is nearly used up: what goes beyond it waits"
+                );
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! What the same work would have cost elsewhere: on-demand, and on GitHub's own larger machines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cml_cloud::{Market, Usd};
 use cml_prices::{Book, Source, hosted};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
 
 use crate::names::Names;
 use crate::piece::{NameId, Piece, usd};
@@ -59,8 +60,8 @@ pub struct HostedBill {
 impl Comparison {
     pub(crate) fn of(
         names: &Names,
-        used: &HashMap<Compared, Use>,
-        jobs: &HashMap<i64, JobSum>,
+        used: &FxHashMap<Compared, Use>,
+        jobs: &FxHashMap<i64, JobSum>,
         book: &Book,
         at: Timestamp,
     ) -> Self {
@@ -96,7 +97,7 @@ fn source(source: &Source) -> String {
 }
 
 /// GitHub bills each job by started minutes.
-fn hosted_bill(names: &Names, jobs: &HashMap<i64, JobSum>) -> HostedBill {
+fn hosted_bill(names: &Names, jobs: &FxHashMap<i64, JobSum>) -> HostedBill {
     let mut bill = HostedBill::default();
     let mut minutes: BTreeMap<NameId, (usize, i64)> = BTreeMap::new();
     for job in jobs.values() {

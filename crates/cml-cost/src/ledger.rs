@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cml_cloud::{Deadline, LaunchId, Market};
+use cml_cloud::{Deadline, LaunchId, Market, Offer, Usd};
 use cml_fleet::JobId;
 use cml_journal::{Entry, Event, Line, SqliteJournal, State};
 use cml_prices::Book;
@@ -12,14 +12,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::cut::{JobNames, Naming, cut};
 use crate::names::Names;
-use crate::piece::{Kind, NameId, Piece};
+use crate::piece::{Kind, NameId, Nanos, Piece, usd};
+use crate::query::Window;
 
 /// Lines that are read at once.
 const CHUNK: u32 = 20_000;
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE sources (path TEXT PRIMARY KEY, seen INTEGER NOT NULL, fold_from INTEGER NOT NULL) STRICT;
-CREATE TABLE launches (launch TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE launches (launch TEXT PRIMARY KEY, began INTEGER NOT NULL, cost INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, name INTEGER NOT NULL, run_id INTEGER NOT NULL, came INTEGER NOT NULL,
     repository INTEGER NOT NULL, workflow INTEGER NOT NULL, branch INTEGER NOT NULL, actor INTEGER NOT NULL
@@ -79,6 +80,12 @@ impl Ledger {
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// What the machines that live were bought as, by launch.
+    #[must_use]
+    pub fn bought(&self) -> BTreeMap<LaunchId, Offer> {
+        self.living.iter().map(|(launch, (entry, _))| (*launch, entry.offer.clone())).collect()
     }
 
     fn failed(&self, error: &rusqlite::Error) -> LedgerError {
@@ -213,6 +220,22 @@ impl Ledger {
         }))
     }
 
+    /// What each machine that is gone and began in the window has cost, by launch.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn by_launch(&self, window: Window) -> Result<BTreeMap<String, Usd>, LedgerError> {
+        let read = || -> rusqlite::Result<BTreeMap<String, Usd>> {
+            let select = "SELECT launch, cost FROM launches WHERE began >= ?1 AND began < ?2";
+            let mut select = self.connection.prepare(select)?;
+            let rows = select.query_map([window.begins(), window.ends()], |row| {
+                Ok((row.get(0)?, usd(row.get::<_, Nanos>(1)?.into())))
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
     /// How long jobs of each spec that came since `from` waited for a machine, in seconds.
     ///
     /// # Errors
@@ -302,11 +325,13 @@ impl Writer<'_> {
 
     /// Each machine once, whoever tells of it and how often.
     fn keep(&mut self, entry: &Entry, book: &Book) -> rusqlite::Result<()> {
-        let insert = "INSERT OR IGNORE INTO launches VALUES (?1)";
-        if self.transaction.prepare_cached(insert)?.execute([entry.launch.to_string()])? == 0 {
+        let pieces = cut(entry, book, self)?;
+        let cost: Nanos = pieces.iter().map(Piece::cost).sum();
+        let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";
+        let mut insert = self.transaction.prepare_cached(insert)?;
+        if insert.execute(params![entry.launch.to_string(), entry.from.as_second(), cost])? == 0 {
             return Ok(());
         }
-        let pieces = cut(entry, book, self)?;
         let mut insert = self.transaction.prepare_cached(INSERT)?;
         for it in pieces {
             let flags = i64::from(it.begins_machine) * BEGINS_MACHINE

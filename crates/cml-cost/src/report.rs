@@ -1,12 +1,13 @@
 //! A report: one pass over the ledger's pieces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cml_cloud::{Deadline, LaunchId, Market, Usd};
 use cml_journal::Entry;
 use cml_prices::Book;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use rustc_hash::FxHashMap;
 
 use crate::compare::{Compared, Comparison, Use};
 use crate::ledger::{Ledger, LedgerError};
@@ -171,19 +172,39 @@ enum Owner {
 /// A job so far: cost, seconds, type.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct JobSum {
-    cost: Nanos,
+    machine: Nanos,
+    disk: Nanos,
     pub(crate) seconds: i64,
     pub(crate) instance_type: NameId,
 }
 
+impl JobSum {
+    fn cost(&self) -> Nanos {
+        self.machine + self.disk
+    }
+
+    /// As a row of a report by jobs.
+    fn tally(&self) -> Tally {
+        let mut tally = Tally {
+            machine: self.machine.into(),
+            disk: self.disk.into(),
+            seconds: self.seconds,
+            jobs: 1,
+            ..Tally::default()
+        };
+        tally.classes[place(Class::Work)] = tally.nanos();
+        tally
+    }
+}
+
 #[derive(Default)]
 struct Pass {
-    groups: HashMap<Key, Tally>,
+    groups: FxHashMap<Key, Tally>,
     total: Tally,
     kinds: BTreeMap<Kind, i128>,
-    owners: HashMap<(i64, Owner), i128>,
-    jobs: HashMap<i64, JobSum>,
-    compared: HashMap<Compared, Use>,
+    owners: FxHashMap<(i64, Owner), i128>,
+    jobs: FxHashMap<i64, JobSum>,
+    compared: FxHashMap<Compared, Use>,
     estimated: i128,
 }
 
@@ -198,7 +219,11 @@ enum Key {
 
 impl Pass {
     fn add(&mut self, by: By, piece: &Piece) {
-        self.groups.entry(key(by, piece)).or_default().add(piece);
+        let is_job = piece.kind == Kind::Work && piece.job != 0;
+        // Of jobs there may be as many as pieces: their sums are kept anyway, and small.
+        if by != By::Job || !is_job {
+            self.groups.entry(key(by, piece)).or_default().add(piece);
+        }
         self.total.add(piece);
         let cost = i128::from(piece.cost());
         *self.kinds.entry(piece.kind).or_default() += cost;
@@ -207,9 +232,10 @@ impl Pass {
             class => Owner::Class(class),
         };
         *self.owners.entry((piece.from.div_euclid(86_400), owner)).or_default() += cost;
-        if piece.kind == Kind::Work && piece.job != 0 {
+        if is_job {
             let job = self.jobs.entry(piece.job).or_default();
-            job.cost += piece.cost();
+            job.machine += piece.machine;
+            job.disk += piece.disk;
             job.seconds += piece.seconds();
             job.instance_type = piece.instance_type;
         }
@@ -266,7 +292,7 @@ pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) ->
         .map(|(kind, cost)| (*kind, usd(*cost)))
         .collect();
     waste.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
-    let mut job_costs: Vec<Nanos> = pass.jobs.values().map(|job| job.cost).collect();
+    let mut job_costs: Vec<Nanos> = pass.jobs.values().map(JobSum::cost).collect();
     job_costs.sort_unstable();
     let comparison = Comparison::of(ledger.names(), &pass.compared, &pass.jobs, book, now);
     Ok(Report {
@@ -305,6 +331,10 @@ fn live(entry: &Entry, deadline: Deadline, pieces: &[Piece], now: Timestamp) -> 
 
 fn rows(ledger: &Ledger, pass: &Pass, query: Query) -> Result<(Vec<Row>, usize), LedgerError> {
     let mut groups: Vec<(Key, Tally)> = pass.groups.iter().map(|(key, tally)| (*key, *tally)).collect();
+    let mut joined = (0, Tally::default());
+    if query.by == By::Job {
+        joined = dearest_jobs(pass, query.top, &mut groups);
+    }
     if query.by == By::Day {
         groups.sort_by_key(|(key, _)| *key);
         let rows = groups.into_iter().map(|(key, tally)| named(ledger, query.by, key, tally));
@@ -317,20 +347,34 @@ fn rows(ledger: &Ledger, pass: &Pass, query: Query) -> Result<(Vec<Row>, usize),
     };
     groups.sort_by_key(order);
     let owners = groups.iter().filter(|(key, _)| !matches!(key, Key::Class(_))).count();
-    let shown = if owners > query.top { query.top.max(1) } else { owners };
+    let shown = owners.min(query.top.max(1));
     let mut rows = Vec::new();
     for (key, tally) in &groups[..shown] {
         rows.push(named(ledger, query.by, *key, *tally)?);
     }
-    if shown < owners {
-        let mut others = Tally::default();
-        groups[shown..owners].iter().for_each(|(_, tally)| others.join(tally));
-        rows.push(Row { name: format!("{} others", owners - shown), page: None, tally: others });
+    let (mut others, mut tally) = joined;
+    groups[shown..owners].iter().for_each(|(_, other)| tally.join(other));
+    others += owners - shown;
+    if others > 0 {
+        rows.push(Row { name: format!("{others} others"), page: None, tally });
     }
     for (key, tally) in &groups[owners..] {
         rows.push(named(ledger, query.by, *key, *tally)?);
     }
-    Ok((rows, owners - shown))
+    Ok((rows, others))
+}
+
+/// Adds the jobs that cost most, and sums up the others.
+fn dearest_jobs(pass: &Pass, top: usize, groups: &mut Vec<(Key, Tally)>) -> (usize, Tally) {
+    let mut jobs: Vec<(std::cmp::Reverse<Nanos>, i64)> =
+        pass.jobs.iter().map(|(job, sum)| (std::cmp::Reverse(sum.cost()), *job)).collect();
+    jobs.sort_unstable();
+    let shown = jobs.len().min(top.max(1));
+    let tally = |job: &i64| pass.jobs.get(job).map(JobSum::tally).unwrap_or_default();
+    groups.extend(jobs[..shown].iter().map(|(_, job)| (Key::Number(*job), tally(job))));
+    let mut others = Tally::default();
+    jobs[shown..].iter().for_each(|(_, job)| others.join(&tally(job)));
+    (jobs.len() - shown, others)
 }
 
 fn named(ledger: &Ledger, by: By, key: Key, tally: Tally) -> Result<Row, LedgerError> {
@@ -354,7 +398,7 @@ fn named(ledger: &Ledger, by: By, key: Key, tally: Tally) -> Result<Row, LedgerE
 }
 
 fn days(ledger: &Ledger, pass: &Pass, window: Window, now: Timestamp) -> (Vec<String>, Vec<DaySpend>) {
-    let mut repositories: HashMap<NameId, i128> = HashMap::new();
+    let mut repositories: FxHashMap<NameId, i128> = FxHashMap::default();
     for ((_, owner), cost) in &pass.owners {
         if let Owner::Repository(id) = owner {
             *repositories.entry(*id).or_default() += cost;

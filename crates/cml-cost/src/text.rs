@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::piece::Class;
 use crate::query::By;
 use crate::report::{Report, Row, Tally};
-use crate::words::{count, dollars, hours, percent};
+use crate::words::{count, dollars, hours, percent, some};
 
 const HEADINGS: [&str; 8] = ["cost", "work", "boot", "idle", "waste", "jobs", "machines", "time"];
 
@@ -32,7 +32,7 @@ fn title(by: By) -> &'static str {
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(std::iter::once(title(report.query.by)).chain(HEADINGS));
     for Row { name, tally, .. } in &report.rows {
         table.add_row(std::iter::once(name.clone()).chain(cells(tally)));
@@ -134,7 +134,7 @@ fn running(report: &Report) -> Vec<String> {
         let so_far = sum(&mut alive.iter().map(|it| it.cost));
         let rest = sum(&mut alive.iter().map(|it| it.committed));
         lines.push(format!(
-            "{} run: {so_far} so far, which is counted; up to {rest} more until their deadlines.",
+            "{} running: {so_far} so far, which is counted; up to {rest} more until their deadlines.",
             machines(alive.len())
         ));
     }
@@ -150,7 +150,7 @@ fn running(report: &Report) -> Vec<String> {
 }
 
 fn machines(number: usize) -> String {
-    if number == 1 { "1 machine".to_owned() } else { format!("{number} machines") }
+    some(number, "machine", "machines")
 }
 
 fn basis(report: &Report) -> Vec<String> {

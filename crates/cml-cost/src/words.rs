@@ -64,7 +64,7 @@ fn rounded(size: Decimal, digits: u32) -> Decimal {
 }
 
 /// Commas between thousands.
-fn grouped(number: &str) -> String {
+pub(crate) fn grouped(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
     let mut text = String::with_capacity(number.len() * 4 / 3 + 1);
     for (index, digit) in whole.char_indices() {
@@ -74,6 +74,12 @@ fn grouped(number: &str) -> String {
         text.push(digit);
     }
     text + rest
+}
+
+/// `1 machine`, `2 machines`.
+pub(crate) fn some(number: usize, one: &str, many: &str) -> String {
+    let words = if number == 1 { one } else { many };
+    format!("{} {words}", count(u64::try_from(number).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use cml_cloud::{Instance, InstanceState, LaunchId, Market, Usd, UsdPerHour};
 use cml_controller::Told;
-use cml_fleet::{Job, JobId, JobState, KnownRunner, day_of, spec_for};
+use cml_fleet::{Balance, Job, JobId, JobState, KnownRunner, day_of, spec_for};
 use cml_journal::{LifeView, Share};
-use cml_spec::Spec;
+use cml_spec::{Period, Spec};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -26,6 +26,38 @@ pub struct Board {
     pub runners: Vec<RunnerRow>,
     /// Jobs that wait or run, the oldest first.
     pub jobs: Vec<JobRow>,
+    /// Budgets that are nearly used up.
+    pub near_limit: Vec<LimitRow>,
+}
+
+/// A budget that is nearly used up.
+#[derive(Clone, Debug, Serialize)]
+pub struct LimitRow {
+    /// Whose.
+    pub account: String,
+    /// `day`, `week` or `month`, UTC.
+    pub period: Period,
+    /// The limit, US dollars.
+    pub most_usd: Usd,
+    /// Spent on machines that are gone.
+    pub spent_usd: Usd,
+    /// Promised to machines that live, until their deadlines.
+    pub promised_usd: Usd,
+    /// When the next period begins.
+    pub renews_at: Timestamp,
+}
+
+impl LimitRow {
+    fn of(balance: &Balance) -> Self {
+        Self {
+            account: balance.account.to_string(),
+            period: balance.period,
+            most_usd: balance.most,
+            spent_usd: balance.spent,
+            promised_usd: balance.promised,
+            renews_at: balance.renews_at,
+        }
+    }
 }
 
 /// One spec.
@@ -153,6 +185,7 @@ impl Board {
             pools,
             runners: rows,
             jobs,
+            near_limit: told.step.near_limit.iter().map(LimitRow::of).collect(),
         }
     }
 }

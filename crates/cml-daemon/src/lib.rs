@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod board;
+mod cost;
 mod intake;
 mod metrics;
 mod page;

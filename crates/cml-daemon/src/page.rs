@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
 use crate::api::latest;
-use crate::board::RunnerRow;
+use crate::board::{LimitRow, RunnerRow};
 use crate::server::Face;
 
 /// Events on the page.
@@ -122,9 +122,24 @@ fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, mi
         pools,
         tracks => Value::from(Serde(tracks)),
         jobs,
+        limits => limits(&board.near_limit),
         events => Value::from(Serde(events)),
         timeline => span(timeline),
     })
+}
+
+fn limits(rows: &[LimitRow]) -> Vec<Value> {
+    let row = |row: &LimitRow| {
+        context! {
+            account => row.account.as_str(),
+            period => row.period.to_string(),
+            most => money(row.most_usd.0),
+            spent => money(row.spent_usd.0),
+            promised => money(row.promised_usd.0),
+            renews => row.renews_at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        }
+    };
+    rows.iter().map(row).collect()
 }
 
 fn bars(runner: &RunnerRow, timeline: SignedDuration, now: Timestamp) -> Vec<Bar> {

@@ -23,7 +23,7 @@ use crate::access::Access;
 use crate::board::Board;
 use crate::intake::{Heard, Intake};
 use crate::metrics::Counters;
-use crate::{api, metrics, page};
+use crate::{api, cost, metrics, page};
 
 /// GitHub's own limit for a delivery is 25 MB; job events have some 20 kB.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
@@ -44,6 +44,10 @@ pub struct Face {
     pub webhooks: Option<(Intake, WebhookSecret)>,
     /// The journal, for its latest lines.
     pub journal: PathBuf,
+    /// The ledger that is made from it.
+    pub ledger: PathBuf,
+    /// Prices that were fetched.
+    pub prices: PathBuf,
     /// What is served, and where people look at it: `https://github.com/`.
     pub scope: String,
     /// With a slash at its end.
@@ -77,6 +81,8 @@ fn router(face: Face) -> Router {
         .route("/api/v1/jobs", get(api::jobs))
         .route("/api/v1/launches", get(api::launches))
         .route("/api/v1/events", get(api::events))
+        .route("/cost", get(cost::page))
+        .route("/api/v1/cost", get(cost::json))
         .route_layer(middleware::from_fn_with_state(face.clone(), guard));
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -117,7 +123,7 @@ async fn guard(State(face): State<Face>, request: Request, next: Next) -> Respon
     if face.access.allows(request.headers()) {
         return next.run(request).await;
     }
-    let wants_page = request.uri().path() == "/";
+    let wants_page = ["/", "/cost"].contains(&request.uri().path());
     if wants_page {
         return (StatusCode::SEE_OTHER, [(header::LOCATION, "/login")]).into_response();
     }

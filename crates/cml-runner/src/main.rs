@@ -95,13 +95,13 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         }
         Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Validate { file } => return validate::validate(&global, &file),
-        Command::Cost(args) => return cost::cost(&global, &args),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)
         | Command::Ls(_)
         | Command::Stop(_)
         | Command::Reap(_)
         | Command::Logs(_)
+        | Command::Cost(_)
         | Command::Plan(_)
         | Command::Prices { .. }
         | Command::Simulate(_)
@@ -121,6 +121,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Stop(args) => machines::stop(&global, &args).await,
             Command::Reap(args) => machines::reap(&global, &args).await,
             Command::Logs(args) => machines::logs(&args).await,
+            Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Prices { command } => prices::prices(&global, &command).await,
             Command::Simulate(args) => simulate::simulate(&global, &args).await,

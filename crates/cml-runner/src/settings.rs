@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use cml_bootstrap::RunnerPackage;
-use cml_cloud::{Deadline, Image, LaunchId, Network, OfferQuery, SpotPolicy, UsdPerHour};
+use cml_cloud::{Deadline, Image, LaunchId, Market, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::RunnerGroup;
 use cml_spec::{Setup, duration};
@@ -19,6 +19,30 @@ const LABELS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
 /// A root disk on EC2 gp3 is at most 16 TiB; the runner and an image need some gigabytes.
 const DISK_GIB: std::ops::RangeInclusive<u32> = 8..=16_384;
+
+/// The runner's name where the user gives none: with the type and the market where just one of each is asked for, so that
+/// `cost --reconstruct` knows what it was.
+fn own_name(args: &Launch, launch: LaunchId) -> String {
+    match args.types.as_slice() {
+        [kind] if args.cloud == Some(CloudName::Aws) && kind.contains('.') => {
+            let market = match spot_policy(args) {
+                SpotPolicy::Only => Some(Market::Spot),
+                SpotPolicy::Never => Some(Market::OnDemand),
+                SpotPolicy::Prefer => None,
+            };
+            launch.runner_name_for(kind.trim(), market)
+        }
+        _ => launch.runner_name(),
+    }
+}
+
+fn spot_policy(args: &Launch) -> SpotPolicy {
+    match (args.spot, args.cloud_spot) {
+        (Some(Spot::Only), _) => SpotPolicy::Only,
+        (Some(Spot::Prefer), _) | (None, true) => SpotPolicy::Prefer,
+        (Some(Spot::Never), _) | (None, false) => SpotPolicy::Never,
+    }
+}
 
 /// Checks the flags and makes the order.
 pub(crate) fn order(
@@ -37,7 +61,7 @@ pub(crate) fn order(
         return Err(usage("--single, --reuse and --reuse-idle exclude each other".to_owned()));
     }
     let labels = labels(&args.labels)?;
-    let name = args.name.clone().unwrap_or_else(|| launch.runner_name());
+    let name = args.name.clone().unwrap_or_else(|| own_name(args, launch));
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(usage(format!(
             "--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters"
@@ -75,11 +99,7 @@ pub(crate) fn order(
             types: words(&args.types),
             needs: None,
             gpu: args.gpu.clone().filter(|gpu| gpu != "nogpu"),
-            spot: match (args.spot, args.cloud_spot) {
-                (Some(Spot::Only), _) => SpotPolicy::Only,
-                (Some(Spot::Prefer), _) | (None, true) => SpotPolicy::Prefer,
-                (Some(Spot::Never), _) | (None, false) => SpotPolicy::Never,
-            },
+            spot: spot_policy(args),
             spot_price_max: spot_price(args.spot_price.as_deref())?,
             network: network(args),
             disk_gib: args.disk_gib,

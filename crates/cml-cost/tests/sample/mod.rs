@@ -68,7 +68,7 @@ const POOLS: [Pool; 3] = [
         types: &["g5.12xlarge"],
         spot_of_ten: 3,
         per_day: 1,
-        minutes: 35,
+        minutes: 20,
         jobs_most: 1,
         lifetime: 12 * HOUR,
         disk_gib: 300,
@@ -84,6 +84,14 @@ enum Fate {
     Capped,
     /// Its end is not seen.
     Lost,
+}
+
+/// A very small team.
+pub(crate) struct Short<'a> {
+    pub(crate) spec: &'a str,
+    pub(crate) repository: &'a str,
+    /// The second machine lives.
+    pub(crate) is_there: bool,
 }
 
 /// The ledger of such a team, and when it is asked.
@@ -107,6 +115,17 @@ impl Sample {
         events.retain(|(at, _)| *at <= now.as_second());
         events.sort_by_key(|(at, _)| *at);
         Self::of_events(&events, Window::since(SignedDuration::from_secs(days * DAY), now), now)
+    }
+
+    /// Two machines: one that is gone, and one that may still be there.
+    pub(crate) fn short(what: &Short<'_>) -> Self {
+        let now: Timestamp = NOW.parse().expect("a time");
+        let mut maker = Maker { random: 7, events: Vec::new(), jobs: 0, book: Book::shipped() };
+        maker.short(now.as_second(), what);
+        let mut events = maker.events;
+        events.retain(|(at, _)| *at <= now.as_second());
+        events.sort_by_key(|(at, _)| *at);
+        Self::of_events(&events, Window::since(SignedDuration::from_secs(2 * DAY), now), now)
     }
 
     /// Of what happened at these seconds since 1970.
@@ -165,6 +184,24 @@ impl Maker {
         for (pool, minutes, fate) in [(0, 3, Fate::Works), (2, 25, Fate::Works), (1, 4 * 60 + 35, Fate::Lost)]
         {
             self.machine(now - minutes * 60, &POOLS[pool], fate);
+        }
+    }
+
+    fn short(&mut self, now: i64, what: &Short<'_>) {
+        self.machine(now - 26 * HOUR, &POOLS[0], Fate::Works);
+        match what.is_there {
+            true => self.machine(now - HOUR / 2, &POOLS[1], Fate::Lost),
+            false => self.machine(now - 8 * HOUR, &POOLS[1], Fate::Works),
+        }
+        for (_, event) in &mut self.events {
+            match event {
+                Event::LaunchIntended { spec, .. } => what.spec.clone_into(spec),
+                Event::JobCame { spec, facts, .. } => {
+                    what.spec.clone_into(spec);
+                    what.repository.clone_into(&mut facts.repository);
+                }
+                _ => {}
+            }
         }
     }
 

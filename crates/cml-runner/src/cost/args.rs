@@ -27,6 +27,11 @@ pub(crate) struct Cost {
     /// Write it to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Set the ledger beside AWS's own bill: cost-explorer, or a Cost and Usage Report (CSV)
+    #[arg(long, value_name = "cost-explorer|FILE")]
+    pub(crate) verify_with: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) past: Past,
     #[command(flatten)]
     pub(crate) source: Source,
 }
@@ -40,6 +45,33 @@ pub(crate) struct Period {
     /// A calendar month (UTC), such as 2026-11
     #[arg(long, value_name = "MONTH")]
     pub(crate) month: Option<Month>,
+}
+
+/// Beside the journals.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Past {
+    /// Also machines that no journal knows the end of: asks GitHub for the repository's jobs, whose runners' names tell the launch
+    /// and what was asked for. An estimate
+    #[arg(long, help_heading = "Without a journal")]
+    pub(crate) reconstruct: bool,
+    /// Where machines ran that only GitHub remembers [default: AWS_REGION, then us-east-1]
+    #[arg(long, value_name = "REGION", requires = "reconstruct", help_heading = "Without a journal")]
+    pub(crate) assume_region: Option<String>,
+    /// Their type, where the runner's name does not tell it
+    #[arg(long, value_name = "TYPE", requires = "reconstruct", help_heading = "Without a journal")]
+    pub(crate) assume_type: Option<String>,
+    /// Their market, where the runner's name does not tell it [default: spot]
+    #[arg(long, value_name = "MARKET", requires = "reconstruct", help_heading = "Without a journal")]
+    pub(crate) assume_market: Option<Market>,
+}
+
+/// Spot or on-demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Market {
+    /// Spot
+    Spot,
+    /// On-demand
+    OnDemand,
 }
 
 /// What it is made from.

@@ -1,11 +1,13 @@
 //! `cml-runner cost`: what machines cost, from the journals of the daemon and of launches.
 
 pub(crate) mod args;
+mod past;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
-use cml_cost::{Ledger, LedgerError, Query, Report, Window};
-use cml_prices::Book;
+use cml_cost::{Ledger, LedgerError, Query, Report, Site, Window};
+use cml_prices::{Book, Store};
 use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -15,18 +17,41 @@ use crate::actions::now;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place;
+use crate::progress::Progress;
 
 /// The daemon's journal in the state directory.
 pub(crate) const DAEMON_JOURNAL: &str = "daemon.db";
+/// Fetched prices in the state directory.
+pub(crate) const PRICES: &str = "prices.db";
 
-pub(crate) fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
+pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
     if let Some(CostCommand::Advise(args)) = &args.command {
         return advise(global, args);
     }
     let now = now();
     let query = Query { window: window(&args.period, now)?, by: args.by.by(), top: args.top.into() };
-    let book = Book::shipped();
-    let mut ledger = ledger(&args.source, now, &book)?;
+    let book = book(&args.source)?;
+    let dir = tempfile::tempdir()
+        .map_err(|error| Trouble::new(Code::Failed, format!("cannot make a temporary directory: {error}")))?;
+    let mut left_out = None;
+    let mut ledger = if args.past.reconstruct {
+        // What is put together is a guess: it never gets into the ledger that is kept.
+        let mut ledger = Ledger::open(&dir.path().join("ledger.db")).map_err(failed)?;
+        for journal in journals(&args.source, true)? {
+            ledger.take_in(&journal, now, &book).map_err(failed)?;
+        }
+        let when = (query.window, now);
+        left_out = past::add(global, &args.past, when, &mut ledger, &book, dir.path()).await?;
+        ledger
+    } else {
+        ledger(&args.source, now, &book)?
+    };
+    if let Some(with) = &args.verify_with {
+        return verify::against(global, with, query.window, &ledger).await;
+    }
+    if let Some(words) = left_out {
+        Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&words);
+    }
     let report = cml_cost::report(&mut ledger, query, now, &book).map_err(failed)?;
     let format = if global.json { Format::Json } else { args.format };
     let text = written(global, &report, format)?;
@@ -46,7 +71,8 @@ fn written(global: &Global, report: &Report, format: Format) -> Result<String, T
         Format::Md => cml_cost::markdown(report),
         Format::Csv => cml_cost::csv(report).map_err(|error| unmade(&error))?,
         Format::Json => format!("{}\n", cml_cost::json(report)),
-        Format::Html => cml_cost::html(report, &forge(global)).map_err(|error| unmade(&error))?,
+        Format::Html => cml_cost::html(report, Site { scope: "", forge: &forge(global) })
+            .map_err(|error| unmade(&error))?,
     })
 }
 
@@ -60,7 +86,7 @@ fn forge(global: &Global) -> String {
 
 fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     let now = now();
-    let book = Book::shipped();
+    let book = book(&args.source)?;
     let window = window(&args.period, now)?;
     let ledger = ledger(&args.source, now, &book)?;
     let advice = cml_cost::advise(&ledger, window, now, &book).map_err(failed)?;
@@ -80,11 +106,20 @@ fn window(period: &Period, now: Timestamp) -> Result<Window, Trouble> {
     Ok(Window::since(length, now))
 }
 
+/// What ships, and what `prices refresh` and the daemon have fetched.
+fn book(source: &Source) -> Result<Book, Trouble> {
+    let path = state_dir(source).join(PRICES);
+    Store::book(&path, None).map_err(|error| Trouble::new(Code::Failed, error.to_string()))
+}
+
+fn state_dir(source: &Source) -> PathBuf {
+    source.state.state_dir.clone().unwrap_or_else(place::default_state_dir)
+}
+
 /// The ledger with all that the journals tell by now.
 fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Trouble> {
-    let state_dir = source.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
-    let journals = journals(source, &state_dir)?;
-    let mut ledger = Ledger::open(&ledger_file(source, &state_dir)).map_err(failed)?;
+    let journals = journals(source, false)?;
+    let mut ledger = Ledger::open(&ledger_file(source)).map_err(failed)?;
     for journal in journals {
         ledger.take_in(&journal, now, book).map_err(failed)?;
     }
@@ -92,7 +127,8 @@ fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Troubl
 }
 
 /// One ledger for all that the state directory holds, and one for each choice of journals: they must not mix.
-fn ledger_file(source: &Source, state_dir: &Path) -> PathBuf {
+fn ledger_file(source: &Source) -> PathBuf {
+    let state_dir = state_dir(source);
     if source.journals.is_empty() {
         return state_dir.join("ledger.db");
     }
@@ -107,7 +143,9 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn journals(source: &Source, state_dir: &Path) -> Result<Vec<PathBuf>, Trouble> {
+/// Those that are named, else all of the state directory.
+fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble> {
+    let state_dir = state_dir(source);
     if let Some(missing) = source.journals.iter().find(|path| !path.is_file()) {
         let what = format!("--journal: there is no file {}", missing.display());
         return Err(Trouble::new(Code::Usage, what));
@@ -121,9 +159,10 @@ fn journals(source: &Source, state_dir: &Path) -> Result<Vec<PathBuf>, Trouble> 
     let paths = of_launches.map(|file| file.path());
     found.extend(paths.filter(|path| path.extension().is_some_and(|ending| ending == "db")));
     found.sort();
-    if found.is_empty() {
+    if found.is_empty() && !may_be_none {
         return Err(Trouble::new(Code::Failed, format!("there is no journal in {}", state_dir.display())).hint(
-            "the daemon and every launch write one there; name another place with --state-dir, or a file with --journal",
+            "the daemon and every launch write one there; name another place with --state-dir, a file with --journal, or let \
+             --reconstruct ask GitHub",
         ));
     }
     Ok(found)

@@ -70,6 +70,8 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         board,
         access: Access::new(place::env("CML_RUNNER_DAEMON_TOKEN").map(SecretString::from)),
         webhooks,
+        ledger: journal_path.with_extension("ledger.db"),
+        prices: dir.join(crate::cost::PRICES),
         journal: journal_path,
         scope: github.location().scope.to_string(),
         web: github.location().web.to_string(),

@@ -1,0 +1,147 @@
+//! Machines without a journal: what GitHub remembers of jobs tells when each was there, its runner's name which launch it was and
+//! what was asked for, the price book what that costs.
+//!
+//! The launch id holds the time of the launch. A machine ends shortly after its last job. What nobody remembers is left out:
+//! machines that never got a job, and who took a machine back.
+
+use std::collections::BTreeMap;
+
+use cml_cloud::{Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, UsdPerHour};
+use cml_fleet::JobId;
+use cml_journal::{End, Event, JobFacts};
+use cml_prices::Book;
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+
+/// From the end of the last job to the machine being off: the runner's own end, and the system's.
+const POWER_OFF: SignedDuration = SignedDuration::from_secs(20);
+
+/// A job that ran on a runner of ours, as GitHub remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastJob {
+    /// GitHub's id.
+    pub id: u64,
+    /// What it was.
+    pub facts: JobFacts,
+    /// The runner that had it.
+    pub runner: String,
+    /// When it came.
+    pub came: Timestamp,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// What is assumed of machines whose runner's name does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assumed {
+    /// The region.
+    pub region: String,
+    /// The type; without it a machine of which nobody knows the type is left out.
+    pub instance_type: Option<String>,
+    /// The market; none: spot.
+    pub market: Option<Market>,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
+}
+
+/// What was put together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reconstructed {
+    /// As a journal would have it, in the order of time.
+    pub events: Vec<(Timestamp, Event)>,
+    /// Machines that were left out because nobody knows their type.
+    pub without_type: usize,
+}
+
+/// Puts together what GitHub remembers. `bought` are offers that journals know of, by launch; those need no guess.
+#[must_use]
+pub fn reconstruct(
+    jobs: &[PastJob],
+    bought: &BTreeMap<LaunchId, Offer>,
+    assumed: &Assumed,
+    book: &Book,
+) -> Reconstructed {
+    let mut machines: BTreeMap<LaunchId, Vec<&PastJob>> = BTreeMap::new();
+    for job in jobs {
+        if let Some(launch) = LaunchId::from_runner_name(&job.runner) {
+            machines.entry(launch).or_default().push(job);
+        }
+    }
+    let mut all = Reconstructed::default();
+    for (launch, mut jobs) in machines {
+        jobs.sort_by_key(|job| (job.began, job.id));
+        let known = bought.get(&launch).cloned();
+        match known.or_else(|| guessed(launch, &jobs[0].runner, assumed, book)) {
+            Some(offer) => all.events.extend(life(launch, &jobs, &offer)),
+            None => all.without_type += 1,
+        }
+    }
+    all.events.sort_by_key(|(at, _)| *at);
+    all
+}
+
+/// What the name tells of the purchase, else what is assumed.
+fn guessed(launch: LaunchId, runner: &str, assumed: &Assumed, book: &Book) -> Option<Offer> {
+    let (kind, market) = LaunchId::asked_for(runner);
+    let instance_type = kind.or(assumed.instance_type.clone())?;
+    let market = market.or(assumed.market).unwrap_or(Market::Spot);
+    let (region, at) = (assumed.region.clone(), launch.made_at());
+    let quote = match market {
+        Market::Spot => book.spot(&region, None, &instance_type, at),
+        Market::OnDemand => book.on_demand(&region, &instance_type, at),
+    };
+    let facts = cml_prices::find(&instance_type);
+    let unknown = Resources { vcpus: 0, memory_mib: 0, gpu: None, arch: Arch::X64 };
+    let disk = Disk { gib: assumed.disk_gib, price: book.volume_gib_month(&region).price };
+    Some(Offer {
+        zone: None,
+        market,
+        price: quote.map(|quote| quote.price),
+        resources: facts.map_or(unknown, |facts| facts.resources.clone()),
+        disk: Some(disk),
+        region,
+        instance_type,
+    })
+}
+
+/// A machine's life as the journal would have had it. Its times are GitHub's, not the cloud's: all of it is an estimate.
+fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, Event)> {
+    let began = launch.made_at();
+    let last = jobs.iter().map(|job| job.ended).max().unwrap_or(began);
+    let gone = last.checked_add(POWER_OFF).unwrap_or(last).max(began);
+    let first = jobs.first().map(|job| JobId(job.id));
+    let mut events: Vec<(Timestamp, Event)> = jobs
+        .iter()
+        .map(|job| {
+            let came =
+                Event::JobCame { job: JobId(job.id), spec: "launch".to_owned(), facts: job.facts.clone() };
+            (job.came.min(began), came)
+        })
+        .collect();
+    events.push((
+        began,
+        Event::LaunchIntended {
+            launch,
+            spec: "launch".to_owned(),
+            labels: Vec::new(),
+            job: first,
+            deadline: Deadline(gone),
+            price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),
+            disk: offer.disk,
+            vcpus: offer.resources.vcpus,
+        },
+    ));
+    let instance = InstanceId(launch.runner_name());
+    events.push((began, Event::LaunchBought { launch, instance, offer: offer.clone() }));
+    for (number, job) in jobs.iter().enumerate() {
+        events.push((job.began, Event::RunnerBusy { launch, job: Some(JobId(job.id)) }));
+        // A machine of many jobs waits between them.
+        if number + 1 < jobs.len() {
+            events.push((job.ended, Event::RunnerIdle { launch }));
+        }
+    }
+    events.push((gone, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }));
+    events
+}

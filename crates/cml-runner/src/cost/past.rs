@@ -1,0 +1,79 @@
+//! `cost --reconstruct`: what GitHub remembers of jobs, as a journal that lives as long as the command.
+
+use std::path::Path;
+
+use cml_cloud::{LaunchId, Market};
+use cml_cost::{Assumed, Ledger, PastJob, Window, reconstruct};
+use cml_github::JobRecord;
+use cml_journal::{JobFacts, Journal, SqliteJournal};
+use cml_prices::Book;
+use jiff::Timestamp;
+
+use super::args::{self, Past};
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+
+/// The root disk that `launch` asks for where nothing else is said, GiB.
+const DISK_GIB: u32 = 35;
+
+/// Adds to a ledger what GitHub remembers of the window; says what it could not.
+pub(super) async fn add(
+    global: &Global,
+    past: &Past,
+    (window, now): (Window, Timestamp),
+    ledger: &mut Ledger,
+    book: &Book,
+    dir: &Path,
+) -> Result<Option<String>, Trouble> {
+    let github = place::github(global)?;
+    let jobs: Vec<PastJob> =
+        github.finished_jobs(window.first).await?.into_iter().filter_map(past_job).collect();
+    let assumed = Assumed {
+        region: past.assume_region.clone().unwrap_or_else(place::default_region),
+        instance_type: past.assume_type.clone(),
+        market: past.assume_market.map(|market| match market {
+            args::Market::Spot => Market::Spot,
+            args::Market::OnDemand => Market::OnDemand,
+        }),
+        disk_gib: DISK_GIB,
+    };
+    let made = reconstruct(&jobs, &ledger.bought(), &assumed, book);
+    let failed = |error: &dyn std::fmt::Display| Trouble::new(Code::Failed, error.to_string());
+    let path = dir.join("reconstructed.db");
+    let mut journal = SqliteJournal::open(&path).map_err(|error| failed(&error))?;
+    let mut seen = 0;
+    for (at, event) in made.events {
+        seen = journal.append(seen, at, &[event]).map_err(|error| failed(&error))?;
+    }
+    ledger.take_in(&path, now, book).map_err(|error| failed(&error))?;
+    Ok((made.without_type > 0).then(|| {
+        format!(
+            "{} machines are left out: neither a journal nor their runner's name tells their type; --assume-type names it",
+            made.without_type
+        )
+    }))
+}
+
+/// A job on a runner of ours that ran to its end.
+fn past_job(job: JobRecord) -> Option<PastJob> {
+    let runner = job.runner_name?;
+    LaunchId::from_runner_name(&runner)?;
+    let (began, ended) = (job.started_at?, job.completed_at?);
+    Some(PastJob {
+        id: job.id,
+        facts: JobFacts {
+            repository: job.run.repository,
+            run_id: job.run_id,
+            name: job.name,
+            event: job.run.event,
+            actor: job.run.actor,
+            workflow: job.workflow,
+            branch: job.branch,
+        },
+        runner,
+        came: job.created_at.unwrap_or(began),
+        began,
+        ended,
+    })
+}

@@ -1,0 +1,66 @@
+//! `cost --verify-with`: the ledger beside AWS's own bill.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cml_aws::{AwsCloud, AwsSettings, BilledBy};
+use cml_cloud::LaunchId;
+use cml_cost::{Bill, Ledger, Window, read_cur, verify, verify_text};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{Code, Trouble};
+use crate::place;
+
+/// What stands for asking AWS.
+const COST_EXPLORER: &str = "cost-explorer";
+/// Launches that are shown.
+const SHOWN: usize = 20;
+
+pub(super) async fn against(
+    global: &Global,
+    with: &Path,
+    window: Window,
+    ledger: &Ledger,
+) -> Result<String, Trouble> {
+    let mut bill = if with == Path::new(COST_EXPLORER) { asked(window).await? } else { read(with)? };
+    // A launch id holds the time of the launch: what began outside of the window is another window's.
+    bill.retain(|(launch, _), _| {
+        let made_at = launch.parse::<LaunchId>().map(|launch| launch.made_at().as_second());
+        made_at.is_ok_and(|second| (window.begins()..window.ends()).contains(&second))
+    });
+    let ours = ledger.by_launch(window).map_err(super::failed)?;
+    let pairs = verify(&ours, &bill);
+    if !global.json {
+        return Ok(format!(
+            "The ledger beside AWS's bill, launches of {window} (UTC)\n{}",
+            verify_text(&pairs, SHOWN)
+        ));
+    }
+    let pairs = pairs.iter().map(|pair| {
+        json!({"launch_id": pair.launch, "ledger_usd": pair.ours, "aws_usd": pair.aws, "difference_usd": pair.difference()})
+    });
+    Ok(format!("{}\n", json!({"launches": pairs.collect::<Vec<_>>()})))
+}
+
+fn read(path: &Path) -> Result<Bill, Trouble> {
+    let named = |why: String| Trouble::new(Code::Usage, format!("--verify-with {}: {why}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| {
+        named(error.to_string()).hint("name a Cost and Usage Report (CSV), or write cost-explorer to ask AWS")
+    })?;
+    read_cur(std::io::BufReader::new(file)).map_err(|error| named(error.to_string()))
+}
+
+/// A machine that began in the window may have lived into the days after it.
+async fn asked(window: Window) -> Result<Bill, Trouble> {
+    let settings = AwsSettings { default_region: None, cache_dir: Some(place::cache_dir()) };
+    let cloud = AwsCloud::connect(settings).await;
+    let to = window.after.checked_add(jiff::Span::new().days(2)).unwrap_or(window.after);
+    let mut bill: Bill = BTreeMap::new();
+    for line in cloud.billed(BilledBy::Launch, window.first, to).await? {
+        if let Some(launch) = line.tagged {
+            *bill.entry((launch, line.day.to_string())).or_default() += line.cost.0;
+        }
+    }
+    Ok(bill)
+}
