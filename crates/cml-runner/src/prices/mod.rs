@@ -31,7 +31,7 @@ pub(crate) async fn prices(global: &Global, command: &PricesCommand) -> Result<S
 
 /// Where fetched prices are kept.
 pub(crate) fn store_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("prices.db")
+    state_dir.join(crate::cost::PRICES)
 }
 
 fn path(state: &State) -> PathBuf {
