@@ -152,6 +152,8 @@ fn amount(metric: &MetricValue) -> Result<Decimal, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire;
+    use serde_json::json;
 
     fn metric(amount: &str, unit: &str) -> MetricValue {
         MetricValue::builder().amount(amount).unit(unit).build()
@@ -192,5 +194,57 @@ mod tests {
         }
         let bare = Group::builder().keys("cml-runner:launch$01J").build();
         assert!(read_line(&bare).expect_err("is not read").contains("1 keys"));
+    }
+
+    fn page(lines: &[(&str, &str)], next: Option<&str>) -> serde_json::Value {
+        let metric = |amount: &str, unit: &str| json!({"Amount": amount, "Unit": unit});
+        let groups: Vec<_> = lines
+            .iter()
+            .map(|(launch, cost)| {
+                json!({"Keys": [format!("cml-runner:launch${launch}"), "SpotUsage:g5.xlarge"],
+                    "Metrics": {COST: metric(cost, "USD"), USAGE: metric("1", "Hrs")}})
+            })
+            .collect();
+        let day = json!({"TimePeriod": {"Start": "2026-11-01", "End": "2026-11-02"}, "Estimated": true,
+            "Total": {}, "Groups": groups});
+        json!({"ResultsByTime": [day], "NextPageToken": next, "DimensionValueAttributes": []})
+    }
+
+    fn days() -> (Date, Date) {
+        ("2026-11-01".parse().expect("a day"), "2026-11-02".parse().expect("a day"))
+    }
+
+    #[tokio::test]
+    async fn all_pages_of_the_bill_are_read() {
+        let pages =
+            vec![(200, page(&[("01A", "1.5"), ("", "9")], Some("2"))), (200, page(&[("01B", "2")], None))];
+        let (cloud, asked) = wire::answering(pages).await;
+        let lines = cloud.billed(BilledBy::Launch, days().0, days().1).await.expect("is read");
+        let lines: Vec<_> = lines.iter().map(|it| (it.tagged.as_deref(), it.cost.to_string())).collect();
+        let of = |launch, cost: &str| (launch, cost.to_owned());
+        assert_eq!(lines, [of(Some("01A"), "$1.5"), of(None, "$9"), of(Some("01B"), "$2")]);
+        let asked = asked.lock().expect("never poisoned").clone();
+        assert_eq!(asked[0]["TimePeriod"], json!({"Start": "2026-11-01", "End": "2026-11-02"}));
+        assert_eq!(asked[0]["Filter"]["Dimensions"]["Values"], json!(SERVICES));
+        assert_eq!(asked[0]["GroupBy"][0], json!({"Type": "TAG", "Key": "cml-runner:launch"}));
+        assert_eq!((&asked[0]["NextPageToken"], &asked[1]["NextPageToken"]), (&json!(null), &json!("2")));
+    }
+
+    #[tokio::test]
+    async fn a_bill_that_may_not_be_read_names_the_permission() {
+        let words = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
+        let (cloud, _asked) = wire::answering(vec![(400, words)]).await;
+        let error = cloud.billed(BilledBy::Spec, days().0, days().1).await.expect_err("is refused");
+        assert_eq!(error.kind, cml_cloud::ErrorKind::Denied);
+        assert!(error.hint.is_some_and(|hint| hint.contains("ce:GetCostAndUsage")));
+    }
+
+    #[tokio::test]
+    async fn pages_that_lead_in_a_circle_are_no_bill() {
+        let pages =
+            vec![(200, page(&[("01A", "1.5")], Some("2"))), (200, page(&[("01A", "1.5")], Some("2")))];
+        let (cloud, _asked) = wire::answering(pages).await;
+        let error = cloud.billed(BilledBy::Launch, days().0, days().1).await.expect_err("has no end");
+        assert!(error.to_string().contains("lead back"), "{error}");
     }
 }

@@ -64,6 +64,10 @@ impl Clients {
             .timeout_config(timeouts)
             .load()
             .await;
+        Self::with(config)
+    }
+
+    pub(crate) fn with(config: SdkConfig) -> Self {
         let default_region = config.region().map_or(LAST_REGION, |region| region.as_ref()).to_owned();
         Self { config, default_region, ec2: Mutex::default() }
     }

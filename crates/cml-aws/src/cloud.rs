@@ -41,6 +41,10 @@ impl AwsCloud {
     pub async fn connect(settings: AwsSettings) -> Self {
         let clients = Clients::connect(&settings).await;
         let cache = Cache::new(settings.cache_dir, clients.endpoint());
+        Self::of(clients, cache)
+    }
+
+    pub(crate) fn of(clients: Clients, cache: Cache) -> Self {
         Self { clients, cache, asked_again: AskedAgain::default(), may_ask_notices: MayAsk::default() }
     }
 }

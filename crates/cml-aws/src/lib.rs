@@ -28,6 +28,8 @@ mod prices;
 mod regions;
 mod sizes;
 mod template;
+#[cfg(test)]
+mod wire;
 
 pub use billed::{Billed, BilledBy};
 pub use bucket::{Bucket, BucketError};

@@ -249,6 +249,9 @@ pub(crate) struct Daemon {
     /// How often all jobs are asked for, 10s to 1h
     #[arg(long, env = "CML_RUNNER_POLL", value_name = "TIME", default_value = "60s")]
     pub(crate) poll: String,
+    /// How often AWS is asked what machines cost, for reports: 10s to 30d; the first time ten minutes after the start
+    #[arg(long, env = "CML_RUNNER_PRICES_EVERY", value_name = "TIME", default_value = "1d")]
+    pub(crate) prices_every: String,
     /// Runners registered at GitHub in a minute at most: so many at once, then one after the other; 0 is no limit
     /// [default: 75 on github.com, no limit on an Enterprise Server]
     #[arg(long, value_name = "NUMBER")]

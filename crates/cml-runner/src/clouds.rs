@@ -29,7 +29,7 @@ impl Clouds {
         Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local })
     }
 
-    async fn aws(&self) -> &AwsCloud {
+    pub(crate) async fn aws(&self) -> &AwsCloud {
         let connect = || {
             AwsCloud::connect(AwsSettings {
                 default_region: Some(self.default_region.clone()),

@@ -64,6 +64,8 @@ struct Inner {
     /// The account in the emulator.
     account: String,
     emulator: String,
+    /// What changed before it changed at the same moments for every call.
+    began: Timestamp,
     client: reqwest::Client,
     calls: Mutex<Vec<Call>>,
     sky: Mutex<Sky>,
@@ -89,6 +91,7 @@ impl Front {
         let inner = Arc::new_cyclic(|itself| Inner {
             account,
             emulator,
+            began: now(),
             client,
             calls: Mutex::default(),
             sky: Mutex::default(),
@@ -237,7 +240,7 @@ impl Inner {
             "GetConsoleOutput" => self.console(ask).await,
             "DescribeSpotPriceHistory" => {
                 let largest = self.sky().largest_price_page;
-                catalog::spot_history(ask, now(), largest)
+                catalog::spot_history(ask, self.began, largest)
             }
             "GetProducts" => pricing::products(ask),
             "GetParameter" => match catalog::parameter(ask) {

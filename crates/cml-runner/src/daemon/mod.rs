@@ -1,6 +1,7 @@
 //! `cml-runner daemon`: pools from a cml.yaml, for months.
 
 mod hear;
+mod prices;
 mod recipes;
 mod reload;
 
@@ -58,6 +59,8 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let journal_path = args.journal.clone().unwrap_or_else(|| dir.join(crate::cost::DAEMON_JOURNAL));
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
     let (specs_of_now, specs) = watch::channel(specs(&config));
+    let prices_every = prices::every(&args.prices_every)?;
+    let (prices_of_now, prices_wanted) = watch::channel(prices::wanted(&config, &region));
     let news = Arc::new(News::default());
     let webhooks = webhooks(args, &journal_path, &github, &news, &specs)?;
     let packages = Packages::Ask;
@@ -83,6 +86,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         let (news, region) = &for_reload;
         tracing::info!(specs = config.runners.len(), "another configuration is in force");
         news.want(recipes::wanted(&config, region, &Packages::Ask));
+        prices_of_now.send_replace(prices::wanted(&config, region));
         specs_of_now.send_replace(config.runners.iter().map(|it| it.spec.clone()).collect());
     }));
     let on_step = |told: &Told<'_>| {
@@ -101,9 +105,15 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     let alive = tokio::spawn(signs_of_life(stop.clone()));
-    let result = controller.run(&news, &stop).await;
-    let_systemd_know(&[sd_notify::NotifyState::Stopping]);
-    stop.cancel();
+    let running = async {
+        let result = controller.run(&news, &stop).await;
+        let_systemd_know(&[sd_notify::NotifyState::Stopping]);
+        stop.cancel();
+        result
+    };
+    let store = crate::prices::store_path(&dir);
+    let pricing = prices::keep(&clouds, &store, prices_wanted, prices_every, &stop);
+    let (result, ()) = tokio::join!(running, pricing);
     drop(tokio::join!(serving, reloading, alive));
     result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     Ok(String::new())

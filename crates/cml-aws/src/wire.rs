@@ -1,0 +1,61 @@
+//! AWS over the wire for tests: answers in the order in which they are given, and the questions that came.
+
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::cache::Cache;
+use crate::clients::{AwsSettings, Clients};
+use crate::cloud::AwsCloud;
+
+/// An AWS that gives these answers, one a connection, and what it was asked.
+pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("is bound"));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for (status, answer) in answers {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let question = question(&mut stream).await;
+            heard.lock().expect("never poisoned").push(question);
+            let body = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).await.expect("is sent");
+        }
+    });
+    let keys = Credentials::new("AKIATEST", "secret", None, None, "tests");
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .endpoint_url(endpoint)
+        .load()
+        .await;
+    let clients = Clients::with(config);
+    let cache = Cache::new(AwsSettings::default().cache_dir, None);
+    (AwsCloud::of(clients, cache), asked)
+}
+
+/// The body of one request.
+async fn question(stream: &mut TcpStream) -> Value {
+    let mut bytes = Vec::new();
+    loop {
+        let mut some = [0; 4096];
+        let count = stream.read(&mut some).await.expect("is read");
+        bytes.extend_from_slice(&some[..count]);
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+        let begin = head.len() + 4;
+        if bytes.len() >= begin + length.unwrap_or(0_usize) {
+            return serde_json::from_slice(&bytes[begin..]).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Keeps the prices on this machine up to date, for reports: AWS forgets spot prices. The fleet does not need them: whatever goes
+//! wrong here is a warning.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cml_spec::Config;
+use jiff::SignedDuration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clouds::Clouds;
+use crate::exit::{Code, Trouble};
+use crate::prices::{self, Wanted};
+
+/// A daemon that starts has more urgent things to ask.
+const FIRST_AFTER: Duration = Duration::from_secs(600);
+
+/// Prices change at their own pace, and AWS's price list bears a few calls a second.
+pub(super) fn every(text: &str) -> Result<Duration, Trouble> {
+    let usage = |why: String| Trouble::new(Code::Usage, format!("--prices-every: {why}"));
+    let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
+    let may = SignedDuration::from_secs(10)..=SignedDuration::from_hours(30 * 24);
+    match Duration::try_from(time) {
+        Ok(every) if may.contains(&time) => Ok(every),
+        _ => Err(usage(format!("{text} is not between 10s and 30d"))),
+    }
+}
+
+/// What a configuration wants; nothing, if it cannot be told.
+pub(super) fn wanted(config: &Config, default_region: &str) -> Wanted {
+    prices::of_config(config, default_region).unwrap_or_else(|trouble| {
+        tracing::warn!("prices are not kept up to date: {}", trouble.message);
+        Wanted::new()
+    })
+}
+
+/// Asks again and again until told to stop.
+pub(super) async fn keep(
+    clouds: &Clouds,
+    store: &Path,
+    wanted: watch::Receiver<Wanted>,
+    every: Duration,
+    stop: &CancellationToken,
+) {
+    let mut pause = every.min(FIRST_AFTER);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = every;
+        let wanted = wanted.borrow().clone();
+        if wanted.is_empty() {
+            continue;
+        }
+        let refreshing = async { prices::refresh_all(clouds.aws().await, store, &wanted).await };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            done = refreshing => match done {
+                Ok(done) => done.iter().for_each(prices::Refreshed::log),
+                Err(error) => tracing::warn!(%error, "prices are as old as before"),
+            },
+        }
+    }
+}
