@@ -12,6 +12,7 @@ mod error;
 mod links;
 mod marks;
 mod media;
+mod ours;
 mod pull;
 mod sections;
 mod shelf;

@@ -54,6 +54,33 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
     })
 }
 
+/// Whoever asks, as GitHub tells the holder of a token.
+pub(crate) fn private_user(world: &World, login: &str, at: Timestamp) -> Value {
+    let mut value = user(world, login);
+    for name in ["name", "company", "location", "email", "hireable", "bio"] {
+        value[name] = Value::Null;
+    }
+    for name in [
+        "public_repos",
+        "public_gists",
+        "followers",
+        "following",
+        "private_gists",
+        "total_private_repos",
+        "owned_private_repos",
+        "disk_usage",
+        "collaborators",
+    ] {
+        value[name] = 0.into();
+    }
+    value["blog"] = "".into();
+    value["two_factor_authentication"] = true.into();
+    value["user_view_type"] = "private".into();
+    value["created_at"] = time(at).into();
+    value["updated_at"] = time(at).into();
+    value
+}
+
 pub(crate) fn user(world: &World, login: &str) -> Value {
     account(world, login, if login.ends_with("[bot]") { "Bot" } else { "User" })
 }
