@@ -35,7 +35,7 @@ impl Machine {
             let name = name.to_owned();
             text.lines().filter_map(move |line| line.strip_prefix(&name)?.strip_prefix('='))
         };
-        let fact = |name: &str| all(name).map(plain).filter(|value| !value.is_empty()).last();
+        let fact = |name: &str| all(name).map(plain).rfind(|value| !value.is_empty());
         let mut machine = Self {
             is_local: fact("machine").is_some_and(|machine| machine == "local"),
             instance_type: fact("instance-type"),
