@@ -2,6 +2,7 @@
 # deb.sh BINARY DIR: a Debian package of a built cml-runner, for this machine's architecture, in DIR.
 #
 # The program under all its names, its manual page, and the service of the daemon (not enabled: it needs a configuration).
+# DEB_COMPRESSION: what dpkg-deb is told of it; -Zxz otherwise, which makes the smallest package and takes its time.
 set -eu
 
 [ $# -eq 2 ] || { echo 'usage: deb.sh BINARY DIR' >&2; exit 2; }
@@ -96,4 +97,5 @@ Description: CI machines and reports for machine learning
 CONTROL
 (cd "$tree" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 mkdir -p "$dir"
-dpkg-deb --root-owner-group -Zxz --build "$tree" "$dir/cml-runner_${version}_$architecture.deb"
+# shellcheck disable=SC2086 # several options
+dpkg-deb --root-owner-group ${DEB_COMPRESSION:--Zxz} --build "$tree" "$dir/cml-runner_${version}_$architecture.deb"

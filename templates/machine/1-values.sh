@@ -17,6 +17,7 @@ registration_kind='{{ registration_kind }}' # jit or token
 registration='{{ registration }}'           # secret: never an argument
 ssh_authorized_key='{{ ssh_authorized_key }}'
 gpu='{{ gpu }}'           # yes where the machine was bought for its GPU
+offers='{{ offers }}'     # lines of offer=TYPE ZONE MARKET USD_PER_HOUR
 metadata='{{ metadata }}' # closed to the job, or open
 scratch='{{ scratch }}'   # auto: the job's files on the instance's own NVMe disk
 cache='{{ cache }}'       # where the volume at /dev/sdf belongs, or empty
@@ -36,11 +37,13 @@ if [ "$machine" = local ]; then
   state=$HOME/.cml-runner # ours alone
   store=$state            # large files
   runner_home=$HOME
+  facts=$HOME/.cml-facts
   shared=$HOME/.cml-shared # what the runner's user may touch: hooks, marks
 else
   # In memory: a full disk must not keep the machine from ending.
   state=/run/cml-runner
   shared=/run/cml-job
+  facts=/run/cml-facts # of the machine, for whoever reports
   store=/opt/cml-runner
   runner_home=/home/runner
   export HOME=/root
@@ -49,6 +52,7 @@ runner_dir=$runner_home/actions-runner
 log=$state/runner.log
 helpers= # what a local machine without CML_INSTANCE must end
 follower=
+imds_token=
 
 # Not echo: many shells' own one reads \c and \n in what it is given.
 line() { printf '%s\n' "$1"; }

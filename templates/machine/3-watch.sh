@@ -52,7 +52,7 @@ watch_runner() {
   if [ "$machine" = local ]; then
     :
   elif command -v curl >/dev/null; then
-    watch_notices &
+    { describe_machine; watch_notices; } &
   else
     tell 'there is no curl here: notices of interruption go unheard'
   fi
@@ -94,26 +94,39 @@ stop_runner() {
 
 # ---- the cloud wants the machine back ----
 
+# PATH, and options of curl's.
 imds() {
-  curl -s --noproxy '*' --max-time 3 -H "X-aws-ec2-metadata-token: $imds_token" --output "$state/imds" \
-    --write-out '%{http_code}' "http://169.254.169.254/latest/meta-data/$1"
+  below=$1
+  shift
+  curl -s --noproxy '*' --max-time 3 -H "X-aws-ec2-metadata-token: $imds_token" "$@" "http://169.254.169.254/latest/$below"
 }
+
+notice() { imds "meta-data/$1" --output "$state/imds" --write-out '%{http_code}'; }
 
 imds_session() {
   imds_token=$(curl -sf --noproxy '*' --max-time 3 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
     http://169.254.169.254/latest/api/token)
 }
 
+# What a report may say of the machine; the job may not ask for it itself.
+describe_machine() {
+  imds_session || return 0
+  for fact in instance-type placement/availability-zone instance-life-cycle; do
+    line "${fact##*/}=$(imds "meta-data/$fact" --fail)"
+  done >>"$facts/machine"
+  imds dynamic/instance-identity/document --fail |
+    sed -n 's/.*"pendingTime" *: *"\([^"]*\)".*/since=\1/p' >>"$facts/machine"
+}
+
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 watch_notices() {
-  imds_token=''
   told=''
   while :; do
-    case $(imds spot/instance-action) in
+    case $(notice spot/instance-action) in
       200) interrupted && return ;;
       401 | 000) imds_session || sleep 25 ;;
     esac
-    if [ -z "$told" ] && [ "$(imds events/recommendations/rebalance)" = 200 ]; then
+    if [ -z "$told" ] && [ "$(notice events/recommendations/rebalance)" = 200 ]; then
       told=1
       tell 'notice: rebalance: the cloud may soon want this machine back'
       # It must not keep us from hearing of an interruption.

@@ -107,6 +107,18 @@ check_gpu() {
   fi
 }
 
+# What the GPUs do, for reports: a line for each every 15 s, and never more than 20,000.
+watch_gpus() {
+  while :; do
+    timeout 10 nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits \
+      >>"$facts/gpu" 2>/dev/null
+    if [ "$(wc -l <"$facts/gpu")" -gt 20000 ]; then
+      tail -n 10000 "$facts/gpu" >"$facts/gpu.new" && mv "$facts/gpu.new" "$facts/gpu"
+    fi
+    sleep 15
+  done
+}
+
 # Seconds until the boot must be over, with some left to say why it was not.
 left_to_boot() {
   left=$((booted + boot_timeout - $(uptime_seconds) - 5))

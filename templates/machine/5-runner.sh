@@ -142,6 +142,7 @@ START
 environment() { # ACTION SECRET
   line "CML_ACTION=$1"
   line "CML_RUNNER_DIR=$runner_dir"
+  line "CML_MACHINE_FACTS=$facts"
   if [ -n "$2" ]; then line "$2=$registration"; fi
   if [ "$machine" != local ]; then line "HOME=$runner_home"; fi
   proxies

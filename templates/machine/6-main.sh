@@ -122,7 +122,10 @@ rm -f -- "$0"
 watch_deadline &
 helpers="$helpers $!"
 trap 'claim; last_words stopped 143; exit 143' TERM
-stage start "$(date -u '+%Y-%m-%dT%H:%M:%SZ')"
+now=$(date -u '+%Y-%m-%dT%H:%M:%SZ')
+stage start "$now"
+mkdir -p "$facts"
+printf '%s\n' "machine=$machine" "since=$now" "$offers" >"$facts/machine"
 watch_runner &
 helpers="$helpers $!"
 while IFS= read -r pair; do [ -z "$pair" ] || export "${pair?}"; done <<VARIABLES
@@ -141,6 +144,10 @@ mount_cache
 install_packages
 run_startup_script
 check_gpu # after the script, which may have brought the driver
+if command -v nvidia-smi >/dev/null; then
+  watch_gpus &
+  helpers="$helpers $!"
+fi
 stage fetch
 wait "$fetching"
 runner_dir=$(cat "$state/runner-dir" 2>/dev/null) || end fetch 1

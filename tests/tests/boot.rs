@@ -2,7 +2,7 @@
 //! Every test ends with the machine off, within time, by itself.
 
 use cml_bootstrap::{Machine, Registration};
-use cml_cloud::Deadline;
+use cml_cloud::{Arch, Deadline, Market, Offer, Resources, UsdPerHour};
 use cml_e2e::boot::{Lab, Place, isolated};
 use cml_e2e::edge::now;
 use cml_spec::Proxy;
@@ -152,6 +152,54 @@ fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
             assert!(log.contains(part), "{part:?} is not in:\n{log}");
         }
     });
+}
+
+#[test]
+fn a_report_of_a_job_says_what_its_machine_costs_and_what_its_gpu_does() {
+    isolated("a_report_of_a_job_says_what_its_machine_costs_and_what_its_gpu_does", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.machine = Machine::Cloud { gpu: true };
+        bootstrap.offers = [("us-east-1b", "9"), ("us-east-1a", "0.0345")].map(offer).to_vec();
+        let card = "#!/bin/sh\ncase $1 in --query-gpu=*) echo NVIDIA T4, 97, 11000, 15360 ;; *) echo \"GPU 0: NVIDIA T4 (UUID: x)\" ;; esac";
+        let driver =
+            format!("cat >/usr/bin/nvidia-smi <<'CARD'\n{card}\nCARD\nchmod 755 /usr/bin/nvidia-smi");
+        bootstrap.setup.startup_script = Some(driver.into_bytes());
+        // The last fact of the metadata service comes a moment after the runner listens.
+        let script = "until [ -s $CML_MACHINE_FACTS/gpu ] && [ $(grep -c since= $CML_MACHINE_FACTS/machine) = 2 ]; do sleep 0.2; done
+            printf '# Report\\n' >report.md
+            cml-runner comment create report.md --to preview --footer && cat preview/report.md
+            env -u CML_MACHINE_FACTS cml-runner comment create report.md --to preview --footer && tail -n 1 preview/report.md
+            stat -c '%U %a %n' /run/cml-facts /run/cml-facts/*";
+        let program =
+            format!("--bind-ro={}:/usr/local/bin/cml-runner", cml_e2e::paths::cml_runner().display());
+        let job = lab.sim.queue("boot", script);
+        let guest = lab.boot_in(&bootstrap, &Place { more: vec![program], ..Place::default() });
+        lab.sim.succeeds(job).await;
+        guest.off().await.expect_words("stage=listening cause=job_done status=0");
+        let log = lab.sim.log(job).unwrap_or_default();
+        let small = "<sub>Machine: `m5.large` in us-east-1a, spot, since 20";
+        for part in [
+            "about $0.0006 at $0.0345/h, the price when it was bought",
+            "<br>GPU: NVIDIA T4, utilisation 97 % on average, 97 % at most; memory 10.7 GiB on average, 10.7 GiB at most, of 15.0 GiB (",
+            "root 755 /run/cml-facts\nroot 644 /run/cml-facts/gpu\nroot 644 /run/cml-facts/machine\n",
+        ] {
+            assert!(log.contains(part), "{part:?} is not in:\n{log}");
+        }
+        assert_eq!(log.matches(small).count(), 2, "by its usual place, too:\n{log}");
+    });
+}
+
+/// A small machine in this zone at this price.
+fn offer((zone, price): (&str, &str)) -> Offer {
+    Offer {
+        region: "us-east-1".to_owned(),
+        zone: Some(zone.to_owned()),
+        instance_type: "m5.large".to_owned(),
+        market: Market::Spot,
+        price: Some(UsdPerHour(price.parse().expect("a number"))),
+        resources: Resources { vcpus: 2, memory_mib: 8192, gpu: None, arch: Arch::X64 },
+    }
 }
 
 #[test]

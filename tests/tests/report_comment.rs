@@ -5,7 +5,7 @@ use std::time::Duration;
 use cml_e2e::desk::{Desk, PNG, WORKFLOW_TOKEN, images, sim_with_workflow_token};
 use cml_e2e::sim::Sim;
 use cml_e2e::wait;
-use cml_world::CommentOn;
+use cml_world::{CommentOn, Fault, FaultKind};
 use rustix::process::Signal;
 
 /// A commit, a pull request of it, and a step of a run on the pull request.
@@ -131,6 +131,63 @@ async fn an_update_finds_the_last_version_on_any_page_cmls_own_too() {
         desk.says(&["cml-send-comment", "report.md", "--update", "--watermark-title", "model"]).await;
     assert_eq!(updated, url);
     assert_eq!(written(bodies(&sim).last().expect("there")), "two\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_with_our_mark_is_told_by_its_writer_and_a_copy_of_the_mark_is_left_alone() {
+    let sim = sim_with_workflow_token().await;
+    let (desk, number, _) = pulled(&sim).await;
+    desk.write("report.md", b"one\n");
+    let first = desk.says(&["cml-send-comment", "report.md", "--update"]).await;
+    let posted = bodies(&sim).remove(0);
+    assert!(posted.contains("\"by\":\"acme\""), "a person is named in the mark: {posted}");
+    // A colleague quotes the report, mark and all: later than ours, and not ours.
+    let copy = format!("> look\n\n{posted}");
+    let _ = sim.say_as("bob", number, &copy);
+    desk.write("report.md", b"two\n");
+    assert_eq!(desk.says(&["cml-send-comment", "report.md", "--update"]).await, first);
+    // The team goes over to the workflow's own token: its comment is taken over, and stays with its author.
+    let workflow = desk.with("REPO_TOKEN", WORKFLOW_TOKEN);
+    workflow.write("report.md", b"three\n");
+    assert_eq!(workflow.says(&["cml-send-comment", "report.md", "--update"]).await, first);
+    // And back: by what the mark says of its author.
+    let desk = workflow.with("REPO_TOKEN", cml_e2e::secrets::TOKEN);
+    desk.write("report.md", b"four\n");
+    assert_eq!(desk.says(&["cml-send-comment", "report.md", "--update"]).await, first);
+    let all = bodies(&sim);
+    assert_eq!((all.len(), written(&all[0]), all[1].as_str()), (2, "four\n", copy.as_str()));
+    let asked = sim.calls().iter().filter(|call| *call == "GET /user").count();
+    assert_eq!(asked, 3, "once in each process that has a person's token");
+
+    // Sections are kept from copies, too: neither merged nor removed.
+    let _ = desk.says(&["cml-send-comment", "report.md", "--section", "gpu"]).await;
+    let shared = bodies(&sim).pop().expect("there");
+    let _ = sim.say_as("bob", number, &shared.replace("four", "forged"));
+    let workflow = desk.with("REPO_TOKEN", WORKFLOW_TOKEN);
+    let _ = workflow.says(&["cml-send-comment", "report.md", "--section", "cpu"]).await;
+    let all = bodies(&sim);
+    assert_eq!(all.len(), 4, "{all:#?}");
+    assert_eq!(all[2].matches("four").count(), 2, "both sections: {}", all[2]);
+    assert!(!all[2].contains("forged") && all[3].contains("forged"), "{all:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_github_does_not_say_whose_the_token_is_the_house_is_believed() {
+    let sim = Sim::start().await;
+    let (desk, number, _) = pulled(&sim).await;
+    let mute = || {
+        let kind = FaultKind::Status(403, "{\"message\": \"Resource not accessible\"}".to_owned());
+        sim.fail_next(Fault { method: "GET".to_owned(), path_contains: "/user".to_owned(), kind, times: 1 });
+    };
+    desk.write("report.md", b"one\n");
+    mute();
+    let _ = desk.says(&["cml-send-comment", "report.md"]).await;
+    let nameless = bodies(&sim).remove(0);
+    assert!(!nameless.contains("\"by\""), "{nameless}");
+    let of_bob = sim.say_as("bob", number, &nameless);
+    desk.write("report.md", b"two\n");
+    mute();
+    assert_eq!(desk.says(&["cml-send-comment", "report.md", "--update"]).await, of_bob, "the last one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

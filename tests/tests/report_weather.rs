@@ -185,9 +185,7 @@ async fn a_watched_report_that_may_not_be_written_ends_and_does_not_hammer_githu
     desk.write("report.md", b"no images\n");
     let ran = desk.run(&["cml-send-comment", "report.md", "--watch"]).await.expect_code(1);
     assert!(ran.stderr.contains("403"), "{ran:#?}");
-    let tries =
-        sim.calls().iter().filter(|call| call.starts_with("POST") && call.ends_with("/comments")).count();
-    assert_eq!(tries, 1, "{:#?}", sim.calls());
+    assert_eq!(sim.calls().iter().filter(|call| call.starts_with("POST")).count(), 1, "{:#?}", sim.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,13 @@
 
 mod error;
 mod multipart;
+mod offers;
 mod quote;
 mod size;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cml_cloud::{Deadline, LaunchId, UserData};
+use cml_cloud::{Deadline, LaunchId, Offer, UserData};
 use cml_spec::{Setup, is_package_name};
 use jiff::SignedDuration;
 use minijinja::context;
@@ -98,6 +99,8 @@ pub struct Bootstrap {
     pub idle_timeout: Option<SignedDuration>,
     /// What it runs on.
     pub machine: Machine,
+    /// What it may be bought for, best first: a report on it can then say what it costs.
+    pub offers: Vec<Offer>,
     /// The user's own part.
     pub setup: Setup,
 }
@@ -133,13 +136,25 @@ pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
         Registration::Jit { encoded } => encoded.expose_secret(),
         Registration::Token { token, .. } => token.expose_secret(),
     };
-    let script = text(bootstrap, secret)?;
-    match bootstrap.machine {
-        Machine::Local => Ok(UserData::new(script.into_bytes())),
-        Machine::Cloud { .. } => {
-            size::fit(&script, multipart::wrap, &own_part(&bootstrap.setup)).map(UserData::new)
+    let mut answer = fitting(bootstrap, secret, offers::LINES_MAX);
+    // What is nice to know makes room for what is needed.
+    for fewer in [offers::LINES_MAX / 4, 0] {
+        if matches!(answer, Err(BootstrapError::TooLarge { .. })) {
+            answer = fitting(bootstrap, secret, fewer);
         }
     }
+    answer
+}
+
+/// The same with so many offers.
+fn fitting(bootstrap: &Bootstrap, secret: &str, offers: usize) -> Result<UserData, BootstrapError> {
+    let plain = text(bootstrap, secret, TEMPLATE, offers)?;
+    if bootstrap.machine == Machine::Local {
+        return Ok(UserData::new(plain.into_bytes()));
+    }
+    let terse = text(bootstrap, secret, &size::terse(TEMPLATE), offers)?;
+    size::fit(&multipart::wrap(&plain), &multipart::wrap(&terse), &own_part(&bootstrap.setup))
+        .map(UserData::new)
 }
 
 /// The script as [`render`] makes it, with `<redacted>` in place of the secret and never packed: for people.
@@ -147,7 +162,7 @@ pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
 /// # Errors
 /// As [`render`], but for the size.
 pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
-    let script = text(bootstrap, REDACTED)?;
+    let script = text(bootstrap, REDACTED, TEMPLATE, offers::LINES_MAX)?;
     Ok(match bootstrap.machine {
         Machine::Local => script,
         Machine::Cloud { .. } => multipart::wrap(&script),
@@ -161,7 +176,7 @@ pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
 pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
     let sent = render(bootstrap)?.expose().to_vec();
     let own = own_part(&bootstrap.setup).len();
-    let script = text(bootstrap, REDACTED)?.len() - own;
+    let script = text(bootstrap, REDACTED, TEMPLATE, offers::LINES_MAX)?.len() - own;
     let mut parts = vec![Part {
         what: "the script, in the earliest stage of cloud-init that has a network (boothook); it goes on as a service",
         bytes: script,
@@ -190,7 +205,12 @@ fn own_part(setup: &Setup) -> String {
     own.into_iter().flatten().map(|bytes| STANDARD.encode(bytes)).collect()
 }
 
-fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
+fn text(
+    bootstrap: &Bootstrap,
+    secret: &str,
+    template: &str,
+    offers: usize,
+) -> Result<String, BootstrapError> {
     let (kind, url, labels, group) = match &bootstrap.registration {
         Registration::Jit { .. } => ("jit", "", String::new(), None),
         Registration::Token { url, labels, group, .. } => {
@@ -218,6 +238,7 @@ fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
         runner_labels => labels,
         runner_group => group.unwrap_or_default(),
         gpu => if bootstrap.machine == (Machine::Cloud { gpu: true }) { "yes" } else { "" },
+        offers => offers::lines(&bootstrap.offers, offers),
         metadata => if setup.metadata_open { "open" } else { "closed" },
         scratch => if setup.scratch { "auto" } else { "none" },
         cache => setup.cache.as_ref().map_or("", |cache| cache.path.as_str()),
@@ -232,7 +253,7 @@ fn text(bootstrap: &Bootstrap, secret: &str) -> Result<String, BootstrapError> {
         on_interruption => script(setup.on_interruption.as_deref()),
         ssh_authorized_key => setup.ssh_authorized_key.as_deref().unwrap_or_default(),
     };
-    quote::render(TEMPLATE, &values)
+    quote::render(template, &values)
 }
 
 /// What goes into lines of NAME=VALUE.

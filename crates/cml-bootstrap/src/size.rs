@@ -10,17 +10,12 @@ use crate::BootstrapError;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
 pub const MAX_BYTES: usize = 16_384;
 
-/// Plain where it fits, so that a person can read it on the machine; else packed, without the comments.
-pub(crate) fn fit(
-    script: &str,
-    wrap: impl Fn(&str) -> String,
-    own_part: &str,
-) -> Result<Vec<u8>, BootstrapError> {
-    let plain = wrap(script);
+/// Plain where it fits, so that a person can read it on the machine; else packed, as [`terse`] has it.
+pub(crate) fn fit(plain: &str, terse: &str, own_part: &str) -> Result<Vec<u8>, BootstrapError> {
     if plain.len() <= MAX_BYTES {
-        return Ok(plain.into_bytes());
+        return Ok(plain.as_bytes().to_vec());
     }
-    let packed = gzip(wrap(&without_comments(script)).as_bytes());
+    let packed = gzip(terse.as_bytes());
     if packed.len() <= MAX_BYTES {
         return Ok(packed);
     }
@@ -39,9 +34,14 @@ pub(crate) fn fit(
     })
 }
 
-/// Lines that are nothing but a comment in English: a first line of a script, `#!`, is none, and what users give is in base64.
-fn without_comments(script: &str) -> String {
-    script.lines().filter(|line| !line.trim_start().starts_with("# ")).flat_map(|line| [line, "\n"]).collect()
+/// The template for machines, not for people: without comments in English (a first line of a script, `#!`, is none) and without
+/// indentation. Nothing of it is in a text that somebody wrote: values come in later, and are left alone.
+pub(crate) fn terse(template: &str) -> String {
+    let lines = template.lines().map(str::trim_start).filter(|line| !line.starts_with("# "));
+    lines
+        .map(|line| line.split(" # ").next().unwrap_or_default().trim_end())
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// Whether these bytes are packed.
@@ -51,7 +51,7 @@ pub(crate) fn is_packed(bytes: &[u8]) -> bool {
 
 /// Without a time stamp: the same script gives the same bytes, which a repeated launch call needs.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     // Writing into memory cannot fail.
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -12,9 +12,10 @@ use cml_bootstrap::{
     Bootstrap, BootstrapError, MAX_BYTES, Machine as On, Registration, RunnerPackage, explain, preview,
     render,
 };
-use cml_cloud::{Deadline, LaunchId};
+use cml_cloud::{Arch, Deadline, LaunchId, Market, Offer, Resources, UsdPerHour};
 use cml_spec::Setup;
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use secrecy::SecretString;
 use ulid::Ulid;
 
@@ -31,6 +32,7 @@ fn bootstrap() -> Bootstrap {
         boot_timeout: SignedDuration::from_mins(10),
         idle_timeout: Some(SignedDuration::from_mins(5)),
         machine: On::Local,
+        offers: Vec::new(),
         setup: Setup { startup_script: Some(b"#!/bin/sh\necho 'hello'\n".to_vec()), ..Setup::default() },
     }
 }
@@ -88,9 +90,36 @@ fn a_real_jit_configuration_and_a_startup_script_fit() {
     bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
     bootstrap.machine = On::Cloud { gpu: true };
     bootstrap.setup.startup_script = Some(noise(3_000).into_bytes());
+    bootstrap.offers = (0..200).map(offer).collect();
     let bytes = render(&bootstrap).expect("fits").expose().to_vec();
     assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
     assert_eq!(render(&bootstrap).expect("fits").expose(), bytes, "the same launch gives the same bytes");
+}
+
+/// One of many, each with a price of its own.
+fn offer(number: u32) -> Offer {
+    Offer {
+        region: "us-east-1".to_owned(),
+        zone: Some(format!("us-east-1{}", char::from(b'a' + u8::try_from(number % 6).expect("a letter")))),
+        instance_type: format!("g{}.{}xlarge", 4 + number % 3, number / 6 + 1),
+        market: Market::Spot,
+        price: Some(UsdPerHour(Decimal::new(i64::from(number * 7_919 % 99_991), 4))),
+        resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+    }
+}
+
+#[test]
+fn offers_make_room_for_what_the_user_gives() {
+    let mut bootstrap = bootstrap();
+    bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
+    bootstrap.machine = On::Cloud { gpu: true };
+    bootstrap.offers = (0..200).map(offer).collect();
+    let fits = |bytes: usize, offers: &[Offer]| {
+        let setup = Setup { startup_script: Some(noise(bytes).into_bytes()), ..Setup::default() };
+        render(&Bootstrap { setup, offers: offers.to_vec(), ..bootstrap.clone() }).is_ok()
+    };
+    let most = (1_000..8_000).step_by(50).take_while(|bytes| fits(*bytes, &[])).last().expect("one fits");
+    assert!(fits(most, &bootstrap.offers), "{most} bytes");
 }
 
 #[test]
@@ -172,13 +201,21 @@ impl Machine {
 
     /// Runs the script to its end, as the local provider does.
     fn run(&self) -> String {
+        self.run_with(&[])
+    }
+
+    /// The same with programs of its own.
+    fn run_with(&self, tools: &[PathBuf]) -> String {
+        let path = std::env::var_os("PATH").expect("a path");
+        let path =
+            std::env::join_paths(tools.iter().cloned().chain(std::env::split_paths(&path))).expect("a path");
         let file = self.dir.path().join("user-data");
         std::fs::write(&file, render(&self.bootstrap).expect("renders").expose()).expect("written");
         std::fs::create_dir_all(self.home()).expect("a directory");
         let output: Output = Command::new("sh")
             .arg(&file)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a path"))
+            .env("PATH", path)
             .env("HOME", self.home())
             .env("CML_MACHINE", "local")
             .env("CML_INSTANCE", format!("test-{}-{}", self.bootstrap.launch, self.dir.path().display()))
@@ -215,6 +252,45 @@ echo "Running job: build"
 "$ACTIONS_RUNNER_HOOK_JOB_COMPLETED" || echo "hook failed"
 echo "Job build completed with result: Succeeded"
 "#;
+
+#[test]
+fn a_job_finds_what_the_machine_knows_of_itself_and_what_its_gpus_do() {
+    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: report\nuntil [ -s \"$CML_MACHINE_FACTS/gpu\" ]; do sleep 0.1; done\ncat \"$CML_MACHINE_FACTS\"/*\n\
+               echo Job report completed with result: Succeeded\n";
+    let mut machine = Machine::with_runner(run);
+    machine.bootstrap.offers = vec![offer(7), offer(7)];
+    let tools = machine.dir.path().join("tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    program(&tools.join("nvidia-smi"), "#!/bin/sh\necho \"NVIDIA T4, 97, 11000, 15360\" \"$@\"\n");
+    let console = machine.run_with(&[tools]);
+    ended(&console, "stage=listening cause=job_done status=0");
+    for part in [
+        "machine=local\n",
+        "since=20",
+        "\noffer=g5.2xlarge * spot 5.5433\n",
+        "NVIDIA T4, 97, 11000, 15360 --query-gpu=name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits\n",
+    ] {
+        assert!(console.contains(part), "no {part:?} in {console}");
+    }
+}
+
+#[test]
+fn what_the_gpus_did_is_kept_within_bounds() {
+    let script = preview(&bootstrap()).expect("renders");
+    let (_, rest) = script.split_once("\nwatch_gpus() {").expect("the function");
+    let (body, _) = rest.split_once("\n}\n").expect("its end");
+    let dir = tempfile::tempdir().expect("a directory");
+    // One look at GPUs, of a machine that has had many.
+    std::fs::write(dir.path().join("gpu"), "x\n".repeat(19_999) + "old\n").expect("written");
+    let once = format!(
+        "facts=$1\ntimeout() {{ echo new; }}\nsleep() {{ exit 0; }}\nwatch_gpus() {{{body}\n}}\nwatch_gpus\n"
+    );
+    let ran = Command::new("sh").args(["-c", &once, "sh"]).arg(dir.path()).status().expect("sh runs");
+    assert!(ran.success());
+    let kept = std::fs::read_to_string(dir.path().join("gpu")).expect("there");
+    assert_eq!(kept.lines().count(), 10_000);
+    assert!(kept.ends_with("old\nnew\n"), "the latest ones");
+}
 
 #[test]
 fn one_job_is_done_and_the_machine_ends() {

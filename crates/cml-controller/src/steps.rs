@@ -178,6 +178,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             boot_timeout: self.order.recipe.boot_timeout,
             idle_timeout: self.order.recipe.idle_timeout,
             machine: machine(offers),
+            offers: offers.to_vec(),
             setup: self.order.recipe.setup.clone(),
         })
         .map_err(Reason::Bootstrap)

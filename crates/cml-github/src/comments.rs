@@ -75,20 +75,53 @@ pub struct Comment {
     author_association: String,
     #[serde(default)]
     user: Option<Author>,
+    #[serde(default)]
+    performed_via_github_app: Option<App>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct App {
+    id: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Author {
     #[serde(default, rename = "type")]
     kind: String,
+    #[serde(default)]
+    login: String,
 }
 
 impl Comment {
-    /// Whether an App or somebody of the repository wrote it. What strangers write is never taken for ours.
+    /// Whether somebody of the repository wrote it, or an App. What strangers write is never taken for ours.
     #[must_use]
     pub fn is_of_the_house(&self) -> bool {
-        let is_bot = self.user.as_ref().is_some_and(|user| user.kind == "Bot");
-        is_bot || ["OWNER", "MEMBER", "COLLABORATOR"].contains(&self.author_association.as_str())
+        self.is_by_bot() || ["OWNER", "MEMBER", "COLLABORATOR"].contains(&self.author_association.as_str())
+    }
+
+    /// Whether an App wrote it, as a workflow's `GITHUB_TOKEN` does.
+    #[must_use]
+    pub fn is_by_bot(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.kind == "Bot")
+    }
+
+    /// Whether this person wrote it.
+    #[must_use]
+    pub fn is_by(&self, login: &str) -> bool {
+        self.person().is_some_and(|person| person.eq_ignore_ascii_case(login))
+    }
+
+    /// The App that wrote it, by its number, where GitHub tells.
+    #[must_use]
+    pub fn app(&self) -> Option<u64> {
+        self.performed_via_github_app.as_ref().map(|app| app.id)
+    }
+
+    /// The person who wrote it; none for an App.
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
+        let user = self.user.as_ref().filter(|_| !self.is_by_bot())?;
+        Some(user.login.as_str()).filter(|login| !login.is_empty())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::auth::{Auth, Speaker};
 use crate::error::{GitHubError, GitHubErrorKind, refused};
+use crate::identity::Identity;
 use crate::location::Location;
 use crate::models::{
     JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
@@ -29,6 +30,7 @@ pub struct GitHub {
     /// Ids of runner groups by their names in lower case.
     pub(crate) groups: Mutex<BTreeMap<String, u64>>,
     pace: Pace,
+    pub(crate) identity: Identity,
 }
 
 impl GitHub {
@@ -37,11 +39,12 @@ impl GitHub {
     /// # Errors
     /// When the App's key is no RSA key, or the system has no CA certificates.
     pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
+        let identity = Identity::of(&auth);
         let speaker = Speaker::new(&location, auth)?;
         // An Enterprise Server has no such limits unless its owner sets them.
         let is_shared = location.web.host_str() == Some("github.com");
         let pace = Pace::new(is_shared.then_some(PER_MINUTE));
-        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default(), pace })
+        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default(), pace, identity })
     }
 
     /// Registers so many runners a minute at most (as many at once, and then one after the other); 0 is no limit.
@@ -182,7 +185,7 @@ impl GitHub {
         format!("{}/actions/runners/{rest}", self.location.scope.api_path())
     }
 
-    fn call(&self, doing: &str) -> Call<'_> {
+    pub(crate) fn call(&self, doing: &str) -> Call<'_> {
         let scope = &self.location.scope;
         Call::new(format!("{doing} {scope}"), scope)
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use cml_github::{Comment, CommentTarget, GitHub, GitHubError, GitHubErrorKind};
+use cml_github::{Comment, CommentTarget, GitHub, GitHubError, GitHubErrorKind, Writer};
 
 use crate::cut::{BODY_LIMIT, fit};
 use crate::error::ReportError;
 use crate::marks::Watermark;
 use crate::media::Media;
+use crate::ours::{Whose, whose};
 use crate::sections::{self, Sections};
 use crate::shelf::{Asset, Shelf};
 
@@ -60,25 +61,52 @@ pub async fn post(github: &GitHub, shelf: &impl Shelf, posting: &Posting<'_>) ->
         sections::check(name)?;
         return section(github, shelf, posting, name).await;
     }
-    let mark = posting.watermark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
-    let (text, cut) = within(posting.text, BODY_LIMIT.saturating_sub(mark.len()), shelf).await;
-    let body = format!("{text}{mark}");
-    let mut comment = None;
+    // Without a mark it is never looked for, now or later.
+    let us = if posting.watermark.is_some() { github.writer().await } else { Writer::Unknown };
     if posting.update
         && let Some(mark) = posting.watermark
+        && let Some(last) = last_version(github, posting.target, mark, &us).await?
     {
-        let all = github.comments(posting.target).await?;
-        let is_ours =
-            |one: &&Comment| one.is_of_the_house() && mark.is_in(&one.body) && !Sections::are_in(&one.body);
-        if let Some(last) = all.iter().rev().find(is_ours) {
-            comment = github.update_comment(posting.target, last.id, &body).await?;
+        // Whoever wrote the comment stays its author, whoever writes over it.
+        let (body, cut) = body(posting.text, Some(&mark.by(last.person())), shelf).await;
+        if let Some(comment) = github.update_comment(posting.target, last.id, &body).await? {
+            return Ok(Posted { url: comment.html_url, cut });
         }
     }
-    let comment = match comment {
-        Some(comment) => comment,
-        None => create(github, posting, &body).await?,
-    };
+    let mark = posting.watermark.map(|mark| mark.by(us.person()));
+    let (body, cut) = body(posting.text, mark.as_ref(), shelf).await;
+    let comment = create(github, &Posting { watermark: mark.as_ref(), ..*posting }, &body).await?;
     Ok(Posted { url: comment.html_url, cut })
+}
+
+/// The last comment with this mark: of ours, else of those that may be taken over.
+async fn last_version(
+    github: &GitHub,
+    target: &CommentTarget,
+    mark: &Watermark,
+    us: &Writer,
+) -> Result<Option<Comment>, GitHubError> {
+    let all = github.comments(target).await?;
+    let whose = |one: &Comment| of_report(one, mark, us).filter(|_| !Sections::are_in(&one.body));
+    // Of equals the last one.
+    Ok(all
+        .into_iter()
+        .filter_map(|one| Some((whose(&one)?, one)))
+        .max_by_key(|(whose, _)| *whose)
+        .map(|(_, one)| one))
+}
+
+/// Whose a comment of this report is, if it is one and may be written over.
+fn of_report(one: &Comment, mark: &Watermark, us: &Writer) -> Option<Whose> {
+    let found = Watermark::find(&one.body).filter(|found| found.title == mark.title)?;
+    Some(whose(one, &found, us)).filter(|whose| *whose != Whose::Others)
+}
+
+/// The report within GitHub's limit, with its mark, and what became of what was cut.
+async fn body(text: &str, mark: Option<&Watermark>, shelf: &impl Shelf) -> (String, Option<String>) {
+    let tail = mark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
+    let (text, cut) = within(text, BODY_LIMIT.saturating_sub(tail.len()), shelf).await;
+    (format!("{text}{tail}"), cut)
 }
 
 /// Writes a new comment; when GitHub's answer is lost, it is looked for before it is written again.
@@ -134,12 +162,8 @@ async fn section(
     posting: &Posting<'_>,
     name: &str,
 ) -> Result<Posted, ReportError> {
-    let mark = posting.watermark.cloned().unwrap_or(Watermark {
-        title: String::new(),
-        sha: String::new(),
-        id: String::new(),
-    });
-    let tail = format!("\n\n{}", mark.text());
+    let mark = posting.watermark.cloned().unwrap_or_default();
+    let us = github.writer().await;
     if Sections::are_in(posting.text) {
         return Err(ReportError::Other(
             "the report has marks of sections in it: give the report itself, not a comment that was copied"
@@ -148,7 +172,10 @@ async fn section(
     }
     let mut known = (posting.text.to_owned(), None);
     for attempt in 0..ATTEMPTS {
-        let all = shared(github, posting.target, &mark).await?;
+        let all = shared(github, posting.target, &mark, &us).await?;
+        let author = all.first().map_or_else(|| us.person(), Comment::person);
+        let mark = mark.by(author);
+        let tail = format!("\n\n{}", mark.text());
         let mut now = Sections::read(all.first().map(|first| first.body.as_str()).unwrap_or_default());
         for other in all.iter().skip(1) {
             now.add_missing(&Sections::read(&other.body));
@@ -183,7 +210,7 @@ async fn section(
         for other in all.iter().skip(1).filter(|other| Sections::are_all_of(&other.body)) {
             github.delete_comment(posting.target, other.id).await?;
         }
-        if stays(github, posting.target, &mark, name, &now, attempt).await? {
+        if stays(github, posting.target, (&mark, &us), name, &now, attempt).await? {
             return Ok(Posted { url: written.html_url, cut });
         }
         tracing::debug!(attempt, "another job wrote over the section: once more");
@@ -200,9 +227,10 @@ async fn shared(
     github: &GitHub,
     target: &CommentTarget,
     mark: &Watermark,
+    us: &Writer,
 ) -> Result<Vec<Comment>, GitHubError> {
     let mut all = github.comments(target).await?;
-    all.retain(|one| one.is_of_the_house() && mark.is_in(&one.body) && Sections::are_in(&one.body));
+    all.retain(|one| Sections::are_in(&one.body) && of_report(one, mark, us).is_some());
     all.sort_by_key(|one| one.id);
     Ok(all)
 }
@@ -211,7 +239,7 @@ async fn shared(
 async fn stays(
     github: &GitHub,
     target: &CommentTarget,
-    mark: &Watermark,
+    (mark, us): (&Watermark, &Writer),
     name: &str,
     written: &Sections,
     attempt: u32,
@@ -220,7 +248,7 @@ async fn stays(
         // Uneven, so that two do not meet again and again.
         let uneven = Duration::from_millis(u64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 60);
         tokio::time::sleep(look + uneven * (attempt + 1)).await;
-        let all = shared(github, target, mark).await?;
+        let all = shared(github, target, mark, us).await?;
         let Some(one) = all.first() else { return Ok(false) };
         if all.iter().skip(1).any(|other| Sections::are_all_of(&other.body)) {
             return Ok(false);

@@ -12,7 +12,7 @@ const CML_IMAGE: &str = "![](https://cml.dev/watermark.png#";
 const CML_TITLE: &str = "CML watermark";
 
 /// The mark of one comment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// Comments with the same title are versions of one report.
     pub title: String,
@@ -22,6 +22,13 @@ pub struct Watermark {
     /// Another one at each posting: it tells whether a write whose answer was lost was done.
     #[serde(default)]
     pub id: String,
+    /// The person who wrote the comment; empty for a bot, and where it is not known. Another name than the comment's author
+    /// shows that the mark was copied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// CML wrote it, which names nobody.
+    #[serde(skip)]
+    pub of_cml: bool,
 }
 
 impl Watermark {
@@ -31,7 +38,18 @@ impl Watermark {
         let run = ci.run_id.map(|id| id.to_string()).unwrap_or_default();
         let title =
             title.replace("{workflow}", ci.workflow.as_deref().unwrap_or_default()).replace("{run}", &run);
-        Self { title: title.trim().to_owned(), sha: ci.head_sha.clone().unwrap_or_default(), id }
+        Self {
+            title: title.trim().to_owned(),
+            sha: ci.head_sha.clone().unwrap_or_default(),
+            id,
+            ..Self::default()
+        }
+    }
+
+    /// The same in a comment of this person.
+    #[must_use]
+    pub fn by(&self, person: Option<&str>) -> Self {
+        Self { by: person.unwrap_or_default().to_owned(), ..self.clone() }
     }
 
     /// The text to put below a report.
@@ -47,12 +65,6 @@ impl Watermark {
     #[must_use]
     pub fn find(body: &str) -> Option<Self> {
         ours(body).or_else(|| of_cml(body))
-    }
-
-    /// Whether the comment is a version of the same report.
-    #[must_use]
-    pub fn is_in(&self, body: &str) -> bool {
-        Self::find(body).is_some_and(|found| found.title == self.title)
     }
 }
 
@@ -78,7 +90,12 @@ fn of_cml(body: &str) -> Option<Watermark> {
             _ => plain.push(letter),
         }
     }
-    Some(Watermark { title: plain.trim().to_owned(), sha: sha.to_owned(), id: String::new() })
+    Some(Watermark {
+        title: plain.trim().to_owned(),
+        sha: sha.to_owned(),
+        of_cml: true,
+        ..Watermark::default()
+    })
 }
 
 #[cfg(test)]
@@ -99,10 +116,11 @@ mod tests {
     #[test]
     fn a_comment_that_cml_wrote_is_ours_too() {
         let body = "report\n\n![](https://cml.dev/watermark.png#3f2a \"CML watermark my\\_model\")";
-        assert!(mark("my_model").is_in(body));
-        assert!(!mark("").is_in(body));
-        assert!(mark("").is_in("x\n\n![](https://cml.dev/watermark.png#3f2a \"CML watermark\")"));
-        assert!(!mark("").is_in("![](https://cml.dev/watermark.png#none \"CML watermark\")"));
+        let title = |body: &str| Watermark::find(body).map(|found| (found.title, found.of_cml));
+        assert_eq!(title(body), Some(("my_model".to_owned(), true)));
+        let untitled = "x\n\n![](https://cml.dev/watermark.png#3f2a \"CML watermark\")";
+        assert_eq!(title(untitled), Some((String::new(), true)));
+        assert_eq!(title("![](https://cml.dev/watermark.png#none \"CML watermark\")"), None);
     }
 
     proptest! {

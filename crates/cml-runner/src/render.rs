@@ -51,7 +51,7 @@ On the machine, in this order:
   2. in that service: the boot time-out and the download of the runner begin
   3. user, hooks, certificates, disks; after cloud-init packages and startup script; GPU check: while the download goes on
   4. the runner, unprivileged and in a control group of its own
-  5. from then on: idle time-out, notices of interruption every 5 s
+  5. from then on: idle time-out, notices of interruption every 5 s, what the GPUs do every 15 s
 Whatever ends it says why on the console (`cml-runner: last words`) and powers the machine off.
 ";
 
@@ -89,6 +89,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
         boot_timeout: recipe.boot_timeout,
         idle_timeout: recipe.idle_timeout,
         machine: if args.cloud == Some(CloudName::Aws) { Machine::Cloud { gpu } } else { Machine::Local },
+        offers: Vec::new(),
         setup: recipe.setup,
     })
 }

@@ -8,6 +8,9 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use jiff::{Timestamp, Unit};
+
+use crate::edge::now;
 
 const TOKEN: &str = "AQAEAtestTOKENtestTOKENtestTOKENtestTOKENtestTOKEN==";
 
@@ -37,6 +40,7 @@ struct Known {
     rebalance: Option<String>,
     requests: Vec<String>,
     first_asked: Option<Instant>,
+    started: Option<Timestamp>,
 }
 
 /// The service; it ends when dropped.
@@ -62,6 +66,7 @@ impl Imds {
         let mut known = self.known();
         known.user_data = user_data.to_vec();
         known.first_asked = None;
+        known.started = now().round(Unit::Second).ok();
     }
 
     /// When the latest machine reached it first: then it had a network.
@@ -127,7 +132,11 @@ fn reply(known: &Known, method: &Method, path: &str, headers: &HeaderMap) -> (St
         "user-data" => return (StatusCode::OK, known.user_data.clone()),
         "dynamic/instance-identity" => return found("document"),
         "dynamic/instance-identity/document" => {
-            return found("{\"region\": \"us-east-1\", \"instanceId\": \"i-0123456789abcdef0\"}");
+            let started = known.started.map(|it| it.to_string()).unwrap_or_default();
+            return found(&format!(
+                "{{\n  \"accountId\" : \"123456789012\",\n  \"instanceId\" : \"i-0123456789abcdef0\",\n  \"pendingTime\" : \"{started}\",\n  \
+                 \"region\" : \"us-east-1\"\n}}"
+            ));
         }
         "meta-data/spot/instance-action" => return known.interruption.as_deref().map_or_else(nothing, found),
         "meta-data/events/recommendations/rebalance" => {

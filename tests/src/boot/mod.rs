@@ -167,6 +167,7 @@ impl Lab {
             boot_timeout: SignedDuration::from_secs(60),
             idle_timeout: Some(SignedDuration::from_secs(60)),
             machine: Machine::Cloud { gpu: false },
+            offers: Vec::new(),
             setup: Setup::default(),
         }
     }

@@ -106,7 +106,9 @@ fn script(encoded: &str) -> String {
     }
     let (_, boothook) = message.split_once("Content-Type: text/cloud-boothook").expect("a boothook");
     let (_, body) = boothook.split_once("\n\n").expect("its headers end");
-    let (script, _) = body.split_once("\n--").expect("the part ends");
+    // Lines of the script begin with two dashes, too.
+    let boundary = message.split('"').nth(1).expect("a boundary");
+    let (script, _) = body.split_once(&format!("\n--{boundary}")).expect("the part ends");
     script.to_owned()
 }
 

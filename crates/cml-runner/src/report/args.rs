@@ -83,6 +83,9 @@ pub(crate) struct Comment {
     /// Write only this section of a comment that several jobs share
     #[arg(long, value_name = "NAME")]
     pub(crate) section: Option<String>,
+    /// Add small print: the machine, what it has cost so far, what its GPUs did
+    #[arg(long)]
+    pub(crate) footer: bool,
     /// Publish the files that the report links to [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_possible_values = true, value_name = "false", help_heading = "Files")]
     pub(crate) publish: bool,
@@ -127,6 +130,9 @@ pub(crate) struct Check {
     /// Name and title of the check
     #[arg(long, default_value = "CML Report", value_name = "TEXT")]
     pub(crate) title: String,
+    /// Add small print: the machine, what it has cost so far, what its GPUs did
+    #[arg(long)]
+    pub(crate) footer: bool,
     #[command(flatten)]
     pub(crate) shelf: ShelfArgs,
 }

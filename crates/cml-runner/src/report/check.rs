@@ -3,26 +3,24 @@
 use std::path::Path;
 
 use cml_github::{CHECK_TEXT_LIMIT, CheckOutput, GitHub, NewCheck};
-use cml_report::{Ci, decoded, fit};
+use cml_report::{Ci, fit};
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Check;
+use crate::report::footer::footed;
 use crate::report::places::AnyShelf;
 use crate::report::publish::may_only_read;
 use crate::report::{comment, files, places, summary};
 
 pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
     let chosen = places::choose(&args.shelf, None)?;
-    let read = decoded(&files::read(&args.markdown_file)?);
-    if let Some(warning) = &read.warning {
-        files::warn(&format!("{}: {warning}", args.markdown_file.display()));
-    }
+    let report = footed(files::report(&args.markdown_file)?, args.footer);
     let github = places::github(global)?;
     let ci = files::ci();
     let shelf = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = comment::published(&read.text, base, &shelf).await?;
+    let text = comment::published(&report, base, &shelf).await?;
     let check = NewCheck {
         conclusion: (args.status == "completed").then(|| args.conclusion.clone()),
         ..new(&github, &ci, args.commit_sha.as_deref(), &args.title, &text)?

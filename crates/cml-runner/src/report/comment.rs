@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use cml_report::{
-    Asset, Ci, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, decoded, local_links,
-    post, replaced,
+    Asset, Ci, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, local_links, post,
+    replaced,
 };
 use cml_spec::ReportPlace;
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place::env;
 use crate::report::args::Comment;
+use crate::report::footer::footed;
 use crate::report::places::{AnyShelf, Chosen};
 use crate::report::publish::may_only_read;
 use crate::report::summary::InSummary;
@@ -116,13 +117,9 @@ fn told(global: &Global, target: &CommentTarget, posted: &Posted) -> String {
     format!("{}\n", posted.url)
 }
 
-/// The report's text.
+/// The report's text, with its footer.
 pub(crate) fn report_of(args: &Comment) -> Result<String, Trouble> {
-    let read = decoded(&files::read(&args.markdown_file)?);
-    if let Some(warning) = read.warning {
-        files::warn(&format!("{}: {warning}", args.markdown_file.display()));
-    }
-    Ok(read.text)
+    Ok(footed(files::report(&args.markdown_file)?, args.footer))
 }
 
 impl Session<'_> {

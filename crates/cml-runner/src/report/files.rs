@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cml_report::Ci;
+use cml_report::{Ci, decoded};
 
 use crate::exit::{Code, Trouble};
 use crate::place::env;
@@ -28,6 +28,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
         return Err(failed(format!("it has {} MiB", facts.len() >> 20)));
     }
     std::fs::read(path).map_err(|error| failed(error.to_string()))
+}
+
+/// A report's text; what is wrong with its bytes is said.
+pub(crate) fn report(path: &Path) -> Result<String, Trouble> {
+    let read = decoded(&read(path)?);
+    if let Some(warning) = read.warning {
+        warn(&format!("{}: {warning}", path.display()));
+    }
+    Ok(read.text)
 }
 
 /// What the workflow knows of itself.

@@ -6,6 +6,7 @@ mod checkout;
 mod chores;
 mod comment;
 mod files;
+mod footer;
 mod metrics;
 #[cfg(test)]
 mod parity;

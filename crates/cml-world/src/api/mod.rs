@@ -61,6 +61,10 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
     let method = request.method.as_str();
     let found = match segments {
         ["rate_limit"] if method == "GET" => Some(rate::view(world, caller, request.at)),
+        ["user"] if method == "GET" && !caller.login.ends_with("[bot]") => {
+            Some(Reply::json(200, &shapes::private_user(world, &caller.login, request.at)))
+        }
+        ["user"] if method == "GET" => Some(Reply::error(403, "Resource not accessible by integration")),
         ["graphql"] if method == "POST" => Some(graphql::answer(world, caller, request)),
         ["app", rest @ ..] => app::route(world, method, rest, request),
         ["repos", owner, repo, rest @ ..]

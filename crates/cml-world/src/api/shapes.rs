@@ -30,7 +30,11 @@ pub(crate) fn node(kind: &str, id: impl std::fmt::Display) -> String {
 
 /// The parts of a user, a bot or an organization's account.
 pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
-    let url = format!("{}/users/{login}", world.api());
+    let url = format!("{}/users/{}", world.api(), login.replace('[', "%5B").replace(']', "%5D"));
+    let page = match login.strip_suffix("[bot]") {
+        Some(app) => format!("{}/apps/{app}", world.web),
+        None => format!("{}/{login}", world.web),
+    };
     let id = number_of(login);
     json!({
         "login": login,
@@ -39,7 +43,7 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
         "avatar_url": format!("{}/avatars/{id}", world.web),
         "gravatar_id": "",
         "url": url,
-        "html_url": format!("{}/{login}", world.web),
+        "html_url": page,
         "followers_url": format!("{url}/followers"),
         "following_url": format!("{url}/following{{/other_user}}"),
         "gists_url": format!("{url}/gists{{/gist_id}}"),
@@ -52,6 +56,33 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
         "type": kind,
         "site_admin": false,
     })
+}
+
+/// Whoever asks, as GitHub tells the holder of a token.
+pub(crate) fn private_user(world: &World, login: &str, at: Timestamp) -> Value {
+    let mut value = user(world, login);
+    for name in ["name", "company", "location", "email", "hireable", "bio"] {
+        value[name] = Value::Null;
+    }
+    for name in [
+        "public_repos",
+        "public_gists",
+        "followers",
+        "following",
+        "private_gists",
+        "total_private_repos",
+        "owned_private_repos",
+        "disk_usage",
+        "collaborators",
+    ] {
+        value[name] = 0.into();
+    }
+    value["blog"] = "".into();
+    value["two_factor_authentication"] = true.into();
+    value["user_view_type"] = "private".into();
+    value["created_at"] = time(at).into();
+    value["updated_at"] = time(at).into();
+    value
 }
 
 pub(crate) fn user(world: &World, login: &str) -> Value {

@@ -67,12 +67,17 @@ impl SimGitHub {
 
     /// Somebody comments on an issue or a pull request; where it is seen.
     pub fn say(&self, number: u64, body: &str) -> String {
+        self.say_as("octocat", number, body)
+    }
+
+    /// The same by a member of this name.
+    pub fn say_as(&self, login: &str, number: u64, body: &str) -> String {
         let now = clock::now();
         let mut world = self.shared.lock();
         let id = world.next_id();
         let comment = comments::Comment {
             id,
-            author: "octocat".to_owned(),
+            author: login.to_owned(),
             on: comments::On::Issue(number),
             body: body.to_owned(),
             created_at: now,

@@ -1,0 +1,93 @@
+//! Whom what we write is from.
+
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use crate::auth::Auth;
+use crate::comments::Comment;
+use crate::runners::GitHub;
+use crate::transport;
+
+/// Whom what we write is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// An App's bot; its number where the App is our own.
+    Bot(Option<u64>),
+    /// A person, by name.
+    Person(String),
+    /// GitHub does not tell.
+    Unknown,
+}
+
+impl Writer {
+    /// Whether this writer wrote the comment, as far as GitHub tells.
+    #[must_use]
+    pub fn wrote(&self, comment: &Comment) -> bool {
+        match self {
+            Self::Bot(app) => {
+                comment.is_by_bot() && (app.is_none() || comment.app().is_none() || *app == comment.app())
+            }
+            Self::Person(login) => comment.is_by(login),
+            Self::Unknown => false,
+        }
+    }
+
+    /// A person's name.
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
+        if let Self::Person(login) = self { Some(login) } else { None }
+    }
+}
+
+/// What there is to know without asking, and the name, asked for once.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    bot: Option<Writer>,
+    login: OnceCell<Option<String>>,
+}
+
+impl Identity {
+    pub(crate) fn of(auth: &Auth) -> Self {
+        let bot = match auth {
+            Auth::App { app_id, .. } => Some(Writer::Bot(Some(*app_id))),
+            // An App's own token, such as a workflow's GITHUB_TOKEN, which nobody may ask for its name.
+            // https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats
+            Auth::Token(token) if token.expose_secret().starts_with("ghs_") => Some(Writer::Bot(None)),
+            Auth::Token(_) => None,
+        };
+        Self { bot, login: OnceCell::new() }
+    }
+}
+
+#[derive(Deserialize)]
+struct User {
+    login: String,
+}
+
+impl GitHub {
+    /// Whom what we write is from. GitHub is asked once, and only for the name of a person's token.
+    /// <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
+    pub async fn writer(&self) -> Writer {
+        if let Some(bot) = &self.identity.bot {
+            return bot.clone();
+        }
+        let login = self.identity.login.get_or_init(|| self.own_login()).await;
+        login.clone().map_or(Writer::Unknown, Writer::Person)
+    }
+
+    async fn own_login(&self) -> Option<String> {
+        let call = self.call("asking whose the token is, for");
+        let answer = match self.client().await {
+            Ok(client) => transport::get::<User>(client, "/user", &call).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(user) => Some(user.login),
+            Err(error) => {
+                tracing::debug!("{error}: our own comments are told by what GitHub says of their authors");
+                None
+            }
+        }
+    }
+}

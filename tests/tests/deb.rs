@@ -1,0 +1,192 @@
+//! The Debian package: built of a binary, looked at, installed into an empty root, and run from there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cml_e2e::edge::variable;
+use cml_e2e::paths;
+use tempfile::TempDir;
+
+/// The names that the program answers to, beside its own.
+const NAMES: [&str; 7] = [
+    "cml",
+    "cml-publish",
+    "cml-send-comment",
+    "cml-send-github-check",
+    "cml-pr",
+    "cml-tensorboard-dev",
+    "cml-report",
+];
+
+fn has(tool: &str) -> bool {
+    let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", tool]).status();
+    found.is_ok_and(|status| status.success())
+}
+
+#[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped")]
+fn skipped(what: &str, why: &str) {
+    assert!(variable("CML_DEB_TESTS") != "required", "{what} cannot be tested: {why}");
+    eprintln!("SKIPPED {what}: {why}");
+}
+
+/// What it prints; it succeeds without a word on stderr.
+#[track_caller]
+fn says(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{command:?}: {}\n{stderr}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn program(name: impl AsRef<std::ffi::OsStr>, line: &[&str]) -> String {
+    says(Command::new(name).args(line))
+}
+
+/// A package of the built binary, without what only a debugger needs and hardly packed: what is tested is not how small it is.
+fn package(dir: &Path) -> PathBuf {
+    let binary = dir.join("cml-runner");
+    std::fs::copy(paths::cml_runner(), &binary).expect("copied");
+    if has("strip") {
+        let _ = says(Command::new("strip").arg(&binary));
+    }
+    let script = paths::tests_dir().join("../packaging/deb.sh");
+    let out = dir.join("out");
+    let built = says(Command::new(script).arg(&binary).arg(&out).env("DEB_COMPRESSION", "-Zgzip -z1"));
+    assert!(built.contains("building package 'cml-runner'"), "{built}");
+    let mut made: Vec<PathBuf> =
+        std::fs::read_dir(out).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    made.remove(0)
+}
+
+#[test]
+fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_installed() {
+    if !has("dpkg-deb") {
+        return skipped("the Debian package", "dpkg-deb is not installed");
+    }
+    let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
+    let deb = package(dir.path());
+    let version = env!("CARGO_PKG_VERSION");
+    let architecture = program("dpkg", &["--print-architecture"]);
+    let name = format!("cml-runner_{version}_{}.deb", architecture.trim());
+    assert_eq!(deb.file_name().and_then(|name| name.to_str()), Some(name.as_str()));
+    control(&deb, version, architecture.trim());
+    contents(&deb);
+
+    let root = installed(dir.path(), &deb);
+    let bin = root.join("usr/bin");
+    assert_eq!(program(bin.join("cml-runner"), &["--version"]), format!("cml-runner {version}\n"));
+    for name in NAMES {
+        let help = program(bin.join(name), &["--help"]);
+        assert!(help.contains("Usage: cml"), "{name}: {help}");
+    }
+    let sums = Command::new("dpkg-deb").arg("--ctrl-tarfile").arg(&deb).stdout(Stdio::piped()).spawn();
+    let tar = sums.expect("dpkg-deb starts").stdout.expect("piped");
+    let sums = Command::new("tar").args(["-xO", "./md5sums"]).stdin(tar).output().expect("tar runs").stdout;
+    std::fs::write(dir.path().join("md5sums"), &sums).expect("written");
+    let checked = says(
+        Command::new("md5sum")
+            .args(["--check", "--strict"])
+            .arg(dir.path().join("md5sums"))
+            .current_dir(&root),
+    );
+    assert!(checked.contains("usr/bin/cml-runner: OK"), "{checked}");
+    manual(&root);
+    service(&root);
+}
+
+fn control(deb: &Path, version: &str, architecture: &str) {
+    let text = says(Command::new("dpkg-deb").arg("--field").arg(deb));
+    let fields: BTreeMap<&str, &str> =
+        text.lines().filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_once(": ")).collect();
+    assert_eq!(fields["Package"], "cml-runner");
+    assert_eq!((fields["Version"], fields["Architecture"]), (version, architecture));
+    let depends = fields["Depends"];
+    assert!(depends.starts_with("ca-certificates, libc6 (>= 2."), "what it asks of the C library: {depends}");
+    assert_eq!((fields["Section"], fields["Priority"]), ("devel", "optional"));
+    let kib: u64 = fields["Installed-Size"].parse().expect("a number");
+    assert!(kib > 1024, "{kib} KiB");
+    assert!(fields["Maintainer"].contains('@') && !fields["Description"].is_empty());
+}
+
+/// Who owns what, and with which rights.
+fn contents(deb: &Path) {
+    let listed = says(Command::new("dpkg-deb").arg("--contents").arg(deb));
+    let mut files: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for line in listed.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[1], "root/root", "{line}");
+        files.insert(words[5].trim_start_matches('.'), (words[0], words.last().copied().unwrap_or_default()));
+    }
+    for (path, mode) in [
+        ("/usr/bin/cml-runner", "-rwxr-xr-x"),
+        ("/usr/share/man/man1/cml-runner.1.gz", "-rw-r--r--"),
+        ("/lib/systemd/system/cml-runner.service", "-rw-r--r--"),
+        ("/etc/cml-runner/", "drwxr-xr-x"),
+        ("/usr/share/doc/cml-runner/copyright", "-rw-r--r--"),
+        ("/usr/share/doc/cml-runner/changelog.gz", "-rw-r--r--"),
+        ("/usr/share/doc/cml-runner/CHANGELOG.md.gz", "-rw-r--r--"),
+        ("/usr/share/doc/cml-runner/LICENSE-DejaVu", "-rw-r--r--"),
+    ] {
+        assert_eq!(files.get(path).map(|(mode, _)| *mode), Some(mode), "{path} in:\n{listed}");
+    }
+    for name in NAMES {
+        let leads_to = |path: &str| files.get(path).map(|(_, to)| *to);
+        assert_eq!(leads_to(&format!("/usr/bin/{name}")), Some("cml-runner"), "{name} in:\n{listed}");
+        let manual = format!("/usr/share/man/man1/{name}.1.gz");
+        assert_eq!(leads_to(&manual), Some("cml-runner.1.gz"), "{manual} in:\n{listed}");
+    }
+}
+
+/// Installed by dpkg into an empty root where that is allowed, else unpacked.
+fn installed(dir: &Path, deb: &Path) -> PathBuf {
+    let root = dir.join("root");
+    std::fs::create_dir_all(root.join("var/lib/dpkg/updates")).expect("a directory");
+    std::fs::create_dir_all(root.join("var/lib/dpkg/info")).expect("a directory");
+    std::fs::write(root.join("var/lib/dpkg/status"), "").expect("written");
+    if rustix::process::geteuid().is_root() {
+        // What it depends on is this machine's.
+        let mut dpkg = Command::new("dpkg");
+        dpkg.arg(format!("--root={}", root.display())).args(["--force-depends", "--install"]).arg(deb);
+        let output = dpkg.stdin(Stdio::null()).output().expect("dpkg starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let query = format!("--admindir={}", root.join("var/lib/dpkg").display());
+        let state =
+            program("dpkg-query", &[&query, "--show", "--showformat=${db:Status-Status}", "cml-runner"]);
+        assert_eq!(state, "installed");
+    } else {
+        let _ = says(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(&root));
+    }
+    root
+}
+
+/// The page can be read, under every name, and tells of them.
+fn manual(root: &Path) {
+    let pages = root.join("usr/share/man/man1");
+    for name in NAMES {
+        let page = pages.join(format!("{name}.1.gz")).canonicalize().expect("the link leads somewhere");
+        assert!(page.ends_with("cml-runner.1.gz"), "{}", page.display());
+    }
+    let page = pages.join("cml-runner.1.gz");
+    let source = says(Command::new("gzip").arg("-dc").arg(&page));
+    assert!(source.starts_with(".TH CML-RUNNER 1 "), "{source}");
+    if !has("man") {
+        return skipped("how the manual page reads", "man is not installed");
+    }
+    let mut man = Command::new("man");
+    man.args(["--warnings", "--encoding=ascii", "--local-file"]).arg(&page);
+    let read = says(man.env("MANWIDTH", "100").env("LC_ALL", "C").env("MANPAGER", "cat"));
+    for part in ["cml-runner - CI machines and reports", "/etc/cml-runner/cml.yaml", "cml-send-comment"] {
+        assert!(read.contains(part), "{part:?} is not in:\n{read}");
+    }
+}
+
+/// The service starts the program of the package.
+fn service(root: &Path) {
+    let unit = std::fs::read_to_string(root.join("lib/systemd/system/cml-runner.service")).expect("there");
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("it starts something");
+    let program = line.split_whitespace().next().expect("a program").trim_start_matches('/');
+    assert!(root.join(program).is_file(), "{line}");
+    assert!(!unit.contains("/usr/local"), "{unit}");
+}
