@@ -37,6 +37,7 @@ mod tests {
             market: Market::Spot,
             price: price.map(|price| UsdPerHour(price.parse().expect("a number"))),
             resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+            disk: None,
         }
     }
 

@@ -36,7 +36,7 @@ pub enum Outcome {
         labels: Vec<String>,
     },
     /// A new machine, its runner online.
-    Launched(Launch),
+    Launched(Box<Launch>),
 }
 
 /// A machine with its runner online.
@@ -139,13 +139,13 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         {
             tracing::warn!(%error, "the launch template could not be removed; `cml-runner reap` will do it");
         }
-        Ok(Outcome::Launched(Launch {
+        Ok(Outcome::Launched(Box::new(Launch {
             runner: order.runner_name.clone(),
             instance: launched.id,
             region: launched.offer.region.clone(),
             offer: Some(launched.offer),
             deadline: order.deadline,
-        }))
+        })))
     }
 
     /// Asks the fleet what to buy, buys it, tells the fleet what came of it, until there is a machine or no way to one.
@@ -223,13 +223,13 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         (self.steps.tell)(Event::Adopted { instance: instance.id.clone() });
         self.wait_for(runner, &instance.region, &instance.id).await?;
         (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
-        Ok(Outcome::Launched(Launch {
+        Ok(Outcome::Launched(Box::new(Launch {
             runner: order.runner_name.clone(),
             deadline: instance.deadline.unwrap_or(order.deadline),
             instance: instance.id,
             offer: None,
             region: instance.region,
-        }))
+        })))
     }
 
     async fn wait_for(&self, runner: &RunnerMade, region: &str, instance: &InstanceId) -> Result<(), Reason> {

@@ -47,7 +47,7 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
         region: "us-east-1".to_owned(),
         zone: Some(format!("us-east-1{}", ["a", "b", "c"][usize::try_from(number % 3).expect("small")])),
         instance_type: TYPES[usize::try_from(number % 4).expect("small")].to_owned(),
-        market: if number % 5 == 0 { Market::OnDemand } else { Market::Spot },
+        market: if number.is_multiple_of(5) { Market::OnDemand } else { Market::Spot },
         price: Some(UsdPerHour(Decimal::new(100 + i64::try_from(number % 900).expect("small"), 3))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
         disk: Some(Disk { gib: 100, price: UsdPerGibMonth(Decimal::new(8, 2)) }),
@@ -63,7 +63,7 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
     write(60, &Event::RunnerIdle { launch });
     write(70, &Event::RunnerBusy { launch, job: Some(job) });
     write(length, &Event::RunnerIdle { launch });
-    let end = if number % 11 == 0 { End::TakenBack } else { End::Ours };
+    let end = if number.is_multiple_of(11) { End::TakenBack } else { End::Ours };
     write(
         length + 30,
         &Event::InstanceGone { launch, end, started_at: None, ended_at: Some(at(length + 30)) },

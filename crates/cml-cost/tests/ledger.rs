@@ -30,10 +30,10 @@ fn launch(number: u128) -> LaunchId {
 }
 
 fn offer(number: u128) -> Offer {
-    let is_spot = number % 2 == 0;
+    let is_spot = number.is_multiple_of(2);
     Offer {
         region: "us-east-1".to_owned(),
-        zone: Some(if number % 3 == 0 { "us-east-1a" } else { "us-east-1b" }.to_owned()),
+        zone: Some(if number.is_multiple_of(3) { "us-east-1a" } else { "us-east-1b" }.to_owned()),
         instance_type: "g5.xlarge".to_owned(),
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         price: Some(UsdPerHour(Decimal::new(if is_spot { 37 } else { 1006 }, 3))),
@@ -48,7 +48,7 @@ fn came(job: u64) -> Event {
         run_id: job * 10,
         name: "train".to_owned(),
         event: "push".to_owned(),
-        actor: if job % 3 == 0 { "mona" } else { "hubot" }.to_owned(),
+        actor: if job.is_multiple_of(3) { "mona" } else { "hubot" }.to_owned(),
         workflow: "CI".to_owned(),
         branch: "main".to_owned(),
     };
@@ -58,7 +58,7 @@ fn came(job: u64) -> Event {
 fn intended(number: u128, job: Option<u64>) -> Event {
     Event::LaunchIntended {
         launch: launch(number),
-        spec: if number % 2 == 0 { "gpu" } else { "cpu" }.to_owned(),
+        spec: if number.is_multiple_of(2) { "gpu" } else { "cpu" }.to_owned(),
         labels: vec!["gpu".to_owned()],
         job: job.map(JobId),
         deadline: Deadline(at(86_400)),

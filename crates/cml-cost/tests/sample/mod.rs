@@ -1,6 +1,8 @@
 //! A team's machines over some weeks, made up the same way every time: spot and on-demand, machines that were taken back, that
 //! never registered, that their deadline cut, that live, and one whose end nobody saw.
 
+#![allow(dead_code, reason = "each suite that includes this uses a part of it")]
+
 use std::path::{Path, PathBuf};
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, UsdPerGibMonth, UsdPerHour};

@@ -36,9 +36,9 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble
     let mut left_out = None;
     let mut ledger = if args.past.reconstruct {
         // What is put together is a guess: it never gets into the ledger that is kept.
-        let mut ledger = Ledger::open(&dir.path().join("ledger.db")).map_err(failed)?;
+        let mut ledger = Ledger::open(&dir.path().join("ledger.db")).map_err(|error| failed(&error))?;
         for journal in journals(&args.source, true)? {
-            ledger.take_in(&journal, now, &book).map_err(failed)?;
+            ledger.take_in(&journal, now, &book).map_err(|error| failed(&error))?;
         }
         let when = (query.window, now);
         left_out = past::add(global, &args.past, when, &mut ledger, &book, dir.path()).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble
     if let Some(words) = left_out {
         Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&words);
     }
-    let report = cml_cost::report(&mut ledger, query, now, &book).map_err(failed)?;
+    let report = cml_cost::report(&mut ledger, query, now, &book).map_err(|error| failed(&error))?;
     let format = if global.json { Format::Json } else { args.format };
     let text = written(global, &report, format)?;
     let Some(path) = &args.output else { return Ok(text) };
@@ -89,7 +89,7 @@ fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     let book = book(&args.source)?;
     let window = window(&args.period, now)?;
     let ledger = ledger(&args.source, now, &book)?;
-    let advice = cml_cost::advise(&ledger, window, now, &book).map_err(failed)?;
+    let advice = cml_cost::advise(&ledger, window, now, &book).map_err(|error| failed(&error))?;
     if !global.json {
         return Ok(cml_cost::advice_text(&advice, window));
     }
@@ -119,9 +119,9 @@ fn state_dir(source: &Source) -> PathBuf {
 /// The ledger with all that the journals tell by now.
 fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Trouble> {
     let journals = journals(source, false)?;
-    let mut ledger = Ledger::open(&ledger_file(source)).map_err(failed)?;
+    let mut ledger = Ledger::open(&ledger_file(source)).map_err(|error| failed(&error))?;
     for journal in journals {
-        ledger.take_in(&journal, now, book).map_err(failed)?;
+        ledger.take_in(&journal, now, book).map_err(|error| failed(&error))?;
     }
     Ok(ledger)
 }
@@ -168,6 +168,6 @@ fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble>
     Ok(found)
 }
 
-fn failed(error: LedgerError) -> Trouble {
+fn failed(error: &LedgerError) -> Trouble {
     Trouble::new(Code::Failed, error.to_string())
 }

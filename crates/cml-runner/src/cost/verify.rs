@@ -29,7 +29,7 @@ pub(super) async fn against(
         let made_at = launch.parse::<LaunchId>().map(|launch| launch.made_at().as_second());
         made_at.is_ok_and(|second| (window.begins()..window.ends()).contains(&second))
     });
-    let ours = ledger.by_launch(window).map_err(super::failed)?;
+    let ours = ledger.by_launch(window).map_err(|error| super::failed(&error))?;
     let pairs = verify(&ours, &bill);
     if !global.json {
         return Ok(format!(
