@@ -60,7 +60,7 @@ async fn a_daemons_machines_are_counted_while_they_live_and_owned_by_their_jobs_
     // The same by the daemon's own page, and the budget that a machine's whole hour uses up more than a tenth of.
     let page = daemon.get("/cost?by=repo").await.expect("a page");
     assert_eq!(page.0, 200, "{}", page.1);
-    assert!(page.1.contains("<svg") && page.1.contains("until its deadline"), "{}", page.1);
+    assert!(page.1.contains("<svg") && page.1.contains("<h2>Running now</h2>"), "{}", page.1);
     let said = daemon.json("/api/v1/cost?by=type&days=7").await;
     assert_eq!(said["rows"][0]["name"], "g4dn.xlarge", "{said}");
     assert_eq!(daemon.get("/cost?by=colour").await.expect("an answer").0, 400);

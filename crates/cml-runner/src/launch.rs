@@ -1,10 +1,12 @@
 //! `cml-runner launch`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cml_cloud::{Cloud, InstanceFilter, LaunchId};
 use cml_controller::{Event, Launch, Outcome, Packages, StopError, Target};
 use cml_github::GitHub;
+use cml_journal::{End, Journal, SqliteJournal};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -58,7 +60,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     if let Outcome::Launched(launched) = &outcome {
         progress.line(&format!("the machine ends by {} at the latest (--max-lifetime)", launched.deadline));
         if args.wait || args.cloud.is_none() {
-            stay(launched, launch_id, &cloud, &github, &progress, &stop).await?;
+            stay(launched, launch_id, (&cloud, &state_dir), &github, &progress, &stop).await?;
         }
     }
     Ok(if global.json {
@@ -96,11 +98,29 @@ fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcom
     }
 }
 
+/// Writes into a launch's journal that its machine has ended, by the cloud's clock where it says so.
+fn note_end(
+    state_dir: &Path,
+    launch: LaunchId,
+    gone: Option<&cml_cloud::Instance>,
+) -> Result<(), cml_journal::JournalError> {
+    let mut journal = SqliteJournal::open(&place::journal_file(state_dir, launch))?;
+    let words = gone.and_then(|instance| instance.ended_because.as_deref()).unwrap_or_default();
+    let event = cml_journal::Event::InstanceGone {
+        launch,
+        end: if words.contains("Server.Spot") { End::TakenBack } else { End::Ours },
+        started_at: gone.map(|instance| instance.started_at),
+        ended_at: gone.and_then(|instance| instance.ended_at),
+    };
+    journal.append(journal.last()?, now(), &[event])?;
+    Ok(())
+}
+
 /// Stays until the machine is gone. A signal ends an idle machine; a busy one needs a second signal.
 async fn stay(
     launched: &Launch,
     launch_id: LaunchId,
-    cloud: &AnyCloud,
+    (cloud, state_dir): (&AnyCloud, &Path),
     github: &GitHub,
     progress: &Progress,
     stop: &CancellationToken,
@@ -114,6 +134,9 @@ async fn stay(
     loop {
         match cloud.instances(&filter).await {
             Ok(found) if !found.iter().any(cml_cloud::Instance::is_alive) => {
+                if let Err(error) = note_end(state_dir, launch_id, found.first()) {
+                    tracing::warn!(%error, "the end of the machine is not in its journal");
+                }
                 progress.line("the machine is gone");
                 return Ok(());
             }

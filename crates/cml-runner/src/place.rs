@@ -48,10 +48,14 @@ pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, Trouble> {
     Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
 }
 
+/// Where it lies.
+pub(crate) fn journal_file(state_dir: &Path, launch: LaunchId) -> PathBuf {
+    state_dir.join("journals").join(format!("{launch}.db"))
+}
+
 /// The journal of one launch, in the state directory: what was decided and bought, for `cml-runner cost`.
 pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, Trouble> {
-    let path = state_dir.join("journals").join(format!("{launch}.db"));
-    SqliteJournal::open(&path).map_err(|error| {
+    SqliteJournal::open(&journal_file(state_dir, launch)).map_err(|error| {
         Trouble::new(Code::Failed, format!("the launch's journal cannot be written: {error}"))
             .hint("name a directory that can be written with --state-dir")
     })
