@@ -26,6 +26,10 @@ boot-test:
     CML_BOOT_TESTS=required cargo test -p cml-e2e --test boot --test boot_weather
     CML_BOOT_TESTS=required timeout 900 cargo test -p cml-e2e --test boot_vm -- --include-ignored --test-threads 1
 
+# How long a report over a million entries takes, and in how much memory
+bench-cost:
+    cargo test --release -p cml-cost --test bench -- --ignored --nocapture
+
 # How long machines take to their runner, beside what cloud-init takes for nothing
 bench-boot:
     CML_BOOT_TESTS=required cargo test -p cml-e2e --test bench_boot -- --ignored --nocapture --test-threads 1

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cml_cloud::{
-    Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy,
+    Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy, Usd,
     UsdPerHour,
 };
 use cml_controller::fleet::{Fleet, Look, Now, Order};
 use cml_fleet::{Job, JobId, JobState, KnownRunner};
-use cml_journal::{MemoryJournal, Share, Waste};
-use cml_spec::{Allow, Idle, Reruns, Spec};
+use cml_journal::{MemoryJournal, Share, SqliteJournal, Waste};
+use cml_spec::{Allow, Idle, Limits, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 const BEGIN: i64 = 1_800_000_000;
@@ -129,6 +129,38 @@ fn a_machine_that_no_line_explains_is_taken_in_counted_and_billed() {
     let _ = step(2000, Vec::new(), vec![gone]);
     let entries: Vec<String> = fleet.state().ledger().iter().map(|entry| entry.cost.to_string()).collect();
     assert_eq!(entries, ["$0.18"]);
+}
+
+#[test]
+fn two_controllers_cannot_both_spend_the_last_dollar() {
+    // One machine may cost 0.36 USD in its hour: the budget pays for one.
+    let budget = Limits::of_day(Usd("0.5".parse().expect("a number")));
+    let spec = Spec { max: 9, budget: Some(budget), ..spec() };
+    let jobs = [7, 8].map(|id| Job { id: JobId(id), ..job(JobState::Queued, None) });
+    for round in 0..20_u128 {
+        let path =
+            std::env::temp_dir().join(format!("cml-two-controllers-{}-{round}.db", std::process::id()));
+        let open = || SqliteJournal::open(&path).expect("opens");
+        let fleets = [open(), open()].map(|journal| Fleet::open(journal, vec![spec.clone()]).expect("opens"));
+        let together = std::sync::Barrier::new(2);
+        let launches: usize = std::thread::scope(|scope| {
+            let decide = |(number, mut fleet): (u128, Fleet<SqliteJournal>)| {
+                let (together, jobs) = (&together, jobs.to_vec());
+                scope.spawn(move || {
+                    together.wait();
+                    let look = look(jobs, Vec::new(), Vec::new());
+                    let step = fleet.step(look, now(0), &mut || id(round * 10 + number)).expect("is written");
+                    step.orders.iter().filter(|order| matches!(order, Order::Launch { .. })).count()
+                })
+            };
+            let threads: Vec<_> = (1..).zip(fleets).map(decide).collect();
+            threads.into_iter().map(|thread| thread.join().expect("finishes")).sum()
+        });
+        assert_eq!(launches, 1, "round {round}: the money pays for one machine");
+        for ending in ["", "-wal", "-shm"] {
+            drop(std::fs::remove_file(format!("{}{ending}", path.display())));
+        }
+    }
 }
 
 #[test]
