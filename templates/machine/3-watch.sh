@@ -110,7 +110,8 @@ imds_session() {
 
 # What a report may say of the machine; the job may not ask for it itself.
 describe_machine() {
-  imds_session || return 0
+  # Once more each time: the address may take its time.
+  imds_session || { sleep 10 && imds_session; } || { sleep 20 && imds_session; } || return 0
   for fact in instance-type placement/availability-zone instance-life-cycle; do
     line "${fact##*/}=$(imds "meta-data/$fact" --fail)"
   done >>"$facts/machine"

@@ -56,7 +56,7 @@ async fn a_refresh_reads_every_page_and_the_next_one_asks_only_for_what_is_new()
         asked.iter().all(|at| now.duration_since(*at).as_mins() <= 70),
         "from an hour before the last time: {asked:?}"
     );
-    assert!(asked.len() < entries, "{asked:?}");
+    assert!((1..entries).contains(&asked.len()), "it asks, and for less: {asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

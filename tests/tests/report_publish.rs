@@ -264,6 +264,27 @@ async fn the_checkouts_cml_yaml_says_where_files_go_unless_a_flag_or_a_variable_
         refused(desk.run(&line).await, &words);
     }
     assert!(desk.says(&["cml-publish", "roc.png", "--to", "repo"]).await.starts_with(&sim.repo_url()));
+    // A pool's mistake is no reason to lose a report, and a flag of CML's wins over the file too.
+    desk.write("cml.yaml", b"reports:\n  to: shown\nrunners:\n  gpu:\n    labls: [gpu]\n");
+    assert!(desk.says(&["cml-publish", "roc.png"]).await.starts_with("shown/"));
+    assert!(desk.says(&["cml-publish", "roc.png", "--native"]).await.starts_with(&sim.repo_url()));
+    refused(
+        desk.run(&["cml-send-github-check", "report.md"]).await,
+        &["cannot show files of a directory", "--to repo"],
+    );
+    // What leaves the checkout, or goes in the clear, only who types it may say.
+    for place in ["http://127.0.0.1:9/steal", "../outside", "/tmp/outside"] {
+        desk.write("cml.yaml", format!("reports:\n  to: {place}\n").as_bytes());
+        refused(
+            desk.run(&["cml-publish", "roc.png"]).await,
+            &["cml.yaml:2:7: reports.to", place, "--to may name this"],
+        );
+    }
+    // Nor is a file asked that a stranger may have written.
+    desk.write("cml.yaml", b"reports:\n  to: shown\n");
+    let desk = desk.with("GITHUB_EVENT_NAME", "workflow_run");
+    assert!(desk.says(&["cml-publish", "roc.png"]).await.starts_with(&sim.repo_url()));
+    let desk = desk.without("GITHUB_EVENT_NAME");
     // Such a file is right, and no daemon's.
     desk.write("cml.yaml", b"reports: { to: repo }\n");
     let ran = desk.user.run(&["validate"]).await.expect_code(0);

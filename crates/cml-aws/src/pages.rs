@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use cml_cloud::{CloudError, ErrorKind};
 
+/// Nothing that is asked for here has more: an answer without end is none.
+const PAGES_MAX: usize = 2_000;
+
 /// Follows the tokens from page to page.
 #[derive(Default)]
 pub(crate) struct Pages {
@@ -27,6 +30,7 @@ impl Pages {
             Some(token) if !self.seen.insert(token.clone()) => {
                 Err(incomplete(doing, "its pages lead back to one that was read already"))
             }
+            Some(_) if self.seen.len() > PAGES_MAX => Err(incomplete(doing, "it has no end")),
             next => Ok(next.is_some()),
         }
     }
@@ -51,6 +55,11 @@ mod tests {
         assert!(pages.follow("reading", Some("3")).expect("goes on"));
         let error = pages.follow("reading", Some("2")).expect_err("a circle").to_string();
         assert!(error.contains("lead back"), "{error}");
+        let mut endless = (0..).map(|page| page.to_string());
+        let mut follow = |pages: &mut Pages| pages.follow("reading", endless.next().as_deref());
+        let mut pages = Pages::default();
+        let error = (0..=PAGES_MAX).find_map(|_| follow(&mut pages).err()).expect("is given up").to_string();
+        assert!(error.contains("has no end"), "{error}");
         assert!(!Pages::default().follow("reading", Some("")).expect("the end"));
         assert!(!Pages::default().follow("reading", None).expect("the end"));
     }

@@ -1,6 +1,6 @@
 //! What a machine may have been bought for, as it is told: by what it turns out to be, it knows its own price.
 
-use cml_cloud::Offer;
+use cml_cloud::{Market, Offer};
 
 /// Of more than these the rest is left out, the best come first: user data has room for 16 KiB.
 pub(crate) const LINES_MAX: usize = 32;
@@ -8,10 +8,13 @@ pub(crate) const LINES_MAX: usize = 32;
 /// At most so many lines of `offer=TYPE ZONE MARKET USD_PER_HOUR`; `*` is any zone. What has no price is left out.
 pub(crate) fn lines(offers: &[Offer], most: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for offer in offers {
+    // On-demand prices are few, one a type, and a launch comes to them last: they must not be those that are left out.
+    let mut offers: Vec<&Offer> = offers.iter().collect();
+    offers.sort_by_key(|offer| offer.market == Market::Spot);
+    for offer in &offers {
         let Some(price) = offer.price else { continue };
         let is_alike =
-            |other: &&Offer| other.instance_type == offer.instance_type && other.market == offer.market;
+            |other: &&&Offer| other.instance_type == offer.instance_type && other.market == offer.market;
         let is_the_same_everywhere = offers.iter().filter(is_alike).all(|other| other.price == offer.price);
         let zone = if is_the_same_everywhere { "*" } else { offer.zone.as_deref().unwrap_or("*") };
         let line = format!("offer={} {zone} {} {}", offer.instance_type, offer.market, price.0.normalize());
@@ -25,7 +28,7 @@ pub(crate) fn lines(offers: &[Offer], most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cml_cloud::{Arch, Market, Resources, UsdPerHour};
+    use cml_cloud::{Arch, Resources, UsdPerHour};
 
     use super::*;
 
@@ -61,5 +64,8 @@ mod tests {
         let told = lines(&all, LINES_MAX);
         assert_eq!(told.lines().count(), LINES_MAX);
         assert!(told.starts_with("offer=m0.large * spot 1\n"));
+        let last_resort = Offer { market: Market::OnDemand, ..offer("g5.xlarge", None, Some("2")) };
+        let with_it: Vec<Offer> = all.into_iter().chain([last_resort]).collect();
+        assert!(lines(&with_it, LINES_MAX).contains("offer=g5.xlarge * on-demand 2\n"));
     }
 }

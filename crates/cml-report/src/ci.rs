@@ -12,6 +12,8 @@ pub struct Ci {
     pub pull: Option<u64>,
     /// The event comes from a fork, or from Dependabot: GitHub's token may then only read.
     pub is_fork: bool,
+    /// What is checked out may be a stranger's, whatever rights the run has: a pull request from a fork, and events that follow one.
+    pub may_be_strangers: bool,
     /// The workflow's name.
     pub workflow: Option<String>,
     /// The run's id.
@@ -33,14 +35,16 @@ impl Ci {
         let head_of_pull =
             pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
         let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
+        let is_of_fork = pull.is_some() && full_name("head") != full_name("base");
         Self {
             head_sha: head_of_pull.map(str::to_owned).or_else(|| env("GITHUB_SHA")).or_else(git_head),
             pull: pull.and_then(|pull| pull["number"].as_u64()),
             // A run of `pull_request_target` has the repository's own rights; one that Dependabot starts has not.
             is_fork: name == "pull_request"
                 && pull.is_some()
-                && (full_name("head") != full_name("base")
-                    || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
+                && (is_of_fork || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
+            // <https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/>
+            may_be_strangers: is_of_fork || matches!(name.as_str(), "workflow_run" | "issue_comment"),
             workflow: env("GITHUB_WORKFLOW"),
             run_id: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
             branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")),
@@ -81,6 +85,19 @@ mod tests {
         assert!(is_fork(json!({"full_name": "mallory/vision"})));
         assert!(is_fork(Value::Null));
         assert!(!is_fork(json!({"full_name": "acme/vision"})));
+    }
+
+    #[test]
+    fn what_a_stranger_may_have_written_is_told_whatever_rights_the_run_has() {
+        let event = |head: &str| json!({"pull_request": {"number": 7, "head": {"repo": {"full_name": head}}, "base": {"repo": {"full_name": "acme/vision"}}}});
+        let is_strangers =
+            |name: &str, event: &Value| read(&[("GITHUB_EVENT_NAME", name)], Some(event)).may_be_strangers;
+        for name in ["pull_request", "pull_request_target", "pull_request_review"] {
+            assert!(is_strangers(name, &event("mallory/vision")), "{name}");
+            assert!(!is_strangers(name, &event("acme/vision")), "{name}");
+        }
+        assert!(is_strangers("workflow_run", &json!({})) && is_strangers("issue_comment", &json!({})));
+        assert!(!is_strangers("push", &json!({})));
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn used(gpu: &GpuUse) -> String {
             let _ = write!(text, ", of {}", gib(total));
         }
     }
-    let _ = write!(text, " ({} samples, one every {SAMPLED_EVERY} s)", gpu.samples);
+    let _ = write!(text, " ({} readings, each card every {SAMPLED_EVERY} s)", gpu.samples);
     text
 }
 
@@ -109,7 +109,7 @@ mod tests {
             "Machine: `g5.xlarge` in us-east-1a, spot, since 2026-11-25 10:00 UTC (2 h 13 min). Cost so far: about $0.9374 \
              at $0.4213/h, the price when it was bought (an estimate, without disk and network).<br>GPU: NVIDIA A10G, \
              utilisation 86 % on average, 91 % at most; memory 10.7 GiB on average, 11.7 GiB at most, of 22.5 GiB \
-             (2 samples, one every 15 s)"
+             (2 readings, each card every 15 s)"
         );
     }
 
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(
             footer("machine=local\nsince=2026-11-25T12:00:00Z\n", "NVIDIA T4, [N/A], [N/A], [N/A]\n"),
             "Machine: this machine (local), since 2026-11-25 12:00 UTC (13 min). Cost so far: $0.<br>GPU: NVIDIA T4, \
-             utilisation not known (0 samples, one every 15 s)"
+             utilisation not known (0 readings, each card every 15 s)"
         );
         let elsewhere = with_footer("a\r\nb\r\n", None, &[], now());
         let small = "<sub>Not a machine of cml-runner: cost not known.</sub>";

@@ -8,8 +8,8 @@ use clap::{ArgAction, CommandFactory};
 use crate::args::Cli;
 use crate::spelling::Spelled;
 
-/// The commands that report; the others have their own words.
-const COMMANDS: [&str; 7] = ["publish", "comment", "check", "pr", "workflow", "repo", "report"];
+/// CML's commands; the others have their own words.
+const COMMANDS: [&str; 8] = ["launch", "publish", "comment", "check", "pr", "workflow", "repo", "report"];
 
 /// A flag of the command.
 struct Switch {
@@ -19,7 +19,7 @@ struct Switch {
     takes_value: bool,
 }
 
-/// Rewrites the command line of a command that reports.
+/// Rewrites the command line of a command of CML's.
 pub(crate) fn settle(spelled: &mut Spelled) {
     let switches = switches(&spelled.command());
     if switches.is_empty() {
@@ -145,6 +145,9 @@ mod tests {
             ("cml-send-comment a.md --update=true --watch=false", "cml comment create a.md --update"),
             ("cml-send-comment a.md --pr=false --target=commit", "cml comment create a.md --target=commit"),
             ("cml-pr --squash --merge=0 .", "cml pr create --squash ."),
+            ("cml runner launch --cloud-spot true --labels=a", "cml launch --cloud-spot=true --labels=a"),
+            ("cml runner launch --single false --no-reuse", "cml launch --single=false --reuse=false"),
+            ("cml-runner --labels a --cloud-spot", "cml-runner launch --labels a --cloud-spot=true"),
         ] {
             assert_eq!(settled(line), ours, "{line}");
         }

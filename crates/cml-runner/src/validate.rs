@@ -56,13 +56,11 @@ pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
     Ok(config)
 }
 
-/// What a file says of reports. All of it has to be right: half of a file is not believed.
+/// What a file says of reports. That has to be right; what is wrong elsewhere in it is no reason to lose a report.
 pub(crate) fn reports(path: &Path) -> Result<ReportsConfig, Trouble> {
     let (name, text) = text_of(path)?;
-    let config = cml_spec::read(&name, &text, &market).map_err(|bad| {
-        trouble(&bad).hint("the report asks it where files go; --to PLACE says so without it")
-    })?;
-    Ok(config.reports.unwrap_or_default())
+    cml_spec::read_reports(&name, &text)
+        .map_err(|bad| trouble(&bad).hint("the report asks it where files go; --to PLACE says so without it"))
 }
 
 /// What EC2 has by our table. Another provider sells nothing.

@@ -13,7 +13,7 @@ use crate::reports::{REPORTS_KEYS, ReportsConfig, reports};
 use crate::runners::{self, KEYS as RUNNERS_KEYS};
 use crate::setup::Setup;
 use crate::spec::Spec;
-use crate::tree;
+use crate::tree::{self, Kind, Node};
 
 /// What a file asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +118,26 @@ pub fn read(name: &str, text: &str, market: &Market<'_>) -> Result<Config, BadFi
     problems.doubtful.sort_by_key(by_place);
     match config {
         Some(config) if problems.wrong.is_empty() => Ok(Config { warnings: problems.doubtful, ..config }),
+        _ => Err(BadFile { file: name.to_owned(), problems: problems.wrong }),
+    }
+}
+
+/// Reads what a file says of reports, and nothing else of it: who reports is not held up by a pool's mistake.
+///
+/// # Errors
+/// [`BadFile`] when that is wrong, or the file is no YAML.
+pub fn read_reports(name: &str, text: &str) -> Result<ReportsConfig, BadFile> {
+    let mut problems = Problems::of(text);
+    let said = tree::parse(text, &mut problems).map(|root| {
+        let all = if let Kind::Map(pairs) = &root.kind { pairs.as_slice() } else { &[] };
+        let is_reports = |key: &Node| matches!(&key.kind, Kind::Text { text, .. } if text == "reports");
+        let found = all.iter().find(|(key, _)| is_reports(key));
+        let fields =
+            found.and_then(|(key, value)| open(value, key.place, "reports", REPORTS_KEYS, &mut problems));
+        fields.map(|fields| reports(&fields, &mut problems)).unwrap_or_default()
+    });
+    match said {
+        Some(said) if problems.wrong.is_empty() => Ok(said),
         _ => Err(BadFile { file: name.to_owned(), problems: problems.wrong }),
     }
 }

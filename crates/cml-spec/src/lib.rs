@@ -16,7 +16,7 @@ mod spec;
 mod tree;
 
 pub use budget::{Budget, Limits, Period, Whose};
-pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read};
+pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read, read_reports};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
 pub use reports::{ReportPlace, ReportsConfig};

@@ -1,6 +1,6 @@
 //! Where the files of reports go, as `reports:` of a file and `--to` of a command say it.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::str::FromStr;
 
 use crate::fields::Fields;
@@ -60,7 +60,7 @@ impl FromStr for ReportPlace {
 }
 
 pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> ReportsConfig {
-    let to = fields.value("to", "s3://my-bucket/reports", problems, str::parse);
+    let to = fields.value("to", "s3://my-bucket/reports", problems, |text| text.parse().and_then(of_a_file));
     let public_url = fields.value("public_url", "https://plots.example.com", problems, |text| {
         if text.starts_with("https://") || text.starts_with("http://") {
             return Ok(text.to_owned());
@@ -76,6 +76,24 @@ pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Repor
         );
     }
     ReportsConfig { to, public_url }
+}
+
+/// A file of a checkout is anybody's who may change the code: it sends nothing in the clear, and nothing out of the checkout.
+fn of_a_file(place: ReportPlace) -> Result<ReportPlace, String> {
+    match &place {
+        ReportPlace::Server(url) if !url.starts_with("https://") => {
+            Err(format!("{url}: a file may name https:// only; --to may name this"))
+        }
+        ReportPlace::Directory(dir)
+            if !dir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) =>
+        {
+            Err(format!(
+                "{}: a file may name a directory below itself only; --to may name this",
+                dir.display()
+            ))
+        }
+        _ => Ok(place),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `cml-runner prices refresh`, and the same once a day in the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::{Cloud, CloudError, ErrorKind};
@@ -52,7 +52,8 @@ pub(crate) async fn refresh_all(
     let mut done = Vec::new();
     for (region, types) in wanted {
         let (fetched, errors) = ask(cloud, path, region, types).await?;
-        let news = put(path.to_owned(), fetched).await?;
+        let at = path.to_owned();
+        let news = beside(move || Store::open(&at)?.put(&fetched)).await?;
         let hint = errors.iter().find_map(|error| error.hint.clone());
         let errors = errors.iter().map(|error| in_words(region, error)).collect();
         done.push(Refreshed { region: region.clone(), types: types.len(), news, errors, hint });
@@ -69,7 +70,8 @@ async fn ask(
 ) -> Result<(Fetched, Vec<CloudError>), StoreError> {
     let asked = now();
     let names: Vec<String> = types.iter().cloned().collect();
-    let questions = questions(path, region, types, asked)?;
+    let (at, of, which) = (path.to_owned(), region.to_owned(), types.clone());
+    let questions = beside(move || questions(&at, &of, &which, asked)).await?;
     let mut fetched =
         Fetched { region: region.to_owned(), asked, on_demand: Vec::new(), volume: None, spot: Vec::new() };
     let mut errors = Vec::new();
@@ -119,9 +121,10 @@ fn questions(
 }
 
 /// The disk is waited for elsewhere: in the daemon this very thread has a fleet to look after.
-async fn put(path: PathBuf, fetched: Fetched) -> Result<News, StoreError> {
-    let put = move || Store::open(&path)?.put(&fetched);
-    match tokio::task::spawn_blocking(put).await {
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }

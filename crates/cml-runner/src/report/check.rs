@@ -4,20 +4,28 @@ use std::path::Path;
 
 use cml_github::{CHECK_TEXT_LIMIT, CheckOutput, GitHub, NewCheck};
 use cml_report::{Ci, fit};
+use cml_spec::ReportPlace;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Check;
 use crate::report::footer::footed;
-use crate::report::places::AnyShelf;
+use crate::report::places::{AnyShelf, CmlsFlags};
 use crate::report::publish::may_only_read;
 use crate::report::{comment, files, places, summary};
 
 pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
-    let chosen = places::choose(&args.shelf, None)?;
+    let ci = files::ci();
+    let chosen = places::choose(&args.shelf, CmlsFlags::default(), &ci)?;
+    if matches!(chosen.place, ReportPlace::Directory(_)) {
+        return Err(Trouble::new(
+            Code::Usage,
+            "a check run cannot show files of a directory of this machine",
+        )
+        .hint("say --to repo, s3://… or https://…, or look at the report first: comment create --to DIR"));
+    }
     let report = footed(files::report(&args.markdown_file)?, args.footer);
     let github = places::github(global)?;
-    let ci = files::ci();
     let shelf = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
     let text = comment::published(&report, base, &shelf).await?;

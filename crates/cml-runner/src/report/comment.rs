@@ -18,7 +18,7 @@ use crate::exit::{Code, Trouble};
 use crate::place::env;
 use crate::report::args::Comment;
 use crate::report::footer::footed;
-use crate::report::places::{AnyShelf, Chosen};
+use crate::report::places::{AnyShelf, Chosen, CmlsFlags};
 use crate::report::publish::may_only_read;
 use crate::report::summary::InSummary;
 use crate::report::watch::Way;
@@ -34,13 +34,14 @@ pub(crate) struct Session<'a> {
 }
 
 pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Result<String, Trouble> {
-    let chosen = places::choose(&args.shelf, args.publish_url.as_deref())?;
+    let ci = files::ci();
+    let cmls = CmlsFlags { server: args.publish_url.as_deref(), native: args.publish_native };
+    let chosen = places::choose(&args.shelf, cmls, &ci)?;
     let target = target(args)?;
     // Before anything is asked of anyone: the report must be there.
     if !args.watch {
         drop(files::read(&args.markdown_file)?);
     }
-    let ci = files::ci();
     if let ReportPlace::Directory(root) = &chosen.place {
         return preview(global, args, &chosen, root, &ci).await;
     }

@@ -3,7 +3,7 @@
 use cml_aws::Bucket;
 use cml_github::GitHub;
 use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
-use cml_spec::ReportPlace;
+use cml_spec::{ReportPlace, ReportsConfig};
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
@@ -37,17 +37,22 @@ pub(crate) struct Chosen {
     pub(crate) public_url: Option<String>,
 }
 
-/// The place: CML's own flag for a server, then `--to`, then its variable, then the `cml.yaml` of the checkout.
-pub(crate) fn choose(args: &ShelfArgs, server: Option<&str>) -> Result<Chosen, Trouble> {
+/// The place: CML's own flags, then `--to`, then its variable, then the `cml.yaml` of the checkout, unless a stranger may have
+/// written that: it would decide where a run with secrets sends its files.
+pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<Chosen, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
-    let named = server.or(args.to.as_deref());
+    let named = cmls.server.or(args.to.as_deref()).or(cmls.native.then_some("repo"));
     let chosen = match named {
         Some(to) => {
             let place = to.parse().map_err(|why| usage(format!("--to {why}")))?;
             Chosen { place, public_url: args.public_url.clone() }
         }
         None => {
-            let file = checkout::reports()?;
+            let file = if ci.is_fork || ci.may_be_strangers {
+                ReportsConfig::default()
+            } else {
+                checkout::reports()?
+            };
             Chosen {
                 place: file.to.unwrap_or(ReportPlace::Repository),
                 public_url: args.public_url.clone().or(file.public_url),
@@ -58,6 +63,15 @@ pub(crate) fn choose(args: &ShelfArgs, server: Option<&str>) -> Result<Chosen, T
         return Err(usage("--public-url goes with --to s3://… only".to_owned()));
     }
     Ok(chosen)
+}
+
+/// How CML itself says where files go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CmlsFlags<'a> {
+    /// `--url`, `--publish-url`.
+    pub(crate) server: Option<&'a str>,
+    /// `--native`, `--publish-native`: at the forge.
+    pub(crate) native: bool,
 }
 
 /// An open shelf.
@@ -118,11 +132,12 @@ mod tests {
     fn what_is_typed_is_read_or_said() {
         let read = |to: &str| {
             let args = ShelfArgs { to: Some(to.to_owned()), public_url: None };
-            choose(&args, None).map(|chosen| chosen.place).map_err(|trouble| trouble.message)
+            let chosen = choose(&args, CmlsFlags::default(), &Ci::default());
+            chosen.map(|chosen| chosen.place).map_err(|trouble| trouble.message)
         };
         assert_eq!(read("repo"), Ok(ReportPlace::Repository));
         assert!(read("gs://b").is_err_and(|message| message.starts_with("--to gs://b: gs:// is not served")));
         let args = ShelfArgs { to: Some("repo".to_owned()), public_url: Some("https://x".to_owned()) };
-        assert!(choose(&args, None).is_err());
+        assert!(choose(&args, CmlsFlags::default(), &Ci::default()).is_err());
     }
 }

@@ -10,11 +10,13 @@ use serde_json::json;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Publish;
-use crate::report::places::AnyShelf;
+use crate::report::places::{AnyShelf, CmlsFlags};
 use crate::report::{files, places};
 
 pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, Trouble> {
-    let chosen = places::choose(&args.shelf, args.url.as_deref())?;
+    let ci = files::ci();
+    let cmls = CmlsFlags { server: args.url.as_deref(), native: args.native };
+    let chosen = places::choose(&args.shelf, cmls, &ci)?;
     if args.native && args.url.is_none() && chosen.place != ReportPlace::Repository {
         return Err(Trouble::new(
             Code::Usage,
@@ -34,7 +36,6 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
             asset.media.mime
         ));
     }
-    let ci = files::ci();
     let github = match chosen.place {
         ReportPlace::Repository => match places::github(global) {
             Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
