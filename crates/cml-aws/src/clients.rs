@@ -14,6 +14,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use backoff::ExponentialBackoff;
 use cml_cloud::{CloudError, ErrorKind};
+use cml_prices::Book;
 
 use crate::regions;
 
@@ -33,6 +34,8 @@ pub struct AwsSettings {
     pub default_region: Option<String>,
     /// Where answers that change rarely are kept; none: nowhere.
     pub cache_dir: Option<PathBuf>,
+    /// What machines and disks cost by the list; spot prices are asked for.
+    pub prices: Book,
 }
 
 pub(crate) struct Clients {

@@ -1,12 +1,12 @@
 //! The `Cloud` trait on EC2.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{
     Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
 };
-
+use cml_prices::Book;
 use jiff::Timestamp;
 
 use crate::cache::Cache;
@@ -20,6 +20,7 @@ pub struct AwsCloud {
     pub(crate) cache: Cache,
     pub(crate) asked_again: AskedAgain,
     pub(crate) may_ask_notices: MayAsk,
+    prices: Mutex<Arc<Book>>,
 }
 
 /// Tries whose first version rested on something that was gone: their repeats are repeats of the second.
@@ -41,11 +42,28 @@ impl AwsCloud {
     pub async fn connect(settings: AwsSettings) -> Self {
         let clients = Clients::connect(&settings).await;
         let cache = Cache::new(settings.cache_dir, clients.endpoint());
-        Self::of(clients, cache)
+        let cloud = Self::of(clients, cache);
+        cloud.learn_prices(settings.prices);
+        cloud
+    }
+
+    /// Offers have these list prices from now on.
+    pub fn learn_prices(&self, book: Book) {
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+    }
+
+    pub(crate) fn prices(&self) -> Arc<Book> {
+        self.prices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn of(clients: Clients, cache: Cache) -> Self {
-        Self { clients, cache, asked_again: AskedAgain::default(), may_ask_notices: MayAsk::default() }
+        Self {
+            clients,
+            cache,
+            asked_again: AskedAgain::default(),
+            may_ask_notices: MayAsk::default(),
+            prices: Mutex::default(),
+        }
     }
 }
 

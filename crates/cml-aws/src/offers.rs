@@ -6,6 +6,7 @@ use aws_sdk_ec2::types::InstanceType;
 use cml_cloud::{Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
 
 use crate::clients::repeat;
+use crate::clock::now;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
 use crate::needs;
@@ -13,6 +14,7 @@ use crate::prices::SpotPrices;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
 use cml_prices::{Book, TypeFacts};
+use jiff::Timestamp;
 
 /// The size when the user names none, as in CML.
 const DEFAULT_SIZE: &str = "m";
@@ -20,6 +22,7 @@ const DEFAULT_SIZE: &str = "m";
 impl AwsCloud {
     pub(crate) async fn find_offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
         let places = self.places(&query.regions)?;
+        let book = self.prices();
         let mut spot = Vec::new();
         let mut on_demand = Vec::new();
         for place in &places {
@@ -52,6 +55,8 @@ impl AwsCloud {
                 types: &types,
                 prices: prices.as_ref(),
                 disk_gib: query.disk_gib,
+                book: &book,
+                now: now(),
             };
             if query.spot != SpotPolicy::Never {
                 spot.extend(sales.spot(query));
@@ -152,6 +157,9 @@ struct Sales<'a> {
     prices: Option<&'a SpotPrices>,
     /// Root disk of every machine, GiB.
     disk_gib: u32,
+    /// List prices.
+    book: &'a Book,
+    now: Timestamp,
 }
 
 impl Sales<'_> {
@@ -181,7 +189,8 @@ impl Sales<'_> {
             let sold =
                 self.prices.and_then(|prices| prices.get(&facts.name)).filter(|zones| !zones.is_empty());
             for zone in self.zones.iter().filter(|zone| sold.is_none_or(|sold| sold.contains_key(**zone))) {
-                offers.push(self.offer(facts, zone, Market::OnDemand, facts.on_demand));
+                let listed = self.book.on_demand(self.region, &facts.name, self.now);
+                offers.push(self.offer(facts, zone, Market::OnDemand, listed.map(|quote| quote.price)));
             }
         }
         offers.sort_by_key(|offer| (offer.price.is_none(), offer.price));
@@ -202,10 +211,7 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
-            disk: Some(Disk {
-                gib: self.disk_gib,
-                price: Book::shipped().volume_gib_month(self.region).price,
-            }),
+            disk: Some(Disk { gib: self.disk_gib, price: self.book.volume_gib_month(self.region).price }),
         }
     }
 }
@@ -235,7 +241,7 @@ fn none_fits(places: &[Place], query: &OfferQuery) -> CloudError {
 mod tests {
     use super::*;
     use cml_cloud::{Network, UsdPerHour};
-    use cml_prices::catalog;
+    use cml_prices::{OnDemandPrice, catalog};
 
     fn query(spot_price_max: Option<&str>) -> OfferQuery {
         OfferQuery {
@@ -273,8 +279,24 @@ mod tests {
             ("g4dn.xlarge".to_owned(), zones(&[("a", "0.30"), ("b", "0.20")])),
             ("g5.xlarge".to_owned(), zones(&[("a", "0.25")])),
         ]);
-        let sales =
-            Sales { region: "r", zones: &["a", "b"], types: &types, prices: Some(&prices), disk_gib: 35 };
+        // AWS has told of one type there; of the other only the list of us-east-1 is known.
+        let mut book = Book::shipped();
+        let told = OnDemandPrice {
+            region: "r".to_owned(),
+            instance_type: "g5.xlarge".to_owned(),
+            price: usd("1.2"),
+            effective: Timestamp::UNIX_EPOCH,
+        };
+        book.add_on_demand(told, Timestamp::UNIX_EPOCH);
+        let sales = Sales {
+            region: "r",
+            zones: &["a", "b"],
+            types: &types,
+            prices: Some(&prices),
+            disk_gib: 35,
+            book: &book,
+            now: Timestamp::UNIX_EPOCH,
+        };
         assert_eq!(
             shown(&sales.spot(&query(None))),
             ["g4dn.xlarge b $0.2/h", "g5.xlarge a $0.25/h", "g4dn.xlarge a $0.3/h"]
@@ -282,7 +304,7 @@ mod tests {
         assert_eq!(shown(&sales.spot(&query(Some("0.22")))), ["g4dn.xlarge b $0.2/h"]);
         assert_eq!(
             shown(&sales.on_demand()),
-            ["g4dn.xlarge a $0.526/h", "g4dn.xlarge b $0.526/h", "g5.xlarge a $1.006/h"]
+            ["g4dn.xlarge a $0.526/h", "g4dn.xlarge b $0.526/h", "g5.xlarge a $1.2/h"]
         );
         let blind = Sales { prices: None, ..sales };
         assert_eq!(blind.spot(&query(None)).len(), 4);

@@ -86,7 +86,17 @@ fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
             }
         };
     }
-    (tenure, !is_known)
+    let mut is_guess = !is_known;
+    if entry.offer.market == Market::OnDemand
+        && let Some(quote) = book.on_demand(&entry.offer.region, &entry.offer.instance_type, entry.from)
+    {
+        // What was thought when it was bought may have been another region's price.
+        is_guess = quote.source.is_estimate();
+        if !is_guess {
+            tenure.prices = vec![(entry.from, quote.price)];
+        }
+    }
+    (tenure, is_guess)
 }
 
 /// A span at its midnights.

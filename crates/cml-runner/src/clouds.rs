@@ -20,13 +20,15 @@ pub(crate) struct Clouds {
     aws: OnceCell<AwsCloud>,
     default_region: String,
     local: LocalCloud,
+    state_dir: PathBuf,
 }
 
 impl Clouds {
     /// Nothing is asked of either before it is needed.
     pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, Trouble> {
-        let local = place::local(state_dir.unwrap_or_else(place::default_state_dir))?;
-        Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local })
+        let state_dir = state_dir.unwrap_or_else(place::default_state_dir);
+        let local = place::local(state_dir.clone())?;
+        Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local, state_dir })
     }
 
     pub(crate) async fn aws(&self) -> &AwsCloud {
@@ -34,9 +36,19 @@ impl Clouds {
             AwsCloud::connect(AwsSettings {
                 default_region: Some(self.default_region.clone()),
                 cache_dir: Some(place::cache_dir()),
+                prices: place::list_prices(&self.state_dir),
             })
         };
         self.aws.get_or_init(connect).await
+    }
+
+    /// Offers have the list prices that are known by now.
+    pub(crate) async fn learn_prices(&self) {
+        let dir = self.state_dir.clone();
+        // The disk is waited for elsewhere.
+        if let Ok(book) = tokio::task::spawn_blocking(move || place::list_prices(&dir)).await {
+            self.aws().await.learn_prices(book);
+        }
     }
 
     /// The part of a filter that is for this machine, and the part that is for EC2.

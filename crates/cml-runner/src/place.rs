@@ -10,6 +10,7 @@ use cml_cloud::{
 };
 use cml_github::{Auth, GitHub, Location};
 use cml_journal::SqliteJournal;
+use cml_prices::{Book, Store};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -31,13 +32,25 @@ impl AnyCloud {
     ) -> Result<Self, Trouble> {
         match name {
             CloudName::Aws => {
-                let settings =
-                    AwsSettings { default_region: regions.first().cloned(), cache_dir: Some(cache_dir()) };
+                let settings = AwsSettings {
+                    default_region: regions.first().cloned(),
+                    cache_dir: Some(cache_dir()),
+                    prices: list_prices(&state_dir.unwrap_or_else(default_state_dir)),
+                };
                 Ok(Self::Aws(Box::new(AwsCloud::connect(settings).await)))
             }
             CloudName::Local => Ok(Self::Local(local(state_dir.unwrap_or_else(default_state_dir))?)),
         }
     }
+}
+
+/// What machines cost by the list, as far as it was fetched; else as it ships.
+pub(crate) fn list_prices(state_dir: &Path) -> Book {
+    let now = crate::actions::now();
+    Store::book(&state_dir.join(crate::cost::PRICES), Some(now)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the prices that ship are used");
+        Book::shipped()
+    })
 }
 
 /// The local provider over one directory; its supervisor is this very program.

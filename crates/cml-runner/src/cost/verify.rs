@@ -53,7 +53,7 @@ fn read(path: &Path) -> Result<Bill, Trouble> {
 
 /// A machine that began in the window may have lived into the days after it.
 async fn asked(window: Window) -> Result<Bill, Trouble> {
-    let settings = AwsSettings { default_region: None, cache_dir: Some(place::cache_dir()) };
+    let settings = AwsSettings { cache_dir: Some(place::cache_dir()), ..AwsSettings::default() };
     let cloud = AwsCloud::connect(settings).await;
     let to = window.after.checked_add(jiff::Span::new().days(2)).unwrap_or(window.after);
     let mut bill: Bill = BTreeMap::new();

@@ -58,7 +58,10 @@ pub(super) async fn keep(
         tokio::select! {
             () = stop.cancelled() => return,
             done = refreshing => match done {
-                Ok(done) => done.iter().for_each(prices::Refreshed::log),
+                Ok(done) => {
+                    done.iter().for_each(prices::Refreshed::log);
+                    clouds.learn_prices().await;
+                }
                 Err(error) => tracing::warn!(%error, "prices are as old as before"),
             },
         }

@@ -32,8 +32,11 @@ pub(crate) struct Refreshed {
 
 pub(crate) async fn refresh(global: &Global, args: &args::Refresh) -> Result<String, Trouble> {
     let wanted = wanted(&args.types, &args.wanted)?;
-    let settings =
-        AwsSettings { default_region: wanted.keys().next().cloned(), cache_dir: Some(place::cache_dir()) };
+    let settings = AwsSettings {
+        default_region: wanted.keys().next().cloned(),
+        cache_dir: Some(place::cache_dir()),
+        ..AwsSettings::default()
+    };
     let cloud = AwsCloud::connect(settings).await;
     let done =
         refresh_all(&cloud, &path(&args.wanted.state), &wanted).await.map_err(|error| not_kept(&error))?;
