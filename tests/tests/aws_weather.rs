@@ -279,15 +279,18 @@ async fn a_signal_while_waiting_for_the_runner_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_launches_of_one_id_at_once_buy_one_machine() {
-    let world = world().await;
-    let arguments = arguments(&["--launch-id", ID]);
-    let (one, other) = tokio::join!(
-        world.user.start(&arguments).finish_within(LONG),
-        world.user.start(&arguments).finish_within(LONG)
-    );
-    let (one, other) = (one.expect_code(0).json(), other.expect_code(0).json());
-    assert_eq!(one["instance_id"], other["instance_id"]);
-    assert_eq!(world.front.alive_now(REGION).await.len(), 1);
+    // With one type the runner's name tells more than the id, and is still this launch's.
+    for types in ["g4dn.xlarge,g5.xlarge", "g4dn.xlarge"] {
+        let world = world().await;
+        let arguments = arguments(&["--launch-id", ID, "--type", types]);
+        let (one, other) = tokio::join!(
+            world.user.start(&arguments).finish_within(LONG),
+            world.user.start(&arguments).finish_within(LONG)
+        );
+        let (one, other) = (one.expect_code(0).json(), other.expect_code(0).json());
+        assert_eq!(one["instance_id"], other["instance_id"]);
+        assert_eq!(world.front.alive_now(REGION).await.len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

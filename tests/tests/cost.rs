@@ -77,6 +77,7 @@ async fn a_daemons_machines_are_counted_while_they_live_and_owned_by_their_jobs_
     assert!(names.contains(&"acme/vision") && names.contains(&"boot"), "{by_repo}");
     let sum: Decimal = rows.iter().map(|row| usd(&row["usd"])).sum();
     assert_eq!(sum, usd(&by_repo["total"]["usd"]));
+    assert!(usd(&by_repo["total"]["disk_usd"]) > Decimal::ZERO, "its root disk is in it: {by_repo}");
     assert_eq!(
         (&by_repo["total"]["jobs"], &by_repo["total"]["machines"]),
         (&1.into(), &1.into()),
@@ -121,6 +122,7 @@ async fn who_has_nothing_but_github_gets_an_estimate() {
     let _ = sim.succeeds(job).await;
 
     let journal = cost(&user, &[]).await;
+    assert_eq!(usd(&journal["total"]["waste_usd"]), Decimal::ZERO, "its runner was online: {journal}");
     assert_eq!(
         journal["running"][0]["launch_id"], launched["launch_id"],
         "its end is not in its journal: {journal}"
@@ -175,21 +177,51 @@ async fn what_is_typed_wrong_is_told_and_nothing_is_lost() {
     assert!(empty.stdout.contains("No machine of these days is in the ledger."), "{}", empty.stdout);
 }
 
-/// Both read the journal while it is written.
+/// Neither has the ledger before, and each makes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_ask_at_once_get_the_same_answer() {
     let user = Runner::new();
-    let job = user.run(&["cost"]).await.expect_code(1);
-    assert!(job.stderr.contains("there is no journal"), "{}", job.stderr);
-    let journal = user.home().join("journal.db");
-    drop(cml_journal::SqliteJournal::open(&journal).expect("opens"));
-    let journal = journal.to_str().expect("UTF-8");
-    let arguments = ["cost", "--json", "--journal", journal];
-    let (one, other) = tokio::join!(user.run(&arguments), user.run(&arguments));
+    let path = user.home().join("journal.db");
+    let mut journal = cml_journal::SqliteJournal::open(&path).expect("opens");
+    let now = cml_e2e::edge::now();
+    let mut seen = 0;
+    for number in 0..300_u64 {
+        let launch = cml_cloud::LaunchId::new(ulid::Ulid::from_parts(1_700_000_000_000, number.into()));
+        let events = life(launch, &format!("spec-{number}"), now);
+        seen = cml_journal::Journal::append(&mut journal, seen, now, &events).expect("is written");
+    }
+    let arguments = ["cost", "--json", "--journal", path.to_str().expect("UTF-8")];
     let answer = |ran: cml_e2e::runner::Ran| {
         let mut json = ran.expect_code(0).json();
         json["made_at"] = Value::Null;
         json
     };
-    assert_eq!(answer(one), answer(other));
+    let (one, other) = tokio::join!(user.run(&arguments), user.run(&arguments));
+    let (one, other) = (answer(one), answer(other));
+    assert_eq!(one, other);
+    assert_eq!(one["total"]["machines"], 300, "{one}");
+    let rows = one["rows"].as_array().expect("a list");
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert!(names.iter().all(|name| name.starts_with("spec-") || name.ends_with("others")), "{names:?}");
+}
+
+/// A machine of an hour.
+fn life(launch: cml_cloud::LaunchId, spec: &str, now: jiff::Timestamp) -> Vec<cml_journal::Event> {
+    let began = now.checked_sub(jiff::SignedDuration::from_hours(1)).expect("in range");
+    let offer = serde_json::json!({
+        "region": "us-east-1", "zone": "us-east-1a", "instance_type": "g5.xlarge", "market": "on-demand",
+        "price": "1.006", "resources": {"vcpus": 4, "memory_mib": 16384, "gpu": null, "arch": "x64"},
+    });
+    let found = cml_journal::Event::InstanceFound {
+        launch,
+        spec: spec.to_owned(),
+        labels: Vec::new(),
+        deadline: cml_cloud::Deadline(now),
+        instance: cml_cloud::InstanceId(format!("i-{launch}")),
+        offer: serde_json::from_value(offer).expect("an offer, as it was written before disks were"),
+        started_at: began,
+    };
+    let end = cml_journal::End::Ours;
+    let gone = cml_journal::Event::InstanceGone { launch, end, started_at: Some(began), ended_at: Some(now) };
+    vec![found, gone]
 }

@@ -283,6 +283,15 @@ impl<J: Journal> Fleet<J> {
         Ok(())
     }
 
+    /// Takes in that the runner of a launch is online, without a job.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn online(&mut self, launch: LaunchId, now: Timestamp) -> Result<(), JournalError> {
+        while !self.append(now, &[Event::RunnerIdle { launch }])? {}
+        Ok(())
+    }
+
     fn outcome(
         &self,
         launch: LaunchId,

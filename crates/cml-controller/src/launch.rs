@@ -132,6 +132,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         self.steps.not_interrupted()?;
         if let Some(runner) = &made.runner {
             self.wait_for(runner, &launched.offer.region, &launched.id).await?;
+            self.fleet.online(order.launch, (self.clock)()).map_err(Reason::Journal)?;
         }
         (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
         if let Some(request) = &made.request

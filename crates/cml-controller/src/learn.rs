@@ -7,7 +7,6 @@ use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, s
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
-use rust_decimal::Decimal;
 
 use crate::fleet::Look;
 
@@ -32,19 +31,19 @@ pub(crate) fn learn(
         .flatten()
         .filter_map(|runner| Some((LaunchId::from_runner_name(&runner.name)?, runner)))
         .collect();
-    let jobs: BTreeMap<&str, &Job> = look
+    let jobs: BTreeMap<LaunchId, &Job> = look
         .jobs
         .iter()
         .flatten()
         .filter(|job| matches!(job.state, JobState::Running | JobState::Over | JobState::Failed { .. }))
-        .filter_map(|job| Some((job.runner.as_deref()?, job)))
+        .filter_map(|job| Some((LaunchId::from_runner_name(job.runner.as_deref()?)?, job)))
         .collect();
     for record in known {
         let sight = Sight {
             instance: instances.get(&record.id).copied(),
             has_notice: instances.get(&record.id).is_some_and(|it| look.taken_back.contains(&it.id)),
             runner: runners.get(&record.id).copied(),
-            job: jobs.get(record.id.runner_name().as_str()).copied(),
+            job: jobs.get(&record.id).copied(),
             cloud_answered: look.instances.is_some(),
             prices_are_whole: look.prices_are_whole,
             now,
@@ -115,7 +114,8 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     let launch = record.id;
     if let (Some(instance), None) = (sight.instance, &record.bought) {
         // The call's answer was lost, or who made it was killed.
-        let offer = as_offer(instance, record.price, record.disk, record.vcpus);
+        // The dearest of what was asked for is what it may cost, and no price of this machine's.
+        let offer = as_offer(instance, None, record.disk, record.vcpus);
         let id = instance.id.clone();
         events.push(Event::LaunchBought { launch, instance: id, offer });
         // Its prices are asked for from the next look on; should it be gone already, that look bills it.
@@ -209,7 +209,7 @@ fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> 
             == (&instance.region, &instance.instance_type, instance.market)
     };
     let sold = look.offers.values().flatten().filter(alike).max_by_key(|offer| offer.zone == instance.zone);
-    let price = sold.and_then(|offer| offer.price).unwrap_or(UsdPerHour(Decimal::ZERO));
+    let price = sold.and_then(|offer| offer.price);
     let vcpus = sold.map_or(0, |offer| offer.resources.vcpus);
     Some(Event::InstanceFound {
         launch,
@@ -231,12 +231,14 @@ fn settled(state: &State, look: &Look) -> Vec<Event> {
 
 /// Jobs of which it was not known whether they ran on a machine that the cloud took back: GitHub says so now.
 fn suspected(state: &State, look: &Look) -> Vec<Event> {
-    let lost: Vec<String> = state.unclear().keys().map(LaunchId::runner_name).collect();
+    let was_lost = |runner: &String| {
+        LaunchId::from_runner_name(runner).is_some_and(|launch| state.unclear().contains_key(&launch))
+    };
     let told = |job: &Job| {
         if !state.suspects().contains(&job.id) {
             return None;
         }
-        let was_there = job.runner.as_ref().is_some_and(|runner| lost.contains(runner));
+        let was_there = job.runner.as_ref().is_some_and(was_lost);
         match job.state {
             JobState::Failed { .. } if was_there => Some(Event::JobInterrupted { job: job.id }),
             JobState::Failed { .. } => Some(Event::JobSettled { job: job.id }),
@@ -251,13 +253,13 @@ fn suspected(state: &State, look: &Look) -> Vec<Event> {
 }
 
 /// What must have been bought, from what the cloud shows.
-fn as_offer(instance: &Instance, price: UsdPerHour, disk: Option<Disk>, vcpus: u32) -> Offer {
+fn as_offer(instance: &Instance, price: Option<UsdPerHour>, disk: Option<Disk>, vcpus: u32) -> Offer {
     Offer {
         region: instance.region.clone(),
         zone: instance.zone.clone(),
         instance_type: instance.instance_type.clone(),
         market: instance.market,
-        price: Some(price),
+        price,
         resources: Resources { vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
         disk,
     }

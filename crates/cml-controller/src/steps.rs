@@ -132,7 +132,8 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         let Some(runner) = same_name.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) else {
             return Ok(None);
         };
-        if *name != self.order.launch.runner_name() {
+        // A name of the user's own tells nothing of the launch.
+        if cml_cloud::LaunchId::from_runner_name(name) != Some(self.order.launch) {
             return Err(taken());
         }
         let filter = InstanceFilter {

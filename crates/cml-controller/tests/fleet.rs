@@ -174,6 +174,9 @@ fn a_machine_that_somebody_stops_costs_its_disk_only_until_it_is_started_again()
     step(0, InstanceState::Running, 0, None);
     step(1010, InstanceState::Stopped, 0, Some(at(1000)));
     step(2000, InstanceState::Stopped, 0, Some(at(1000)));
+    // A look that is older than the stop tells of a start that was known: it is none.
+    step(2500, InstanceState::Running, 0, None);
+    step(2600, InstanceState::Stopped, 0, Some(at(1000)));
     // EC2 tells the time of the last start only.
     step(3010, InstanceState::Running, 3000, None);
     step(4010, InstanceState::Terminated, 3000, Some(at(4000)));

@@ -65,14 +65,19 @@ struct Pass {
     /// By region, zone, type.
     pools: BTreeMap<(NameId, NameId, NameId), Pool>,
     idle_for: i64,
+    last_kind: Option<Kind>,
+    /// Where the last piece ended.
+    until: i64,
 }
 
 impl Pass {
     /// Pieces of a machine follow one another.
     fn add(&mut self, piece: &Piece) {
-        if piece.begins_machine {
+        // What does not follow is another machine, whose beginning may lie before the window.
+        if piece.begins_machine || piece.from != self.until {
             self.idle_for = 0;
         }
+        self.until = piece.to;
         let spec = self.specs.entry(piece.spec).or_default();
         spec.cost += i128::from(piece.cost());
         spec.seconds += piece.seconds();
@@ -96,22 +101,25 @@ impl Pass {
         }
         if piece.kind != Kind::Idle {
             if self.idle_for > 0
-                && piece.job != 0
+                && (piece.kind == Kind::Work || piece.job != 0)
                 && let Some((_, by_job)) = spec.idle.last_mut()
             {
                 *by_job = true;
             }
             self.idle_for = 0;
         }
+        // Midnight divides what was wasted too.
+        let begins = self.last_kind != Some(piece.kind) || piece.begins_machine;
+        self.last_kind = Some(piece.kind);
         if piece.kind.class() == Class::Waste {
             let waste = spec.waste.entry(piece.kind).or_default();
-            waste.0 += u64::from(piece.begins_machine || piece.begins_job);
+            waste.0 += u64::from(begins);
             waste.1 += i128::from(piece.cost());
         }
-        self.add_market(piece);
+        self.add_market(piece, begins);
     }
 
-    fn add_market(&mut self, piece: &Piece) {
+    fn add_market(&mut self, piece: &Piece, begins: bool) {
         let spec = self.specs.entry(piece.spec).or_default();
         if piece.market == Market::OnDemand {
             let of_type = spec.on_demand.entry((piece.region, piece.instance_type)).or_default();
@@ -125,7 +133,7 @@ impl Pass {
         pool.cost += i128::from(piece.machine);
         if piece.kind == Kind::Interrupted {
             pool.lost += i128::from(piece.cost());
-            pool.interruptions += 1;
+            pool.interruptions += u64::from(begins);
         }
     }
 }
@@ -135,14 +143,15 @@ impl Pass {
 /// # Errors
 /// [`LedgerError`].
 pub fn advise(
-    ledger: &Ledger,
+    ledger: &mut Ledger,
     window: Window,
     now: Timestamp,
     book: &Book,
 ) -> Result<Vec<Advice>, LedgerError> {
     let mut pass = Pass::default();
     ledger.each(window.begins(), window.ends(), |piece| pass.add(piece))?;
-    let waits = ledger.waits(window.begins())?;
+    ledger.read_new_names()?;
+    let waits = ledger.waits(window)?;
     let mut all = Vec::new();
     for (id, spec) in &pass.specs {
         let name = ledger.names().name(*id);

@@ -71,30 +71,26 @@ pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Resul
     Ok(pieces)
 }
 
-/// What it is billed by, and whether that is a guess.
+/// What it is billed by, and whether that is a guess. What the book has from AWS is better than what was thought when the machine
+/// was bought; what it only guesses is not.
 fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
+    let Offer { region, zone, instance_type, market, price, .. } = &entry.offer;
+    let quote = match market {
+        Market::Spot if entry.is_priced_by_history => return (entry.tenure.clone(), false),
+        Market::Spot => book.spot(region, zone.as_deref(), instance_type, entry.from),
+        Market::OnDemand => book.on_demand(region, instance_type, entry.from),
+    };
     let mut tenure = entry.tenure.clone();
-    let is_known = entry.offer.price.is_some() || tenure.prices.iter().any(|(_, price)| !price.0.is_zero());
-    if !is_known {
-        let Offer { region, zone, instance_type, market, .. } = &entry.offer;
-        let in_zone = zone.as_deref().unwrap_or_default();
-        tenure.prices = match market {
-            Market::Spot => book.spot_changes(region, in_zone, instance_type, entry.from, entry.to),
-            Market::OnDemand => {
-                let quote = book.on_demand(region, instance_type, entry.from);
-                quote.map(|quote| (entry.from, quote.price)).into_iter().collect()
+    // A cloud that the book does not know says its own prices.
+    let Some(quote) = quote else { return (tenure, price.is_none()) };
+    let is_guess = quote.source.is_estimate();
+    if !is_guess || price.is_none() {
+        tenure.prices = match (market, zone) {
+            (Market::Spot, Some(zone)) => {
+                book.spot_changes(region, zone, instance_type, entry.from, entry.to)
             }
+            _ => vec![(entry.from, quote.price)],
         };
-    }
-    let mut is_guess = !is_known;
-    if entry.offer.market == Market::OnDemand
-        && let Some(quote) = book.on_demand(&entry.offer.region, &entry.offer.instance_type, entry.from)
-    {
-        // What was thought when it was bought may have been another region's price.
-        is_guess = quote.source.is_estimate();
-        if !is_guess {
-            tenure.prices = vec![(entry.from, quote.price)];
-        }
     }
     (tenure, is_guess)
 }

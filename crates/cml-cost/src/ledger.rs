@@ -8,7 +8,7 @@ use cml_fleet::JobId;
 use cml_journal::{Entry, Event, Line, SqliteJournal, State};
 use cml_prices::Book;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::cut::{JobNames, Naming, cut};
 use crate::names::Names;
@@ -19,8 +19,10 @@ use crate::query::Window;
 const CHUNK: u32 = 20_000;
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-CREATE TABLE sources (path TEXT PRIMARY KEY, seen INTEGER NOT NULL, fold_from INTEGER NOT NULL) STRICT;
-CREATE TABLE launches (launch TEXT PRIMARY KEY, began INTEGER NOT NULL, cost INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE sources (
+    path TEXT PRIMARY KEY, first_line TEXT NOT NULL, seen INTEGER NOT NULL, fold_from INTEGER NOT NULL
+) STRICT;
+CREATE TABLE launches (launch TEXT PRIMARY KEY, made INTEGER NOT NULL, cost INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY, spec INTEGER NOT NULL, name INTEGER NOT NULL, run_id INTEGER NOT NULL, came INTEGER NOT NULL,
     repository INTEGER NOT NULL, workflow INTEGER NOT NULL, branch INTEGER NOT NULL, actor INTEGER NOT NULL
@@ -44,6 +46,12 @@ pub enum LedgerError {
     /// A journal cannot be read.
     #[error(transparent)]
     Journal(#[from] cml_journal::JournalError),
+    /// Another process writes.
+    #[error("{}: another process has been writing for more than 5 s: try again", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// The ledger's own file.
     #[error("{}: {cause}; it is made from the journals: remove it, and it is made again", path.display())]
     Table {
@@ -89,7 +97,7 @@ impl Ledger {
     }
 
     fn failed(&self, error: &rusqlite::Error) -> LedgerError {
-        LedgerError::Table { path: self.path.clone(), cause: error.to_string() }
+        told(&self.path, error)
     }
 
     fn read_names(&self) -> rusqlite::Result<Names> {
@@ -105,9 +113,11 @@ impl Ledger {
     pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
         let journal = SqliteJournal::open(path)?;
         let source = path.display().to_string();
-        let (seen, fold_from) = self.source(&source).map_err(|error| self.failed(&error))?;
-        // A journal that is shorter than what was seen of it is another one.
-        let (mut seen, fold_from) = if journal.last()? < seen { (0, 1) } else { (seen, fold_from) };
+        let Some(first) = journal.some_after(0, 1)?.pop() else { return Ok(()) };
+        let first = format!("{first:?}");
+        // A journal that begins with another line is another one, whatever its name.
+        let known = self.source(&source, &first).map_err(|error| self.failed(&error))?;
+        let (mut seen, fold_from) = known.unwrap_or((0, 1));
         let mut state = State::default();
         let mut last = fold_from - 1;
         loop {
@@ -121,7 +131,7 @@ impl Ledger {
                 let gone = state.take_ledger();
                 let fold_from = state.oldest_line().unwrap_or(newest + 1);
                 seen = newest;
-                self.keep(&source, (seen, fold_from), new, &gone, book)?;
+                self.keep((&source, &first), (seen, fold_from), new, &gone, book)?;
             }
             last = newest;
         }
@@ -130,25 +140,24 @@ impl Ledger {
         Ok(())
     }
 
-    fn source(&self, source: &str) -> rusqlite::Result<(i64, i64)> {
-        let known = "SELECT seen, fold_from FROM sources WHERE path = ?1";
-        let known = self.connection.query_row(known, [source], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(known.optional()?.unwrap_or((0, 1)))
+    fn source(&self, source: &str, first: &str) -> rusqlite::Result<Option<(i64, i64)>> {
+        let known = "SELECT seen, fold_from FROM sources WHERE path = ?1 AND first_line = ?2";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.connection.query_row(known, [source, first], read).optional()
     }
 
     fn keep(
         &mut self,
-        source: &str,
+        (source, first): (&str, &str),
         (seen, fold_from): (i64, i64),
         lines: &[Line],
         gone: &[Entry],
         book: &Book,
     ) -> Result<(), LedgerError> {
         let path = self.path.clone();
-        let failed =
-            |error: rusqlite::Error| LedgerError::Table { path: path.clone(), cause: error.to_string() };
+        let failed = |error: rusqlite::Error| told(&path, &error);
         let mut names = self.names.clone();
-        let transaction = self.connection.transaction().map_err(failed)?;
+        let transaction = immediate(&mut self.connection).map_err(failed)?;
         let mut writer = Writer { transaction: &transaction, names: &mut names };
         for line in lines {
             writer.job_came(line).map_err(failed)?;
@@ -156,8 +165,8 @@ impl Ledger {
         for entry in gone {
             writer.keep(entry, book).map_err(failed)?;
         }
-        let update = "INSERT INTO sources VALUES (?1, ?2, ?3) ON CONFLICT (path) DO UPDATE SET seen = ?2, fold_from = ?3";
-        transaction.execute(update, params![source, seen, fold_from]).map_err(failed)?;
+        let update = "INSERT OR REPLACE INTO sources VALUES (?1, ?2, ?3, ?4)";
+        transaction.execute(update, params![source, first, seen, fold_from]).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.names = names;
         Ok(())
@@ -186,10 +195,9 @@ impl Ledger {
         mut with: impl FnMut(&Entry, Deadline, &[Piece]),
     ) -> Result<(), LedgerError> {
         let path = self.path.clone();
-        let failed =
-            |error: rusqlite::Error| LedgerError::Table { path: path.clone(), cause: error.to_string() };
+        let failed = |error: rusqlite::Error| told(&path, &error);
         let mut names = self.names.clone();
-        let transaction = self.connection.transaction().map_err(failed)?;
+        let transaction = immediate(&mut self.connection).map_err(failed)?;
         let mut writer = Writer { transaction: &transaction, names: &mut names };
         for (entry, deadline) in self.living.values() {
             if !writer.is_known(entry.launch).map_err(failed)? {
@@ -220,32 +228,44 @@ impl Ledger {
         }))
     }
 
-    /// What each machine that is gone and began in the window has cost, by launch.
+    /// What each machine has cost that was launched in the window, by launch; those that live up to now.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub fn by_launch(&self, window: Window) -> Result<BTreeMap<String, Usd>, LedgerError> {
         let read = || -> rusqlite::Result<BTreeMap<String, Usd>> {
-            let select = "SELECT launch, cost FROM launches WHERE began >= ?1 AND began < ?2";
+            let select = "SELECT launch, cost FROM launches WHERE made >= ?1 AND made < ?2";
             let mut select = self.connection.prepare(select)?;
             let rows = select.query_map([window.begins(), window.ends()], |row| {
                 Ok((row.get(0)?, usd(row.get::<_, Nanos>(1)?.into())))
             })?;
             rows.collect()
         };
-        read().map_err(|error| self.failed(&error))
+        let mut all = read().map_err(|error| self.failed(&error))?;
+        for (launch, (entry, _)) in &self.living {
+            if (window.begins()..window.ends()).contains(&launch.made_at().as_second()) {
+                all.entry(launch.to_string()).or_insert(entry.cost);
+            }
+        }
+        Ok(all)
     }
 
-    /// How long jobs of each spec that came since `from` waited for a machine, in seconds.
+    /// Names that another process has given numbers to meanwhile.
+    pub(crate) fn read_new_names(&mut self) -> Result<(), LedgerError> {
+        self.names = self.read_names().map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// How long jobs of each spec that came in the window waited for a machine, in seconds.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn waits(&self, from: i64) -> Result<BTreeMap<String, Vec<i64>>, LedgerError> {
+    pub fn waits(&self, window: Window) -> Result<BTreeMap<String, Vec<i64>>, LedgerError> {
         let select = "SELECT jobs.spec, min(pieces.began) - jobs.came FROM pieces JOIN jobs ON jobs.id = pieces.job \
-                      WHERE jobs.came >= ?1 GROUP BY jobs.id";
+                      WHERE jobs.came >= ?1 AND jobs.came < ?2 GROUP BY jobs.id";
         let read = || -> rusqlite::Result<BTreeMap<String, Vec<i64>>> {
             let mut select = self.connection.prepare(select)?;
-            let mut rows = select.query([from])?;
+            let mut rows = select.query([window.begins(), window.ends()])?;
             let mut waits: BTreeMap<String, Vec<i64>> = BTreeMap::new();
             while let Some(row) = rows.next()? {
                 let (spec, wait): (NameId, i64) = (row.get(0)?, row.get(1)?);
@@ -254,6 +274,19 @@ impl Ledger {
             Ok(waits)
         };
         read().map_err(|error| self.failed(&error))
+    }
+}
+
+/// Between what is read and what is written nobody else writes; whoever does is waited for.
+fn immediate(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn told(path: &Path, error: &rusqlite::Error) -> LedgerError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy { path },
+        _ => LedgerError::Table { path, cause: error.to_string() },
     }
 }
 
@@ -329,7 +362,7 @@ impl Writer<'_> {
         let cost: Nanos = pieces.iter().map(Piece::cost).sum();
         let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";
         let mut insert = self.transaction.prepare_cached(insert)?;
-        if insert.execute(params![entry.launch.to_string(), entry.from.as_second(), cost])? == 0 {
+        if insert.execute(params![entry.launch.to_string(), entry.launch.made_at().as_second(), cost])? == 0 {
             return Ok(());
         }
         let mut insert = self.transaction.prepare_cached(INSERT)?;

@@ -283,6 +283,7 @@ pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) ->
         within.for_each(|piece| pass.add(query.by, piece));
         running.push(live(entry, deadline, pieces, now));
     })?;
+    ledger.read_new_names()?;
     let (rows, joined) = rows(ledger, &pass, query)?;
     let (owners, days) = days(ledger, &pass, query.window, now);
     let mut waste: Vec<(Kind, Usd)> = pass

@@ -144,7 +144,7 @@ pub fn verify_text(pairs: &[Pair], top: usize) -> String {
     let missing = only(&|pair| pair.ours.is_none());
     if missing > 0 {
         text.push_str(&format!(
-            "{} on AWS's bill and not in the ledger: another state directory, or another team's?\n",
+            "{} on AWS's bill and not in the ledger: another state directory, or another team's? Those that live count up to now\n",
             some(missing, "launch is", "launches are")
         ));
     }

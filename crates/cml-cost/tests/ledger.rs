@@ -218,6 +218,58 @@ proptest! {
     }
 }
 
+/// The daemon's journal was lost, and another one has grown to more lines than were seen of it.
+#[test]
+fn another_journal_of_the_same_name_is_read_from_its_beginning() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = dir.path().join("journal.db");
+    let life = |number: u128, from: i64| {
+        let gone =
+            Event::InstanceGone { launch: launch(number), end: End::Ours, started_at: None, ended_at: None };
+        vec![(from, intended(number, None)), (from, bought(number)), (from + 3600, gone)]
+    };
+    let mut ledger = Ledger::open(&dir.path().join("ledger.db")).expect("opens");
+    write(&journal, &life(1, 0));
+    ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
+    for ending in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(format!("{}{ending}", journal.display())));
+    }
+    write(&journal, &[life(3, 5000), life(5, 10_000)].concat());
+    ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
+    assert_eq!(asked(&mut ledger, By::Spec).total.machines, 3);
+}
+
+/// A machine whose price nobody wrote down, as a daemon finds one of somebody else's launches.
+#[test]
+fn a_machine_without_a_known_price_has_the_books_and_is_an_estimate_where_that_guesses() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cost = |number: u128, region: &str| {
+        let journal = dir.path().join(format!("{number}-{region}.db"));
+        let offer = Offer { region: region.to_owned(), price: None, disk: None, ..offer(number) };
+        let found = Event::InstanceFound {
+            launch: launch(number),
+            spec: "launch".to_owned(),
+            labels: Vec::new(),
+            deadline: Deadline(at(86_400)),
+            instance: InstanceId(format!("i-{number}")),
+            offer,
+            started_at: at(0),
+        };
+        let end = Event::InstanceGone {
+            launch: launch(number),
+            end: End::Ours,
+            started_at: Some(at(0)),
+            ended_at: Some(at(3600)),
+        };
+        write(&journal, &[(0, found), (3600, end)]);
+        let report = fresh(dir.path(), &[&journal]);
+        (report.total.cost().to_string(), report.estimated == report.total.cost())
+    };
+    assert_eq!(cost(1, "us-east-1"), ("$1.006".to_owned(), false), "the list of that region");
+    assert_eq!(cost(1, "eu-west-2"), ("$1.006".to_owned(), true), "the list of another one");
+    assert!(cost(2, "us-east-1").1, "no spot price was fetched");
+}
+
 #[test]
 fn a_life_over_midnight_is_split_and_each_part_has_its_owner() {
     let dir = tempfile::tempdir().expect("a directory");

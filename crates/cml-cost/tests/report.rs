@@ -42,12 +42,12 @@ fn json_says_all_of_it_in_decimal_texts() {
 
 #[test]
 fn advice_names_the_amount_and_the_change() {
-    let sample = Sample::of_days(30);
+    let mut sample = Sample::of_days(30);
     let window = Window::since(SignedDuration::from_hours(24 * 30), sample.now);
-    let advice = advise(&sample.ledger, window, sample.now, &sample.book).expect("advises");
+    let advice = advise(&mut sample.ledger, window, sample.now, &sample.book).expect("advises");
     insta::assert_snapshot!("advice", advice_text(&advice, window));
     let none = Window::month("2020-01".parse().expect("a month"));
-    let nothing = advise(&sample.ledger, none, sample.now, &sample.book).expect("advises");
+    let nothing = advise(&mut sample.ledger, none, sample.now, &sample.book).expect("advises");
     assert!(advice_text(&nothing, none).contains("Nothing that the ledger knows of"));
 }
 

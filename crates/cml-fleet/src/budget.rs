@@ -96,6 +96,9 @@ impl<'a> Books<'a> {
     /// would be spent twice.
     pub(crate) fn open(observed: &'a Observed, now: Timestamp) -> Self {
         let mut books = Self { observed, sums: BTreeMap::new(), now };
+        if observed.budgets.is_empty() && observed.specs.iter().all(|spec| spec.budget.is_none()) {
+            return books;
+        }
         let begins = Period::ALL.map(|period| first_day(period, now));
         for spending in &observed.spent {
             let (repository, actor) = (spending.repository.as_deref(), spending.actor.as_deref());

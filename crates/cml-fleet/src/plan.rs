@@ -204,7 +204,8 @@ impl<'a> Round<'a> {
         // The dearest that may be bought is what is promised.
         let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
         let promised = dearest.map(|price| cost(price, None, spec.max_lifetime));
-        self.books.pay(spec, job, promised).map_err(|balance| Why::Budget(Box::new(balance)))?;
+        let refused = |balance| Why::Budget { balance: Box::new(balance), asked: promised };
+        self.books.pay(spec, job, promised).map_err(refused)?;
         if let Some(offer) = offers.first() {
             self.shop.take(offer);
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cml_cloud::Usd;
 use jiff::Timestamp;
 
 use crate::budget::Balance;
@@ -29,7 +30,12 @@ pub enum Why {
         max: u32,
     },
     /// The money of a day, a week or a month is spent or promised.
-    Budget(Box<Balance>),
+    Budget {
+        /// Whose money, and how much of it is left.
+        balance: Box<Balance>,
+        /// What the machine may cost by its deadline; none when its price is not known.
+        asked: Option<Usd>,
+    },
     /// Everything that could be bought was refused not long ago.
     Refused {
         /// The spec.
@@ -69,11 +75,22 @@ impl fmt::Display for Why {
             Self::Full { spec, max } => {
                 write!(out, "{spec} has its {max} machines; the next one that ends makes room")
             }
-            Self::Budget(it) => {
+            Self::Budget { balance: it, asked } => {
                 let renews = it.renews_at.strftime("%Y-%m-%d %H:%M UTC");
                 write!(out, "{} may spend {} a {}: {} spent", it.account, it.most, it.period, it.spent)?;
                 write!(out, " (counts until {renews}), {} promised to machines", it.promised)?;
-                out.write_str(" that live (counts until each ends)")
+                out.write_str(" that live (counts until each ends)")?;
+                match asked {
+                    Some(asked) if *asked > it.most => write!(
+                        out,
+                        "; a machine may cost {asked} by its deadline, which never fits: a shorter max_lifetime, cheaper types \
+                         or a larger budget"
+                    ),
+                    Some(asked) => write!(out, "; a machine may cost {asked} by its deadline"),
+                    None => out.write_str(
+                        "; what a machine costs is not known, so nobody can say that there is money for it",
+                    ),
+                }
             }
             Self::Refused { spec, said, again_at } => {
                 write!(out, "{spec}: {said}")?;

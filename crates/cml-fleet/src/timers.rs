@@ -36,7 +36,7 @@ pub(crate) fn next_look_at(
     };
     let of_refusal = |waiting: &Waiting| match &waiting.why {
         Why::Refused { again_at, .. } => *again_at,
-        Why::Budget(balance) => Some(balance.renews_at),
+        Why::Budget { balance, .. } => Some(balance.renews_at),
         _ => None,
     };
     let mut hours = observed.specs.iter().flat_map(|spec| &spec.warm).filter_map(|warm| warm.hours.as_ref());

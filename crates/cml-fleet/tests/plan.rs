@@ -131,7 +131,7 @@ fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
     let mut world = world(vec![gpu.clone()]);
     world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")]);
     assert_eq!(launches(&world), 2);
-    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day: $0 spent (counts until 2027-01-16 00:00 UTC), $1 promised to machines that live (counts until each ends)");
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day: $0 spent (counts until 2027-01-16 00:00 UTC), $1 promised to machines that live (counts until each ends); a machine may cost $0.5 by its deadline");
     world.spent.push(spending(now(), "0.5"));
     assert_eq!(launches(&world), 1);
     machine(&mut world, &gpu, 1, 100, Doing::Busy);
@@ -171,7 +171,24 @@ fn budgets_of_repositories_and_persons_hold_over_all_specs_and_in_their_own_peri
     );
     assert!(with(&world, repository("acme/vision"), limits(None, None, Some("23.6"))).contains("launch"));
     let told = with(&world, repository("acme/vision"), limits(None, None, Some("23.4")));
-    insta::assert_snapshot!(told, @"job 1 waits: repository acme/vision may spend $23.4 a month: $23 spent (counts until 2027-02-01 00:00 UTC), $0 promised to machines that live (counts until each ends)");
+    insta::assert_snapshot!(told, @"job 1 waits: repository acme/vision may spend $23.4 a month: $23 spent (counts until 2027-02-01 00:00 UTC), $0 promised to machines that live (counts until each ends); a machine may cost $0.5 by its deadline");
+}
+
+#[test]
+fn what_never_fits_is_told_as_such() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.budget = budget("0.3");
+    let mut world = world(vec![gpu]);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    assert!(
+        shown(&world).contains("a machine may cost $0.5 by its deadline, which never fits"),
+        "{}",
+        shown(&world)
+    );
+    for offers in world.offers.values_mut() {
+        offers.iter_mut().for_each(|offer| offer.price = None);
+    }
+    assert!(shown(&world).contains("what a machine costs is not known"), "{}", shown(&world));
 }
 
 #[test]

@@ -165,7 +165,8 @@ impl GitHub {
         let query = format!("{base}/actions/runs?status=completed&created=%3E%3D{since}");
         let mut all = Vec::new();
         for run in self.search(&query, RUNS_MAX).await? {
-            all.extend(self.jobs_of(&run, &Cost::default()).await?);
+            // An earlier attempt was on machines of its own.
+            all.extend(self.jobs_of_attempts(&run, "all", &Cost::default()).await?);
         }
         Ok(all)
     }
@@ -204,12 +205,21 @@ impl GitHub {
 
     /// Jobs of a run's latest attempt.
     pub(crate) async fn jobs_of(&self, run: &RunRecord, cost: &Cost) -> Result<Vec<JobRecord>, GitHubError> {
+        self.jobs_of_attempts(run, "latest", cost).await
+    }
+
+    async fn jobs_of_attempts(
+        &self,
+        run: &RunRecord,
+        which: &str,
+        cost: &Cost,
+    ) -> Result<Vec<JobRecord>, GitHubError> {
         let call = self.call_about("listing the jobs of a run of");
         let client = self.client().await?;
         let mut all: Vec<JobRecord> = Vec::new();
         for page in 1.. {
             let path = format!(
-                "/repos/{}/actions/runs/{}/jobs?filter=latest&per_page={PER_PAGE}&page={page}",
+                "/repos/{}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}&page={page}",
                 run.repository, run.id
             );
             let answer = self.memory.jobs.get(client, &path, &call, cost).await?;

@@ -81,6 +81,8 @@ pub struct Entry {
     pub estimated: bool,
     /// What it is billed by.
     pub tenure: Tenure,
+    /// The cloud has told how its price changed; else the price is what was thought when it was bought.
+    pub is_priced_by_history: bool,
     /// The bill, divided: one part after the other, and together all that is billed.
     pub parts: Vec<Part>,
 }

@@ -123,9 +123,18 @@ impl Life {
         self.doing.push((at, Doing::Stopped));
     }
 
+    /// A look may be older than the stop: the start that it tells of is one that was known.
     pub(crate) fn start_again(&mut self, at: Timestamp) {
-        if self.is_stopped() {
+        if self.is_stopped() && self.stopped.last().is_some_and(|run| at >= run.to) {
             self.started_again_at = Some(at);
+        }
+    }
+
+    /// The job that its runner has, as far as is known.
+    pub(crate) fn works_on(&self) -> Option<JobId> {
+        match self.doing.last()? {
+            (_, Doing::Work(job)) => *job,
+            (_, Doing::Idle | Doing::Stopped) => None,
         }
     }
 
@@ -192,13 +201,18 @@ impl Life {
             disk: self.disk.map(|disk| (disk, Span { from: began, to: to.max(began) })),
         };
         let online = self.doing.iter().any(|(_, doing)| *doing != Doing::Stopped);
-        let first = if online { Share::Boot } else { Share::Waste(Waste::NeverRegistered) };
+        // One that lives may still come online.
+        let first = if online || how.lives { Share::Boot } else { Share::Waste(Waste::NeverRegistered) };
         let mut shares = vec![(began, first)];
         shares.extend(self.doing.iter().map(|(at, doing)| (*at, doing.share())));
         if let Some((_, share)) = shares.last_mut() {
             *share = last_share(*share, how.end, !how.lives && to >= self.deadline.0);
         }
-        let parts = divide(&tenure, to, &shares);
+        let mut parts = divide(&tenure, to, &shares);
+        if how.lives {
+            // It will live out its minute.
+            parts.retain(|part| part.share != Share::Waste(Waste::Minimum));
+        }
         Some(Entry {
             launch,
             spec: self.spec.clone(),
@@ -210,6 +224,7 @@ impl Life {
             estimated: how.started_at.is_none() || how.ended_at.is_none(),
             tenure,
             parts,
+            is_priced_by_history: !self.prices.is_empty(),
         })
     }
 }

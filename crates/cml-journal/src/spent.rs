@@ -13,6 +13,8 @@ use crate::ledger::Entry;
 
 /// The longest budget is that of a month, and a week may begin in the month before.
 const DAYS: i64 = 38;
+/// Days that are kept.
+const KEPT: usize = 40;
 
 /// Spec, repository, actor.
 type Whose = (String, Option<String>, Option<String>);
@@ -34,10 +36,9 @@ impl Spent {
             );
             *day.entry(whose).or_default() += part.cost().0;
         }
-        let latest = self.0.last_key_value().map(|(day, _)| *day);
-        let kept = latest.and_then(|last| last.checked_sub(jiff::Span::new().days(DAYS)).ok());
-        if let Some(kept) = kept {
-            self.0.retain(|day, _| *day >= kept);
+        // By number, not by the latest: a clock that was ahead once must not make every day an old one.
+        while self.0.len() > KEPT {
+            self.0.pop_first();
         }
     }
 

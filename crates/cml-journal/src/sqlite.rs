@@ -199,10 +199,16 @@ fn private(path: &Path) -> std::io::Result<()> {
 /// Takes the missing steps, one process at a time.
 fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| told(path, &error);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let found: i64 =
-        transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    let version = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)
+    };
+    // Whoever only reads writes nothing.
+    if version(connection)? == known {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let found: i64 = version(&transaction)?;
     if found > known {
         return Err(JournalError::TooNew { path: path.to_owned(), found, known });
     }

@@ -250,7 +250,16 @@ impl State {
     /// Launches that are not over, as the planner wants them, but for how long they are watched.
     #[must_use]
     pub fn launches(&self) -> Vec<LaunchRecord> {
-        self.launches.iter().map(|(id, life)| life.record(*id)).collect()
+        let record = |(id, life): (&LaunchId, &Life)| {
+            let mut record = life.record(*id);
+            // While it works it is that job's repository and person who pay, whoever it was bought for.
+            if let Some(facts) = life.works_on().and_then(|job| self.jobs.get(&job)) {
+                record.repository = Some(facts.repository.clone());
+                record.actor = Some(facts.actor.clone());
+            }
+            record
+        };
+        self.launches.iter().map(record).collect()
     }
 
     /// Launches that are not over, with what each has been doing: for people to look at.
@@ -282,10 +291,7 @@ impl State {
     /// The job that a launch's runner has, as far as is known.
     #[must_use]
     pub fn works_on(&self, launch: LaunchId) -> Option<JobId> {
-        match self.launches.get(&launch)?.doing.last()? {
-            (_, Doing::Work(job)) => *job,
-            (_, Doing::Idle | Doing::Stopped) => None,
-        }
+        self.launches.get(&launch)?.works_on()
     }
 
     /// From when on the spot prices of a launch are not known: the last change that is, or its purchase.
@@ -370,7 +376,7 @@ impl State {
         &self.ledger
     }
 
-    /// Machines that live, billed up to now, with when each must be gone: the cloud would bill so much if they ended now. One whose
+    /// Machines that live, billed up to now, with when each must be gone. One whose
     /// deadline has passed without anybody having seen it end is billed until then: no machine outlives it (L1).
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Vec<(Entry, Deadline)> {

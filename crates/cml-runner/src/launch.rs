@@ -21,6 +21,8 @@ use crate::{settings, signals};
 
 /// How often the foreground looks whether its machine still lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it asks whether its runner has a job: for the ledger, and GitHub counts calls.
+const ASK_GITHUB_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, Trouble> {
     let stop = signals::stop_token()
@@ -98,22 +100,33 @@ fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcom
     }
 }
 
-/// Writes into a launch's journal that its machine has ended, by the cloud's clock where it says so.
-fn note_end(
-    state_dir: &Path,
-    launch: LaunchId,
-    gone: Option<&cml_cloud::Instance>,
-) -> Result<(), cml_journal::JournalError> {
-    let mut journal = SqliteJournal::open(&place::journal_file(state_dir, launch))?;
+/// Writes into a launch's journal what becomes of its machine: for reports, and no reason to fail.
+fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
+    let written = SqliteJournal::open(&place::journal_file(state_dir, launch)).and_then(|mut journal| {
+        let seen = journal.last()?;
+        journal.append(seen, now(), std::slice::from_ref(event))
+    });
+    if let Err(error) = written {
+        tracing::warn!(%error, "what became of the machine is not in its journal");
+    }
+}
+
+/// That a machine has ended, by the cloud's clock where it says so.
+fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::Event {
     let words = gone.and_then(|instance| instance.ended_because.as_deref()).unwrap_or_default();
-    let event = cml_journal::Event::InstanceGone {
+    cml_journal::Event::InstanceGone {
         launch,
         end: if words.contains("Server.Spot") { End::TakenBack } else { End::Ours },
         started_at: gone.map(|instance| instance.started_at),
         ended_at: gone.and_then(|instance| instance.ended_at),
-    };
-    journal.append(journal.last()?, now(), &[event])?;
-    Ok(())
+    }
+}
+
+/// Whether the runner has a job, where that is another answer than before.
+async fn is_busy_now(github: &GitHub, runner: &str, was_busy: bool) -> Option<bool> {
+    let found = github.runners(Some(runner)).await.ok()?;
+    let is_busy = found.iter().find(|known| known.name.eq_ignore_ascii_case(runner))?.busy;
+    (is_busy != was_busy).then_some(is_busy)
 }
 
 /// Stays until the machine is gone. A signal ends an idle machine; a busy one needs a second signal.
@@ -131,17 +144,26 @@ async fn stay(
         ..InstanceFilter::default()
     };
     let mut asked_to_stop = false;
+    let (mut asked_github, mut was_busy) = (None, false);
     loop {
         match cloud.instances(&filter).await {
             Ok(found) if !found.iter().any(cml_cloud::Instance::is_alive) => {
-                if let Err(error) = note_end(state_dir, launch_id, found.first()) {
-                    tracing::warn!(%error, "the end of the machine is not in its journal");
-                }
+                note(state_dir, launch_id, &end_of(launch_id, found.first()));
                 progress.line("the machine is gone");
                 return Ok(());
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "could not look at the machine"),
+        }
+        if asked_github.is_none_or(|at: tokio::time::Instant| at.elapsed() >= ASK_GITHUB_EVERY) {
+            asked_github = Some(tokio::time::Instant::now());
+            if let Some(is_busy) = is_busy_now(github, &launched.runner, was_busy).await {
+                was_busy = is_busy;
+                let launch = launch_id;
+                let busy = cml_journal::Event::RunnerBusy { launch, job: None };
+                let idle = cml_journal::Event::RunnerIdle { launch };
+                note(state_dir, launch, if is_busy { &busy } else { &idle });
+            }
         }
         if stop.is_cancelled() && !asked_to_stop {
             asked_to_stop = true;

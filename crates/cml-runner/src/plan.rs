@@ -52,6 +52,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
     let failed = |error: cml_journal::JournalError| Trouble::new(Code::Failed, error.to_string());
     let mut fleet = Fleet::open(MemoryJournal::default(), specs).map_err(failed)?;
+    fleet.set_budgets(config.budgets.clone());
     let clocks = Now { wall: now(), uptime: std::time::Duration::ZERO };
     let plan = fleet.preview(look, clocks).map_err(failed)?;
     if !global.json {

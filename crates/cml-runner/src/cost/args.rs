@@ -28,7 +28,7 @@ pub(crate) struct Cost {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Set the ledger beside AWS's own bill: cost-explorer, or a Cost and Usage Report (CSV)
-    #[arg(long, value_name = "cost-explorer|FILE")]
+    #[arg(long, value_name = "cost-explorer|FILE", conflicts_with_all = ["output", "format", "by", "top"])]
     pub(crate) verify_with: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) past: Past,

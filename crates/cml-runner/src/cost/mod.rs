@@ -46,11 +46,11 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble
     } else {
         ledger(&args.source, now, &book)?
     };
-    if let Some(with) = &args.verify_with {
-        return verify::against(global, with, query.window, &ledger).await;
-    }
     if let Some(words) = left_out {
         Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&words);
+    }
+    if let Some(with) = &args.verify_with {
+        return verify::against(global, with, query.window, &ledger).await;
     }
     let report = cml_cost::report(&mut ledger, query, now, &book).map_err(|error| failed(&error))?;
     let format = if global.json { Format::Json } else { args.format };
@@ -88,8 +88,8 @@ fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     let now = now();
     let book = book(&args.source)?;
     let window = window(&args.period, now)?;
-    let ledger = ledger(&args.source, now, &book)?;
-    let advice = cml_cost::advise(&ledger, window, now, &book).map_err(|error| failed(&error))?;
+    let mut ledger = ledger(&args.source, now, &book)?;
+    let advice = cml_cost::advise(&mut ledger, window, now, &book).map_err(|error| failed(&error))?;
     if !global.json {
         return Ok(cml_cost::advice_text(&advice, window));
     }

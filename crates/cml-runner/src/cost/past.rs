@@ -1,5 +1,6 @@
 //! `cost --reconstruct`: what GitHub remembers of jobs, as a journal that lives as long as the command.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cml_cloud::{LaunchId, Market};
@@ -27,8 +28,15 @@ pub(super) async fn add(
     dir: &Path,
 ) -> Result<Option<String>, Trouble> {
     let github = place::github(global)?;
+    let jobs = github.finished_jobs(window.first).await?;
+    // Whose runner is registered is not gone, whatever jobs it has had.
+    let there = github.runners(None).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "machines that still live may be taken for gone after their last job");
+        Vec::new()
+    });
+    let there: BTreeSet<String> = there.into_iter().map(|runner| runner.name).collect();
     let jobs: Vec<PastJob> =
-        github.finished_jobs(window.first).await?.into_iter().filter_map(past_job).collect();
+        jobs.into_iter().filter_map(past_job).filter(|job| !there.contains(&job.runner)).collect();
     let assumed = Assumed {
         region: past.assume_region.clone().unwrap_or_else(place::default_region),
         instance_type: past.assume_type.clone(),

@@ -6,14 +6,19 @@ use std::path::Path;
 use cml_aws::{AwsCloud, AwsSettings, BilledBy};
 use cml_cloud::LaunchId;
 use cml_cost::{Bill, Ledger, Window, read_cur, verify, verify_text};
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::actions::now;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::place;
 
 /// What stands for asking AWS.
 const COST_EXPLORER: &str = "cost-explorer";
+/// No machine lives longer: a workflow run may last 35 days.
+const LIFETIME_DAYS: i64 = 35;
 /// Launches that are shown.
 const SHOWN: usize = 20;
 
@@ -51,11 +56,13 @@ fn read(path: &Path) -> Result<Bill, Trouble> {
     read_cur(std::io::BufReader::new(file)).map_err(|error| named(error.to_string()))
 }
 
-/// A machine that began in the window may have lived into the days after it.
+/// A machine that began in the window may have lived into the days after it; AWS takes no end after the first of next month.
 async fn asked(window: Window) -> Result<Bill, Trouble> {
     let settings = AwsSettings { cache_dir: Some(place::cache_dir()), ..AwsSettings::default() };
     let cloud = AwsCloud::connect(settings).await;
-    let to = window.after.checked_add(jiff::Span::new().days(2)).unwrap_or(window.after);
+    let later = window.after.checked_add(LIFETIME_DAYS.days()).unwrap_or(window.after);
+    let next_month = now().to_zoned_datetime(TimeZone::UTC).date().last_of_month().tomorrow();
+    let to = next_month.map_or(later, |most| later.min(most));
     let mut bill: Bill = BTreeMap::new();
     for line in cloud.billed(BilledBy::Launch, window.first, to).await? {
         if let Some(launch) = line.tagged {

@@ -215,7 +215,7 @@ async fn live_once(
             world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
         }
         world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
-        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget(_))) {
+        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
             world.faults.meet(Fault::OverBudget);
         }
     };
