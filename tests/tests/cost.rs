@@ -1,9 +1,12 @@
 //! `cml-runner cost`: from a daemon's journal while it runs and afterwards, from a launch's own, and from what GitHub remembers.
 
+use std::time::Duration;
+
 use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
 use cml_e2e::front::Front;
 use cml_e2e::runner::Runner;
 use cml_e2e::sim::Sim;
+use cml_e2e::wait;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -49,6 +52,11 @@ async fn a_daemons_machines_are_counted_while_they_live_and_owned_by_their_jobs_
     let is_busy = |all: &Value| all["runners"][0]["state"] == "busy";
     let _ = daemon.until("/api/v1/runners", "the job runs", is_busy).await;
 
+    // A machine costs by the second: not within its first.
+    wait::until_true("the machine has cost something", Duration::from_secs(20), async || {
+        usd(&cost(&user, &[]).await["running"][0]["usd"]) > Decimal::ZERO
+    })
+    .await;
     let living = cost(&user, &["--by", "spec"]).await;
     let running = &living["running"][0];
     assert_eq!(running["instance_type"], "g4dn.xlarge", "{living}");

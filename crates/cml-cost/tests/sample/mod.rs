@@ -99,7 +99,6 @@ pub(crate) struct Short<'a> {
 /// The ledger of such a team, and when it is asked.
 pub(crate) struct Sample {
     pub(crate) ledger: Ledger,
-    #[allow(dead_code, reason = "for tests that read it themselves")]
     pub(crate) journal: PathBuf,
     pub(crate) book: Book,
     pub(crate) now: Timestamp,
