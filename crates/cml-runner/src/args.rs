@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
+use crate::doctor::args::Doctor;
 use crate::prices::args::PricesCommand;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Schema,
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
     Plan(Plan),
+    /// Say what stands in the way of a launch, and what to do about it; touches nothing
+    Doctor(Box<Doctor>),
     /// Say what machines cost, whose money it was and what was wasted
     Cost(Box<Cost>),
     /// What machines cost where, and asking AWS for it

@@ -8,6 +8,7 @@ mod clouds;
 mod cost;
 mod daemon;
 mod demo;
+mod doctor;
 mod environment;
 mod exit;
 mod launch;
@@ -102,6 +103,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Reap(_)
         | Command::Logs(_)
         | Command::Cost(_)
+        | Command::Doctor(_)
         | Command::Plan(_)
         | Command::Prices { .. }
         | Command::Simulate(_)
@@ -121,6 +123,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Stop(args) => machines::stop(&global, &args).await,
             Command::Reap(args) => machines::reap(&global, &args).await,
             Command::Logs(args) => machines::logs(&args).await,
+            Command::Doctor(args) => doctor::doctor(&global, &args).await,
             Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Prices { command } => prices::prices(&global, &command).await,

@@ -199,7 +199,7 @@ impl Refusal {
 
     /// The answer to a request of this service.
     pub(super) fn answer(&self, service: &str) -> Answer {
-        if ["ce", "pricing", "ssm"].contains(&service) {
+        if ["ce", "pricing", "servicequotas", "ssm"].contains(&service) {
             let body = serde_json::json!({"__type": self.code, "message": self.message});
             return Answer::json(self.status, &body);
         }
