@@ -1,11 +1,11 @@
-//! What an account may do and have, which the emulator does not know: IAM's simulation of policies, and quotas.
+//! What an account may do and have, which the emulator does not know: IAM's simulation of policies, quotas, a way out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::Front;
-use super::wire::{Answer, Ask, Refusal, escape};
+use super::wire::{Answer, Ask, Refusal, all_between, escape};
+use super::{Front, Inner};
 
 /// vCPUs of every class, unless a test says otherwise.
 const USUAL_VCPUS: u32 = 256;
@@ -15,6 +15,8 @@ const USUAL_VCPUS: u32 = 256;
 pub(super) struct Rights {
     lacking: BTreeSet<String>,
     quotas: BTreeMap<String, u32>,
+    /// Regions whose default VPC has its way out.
+    routed: BTreeSet<String>,
 }
 
 impl Front {
@@ -26,6 +28,39 @@ impl Front {
     /// A quota by its code, vCPUs.
     pub fn quota(&self, code: &str, vcpus: u32) {
         self.inner.rights().quotas.insert(code.to_owned(), vcpus);
+    }
+}
+
+impl Inner {
+    /// AWS's default VPC has a way out; the emulator's has none until it is made.
+    pub(super) async fn route_tables(&self, ask: &Ask) -> Answer {
+        let is_first = self.rights().routed.insert(ask.region.clone());
+        if is_first {
+            let one = |answer: Answer, name: &str| {
+                all_between(&answer.text(), name).into_iter().next().unwrap_or_default()
+            };
+            let region = ask.region.as_str();
+            let own = async |action: &str, params: &[(&str, &str)]| {
+                let all: Vec<(&str, &str)> = [("Action", action), ("Version", "2016-11-15")]
+                    .into_iter()
+                    .chain(params.iter().copied())
+                    .collect();
+                self.own_call(region, &all).await
+            };
+            let default = [("Filter.1.Name", "is-default"), ("Filter.1.Value.1", "true")];
+            let vpc = one(own("DescribeVpcs", &default).await, "vpcId");
+            let gateway = one(own("CreateInternetGateway", &[]).await, "internetGatewayId");
+            own("AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)]).await;
+            let of_vpc = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
+            let table = one(own("DescribeRouteTables", &of_vpc).await, "routeTableId");
+            let route = [
+                ("RouteTableId", table.as_str()),
+                ("DestinationCidrBlock", "0.0.0.0/0"),
+                ("GatewayId", gateway.as_str()),
+            ];
+            own("CreateRoute", &route).await;
+        }
+        self.forward(ask).await
     }
 }
 

@@ -262,6 +262,7 @@ impl Inner {
                 let largest = self.sky().largest_price_page;
                 catalog::spot_history(ask, self.began, largest)
             }
+            "DescribeRouteTables" => self.route_tables(ask).await,
             "SimulatePrincipalPolicy" => self.rights().simulate(ask),
             "GetServiceQuota" => self.rights().service_quota(ask),
             "GetProducts" => pricing::products(ask),

@@ -204,6 +204,13 @@ impl Refusal {
             return Answer::json(self.status, &body);
         }
         let (code, message) = (&self.code, escape(&self.message));
+        if ["iam", "sts"].contains(&service) {
+            let error = format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                 <RequestId>front</RequestId></ErrorResponse>"
+            );
+            return Answer { status: self.status, ..Answer::xml(error) };
+        }
         Answer {
             status: self.status,
             ..Answer::xml(format!(
