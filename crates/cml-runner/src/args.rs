@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Ls(Where),
     /// End a machine by launch id, instance id or runner name
     Stop(Stop),
-    /// End machines past their deadline or without a runner, and remove registrations without a machine
+    /// End what has no right to live: machines past their deadline, runners without a machine
     Reap(Reap),
     /// Show what a machine wrote to its console
     Logs(Logs),
@@ -72,7 +72,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PricesCommand,
     },
-    /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited
+    /// Play a cml.yaml against past jobs: what it would have cost, who would have waited
     Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained
     Demo(Demo),

@@ -194,7 +194,7 @@ const TEMPLATE: &str = "\
 {options}{after-help}";
 
 const MORE: &str = "\
-`cml-runner COMMAND --help` tells of a command with examples. `cml`, `cml-publish`, `cml-send-comment` and CML's other names
+`cml-runner COMMAND --help` tells of a command with examples. `cml`, `cml-publish`, `cml-send-comment` and CML's other names \
 work as links to this program.";
 
 /// The whole command line with all that its help shows.

@@ -19,6 +19,8 @@ mod place;
 mod plan;
 mod prices;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod render;
 mod report;
 mod settings;
