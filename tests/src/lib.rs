@@ -4,6 +4,7 @@
 //! guide's workflows ([`seed`]) install what they say.
 
 pub mod boot;
+pub mod browser;
 pub mod daemon;
 pub mod desk;
 pub mod edge;
@@ -16,5 +17,6 @@ pub mod runner;
 pub mod secrets;
 pub mod seed;
 pub mod sim;
+pub mod terminal;
 mod venv;
 pub mod wait;

@@ -1,12 +1,10 @@
 //! The daemon's page in a real browser: headless Chromium reads it, light and dark, with and without JavaScript. The pictures
 //! stay under the target directory.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use cml_e2e::browser;
 use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
-use cml_e2e::paths;
-use cml_e2e::runner::Runner;
 use cml_e2e::sim::Sim;
 
 const CONFIG: &str = "
@@ -23,46 +21,6 @@ runners:
     max: 4
     idle_timeout: 30s
 ";
-
-/// Chromium as it has to be started where nothing beyond this machine can be reached.
-const QUIET: [&str; 9] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-];
-
-fn pictures() -> PathBuf {
-    let dir = paths::target_dir().join("screenshots");
-    std::fs::create_dir_all(&dir).expect("a directory");
-    dir
-}
-
-/// What the browser has made of the page, as HTML.
-async fn read_with_browser(user: &Runner, url: &str) -> String {
-    let profile = format!("--user-data-dir={}", user.home().join("chromium").display());
-    let mut arguments: Vec<&str> = QUIET.to_vec();
-    arguments.extend([profile.as_str(), "--dump-dom", "--virtual-time-budget=12000"]);
-    arguments.push(url);
-    user.run_program("chromium", &arguments).await.expect_code(0).stdout
-}
-
-async fn photograph(user: &Runner, url: &str, name: &str, more: &[&str]) {
-    let profile = format!("--user-data-dir={}", user.home().join("chromium").display());
-    let picture = format!("--screenshot={}", pictures().join(name).display());
-    let mut arguments: Vec<&str> = QUIET.to_vec();
-    arguments.extend([profile.as_str(), picture.as_str(), "--window-size=1280,1100"]);
-    arguments.extend(more);
-    arguments.push(url);
-    let _ = user.run_program("chromium", &arguments).await.expect_code(0);
-    let bytes = std::fs::read(pictures().join(name)).expect("a picture was made");
-    assert!(bytes.len() > 10_000, "{name} shows next to nothing: {} bytes", bytes.len());
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_pools_jobs_with_reasons_runners_and_events() {
@@ -91,11 +49,12 @@ async fn a_browser_shows_pools_jobs_with_reasons_runners_and_events() {
     for (name, flags) in
         [("daemon-light.png", vec![]), ("daemon-dark.png", vec!["--blink-settings=preferredColorScheme=0"])]
     {
-        photograph(&user, &url, name, &flags).await;
+        browser::photograph(&user, &url, name, (1280, 1100), &flags).await;
     }
+    browser::is_in_the_book("daemon-light.png", "page.png");
     // What the server sends is whole by itself; the script has run and taken the page anew in the browser's.
     let sent = daemon.get("/").await.expect("the page").1;
-    let shown = read_with_browser(&user, &url).await;
+    let shown = browser::read(&user, &url).await;
     for words in [
         "gpu has its 1 machines; the next one that ends makes room",
         "no spec has the labels tpu",

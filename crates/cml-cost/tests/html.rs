@@ -180,4 +180,5 @@ fn a_browser_shows_every_kind_of_report_in_its_window() {
             }
         }
     }
+    Browser::is_in_the_book("cost-month-1280-light.png", "cost.png");
 }

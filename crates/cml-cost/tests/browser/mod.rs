@@ -126,6 +126,21 @@ impl Browser {
         assert_eq!((number(16), i64::from(number(20))), (width, height), "{}", picture.display());
     }
 
+    /// Holds a picture against the one that the book shows; `UPDATE_PICTURES=1` puts it there.
+    pub(crate) fn is_in_the_book(made: &str, shown: &str) {
+        let made = pictures().join(made);
+        let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images").join(shown);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "whoever runs the test says whether the book is to be changed"
+        )]
+        if std::env::var_os("UPDATE_PICTURES").is_some() {
+            std::fs::copy(&made, &shown).expect("copied");
+        }
+        let width = |picture: &Path| std::fs::read(picture).ok().map(|bytes| bytes[16..20].to_vec());
+        assert_eq!(width(&made), width(&shown), "UPDATE_PICTURES=1 makes {} anew", shown.display());
+    }
+
     fn run(&self, page: &str, theme: Theme, more: &[&str]) -> Output {
         let file = self.dir.path().join("page.html");
         std::fs::write(&file, page).expect("is written");

@@ -332,9 +332,9 @@ async fn quota(
     };
     let code = class.code(market);
     let fix = format!(
-        "ask for {all}: aws service-quotas request-service-quota-increase --region {region} --service-code ec2 \
-         --quota-code {code} --desired-value {all}\nor at \
-         https://{region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}; it can take a day",
+        "ask for {all} at https://{region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}\n\
+         (it can take a day), or by\n\
+         aws service-quotas request-service-quota-increase --region {region} --service-code ec2 --quota-code {code} --desired-value {all}",
         all = asked.all
     );
     let found = format!("{} vCPUs of {} ({market})", quota.vcpus, class.name);

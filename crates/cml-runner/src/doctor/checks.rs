@@ -80,7 +80,7 @@ impl Checks {
             if let Some(fix) = &check.fix {
                 for (at, line) in fix.lines().enumerate() {
                     let mark = if at == 0 { "fix: " } else { "     " };
-                    text.push_str(&format!("        {mark}{line}\n"));
+                    text.push_str(&format!("      {mark}{line}\n"));
                 }
             }
         }
@@ -105,8 +105,8 @@ mod tests {
         let expected = "\
 ok    clock    0 s from GitHub's
 FAIL  quota    0 vCPUs
-        fix: ask for more:
-               aws service-quotas …
+      fix: ask for more:
+             aws service-quotas …
 skip  webhook  may not be looked at
 ";
         assert_eq!(checks().text(false), expected);

@@ -77,7 +77,7 @@ fn told(global: &Global, checks: &Checks) -> Result<String, Trouble> {
     if global.json {
         trouble.object = Some(checks.json());
     } else {
-        drop(std::io::stdout().write_all(text.as_bytes()));
+        drop(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
     }
     Err(trouble)
 }
