@@ -1,0 +1,156 @@
+//! What is left to do at AWS and at GitHub, as commands.
+
+use serde::Serialize;
+
+use crate::findings::Findings;
+use crate::plan::{Cloud, Plan};
+use crate::steps;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What.
+    pub what: String,
+    /// Why, and what to know.
+    pub why: String,
+    /// Commands.
+    pub commands: Vec<String>,
+    /// A page, where clicking is as good.
+    pub link: Option<String>,
+}
+
+fn step(what: &str, why: &str, commands: &[&str], link: Option<&str>) -> Step {
+    Step {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        commands: commands.iter().map(|command| (*command).to_owned()).collect(),
+        link: link.map(str::to_owned),
+    }
+}
+
+/// The steps after the files are there.
+#[must_use]
+pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if plan.cloud == Cloud::Aws {
+        steps.push(role(plan));
+        if plan.gpu {
+            steps.push(quota(plan));
+        }
+        if let Some(remote) = steps::remote(findings).filter(|remote| remote.is_aws()) {
+            let mut data = step(
+                "Give the training job a role for its data",
+                "The machine itself has no permission at AWS. Make a role with the trust policy below (your account and repository put in) that may \
+                 read and write the bucket, then tell the workflow its name.",
+                &["cml-runner init --print oidc-trust"],
+                None,
+            );
+            data.commands.push(format!("gh variable set CML_DATA_ROLE --body ARN_OF_THE_ROLE   # for s3://{}", remote.place));
+            steps.push(data);
+        }
+    }
+    let secrets = steps::remote(findings).map(crate::dvc::Remote::secrets).unwrap_or_default();
+    if !secrets.is_empty() {
+        let commands: Vec<String> = secrets.iter().map(|name| format!("gh secret set {name}")).collect();
+        steps.push(Step { commands, ..step("Let the job at its data", "DVC's remote asks for these.", &[], None) });
+    }
+    steps.push(token(plan));
+    if plan.pool {
+        steps.push(daemon(plan));
+    }
+    let region = if plan.cloud == Cloud::Aws { format!(" --cloud aws --region {}", plan.region) } else { " --cloud local".to_owned() };
+    steps.push(step(
+        "Check everything",
+        "Each line of it says what is right, or what to do.",
+        &[&format!("cml-runner doctor{region}")],
+        None,
+    ));
+    steps
+}
+
+fn role(plan: &Plan) -> Step {
+    let mode = if plan.pool { "daemon" } else { "launch" };
+    let region = &plan.region;
+    let mut step = step(
+        "Make the role at AWS",
+        "One CloudFormation stack: a role that workflows of this repository alone can become (OpenID Connect: no stored keys), with no more \
+         permissions than are used, below a permission boundary. The single policies are `cml-runner init --print launch-policy`, `daemon-policy`, \
+         `oidc-trust` and `boundary`; Terraform's module is templates/iam/terraform.",
+        &["cml-runner init --print cloudformation > cml-runner-aws.yaml"],
+        None,
+    );
+    step.commands.push(format!(
+        "aws cloudformation deploy --region {region} --stack-name cml-runner --template-file cml-runner-aws.yaml --capabilities CAPABILITY_NAMED_IAM \
+         --parameter-overrides Repository={} Mode={mode}",
+        plan.repository_name()
+    ));
+    let arn = format!(
+        "aws cloudformation describe-stacks --region {region} --stack-name cml-runner --query \"Stacks[0].Outputs[?OutputKey=='RoleArn'].OutputValue\" \
+         --output text"
+    );
+    step.commands.push(if plan.pool { arn } else { format!("gh variable set CML_AWS_ROLE --body \"$({arn})\"") });
+    if plan.pool {
+        step.why = "One CloudFormation stack: a role for the daemon with no more permissions than are used, below a permission boundary. The single \
+                    policies are `cml-runner init --print daemon-policy` and `boundary`; Terraform's module is templates/iam/terraform."
+            .to_owned();
+    }
+    if plan.repository.as_ref().is_some_and(|repository| !repository.is_on_github_com()) {
+        step.why.push_str(
+            " The stack trusts github.com: for an Enterprise Server put its own issuer (https://HOST/_services/token) into the trust policy.",
+        );
+    }
+    step
+}
+
+fn quota(plan: &Plan) -> Step {
+    let ask = |code: &str| {
+        format!(
+            "aws service-quotas request-service-quota-increase --region {} --service-code ec2 --quota-code {code} --desired-value 8",
+            plan.region
+        )
+    };
+    Step {
+        commands: vec![ask("L-3819A6DF"), ask("L-DB2E81BA")],
+        ..step(
+            "Ask AWS for GPUs",
+            "New accounts may have none: the limits on vCPUs of G and VT machines, spot (the first) and on-demand (the second), begin at 0. An answer may \
+             take a day.",
+            &[],
+            Some("https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas"),
+        )
+    }
+}
+
+fn token(plan: &Plan) -> Step {
+    let host = plan.repository.as_ref().map_or("github.com", |repository| repository.host.as_str());
+    let link = format!("https://{host}/settings/personal-access-tokens/new");
+    let name = plan.repository_name();
+    let server = if host == "github.com" { String::new() } else { format!("GH_HOST={host} ") };
+    let (what, command) = if plan.pool {
+        ("Give the daemon a token of GitHub's", "export REPO_TOKEN=…   # in the daemon's environment".to_owned())
+    } else {
+        ("Give the workflow a token of GitHub's", format!("{server}gh secret set REPO_TOKEN --repo {name}"))
+    };
+    let mut why = format!(
+        "A fine-grained token for {name} with the repository permission \"Administration: read and write\": it registers runners, which a workflow's own \
+         token cannot."
+    );
+    why.push_str(if plan.pool {
+        " Or a GitHub App with that permission (`auth: { app: … }` in cml.yaml), which also outlives people."
+    } else {
+        " Or a GitHub App with that permission, whose token a step makes (actions/create-github-app-token) and the launching step takes."
+    });
+    Step { commands: vec![command], ..step(what, &why, &[], Some(&link)) }
+}
+
+fn daemon(plan: &Plan) -> Step {
+    let repo = plan.repository.as_ref().map_or_else(|| "https://github.com/OWNER/NAME".to_owned(), crate::Repository::url);
+    let mut step = step(
+        "Run the daemon",
+        "On any machine that stays on: it asks for jobs, so nothing has to reach it. templates/systemd/cml-runner.service runs it under systemd.",
+        &["cml-runner validate cml.yaml", "cml-runner plan cml.yaml"],
+        None,
+    );
+    step.commands.push(format!("cml-runner daemon --config cml.yaml --repo {repo}"));
+    step
+}
