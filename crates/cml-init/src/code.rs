@@ -9,8 +9,19 @@ use crate::folder::{Folder, Skipped};
 pub struct Language {
     /// Which.
     pub name: LanguageName,
-    /// The file that lists what it needs, and what reads that.
-    pub needs: Option<(String, Installer)>,
+    /// What it needs.
+    pub needs: Option<Needs>,
+}
+
+/// The file that lists what a language needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// Its path.
+    pub file: String,
+    /// What reads it.
+    pub installer: Installer,
+    /// The environment that it names, where it is conda's.
+    pub environment: Option<String>,
 }
 
 /// Languages that are known.
@@ -61,7 +72,7 @@ const NEEDS: [(&str, LanguageName, Installer); 11] = [
     ("Project.toml", LanguageName::Julia, Installer::Pkg),
 ];
 
-pub(crate) fn languages(files: &[String]) -> Vec<Language> {
+pub(crate) fn languages(folder: &Folder, files: &[String], skipped: &mut Vec<Skipped>) -> Vec<Language> {
     let is_there = |path: &str| files.iter().any(|file| file == path);
     let has = |endings: &[&str]| {
         files.iter().any(|file| endings.iter().any(|ending| file.to_lowercase().ends_with(ending)))
@@ -79,10 +90,36 @@ pub(crate) fn languages(files: &[String]) -> Vec<Language> {
             let needs = NEEDS
                 .iter()
                 .find(|(file, language, installer)| *language == name && is_there(file) && by(*installer))
-                .map(|(file, _, installer)| ((*file).to_owned(), *installer));
+                .map(|(file, _, installer)| Needs {
+                    file: (*file).to_owned(),
+                    installer: *installer,
+                    environment: (*installer == Installer::Conda)
+                        .then(|| environment(folder, file, skipped))
+                        .flatten(),
+                });
             (has_files || needs.is_some()).then_some(Language { name, needs })
         })
         .collect()
+}
+
+/// The name of a conda environment, where nothing of it needs quoting.
+fn environment(folder: &Folder, file: &str, skipped: &mut Vec<Skipped>) -> Option<String> {
+    let text = folder.text(file, skipped)?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain))
+        .then(|| name.to_owned())
+}
+
+/// True when a package is listed already.
+pub(crate) fn lists(folder: &Folder, package: &str, skipped: &mut Vec<Skipped>) -> bool {
+    let lists = ["requirements.txt", "environment.yml", "environment.yaml", "conda.yaml", "pyproject.toml"];
+    lists.iter().any(|file| {
+        let text = folder.text(file, skipped).unwrap_or_default();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+        lines.any(|line| line.split(|c| !is_name(c)).find(|word| !word.is_empty()) == Some(package))
+    })
 }
 
 /// Packages that are slow without a GPU.

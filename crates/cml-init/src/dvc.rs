@@ -11,8 +11,17 @@ pub struct Dvc {
     pub pipeline: bool,
     /// Its pipeline names metrics.
     pub metrics: bool,
+    /// The repository's own list of packages names it.
+    pub listed: bool,
     /// Where the data is.
     pub remote: Option<Remote>,
+}
+
+impl Dvc {
+    /// The package to install, where the repository does not list it.
+    pub(crate) fn package(&self) -> Option<String> {
+        (!self.listed).then(|| self.remote.as_ref().map_or_else(|| "dvc".to_owned(), Remote::package))
+    }
 }
 
 /// The default remote.
@@ -61,7 +70,12 @@ pub(crate) fn look(folder: &Folder, skipped: &mut Vec<Skipped>) -> Option<Dvc> {
         return None;
     }
     let has = |key: &str| pipeline.as_deref().is_some_and(|text| text.lines().any(|line| line.trim() == key));
-    Some(Dvc { pipeline: pipeline.is_some(), metrics: has("metrics:"), remote: config.as_deref().and_then(remote) })
+    Some(Dvc {
+        pipeline: pipeline.is_some(),
+        metrics: has("metrics:"),
+        listed: crate::code::lists(folder, "dvc", skipped),
+        remote: config.as_deref().and_then(remote),
+    })
 }
 
 fn remote(config: &str) -> Option<Remote> {
@@ -82,7 +96,9 @@ fn remote(config: &str) -> Option<Remote> {
     let url = value(&section, "url")?;
     let (kind, rest) = url.split_once("://").unwrap_or(("local", url));
     let host = rest.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
-    let clean = |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(80).collect();
+    let clean = |text: &str| {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(80).collect()
+    };
     let kind: String = clean(if kind == "https" { "http" } else { kind });
     let place = if kind == "local" { String::new() } else { clean(host) };
     Some(Remote { other_s3: kind == "s3" && value(&section, "endpointurl").is_some(), kind, place })

@@ -82,7 +82,11 @@ pub fn place(folder: &Folder, files: Vec<Proposed>) -> Result<Vec<Placed>, Unwri
 }
 
 fn in_the_way(path: &str, why: String) -> Unwritable {
-    Unwritable { path: path.to_owned(), why, help: "move it away, or use --dry-run to see the proposed text".to_owned() }
+    Unwritable {
+        path: path.to_owned(),
+        why,
+        help: "move it away, or use --dry-run to see the proposed text".to_owned(),
+    }
 }
 
 /// The unified diff of two texts.
@@ -102,7 +106,9 @@ pub fn write(folder: &Folder, files: &[Placed], over: bool) -> Result<Vec<String
         match state {
             State::Same => {}
             State::New => ready.push((target, &file.text, None, &file.path)),
-            State::Differs { .. } if over => ready.push((target, &file.text, Some(kept(folder, &file.path)?), &file.path)),
+            State::Differs { .. } if over => {
+                ready.push((target, &file.text, Some(kept(folder, &file.path)?), &file.path))
+            }
             State::Differs { .. } => {
                 return Err(Unwritable {
                     path: file.path.clone(),
@@ -124,14 +130,18 @@ pub fn write(folder: &Folder, files: &[Placed], over: bool) -> Result<Vec<String
                 return Err(Unwritable {
                     path: (*path).clone(),
                     why: format!("cannot be written: {error}"),
-                    help: "is the directory yours to write, and is there room on the disk? Nothing was changed".to_owned(),
+                    help:
+                        "is the directory yours to write, and is there room on the disk? Nothing was changed"
+                            .to_owned(),
                 });
             }
         }
     }
     let mut written = Vec::new();
     for ((target, _, kept, path), temporary) in ready.into_iter().zip(beside) {
-        let put = kept.map_or(Ok(()), |kept| fs::copy(&target, kept).map(drop)).and_then(|()| fs::rename(&temporary, &target));
+        let put = kept
+            .map_or(Ok(()), |kept| fs::copy(&target, kept).map(drop))
+            .and_then(|()| fs::rename(&temporary, &target));
         put.map_err(|error| Unwritable {
             path: path.clone(),
             why: format!("cannot be written: {error}"),
@@ -151,7 +161,9 @@ fn kept(folder: &Folder, path: &str) -> Result<PathBuf, Unwritable> {
         Read::Text(older) if matches!(folder.read(path), Read::Text(there) if there == older) => Ok(target),
         _ => Err(Unwritable {
             path: name,
-            why: "is there already, and would be lost: it is where --force keeps the text that it writes over".to_owned(),
+            why:
+                "is there already, and would be lost: it is where --force keeps the text that it writes over"
+                    .to_owned(),
             help: "move it away, or remove it".to_owned(),
         }),
     }
@@ -165,7 +177,9 @@ fn write_beside(target: &Path, text: &str) -> std::io::Result<PathBuf> {
     // Of a run that was killed; were it a link, the link itself goes.
     drop(fs::remove_file(&temporary));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     Ok(temporary)
 }
 
@@ -176,7 +190,10 @@ fn target(folder: &Folder, path: &str) -> Result<PathBuf, Unwritable> {
         target.push(part);
         let Ok(kind) = fs::symlink_metadata(&target) else { continue };
         if kind.is_symlink() {
-            return Err(in_the_way(path, format!("{} is a symbolic link: it is not written through", target.display())));
+            return Err(in_the_way(
+                path,
+                format!("{} is a symbolic link: it is not written through", target.display()),
+            ));
         }
         let is_last = target.ends_with(path);
         if !is_last && !kind.is_dir() {

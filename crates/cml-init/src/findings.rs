@@ -44,11 +44,15 @@ pub fn look(folder: &Folder) -> Findings {
     let metrics = ["metrics.json", "metrics.yaml", "metrics.csv", "results/metrics.json"];
     Findings {
         git: git::look(folder, &mut skipped),
-        languages: code::languages(&files),
+        languages: code::languages(folder, &files, &mut skipped),
         training,
         dvc,
         gpu: code::gpu(folder, &mut skipped),
-        metrics: metrics.into_iter().filter(|path| files.iter().any(|file| file == path)).map(str::to_owned).collect(),
+        metrics: metrics
+            .into_iter()
+            .filter(|path| files.iter().any(|file| file == path))
+            .map(str::to_owned)
+            .collect(),
         workflows,
         uses,
         skipped,

@@ -125,7 +125,8 @@ impl Folder {
             return Vec::new();
         }
         let entries = fs::read_dir(real).into_iter().flatten().flatten().take(ENTRIES_MAX);
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         names
     }

@@ -56,7 +56,8 @@ impl Repository {
             !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
         };
         let host = host.to_lowercase();
-        let host = if host == "www.github.com" || host == "ssh.github.com" { "github.com".to_owned() } else { host };
+        let host =
+            if host == "www.github.com" || host == "ssh.github.com" { "github.com".to_owned() } else { host };
         (is_host(&host) && is_name(owner) && is_name(name)).then(|| Self {
             host,
             owner: owner.to_owned(),
@@ -104,8 +105,11 @@ pub(crate) fn look(folder: &Folder, skipped: &mut Vec<Skipped>) -> Git {
         }
     }
     let head = text("refs/remotes/origin/HEAD", skipped);
-    let named = head.as_deref().and_then(|head| head.trim().strip_prefix("ref: refs/remotes/origin/").map(str::to_owned));
-    let usual = ["main", "master"].into_iter().find(|name| text(&format!("refs/heads/{name}"), skipped).is_some());
+    let named = head
+        .as_deref()
+        .and_then(|head| head.trim().strip_prefix("ref: refs/remotes/origin/").map(str::to_owned));
+    let usual =
+        ["main", "master"].into_iter().find(|name| text(&format!("refs/heads/{name}"), skipped).is_some());
     git.default_branch = named.filter(|name| is_branch(name)).or(usual.map(str::to_owned));
     git
 }
@@ -152,7 +156,9 @@ fn served(url: &str) -> Result<Repository, String> {
     let Some(repository) = Repository::parse(url) else {
         return Err("the git remote \"origin\" is no address of a repository at a GitHub".to_owned());
     };
-    let other = ["gitlab", "bitbucket", "codeberg", "dev.azure", "sr.ht"].into_iter().any(|it| repository.host.contains(it));
+    let other = ["gitlab", "bitbucket", "codeberg", "dev.azure", "sr.ht"]
+        .into_iter()
+        .any(|it| repository.host.contains(it));
     if other || !url.contains(':') {
         let host = if url.contains(':') { repository.host } else { "a directory".to_owned() };
         return Err(format!("the git remote \"origin\" is at {host}, and only GitHub is served"));
@@ -164,7 +170,8 @@ fn served(url: &str) -> Result<Repository, String> {
 fn is_branch(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str())
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+            .contains(&text.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -186,7 +193,15 @@ mod tests {
         }
         let ghes = Repository::parse("https://ghe.example.com:8443/acme/vision").expect("reads");
         assert_eq!((ghes.host.as_str(), ghes.is_on_github_com()), ("ghe.example.com:8443", false));
-        for text in ["", "acme", "https://github.com/acme", "https://github.com/a/b/c", "/srv/git/x", "a b/c", "../.."] {
+        for text in [
+            "",
+            "acme",
+            "https://github.com/acme",
+            "https://github.com/a/b/c",
+            "/srv/git/x",
+            "a b/c",
+            "../..",
+        ] {
             assert_eq!(Repository::parse(text), None, "{text}");
         }
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::findings::Findings;
 use crate::plan::{Cloud, Plan};
 use crate::steps;
+use crate::translate::Translation;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,33 +39,59 @@ pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
             steps.push(quota(plan));
         }
         if let Some(remote) = steps::remote(findings).filter(|remote| remote.is_aws()) {
-            let mut data = step(
-                "Give the training job a role for its data",
-                "The machine itself has no permission at AWS. Make a role with the trust policy below (your account and repository put in) that may \
-                 read and write the bucket, then tell the workflow its name.",
-                &["cml-runner init --print oidc-trust"],
-                None,
-            );
-            data.commands.push(format!("gh variable set CML_DATA_ROLE --body ARN_OF_THE_ROLE   # for s3://{}", remote.place));
-            steps.push(data);
+            steps.push(data(plan, &remote.place));
         }
     }
     let secrets = steps::remote(findings).map(crate::dvc::Remote::secrets).unwrap_or_default();
     if !secrets.is_empty() {
         let commands: Vec<String> = secrets.iter().map(|name| format!("gh secret set {name}")).collect();
-        steps.push(Step { commands, ..step("Let the job at its data", "DVC's remote asks for these.", &[], None) });
+        steps.push(Step {
+            commands,
+            ..step("Let the job at its data", "DVC's remote asks for these.", &[], None)
+        });
     }
     steps.push(token(plan));
     if plan.pool {
         steps.push(daemon(plan));
     }
-    let region = if plan.cloud == Cloud::Aws { format!(" --cloud aws --region {}", plan.region) } else { " --cloud local".to_owned() };
-    steps.push(step(
+    steps.push(check(plan));
+    steps
+}
+
+fn check(plan: &Plan) -> Step {
+    let region = if plan.cloud == Cloud::Aws {
+        format!(" --cloud aws --region {}", plan.region)
+    } else {
+        " --cloud local".to_owned()
+    };
+    step(
         "Check everything",
         "Each line of it says what is right, or what to do.",
         &[&format!("cml-runner doctor{region}")],
         None,
-    ));
+    )
+}
+
+/// The steps after a workflow was translated.
+#[must_use]
+pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
+    let region = translation.role_in.clone().filter(|region| !region.contains("${{"));
+    let plan = Plan {
+        region: region.unwrap_or_else(|| plan.region.clone()),
+        pool: false,
+        cloud: Cloud::Aws,
+        gpu: translation.gpu,
+        ..plan.clone()
+    };
+    let mut steps = Vec::new();
+    if translation.role_in.is_some() {
+        steps.push(role(&plan));
+    }
+    if translation.launches {
+        steps.extend(plan.gpu.then(|| quota(&plan)));
+        steps.push(token(&plan));
+        steps.push(check(&plan));
+    }
     steps
 }
 
@@ -88,7 +115,16 @@ fn role(plan: &Plan) -> Step {
         "aws cloudformation describe-stacks --region {region} --stack-name cml-runner --query \"Stacks[0].Outputs[?OutputKey=='RoleArn'].OutputValue\" \
          --output text"
     );
-    step.commands.push(if plan.pool { arn } else { format!("gh variable set CML_AWS_ROLE --body \"$({arn})\"") });
+    step.commands.push(if plan.pool {
+        arn
+    } else {
+        format!("gh variable set CML_AWS_ROLE --body \"$({arn})\"")
+    });
+    if !plan.pool {
+        step.why.push_str(
+            " An account that has GitHub's OpenID Connect provider already (`aws iam list-open-id-connect-providers`) gives it along: OidcProviderArn=ARN.",
+        );
+    }
     if plan.pool {
         step.why = "One CloudFormation stack: a role for the daemon with no more permissions than are used, below a permission boundary. The single \
                     policies are `cml-runner init --print daemon-policy` and `boundary`; Terraform's module is templates/iam/terraform."
@@ -100,6 +136,40 @@ fn role(plan: &Plan) -> Step {
         );
     }
     step
+}
+
+/// A role for the data of the training job.
+fn data(plan: &Plan, bucket: &str) -> Step {
+    let mut commands = Vec::new();
+    if plan.pool {
+        commands.push(
+            "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com   # unless the \
+             account has it"
+                .to_owned(),
+        );
+    }
+    commands.extend([
+        format!(
+            "cml-runner init --print oidc-trust | sed -e 's|${{REPOSITORY}}|{}|' -e \"s|\\${{ACCOUNT_ID}}|$(aws sts get-caller-identity --query Account --output \
+             text)|\" > data-trust.json",
+            plan.repository_name()
+        ),
+        "aws iam create-role --role-name cml-data --assume-role-policy-document file://data-trust.json".to_owned(),
+        format!(
+            "aws iam put-role-policy --role-name cml-data --policy-name data --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\
+             \"Action\":[\"s3:ListBucket\",\"s3:GetObject\",\"s3:PutObject\"],\"Resource\":[\"arn:aws:s3:::{bucket}\",\"arn:aws:s3:::{bucket}/*\"]}}]}}'"
+        ),
+        "gh variable set CML_DATA_ROLE --body \"$(aws iam get-role --role-name cml-data --query Role.Arn --output text)\"".to_owned(),
+    ]);
+    Step {
+        commands,
+        ..step(
+            "Give the training job a role for its data",
+            "The machine itself has no permission at AWS: the job becomes a role that may read and write the bucket, and nothing else.",
+            &[],
+            None,
+        )
+    }
 }
 
 fn quota(plan: &Plan) -> Step {
@@ -127,7 +197,10 @@ fn token(plan: &Plan) -> Step {
     let name = plan.repository_name();
     let server = if host == "github.com" { String::new() } else { format!("GH_HOST={host} ") };
     let (what, command) = if plan.pool {
-        ("Give the daemon a token of GitHub's", "export REPO_TOKEN=…   # in the daemon's environment".to_owned())
+        (
+            "Give the daemon a token of GitHub's",
+            "export REPO_TOKEN=…   # in the daemon's environment".to_owned(),
+        )
     } else {
         ("Give the workflow a token of GitHub's", format!("{server}gh secret set REPO_TOKEN --repo {name}"))
     };
@@ -144,7 +217,10 @@ fn token(plan: &Plan) -> Step {
 }
 
 fn daemon(plan: &Plan) -> Step {
-    let repo = plan.repository.as_ref().map_or_else(|| "https://github.com/OWNER/NAME".to_owned(), crate::Repository::url);
+    let repo = plan
+        .repository
+        .as_ref()
+        .map_or_else(|| "https://github.com/OWNER/NAME".to_owned(), crate::Repository::url);
     let mut step = step(
         "Run the daemon",
         "On any machine that stays on: it asks for jobs, so nothing has to reach it. templates/systemd/cml-runner.service runs it under systemd.",

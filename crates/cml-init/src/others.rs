@@ -59,7 +59,12 @@ pub(crate) fn look(
         let cml = first(&text, says_cml).filter(|_| ours.is_none());
         note(&mut uses, Tool::CmlRunner, path, ours);
         note(&mut uses, Tool::Cml, path, cml);
-        note(&mut uses, Tool::Ec2GithubRunner, path, first(&text, |line| line.contains("machulav/ec2-github-runner")));
+        note(
+            &mut uses,
+            Tool::Ec2GithubRunner,
+            path,
+            first(&text, |line| line.contains("machulav/ec2-github-runner")),
+        );
         note(&mut uses, Tool::RunsOn, path, first(&text, is_runs_on));
         note(&mut uses, Tool::TerraformAwsGithubRunner, path, first(&text, |line| line.contains("ghr-ec2-")));
     }
@@ -101,5 +106,7 @@ fn first(text: &str, says: impl Fn(&str) -> bool) -> Option<usize> {
 
 fn is_runs_on(line: &str) -> bool {
     let line = line.trim_start().trim_start_matches("- ");
-    line.contains("runs-on/action@") || line.contains("runs-on=") || line.contains("runner=") && line.contains("runs-on")
+    line.contains("runs-on/action@")
+        || line.contains("runs-on=")
+        || line.contains("runner=") && line.contains("runs-on")
 }

@@ -47,7 +47,9 @@ impl BadWish {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Region(_) => "such as us-east-1 or eu-west-1: a region, not one of its zones",
-            Self::Repo(_) => "such as https://github.com/OWNER/NAME or OWNER/NAME: a workflow belongs to one repository",
+            Self::Repo(_) => {
+                "such as https://github.com/OWNER/NAME or OWNER/NAME: a workflow belongs to one repository"
+            }
         }
     }
 }
@@ -70,8 +72,12 @@ pub struct Plan {
 }
 
 /// CML's short names of regions. <https://cml.dev/doc/ref/runner>
-const REGIONS: [(&str, &str); 4] =
-    [("us-east", "us-east-1"), ("us-west", "us-west-1"), ("eu-north", "eu-north-1"), ("eu-west", "eu-west-1")];
+const REGIONS: [(&str, &str); 4] = [
+    ("us-east", "us-east-1"),
+    ("us-west", "us-west-1"),
+    ("eu-north", "eu-north-1"),
+    ("eu-west", "eu-west-1"),
+];
 
 /// The region of a name; none when it is none.
 pub(crate) fn region(name: &str) -> Option<String> {

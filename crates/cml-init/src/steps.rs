@@ -1,7 +1,6 @@
 //! The steps of the training job: what the language needs, the data, the training, the report.
 
 use crate::code::{Installer, LanguageName};
-use crate::dvc::Dvc;
 use crate::findings::Findings;
 use crate::plan::{Cloud, Plan};
 use crate::training::Way;
@@ -9,7 +8,10 @@ use crate::training::Way;
 /// Lines of the steps, indented for a job.
 pub(crate) fn write(findings: &Findings, plan: &Plan) -> String {
     let mut steps = Steps(String::new());
-    steps.add(&["- uses: actions/checkout@v4", "  with: { fetch-depth: 0 }   # the whole history: reports compare with the default branch"]);
+    steps.add(&[
+        "- uses: actions/checkout@v4",
+        "  with: { fetch-depth: 0 }   # the whole history: reports compare with the default branch",
+    ]);
     steps.add(&[
         "# Puts cml-publish, cml-send-comment and cml-report on the PATH.",
         &format!("- uses: cml-runner/cml-runner@v{}", plan.version),
@@ -47,7 +49,7 @@ pub(crate) fn remote(findings: &Findings) -> Option<&crate::dvc::Remote> {
 
 fn installer(findings: &Findings) -> Option<Installer> {
     let python = findings.languages.iter().find(|language| language.name == LanguageName::Python)?;
-    python.needs.as_ref().map(|(_, installer)| *installer)
+    python.needs.as_ref().map(|needs| needs.installer)
 }
 
 fn install(findings: &Findings, steps: &mut Steps) {
@@ -56,16 +58,20 @@ fn install(findings: &Findings, steps: &mut Steps) {
     };
     let mut has_python = false;
     for language in &findings.languages {
-        let needs = language.needs.as_ref().map(|(file, installer)| (file.as_str(), *installer));
+        let needs = language.needs.as_ref().map(|needs| (needs.file.as_str(), needs.installer));
         has_python |= language.name == LanguageName::Python;
         match (language.name, needs) {
             (LanguageName::Python, Some((_, Installer::Uv))) => {
                 steps.add(&["- uses: astral-sh/setup-uv@v6", "- run: uv sync"]);
             }
             (LanguageName::Python, Some((file, Installer::Conda))) => {
+                let named = language.needs.as_ref().and_then(|needs| needs.environment.as_deref());
                 steps.add(&[
                     "- uses: conda-incubator/setup-miniconda@v3",
-                    &format!("  with: {{ environment-file: {file}, activate-environment: cml }}"),
+                    &format!(
+                        "  with: {{ environment-file: {file}, activate-environment: {} }}",
+                        named.unwrap_or("cml")
+                    ),
                 ]);
             }
             (LanguageName::Python, needs) => {
@@ -103,7 +109,7 @@ fn install(findings: &Findings, steps: &mut Steps) {
     }
     let mut tools = Vec::new();
     if let Some(dvc) = &findings.dvc {
-        tools.push(dvc_package(dvc));
+        tools.extend(dvc.package());
     }
     if wants_jupyter {
         tools.push("jupyter".to_owned());
@@ -115,21 +121,27 @@ fn install(findings: &Findings, steps: &mut Steps) {
     }
 }
 
-fn dvc_package(dvc: &Dvc) -> String {
-    dvc.remote.as_ref().map_or_else(|| "dvc".to_owned(), crate::dvc::Remote::package)
-}
-
 /// What stands before a command so that it sees the packages.
 fn prefix(findings: &Findings) -> &'static str {
-    if installer(findings) == Some(Installer::Poetry) { "poetry run " } else { "" }
+    match installer(findings) {
+        Some(Installer::Poetry) => "poetry run ",
+        Some(Installer::Uv) => "uv run ",
+        _ => "",
+    }
 }
 
-/// The same for tools that uv brings along.
-fn with(findings: &Findings, tool: &str) -> String {
-    match installer(findings) {
-        Some(Installer::Uv) => format!("uv run --with \"{tool}\" "),
+/// The same for a tool that the packages do not bring along: uv does.
+fn with(findings: &Findings, tool: Option<&str>) -> String {
+    match (installer(findings), tool) {
+        (Some(Installer::Uv), Some(tool)) => format!("uv run --with \"{tool}\" "),
         _ => prefix(findings).to_owned(),
     }
+}
+
+/// The same for DVC.
+fn dvc(findings: &Findings) -> String {
+    let package = findings.dvc.as_ref().and_then(crate::Dvc::package);
+    with(findings, package.as_deref())
 }
 
 /// A step that runs commands, in the shell that its environment needs.
@@ -146,27 +158,25 @@ fn run(findings: &Findings, steps: &mut Steps, keys: &[String], lines: &[&str]) 
             all.extend(lines.iter().map(|line| format!("  {line}")));
         }
     }
-    let step: Vec<String> =
-        all.iter().enumerate().map(|(index, line)| format!("{} {line}", if index == 0 { "-" } else { " " })).collect();
+    let step: Vec<String> = all
+        .iter()
+        .enumerate()
+        .map(|(index, line)| format!("{} {line}", if index == 0 { "-" } else { " " }))
+        .collect();
     steps.add(&step.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 fn train(findings: &Findings, steps: &mut Steps) {
     let file = findings.training.file.as_deref().unwrap_or_default();
-    let dvc = findings.dvc.as_ref().map(|dvc| with(findings, &dvc_package(dvc))).unwrap_or_default();
-    let python = match installer(findings) {
-        Some(Installer::Uv) => "uv run python",
-        Some(Installer::Poetry) => "poetry run python",
-        _ => "python",
-    };
+    let (dvc, prefix) = (dvc(findings), prefix(findings));
     let train = match findings.training.way {
         Way::Dvc => format!("{dvc}dvc repro"),
-        Way::Make => "make train".to_owned(),
-        Way::Python => format!("{python} {file}"),
+        Way::Make => format!("{prefix}make train"),
+        Way::Python => format!("{prefix}python {file}"),
         Way::R => format!("Rscript {file}"),
         Way::Julia => format!("julia --project {file}"),
-        Way::Shell => format!("sh {file}"),
-        Way::Notebook => format!("{}jupyter execute {file}", with(findings, "jupyter")),
+        Way::Shell => format!("{prefix}bash {file}"),
+        Way::Notebook => format!("{}jupyter execute {file}", with(findings, Some("jupyter"))),
         Way::Unknown => {
             steps.add(&[
                 "# Nothing in the repository told how training is run: write it here.",
@@ -193,14 +203,15 @@ fn train(findings: &Findings, steps: &mut Steps) {
 
 fn report(findings: &Findings, steps: &mut Steps) {
     let mut lines = vec!["echo \"## Results\" > report.md".to_owned()];
-    let dvc = findings.dvc.as_ref().filter(|dvc| dvc.metrics);
-    if let Some(dvc) = dvc {
-        let prefix = with(findings, &dvc_package(dvc));
-        lines.push(format!("{prefix}dvc metrics diff --md \"origin/$BASE\" >> report.md"));
+    if findings.dvc.as_ref().is_some_and(|dvc| dvc.metrics) {
+        lines.push(format!("{}dvc metrics diff --md \"origin/$BASE\" >> report.md", dvc(findings)));
     } else if let Some(file) = findings.metrics.first() {
         lines.push(format!("cml-report metrics {file} --base \"origin/$BASE\" >> report.md"));
     } else {
-        lines.push("# A table of metrics: cml-report metrics metrics.json --base \"origin/$BASE\" >> report.md".to_owned());
+        lines.push(
+            "# A table of metrics: cml-report metrics metrics.json --base \"origin/$BASE\" >> report.md"
+                .to_owned(),
+        );
         lines.push("# A plot: cml-publish plot.png --md >> report.md".to_owned());
         lines.push("echo \"Trained at $GITHUB_SHA.\" >> report.md".to_owned());
     }

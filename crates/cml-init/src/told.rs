@@ -38,16 +38,22 @@ pub fn tell(findings: &Findings, plan: &Plan) -> Vec<Line> {
         lines.push(line("workflows", count, "they are left as they are"));
     }
     for skipped in &findings.skipped {
-        lines.push(line("skipped", format!("{}: {}", skipped.path, skipped.why), "what it says is not known"));
+        lines.push(line(
+            "skipped",
+            format!("{}: {}", skipped.path, skipped.why),
+            "what it says is not known",
+        ));
     }
     lines
 }
 
 fn repository(findings: &Findings, plan: &Plan) -> Line {
     match &plan.repository {
-        Some(repository) if repository.is_on_github_com() => {
-            line("repository", format!("{} on github.com", repository.full_name()), "runners are registered there")
-        }
+        Some(repository) if repository.is_on_github_com() => line(
+            "repository",
+            format!("{} on github.com", repository.full_name()),
+            "runners are registered there",
+        ),
         Some(repository) => line(
             "repository",
             format!("{} on {}", repository.full_name(), repository.host),
@@ -59,7 +65,11 @@ fn repository(findings: &Findings, plan: &Plan) -> Line {
                 (None, true) => "no git remote \"origin\"".to_owned(),
                 (None, false) => "this is no git repository".to_owned(),
             };
-            line("repository", why, "OWNER/NAME stands in its place below; name it with --repo https://github.com/OWNER/NAME")
+            line(
+                "repository",
+                why,
+                "OWNER/NAME stands in its place below; name it with --repo https://github.com/OWNER/NAME",
+            )
         }
     }
 }
@@ -72,8 +82,8 @@ fn languages(findings: &Findings) -> Vec<Line> {
             LanguageName::Julia => "Julia",
         };
         match &language.needs {
-            Some((file, installer)) => {
-                let by = match installer {
+            Some(needs) => {
+                let by = match needs.installer {
                     Installer::Pip | Installer::PipProject => "pip",
                     Installer::Uv => "uv",
                     Installer::Poetry => "Poetry",
@@ -82,7 +92,7 @@ fn languages(findings: &Findings) -> Vec<Line> {
                     Installer::Description => "R's package manager",
                     Installer::Pkg => "Julia's package manager",
                 };
-                line("language", format!("{name} ({file})"), format!("the job installs it with {by}"))
+                line("language", format!("{name} ({})", needs.file), format!("the job installs it with {by}"))
             }
             None => line("language", name, "no file lists packages: the job installs the language alone"),
         }
@@ -97,7 +107,11 @@ fn training(findings: &Findings) -> Line {
         Way::Make => "the job runs `make train`".to_owned(),
         Way::Notebook => "the job runs the notebook from its beginning to its end".to_owned(),
         Way::Unknown => {
-            return line("training", "nothing tells how it is run", "the workflow has a step for it that fails until you write it");
+            return line(
+                "training",
+                "nothing tells how it is run",
+                "the workflow has a step for it that fails until you write it",
+            );
         }
         Way::Python | Way::R | Way::Julia | Way::Shell => format!("the job runs {file}"),
     };
@@ -129,7 +143,10 @@ fn data(findings: &Findings, plan: &Plan) -> Option<Line> {
 }
 
 fn machine(findings: &Findings, plan: &Plan) -> Line {
-    let found = findings.gpu.clone().map_or_else(|| "no package that wants a GPU".to_owned(), |gpu| format!("a GPU is likely: {gpu}"));
+    let found = findings
+        .gpu
+        .as_ref()
+        .map_or_else(|| "no package that wants a GPU".to_owned(), |gpu| format!("a GPU is likely ({gpu})"));
     let so = match (plan.cloud, plan.gpu) {
         (Cloud::Local, _) => "jobs run on the machine that runs the daemon".to_owned(),
         (Cloud::Aws, true) => format!("type m+t4 in {}: one T4 with 16 GB, spot first", plan.region),

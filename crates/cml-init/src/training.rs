@@ -48,7 +48,12 @@ const SCRIPTS: [(&str, Way); 8] = [
     ("train.ipynb", Way::Notebook),
 ];
 
-pub(crate) fn look(folder: &Folder, files: &[String], dvc: Option<&Dvc>, skipped: &mut Vec<Skipped>) -> Training {
+pub(crate) fn look(
+    folder: &Folder,
+    files: &[String],
+    dvc: Option<&Dvc>,
+    skipped: &mut Vec<Skipped>,
+) -> Training {
     let by = |way, file: &str| Training { way, file: Some(file.to_owned()) };
     if dvc.is_some_and(|dvc| dvc.pipeline) {
         return by(Way::Dvc, "dvc.yaml");

@@ -8,8 +8,7 @@ use crate::steps;
 pub(crate) const LABEL: &str = "cml-${{ github.run_id }}-${{ github.run_attempt }}";
 
 /// No machine for strangers: pull requests from forks get no secrets, and a launch would fail.
-const NOT_FROM_FORKS: &str =
-    "    if: github.event_name != 'pull_request' || github.event.pull_request.head.repo.full_name == github.repository\n";
+const NOT_FROM_FORKS: &str = "    if: github.event_name != 'pull_request' || github.event.pull_request.head.repo.full_name == github.repository\n";
 
 const LAUNCH: &str = "  launch:
     runs-on: ubuntu-latest
@@ -57,7 +56,10 @@ pub(crate) fn write(findings: &Findings, plan: &Plan) -> String {
     if launches {
         text.push_str(&format!("    needs: launch\n    runs-on: [self-hosted, \"{LABEL}\"]\n"));
     } else {
-        text.push_str(&format!("    runs-on: [self-hosted, cml, {}]   # labels of a spec in cml.yaml\n", plan.spec()));
+        text.push_str(&format!(
+            "    runs-on: [self-hosted, cml, {}]   # labels of a spec in cml.yaml\n",
+            plan.spec()
+        ));
     }
     text.push_str("    timeout-minutes: 600    # below the machine's own 12 hours\n");
     if !launches {

@@ -112,7 +112,9 @@ fn huge_files_and_pipes_are_skipped_and_told() {
     let pipe = std::process::Command::new("mkfifo").arg(directory.path().join("Makefile")).status();
     assert!(pipe.is_ok_and(|status| status.success()));
     let findings = look(&Folder::open(directory.path()).expect("opens"));
-    let why = |path: &str| findings.skipped.iter().find(|one| one.path == path).map(|one| one.why.clone()).unwrap_or_default();
+    let why = |path: &str| {
+        findings.skipped.iter().find(|one| one.path == path).map(|one| one.why.clone()).unwrap_or_default()
+    };
     assert_eq!(why("requirements.txt"), "is longer than 1 MiB");
     assert_eq!(why("dvc.yaml"), "is no UTF-8 text");
     assert_eq!(why("Makefile"), "is no plain file");

@@ -61,12 +61,18 @@ fn with_force_the_text_that_was_there_is_kept_beside_and_never_over_an_older_one
     let (directory, folder) = with(&[("cml.yaml", "first\n")]);
     let placed = place(&folder, proposed()).expect("can be placed");
     assert_eq!(write(&folder, &placed, true).expect("writes").len(), 2);
-    assert_eq!((read(&directory, "cml.yaml").as_str(), read(&directory, "cml.yaml.before").as_str()), ("a\nb\nc\n", "first\n"));
+    assert_eq!(
+        (read(&directory, "cml.yaml").as_str(), read(&directory, "cml.yaml.before").as_str()),
+        ("a\nb\nc\n", "first\n")
+    );
     fs::write(directory.path().join("cml.yaml"), "second\n").expect("writes");
     let placed = place(&folder, proposed()).expect("can be placed");
     let error = write(&folder, &placed, true).expect_err("is refused");
     assert_eq!(error.path, "cml.yaml.before");
-    assert_eq!((read(&directory, "cml.yaml").as_str(), read(&directory, "cml.yaml.before").as_str()), ("second\n", "first\n"));
+    assert_eq!(
+        (read(&directory, "cml.yaml").as_str(), read(&directory, "cml.yaml.before").as_str()),
+        ("second\n", "first\n")
+    );
 }
 
 #[test]
@@ -77,7 +83,10 @@ fn links_that_lead_out_are_neither_read_nor_written_through() {
     symlink(outside.path().join("secret.txt"), directory.path().join("requirements.txt")).expect("links");
     let findings = cml_init::look(&folder);
     assert_eq!(findings.gpu, None);
-    assert!(findings.skipped.iter().any(|one| one.path == "requirements.txt" && one.why.contains("leads out")), "{findings:?}");
+    assert!(
+        findings.skipped.iter().any(|one| one.path == "requirements.txt" && one.why.contains("leads out")),
+        "{findings:?}"
+    );
     symlink(outside.path(), directory.path().join(".github")).expect("links");
     let error = place(&folder, proposed()).expect_err("is refused");
     assert!(error.why.contains("symbolic link"), "{error}");
@@ -89,7 +98,12 @@ fn links_that_lead_out_are_neither_read_nor_written_through() {
 
 #[test]
 fn a_directory_in_the_place_of_a_file_is_told() {
-    let (directory, folder) = with(&[("cml.yaml/x", ""), ("requirements.txt/x", ""), ("dvc.yaml/x", ""), (".github/workflows/x.yml/y", "")]);
+    let (directory, folder) = with(&[
+        ("cml.yaml/x", ""),
+        ("requirements.txt/x", ""),
+        ("dvc.yaml/x", ""),
+        (".github/workflows/x.yml/y", ""),
+    ]);
     let findings = cml_init::look(&folder);
     assert!(findings.skipped.iter().filter(|one| one.why == "is a directory").count() >= 3, "{findings:?}");
     let error = place(&folder, proposed()).expect_err("is refused");

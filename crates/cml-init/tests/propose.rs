@@ -23,8 +23,10 @@ fn proposed_files_of_each_repository() {
     for fixture in FIXTURES {
         let findings = fixture.look();
         let plan = plan(&findings, Cloud::Aws, false);
-        let texts: Vec<String> =
-            propose(&findings, &plan).into_iter().map(|file| format!("=== {}\n{}", file.path, file.text)).collect();
+        let texts: Vec<String> = propose(&findings, &plan)
+            .into_iter()
+            .map(|file| format!("=== {}\n{}", file.path, file.text))
+            .collect();
         insta::assert_snapshot!(format!("files-{}", fixture.name), texts.join("\n"));
     }
 }
@@ -34,8 +36,10 @@ fn proposed_files_of_a_pool_and_of_a_machine_of_ones_own() {
     let findings = FIXTURES[1].look();
     for (cloud, pool) in &WAYS[1..] {
         let plan = plan(&findings, *cloud, *pool);
-        let texts: Vec<String> =
-            propose(&findings, &plan).into_iter().map(|file| format!("=== {}\n{}", file.path, file.text)).collect();
+        let texts: Vec<String> = propose(&findings, &plan)
+            .into_iter()
+            .map(|file| format!("=== {}\n{}", file.path, file.text))
+            .collect();
         insta::assert_snapshot!(format!("files-{cloud:?}-pool"), texts.join("\n"));
     }
 }
@@ -84,12 +88,19 @@ fn every_proposed_workflow_has_limits_least_permissions_and_the_label_of_its_mac
             let plan = plan(&findings, cloud, pool);
             let files = propose(&findings, &plan);
             let text = &files.iter().find(|file| file.path == WORKFLOW).expect("is proposed").text;
-            let workflow: Value = serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let workflow: Value =
+                serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             assert_eq!(workflow["permissions"].as_mapping().map(serde_yaml::Mapping::len), Some(0), "{text}");
             let jobs = workflow["jobs"].as_mapping().expect("jobs");
             for (name, job) in jobs {
-                assert!(job["timeout-minutes"].is_u64() && job["permissions"].is_mapping(), "{name:?}\n{text}");
-                assert!(job["steps"].as_sequence().is_some_and(|steps| !steps.is_empty()), "{name:?}\n{text}");
+                assert!(
+                    job["timeout-minutes"].is_u64() && job["permissions"].is_mapping(),
+                    "{name:?}\n{text}"
+                );
+                assert!(
+                    job["steps"].as_sequence().is_some_and(|steps| !steps.is_empty()),
+                    "{name:?}\n{text}"
+                );
                 let is_known = |step: &Value| step["uses"].is_string() != step["run"].is_string();
                 assert!(job["steps"].as_sequence().is_some_and(|steps| steps.iter().all(is_known)), "{text}");
             }
@@ -100,11 +111,22 @@ fn every_proposed_workflow_has_limits_least_permissions_and_the_label_of_its_mac
                 let config = &files.iter().find(|file| file.path == CONFIG).expect("is proposed").text;
                 let config = cml_spec::read(CONFIG, config, &|_| Ok(Vec::new())).expect("is right");
                 let served = &config.runners[0].spec.labels;
-                assert!(labels(train).iter().all(|label| *label == "self-hosted" || served.iter().any(|own| own == label)));
+                assert!(
+                    labels(train)
+                        .iter()
+                        .all(|label| *label == "self-hosted" || served.iter().any(|own| own == label))
+                );
             } else {
                 let with = &launch["steps"].as_sequence().expect("steps")[1]["with"];
-                assert_eq!(labels(train), ["self-hosted", with["labels"].as_str().expect("labels")], "{text}");
-                assert_eq!(launch["permissions"], serde_yaml::from_str::<Value>("id-token: write").expect("yaml"));
+                assert_eq!(
+                    labels(train),
+                    ["self-hosted", with["labels"].as_str().expect("labels")],
+                    "{text}"
+                );
+                assert_eq!(
+                    launch["permissions"],
+                    serde_yaml::from_str::<Value>("id-token: write").expect("yaml")
+                );
                 assert_eq!(train["needs"].as_str(), Some("launch"));
             }
             assert!(cloud == Cloud::Aws || !text.contains("aws-actions"), "{text}");

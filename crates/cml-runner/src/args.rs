@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
+use crate::init::Init;
 use crate::prices::args::PricesCommand;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Keep pools of runners as a cml.yaml says, for as long as it runs
     Daemon(Daemon),
+    /// Look at a repository, write a cml.yaml and a workflow for it, and say what is left to do
+    Init(Init),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Render>),
     /// Check a cml.yaml

@@ -34,7 +34,8 @@ impl Step<'_> {
     pub(crate) fn run_from(&self, line: usize) -> Vec<(usize, String)> {
         let mut lines: Vec<(usize, String)> = Vec::new();
         for (index, text) in self.run.iter().filter(|(index, _)| *index >= line) {
-            let goes_on = lines.last().is_none_or(|(_, last)| last.trim_end().ends_with('\\')) || text.trim_start().starts_with("--");
+            let goes_on = lines.last().is_none_or(|(_, last)| last.trim_end().ends_with('\\'))
+                || text.trim_start().starts_with("--");
             if !goes_on {
                 break;
             }
@@ -44,9 +45,10 @@ impl Step<'_> {
     }
 
     pub(crate) fn uses(&self, action: &str) -> bool {
-        self.node.get("uses").and_then(Node::text).is_some_and(|text| {
-            text == action || text.starts_with(&format!("{action}@"))
-        })
+        self.node
+            .get("uses")
+            .and_then(Node::text)
+            .is_some_and(|text| text == action || text.starts_with(&format!("{action}@")))
     }
 }
 
@@ -117,7 +119,8 @@ impl Job<'_> {
 
     pub(crate) fn uses_cml(&self) -> bool {
         let image = self.image().is_some_and(|(image, _)| IMAGES.iter().any(|name| image.contains(name)));
-        let step = |step: &Step<'_>| !step.commands.is_empty() || !step.installs.is_empty() || step.uses(SETUP);
+        let step =
+            |step: &Step<'_>| !step.commands.is_empty() || !step.installs.is_empty() || step.uses(SETUP);
         image || self.steps.iter().any(step)
     }
 

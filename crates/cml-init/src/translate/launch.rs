@@ -27,9 +27,15 @@ const SYSTEM: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// CML's flags that mean something else here, or nothing.
 const FLAGS: [(&str, &str); 11] = [
     ("cloud-spot", "spot first, then on-demand; CML had spot or nothing: --spot only"),
-    ("cloud-image", "an alias (ubuntu-22.04-gpu), ami-… or ssm:/path; anything else is an error, where CML took Ubuntu 18.04"),
+    (
+        "cloud-image",
+        "an alias (ubuntu-22.04-gpu), ami-… or ssm:/path; anything else is an error, where CML took Ubuntu 18.04",
+    ),
     ("cloud-ssh-private", "without effect: nothing logs in to the machine"),
-    ("cloud-permission-set", "the instance profile of the job; without it the machine has no permission at AWS"),
+    (
+        "cloud-permission-set",
+        "the instance profile of the job; without it the machine has no permission at AWS",
+    ),
     ("cloud-aws-security-group", "needs no inbound rule any more"),
     ("docker-volumes", "without effect"),
     ("tpi-version", "without effect: no Terraform"),
@@ -62,7 +68,10 @@ pub(crate) fn refuse_other_clouds(job: &Job<'_>, root: &Node) -> Result<(), Refu
     for step in &job.steps {
         for (line, command) in step.commands.iter().filter(|(_, command)| command.kind == Kind::Runner) {
             let launch = Launch::read(job, step, *line, command);
-            let variable = [root, job.body, step.node].into_iter().rev().find_map(|node| node.get("env")?.get("CML_RUNNER_CLOUD")?.text());
+            let variable = [root, job.body, step.node]
+                .into_iter()
+                .rev()
+                .find_map(|node| node.get("env")?.get("CML_RUNNER_CLOUD")?.text());
             let cloud = launch.flag("cloud").or(variable).unwrap_or_default().to_lowercase();
             if ["gcp", "azure", "kubernetes"].contains(&cloud.as_str()) {
                 return Err(Refused::Cloud { line: line + 1, cloud });
@@ -100,14 +109,27 @@ impl<'a> Launch<'a> {
         self.flag("cloud").is_some_and(|cloud| cloud.eq_ignore_ascii_case("aws"))
     }
 
+    pub(crate) fn wants_gpu(&self) -> bool {
+        let named = ["cloud-type", "type"].into_iter().filter_map(|name| self.flag(name));
+        let has_gpu = |value: &str| value.contains('+') || value.starts_with(['g', 'p']);
+        self.flag("cloud-gpu").or_else(|| self.flag("gpu")).is_some_and(|gpu| gpu != "nogpu")
+            || named.into_iter().any(has_gpu)
+    }
+
     /// The region, in AWS's words; CML's own default where none is named.
     pub(crate) fn region(&self) -> String {
-        let named = self.flag("cloud-region").or_else(|| self.flag("region")).filter(|name| !name.is_empty()).unwrap_or("us-west");
+        let named = self
+            .flag("cloud-region")
+            .or_else(|| self.flag("region"))
+            .filter(|name| !name.is_empty())
+            .unwrap_or("us-west");
         if named.contains("${{") {
             return named.to_owned();
         }
         let without_zone = named.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(named);
-        crate::plan::region(named).or_else(|| crate::plan::region(without_zone)).unwrap_or_else(|| "us-west-1".to_owned())
+        crate::plan::region(named)
+            .or_else(|| crate::plan::region(without_zone))
+            .unwrap_or_else(|| "us-west-1".to_owned())
     }
 
     /// Says what is to be known of its flags.
@@ -118,7 +140,11 @@ impl<'a> Launch<'a> {
             "CML's flags are understood here (docs/reference.md, \"CML's flags\")",
         );
         if self.flag("cloud").is_none() {
-            changes.left(self.line, "no --cloud", "the runner runs on this very machine, in the foreground, as in CML");
+            changes.left(
+                self.line,
+                "no --cloud",
+                "the runner runs on this very machine, in the foreground, as in CML",
+            );
         }
         for (name, why) in FLAGS {
             if self.flag(name).is_some() {
@@ -126,7 +152,9 @@ impl<'a> Launch<'a> {
             }
         }
         let old = ["k80", "v100", "p2.", "p3."].iter().find(|name| {
-            ["cloud-type", "type", "cloud-gpu"].iter().any(|flag| self.flag(flag).is_some_and(|value| value.contains(**name)))
+            ["cloud-type", "type", "cloud-gpu"]
+                .iter()
+                .any(|flag| self.flag(flag).is_some_and(|value| value.contains(**name)))
         });
         if let Some(old) = old {
             changes.left(self.line, format!("machines with {old}"), "EC2 sells few or none of these any more: CML's sizes become T4, L4 or A10G here; better name --cloud-type m+t4");
@@ -136,7 +164,9 @@ impl<'a> Launch<'a> {
             env.get("REPO_TOKEN").or_else(|| env.get("repo_token"))
         });
         if let Some(token) = token
-            && token.text().is_some_and(|text| text.contains("secrets.GITHUB_TOKEN") || text.contains("github.token"))
+            && token
+                .text()
+                .is_some_and(|text| text.contains("secrets.GITHUB_TOKEN") || text.contains("github.token"))
         {
             changes.left(
                 token.line,
@@ -179,7 +209,8 @@ impl<'a> Launch<'a> {
             return;
         }
         let label = format!(",{LABEL}");
-        let place = self.lines.iter().find_map(|line| flag(edits.line(*line), "labels").map(|at| (*line, at)));
+        let place =
+            self.lines.iter().find_map(|line| flag(edits.line(*line), "labels").map(|at| (*line, at)));
         match place {
             Some((line, at)) if !at.is_empty() => edits.insert_at(line, at.end, &label),
             _ => self.add_flag(&format!("--labels=\"cml{label}\""), edits),
@@ -193,7 +224,11 @@ impl<'a> Launch<'a> {
             // Two launches may serve one job: one label is enough.
             let line = job.body.entry("runs-on").map_or(job.line, |(key, _)| key.line);
             if !edits.line(line).contains(LABEL) && add_label(job, Some(edits)) {
-                changes.done(line, format!("job {}: runs-on asks for it", job.name), "it waits for its own machine, and takes no other");
+                changes.done(
+                    line,
+                    format!("job {}: runs-on asks for it", job.name),
+                    "it waits for its own machine, and takes no other",
+                );
             }
         }
     }
@@ -237,7 +272,9 @@ fn add_label(job: &Job<'_>, edits: Option<&mut Edits>) -> bool {
             let Some(edits) = edits else { return true };
             let line = edits.line(key.line).to_owned();
             let from = byte_of(&line, last.column);
-            let Some(at) = line.get(from..).and_then(|rest| rest.find(']')).map(|at| from + at) else { return false };
+            let Some(at) = line.get(from..).and_then(|rest| rest.find(']')).map(|at| from + at) else {
+                return false;
+            };
             edits.insert_at(key.line, at, &format!(", \"{LABEL}\""));
             true
         }

@@ -25,6 +25,12 @@ pub struct Translation {
     pub text: String,
     /// What is different, and what is to be known, in the order of the lines.
     pub changes: Vec<Change>,
+    /// It launches machines on AWS.
+    pub launches: bool,
+    /// The region of the role that it becomes.
+    pub role_in: Option<String>,
+    /// Its machines have GPUs.
+    pub gpu: bool,
 }
 
 impl Translation {
@@ -108,16 +114,21 @@ pub fn translate(text: &str, version: &str) -> Result<Translation, Refused> {
             continue;
         }
         if !job.is_block() {
-            changes.left(job.line, "the job is written in one line and was left", "edit it by hand: docs/from-cml.md");
+            changes.left(
+                job.line,
+                "the job is written in one line and was left",
+                "edit it by hand: docs/from-cml.md",
+            );
             continue;
         }
         setup::commands(job, &action, &mut edits, &mut changes);
         setup::container(job, &mut changes);
         let launches_here = launches.iter().any(|launch| launch.job.line == job.line);
-        let became_role = launches.iter().filter(|launch| launch.job.line == job.line).fold(false, |became, launch| {
-            launch.tell(&mut changes);
-            aws::role(launch, &root, &mut edits, &mut changes) || became
-        });
+        let became_role =
+            launches.iter().filter(|launch| launch.job.line == job.line).fold(false, |became, launch| {
+                launch.tell(&mut changes);
+                aws::role(launch, &root, &mut edits, &mut changes) || became
+            });
         job.timeout(launches_here, served, &mut edits, &mut changes);
         permissions::grant(job, &root, became_role, &mut edits, &mut changes);
         if !launches_here {
@@ -131,7 +142,13 @@ pub fn translate(text: &str, version: &str) -> Result<Translation, Refused> {
     aws::keys_of_all(&root, !launches.is_empty(), &mut changes);
     let translated = edits.apply();
     same_jobs(&translated, &jobs)?;
-    Ok(Translation { text: translated, changes: changes.sorted() })
+    Ok(Translation {
+        changes: changes.sorted(),
+        launches: launches.iter().any(launch::Launch::is_on_aws),
+        role_in: launches.iter().find(|_| translated.contains(aws::ROLE)).map(launch::Launch::region),
+        gpu: launches.iter().any(launch::Launch::wants_gpu),
+        text: translated,
+    })
 }
 
 /// The net below the edits: what comes out must be YAML with the same jobs and no fewer steps.

@@ -10,24 +10,40 @@ use crate::yaml::Node;
 type Scopes = Vec<(&'static str, &'static str)>;
 
 /// Grants a job what its commands need.
-pub(crate) fn grant(job: &Job<'_>, root: &Node, becomes_role: bool, edits: &mut Edits, changes: &mut Changes) {
+pub(crate) fn grant(
+    job: &Job<'_>,
+    root: &Node,
+    becomes_role: bool,
+    edits: &mut Edits,
+    changes: &mut Changes,
+) {
     let needed = needed(job, becomes_role);
     if needed.is_empty() {
         return;
     }
-    let names = |scopes: &[(&str, &str)]| scopes.iter().map(|(scope, access)| format!("{scope}: {access}")).collect::<Vec<_>>().join(", ");
-    let why = "images of a report go to the repository, comments to pull requests and commits, and OpenID Connect needs id-token";
+    let names = |scopes: &[(&str, &str)]| {
+        scopes.iter().map(|(scope, access)| format!("{scope}: {access}")).collect::<Vec<_>>().join(", ")
+    };
+    let why = why(&needed);
     if let Some((key, own)) = job.body.entry("permissions") {
         let missing = missing(&needed, own);
         if missing.is_empty() {
             return;
         }
-        if own.pairs().is_empty() || is_flow(own, key) || missing.iter().any(|(scope, _)| own.get(scope).is_some()) {
-            changes.left(key.line, format!("job {}: permissions were left", job.name), format!("it needs {}", names(&missing)));
+        if own.pairs().is_empty()
+            || is_flow(own, key)
+            || missing.iter().any(|(scope, _)| own.get(scope).is_some())
+        {
+            changes.left(
+                key.line,
+                format!("job {}: permissions were left", job.name),
+                format!("it needs {}", names(&missing)),
+            );
             return;
         }
         let blanks = " ".repeat(indent(edits.line(own.line)));
-        let lines: Vec<String> = missing.iter().map(|(scope, access)| format!("{blanks}{scope}: {access}")).collect();
+        let lines: Vec<String> =
+            missing.iter().map(|(scope, access)| format!("{blanks}{scope}: {access}")).collect();
         edits.insert_above(own.line, &lines);
         changes.done(key.line, format!("job {}: permissions: {}", job.name, names(&missing)), why);
         return;
@@ -47,9 +63,30 @@ pub(crate) fn grant(job: &Job<'_>, root: &Node, becomes_role: bool, edits: &mut 
     }
     lines.extend(needed.iter().map(|(scope, access)| format!("  {scope}: {access}")));
     if job.add(&lines, edits) {
-        let rest = if all.is_some() { "" } else { "; scopes that are not named are none: add what other steps of the job need" };
-        changes.done(job.line, format!("job {}: permissions: {}", job.name, names(&needed)), format!("{why}{rest}"));
+        let rest = if all.is_some() {
+            ""
+        } else {
+            "; scopes that are not named are none: add what other steps of the job need"
+        };
+        changes.done(
+            job.line,
+            format!("job {}: permissions: {}", job.name, names(&needed)),
+            format!("{why}{rest}"),
+        );
     }
+}
+
+/// What each of them is for.
+fn why(needed: &Scopes) -> String {
+    let reasons = needed.iter().map(|scope| match *scope {
+        ("contents", "write") => "contents for images of reports and comments on commits",
+        ("contents", _) => "contents for the checkout",
+        ("pull-requests", _) => "pull-requests for comments",
+        ("checks", _) => "checks for check runs",
+        ("actions", _) => "actions for running again",
+        _ => "id-token to become a role at AWS",
+    });
+    reasons.collect::<Vec<_>>().join(", ")
 }
 
 fn needed(job: &Job<'_>, becomes_role: bool) -> Scopes {

@@ -41,11 +41,19 @@ fn replace_setup(step: &Step<'_>, action: &str, edits: &mut Edits, changes: &mut
     let was = uses.text().unwrap_or_default().to_owned();
     let line = edits.line(uses.line).to_owned();
     if uses.line != key.line || !line.contains(&was) {
-        changes.left(uses.line, format!("`uses: {was}` was left"), format!("edit it by hand: uses: {action}"));
+        changes.left(
+            uses.line,
+            format!("`uses: {was}` was left"),
+            format!("edit it by hand: uses: {action}"),
+        );
         return true;
     }
     edits.replace(uses.line, line.replacen(&was, action, 1));
-    changes.done(uses.line, format!("{was} → {action}"), "the same commands, from one static binary: no Node.js");
+    changes.done(
+        uses.line,
+        format!("{was} → {action}"),
+        "the same commands, from one static binary: no Node.js",
+    );
     if let Some((key, with)) = step.node.entry("with") {
         drop_with(step, key, with, edits, changes);
     }
@@ -55,9 +63,14 @@ fn replace_setup(step: &Step<'_>, action: &str, edits: &mut Edits, changes: &mut
 /// CML's action takes a version and ways of installing; ours takes none of them.
 fn drop_with(step: &Step<'_>, key: &Node, with: &Node, edits: &mut Edits, changes: &mut Changes) {
     let names: Vec<&str> = with.pairs().iter().filter_map(|(name, _)| name.text()).collect();
-    let is_on_lines_of_its_own = key.line != step.node.line && (with.line > key.line || edits.line(key.line).trim_end().ends_with(['}', '\r']));
+    let is_on_lines_of_its_own = key.line != step.node.line
+        && (with.line > key.line || edits.line(key.line).trim_end().ends_with(['}', '\r']));
     if !is_on_lines_of_its_own {
-        changes.left(key.line, format!("with: {} was left", names.join(", ")), "remove it by hand: our action does not take it");
+        changes.left(
+            key.line,
+            format!("with: {} was left", names.join(", ")),
+            "remove it by hand: our action does not take it",
+        );
         return;
     }
     edits.delete(key.line);
@@ -76,20 +89,34 @@ fn drop_with(step: &Step<'_>, key: &Node, with: &Node, edits: &mut Edits, change
 }
 
 /// `npm install -g @dvcorg/cml` would put CML's own commands before ours.
-fn replace_install(step: &Step<'_>, line: usize, action: &str, edits: &mut Edits, changes: &mut Changes) -> bool {
+fn replace_install(
+    step: &Step<'_>,
+    line: usize,
+    action: &str,
+    edits: &mut Edits,
+    changes: &mut Changes,
+) -> bool {
     let text = edits.line(line).to_owned();
     let key = step.node.entry("run").map(|(key, _)| key);
     let on_key = key.is_some_and(|key| key.line == line);
     let command = if on_key { text.split_once("run:").map_or("", |(_, rest)| rest) } else { text.as_str() };
     let packages: Vec<&str> = command.split_whitespace().filter(|word| !word.starts_with('-')).collect();
     let is_alone = packages.last().is_some_and(|last| last.starts_with(PACKAGE))
-        && packages.iter().all(|word| ["sudo", "npm", "install", "i", "yarn", "global", "add"].contains(word) || word.starts_with(PACKAGE));
-    let others_allow = step.node.pairs().iter().all(|(name, _)| matches!(name.text(), Some("run" | "name" | "if" | "id")));
+        && packages.iter().all(|word| {
+            ["sudo", "npm", "install", "i", "yarn", "global", "add"].contains(word)
+                || word.starts_with(PACKAGE)
+        });
+    let others_allow =
+        step.node.pairs().iter().all(|(name, _)| matches!(name.text(), Some("run" | "name" | "if" | "id")));
     match key {
         Some(key) if is_alone && on_key && others_allow => {
             let at = byte_of(&text, key.column);
             edits.replace(line, format!("{}uses: {action}", text.get(..at).unwrap_or_default()));
-            changes.done(line, format!("{} → {action}", command.trim()), "CML's npm package would stand before ours on the PATH");
+            changes.done(
+                line,
+                format!("{} → {action}", command.trim()),
+                "CML's npm package would stand before ours on the PATH",
+            );
             true
         }
         Some(_) if is_alone && !on_key => {
@@ -104,7 +131,11 @@ fn replace_install(step: &Step<'_>, line: usize, action: &str, edits: &mut Edits
             false
         }
         _ => {
-            changes.left(line, format!("`{PACKAGE}` is still installed"), "remove it by hand: it would stand before ours on the PATH");
+            changes.left(
+                line,
+                format!("`{PACKAGE}` is still installed"),
+                "remove it by hand: it would stand before ours on the PATH",
+            );
             false
         }
     }

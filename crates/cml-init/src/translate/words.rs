@@ -53,7 +53,8 @@ const WORDS: [(&str, Kind); 14] = [
 ];
 
 /// Names of CML's images and actions.
-pub(crate) const IMAGES: [&str; 4] = ["dvcorg/cml", "iterativeai/cml", "ghcr.io/iterative/cml", "docker.io/iterativeai/cml"];
+pub(crate) const IMAGES: [&str; 4] =
+    ["dvcorg/cml", "iterativeai/cml", "ghcr.io/iterative/cml", "docker.io/iterativeai/cml"];
 pub(crate) const SETUP: &str = "iterative/setup-cml";
 pub(crate) const PACKAGE: &str = "@dvcorg/cml";
 
@@ -76,7 +77,9 @@ pub(crate) fn commands(line: &str) -> Vec<Command> {
     for (index, span) in words.iter().enumerate() {
         let (kind, last) = match word(index) {
             "cml" => {
-                let Some((_, kind)) = WORDS.iter().find(|(name, _)| *name == word(index + 1)) else { continue };
+                let Some((_, kind)) = WORDS.iter().find(|(name, _)| *name == word(index + 1)) else {
+                    continue;
+                };
                 (*kind, index + 1)
             }
             program => {
@@ -86,7 +89,8 @@ pub(crate) fn commands(line: &str) -> Vec<Command> {
         };
         let last = if kind == Kind::Runner && word(last + 1) == "launch" { last + 1 } else { last };
         // `cml-runner` may be a label, a name, or a command of ours that is no runner.
-        let is_runner = word(last) == "launch" || line[words[last].end..].trim_start().starts_with(['-', '\\']);
+        let is_runner =
+            word(last) == "launch" || line[words[last].end..].trim_start().starts_with(['-', '\\']);
         if kind == Kind::Runner && !is_runner {
             continue;
         }
@@ -168,7 +172,15 @@ mod tests {
         assert_eq!(found("cml runner \\"), [(Kind::Runner, "cml runner".to_owned())]);
         assert_eq!(found("cml-runner --labels=x"), [(Kind::Runner, "cml-runner".to_owned())]);
         assert_eq!(found("x=$(cml-publish a.png --md) && cml comment create r.md").len(), 2);
-        for line in ["# cml-publish", "runs-on: cml-runner", "cml-runner validate", "acml publish", "cml", "cml-publisher x", "ł cml"] {
+        for line in [
+            "# cml-publish",
+            "runs-on: cml-runner",
+            "cml-runner validate",
+            "acml publish",
+            "cml",
+            "cml-publisher x",
+            "ł cml",
+        ] {
             assert_eq!(found(line), [], "{line}");
         }
     }

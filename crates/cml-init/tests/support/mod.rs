@@ -22,8 +22,10 @@ jobs:
     runs-on: ${{ needs.start-runner.outputs.label }}
     steps: [{ run: make train }]
 ";
-pub(crate) const SEED: [&str; 2] =
-    [include_str!("../../../../tests/seed/workflow-1.yaml"), include_str!("../../../../tests/seed/workflow-2.yaml")];
+pub(crate) const SEED: [&str; 2] = [
+    include_str!("../../../../tests/seed/workflow-1.yaml"),
+    include_str!("../../../../tests/seed/workflow-2.yaml"),
+];
 
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
@@ -42,7 +44,10 @@ pub(crate) const FIXTURES: [Fixture; 7] = [
             (".git/refs/remotes/origin/HEAD", "ref: refs/remotes/origin/trunk\n"),
             ("requirements.txt", TORCH),
             ("dvc.yaml", PIPELINE),
-            (".dvc/config", "[core]\n    remote = storage\n['remote \"storage\"']\n    url = s3://acme-data/vision\n"),
+            (
+                ".dvc/config",
+                "[core]\n    remote = storage\n['remote \"storage\"']\n    url = s3://acme-data/vision\n",
+            ),
             ("train.py", "import torch\n"),
         ],
     },
