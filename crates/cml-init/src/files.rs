@@ -107,7 +107,7 @@ pub fn write(folder: &Folder, files: &[Placed], over: bool) -> Result<Vec<String
             State::Same => {}
             State::New => ready.push((target, &file.text, None, &file.path)),
             State::Differs { .. } if over => {
-                ready.push((target, &file.text, Some(kept(folder, &file.path)?), &file.path))
+                ready.push((target, &file.text, Some(kept(folder, &file.path)?), &file.path));
             }
             State::Differs { .. } => {
                 return Err(Unwritable {

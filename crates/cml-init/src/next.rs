@@ -54,20 +54,15 @@ pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
     if plan.pool {
         steps.push(daemon(plan));
     }
-    steps.push(check(plan));
+    steps.push(check());
     steps
 }
 
-fn check(plan: &Plan) -> Step {
-    let region = if plan.cloud == Cloud::Aws {
-        format!(" --cloud aws --region {}", plan.region)
-    } else {
-        " --cloud local".to_owned()
-    };
+fn check() -> Step {
     step(
         "Check everything",
         "Each line of it says what is right, or what to do.",
-        &[&format!("cml-runner doctor{region}")],
+        &["cml-runner doctor"],
         None,
     )
 }
@@ -90,7 +85,7 @@ pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
     if translation.launches {
         steps.extend(plan.gpu.then(|| quota(&plan)));
         steps.push(token(&plan));
-        steps.push(check(&plan));
+        steps.push(check());
     }
     steps
 }
@@ -211,7 +206,7 @@ fn token(plan: &Plan) -> Step {
     why.push_str(if plan.pool {
         " Or a GitHub App with that permission (`auth: { app: … }` in cml.yaml), which also outlives people."
     } else {
-        " Or a GitHub App with that permission, whose token a step makes (actions/create-github-app-token) and the launching step takes."
+        " Or a GitHub App with that permission: app-id and app-key of the launching step, in place of its token."
     });
     Step { commands: vec![command], ..step(what, &why, &[], Some(&link)) }
 }
