@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
 use crate::doctor::args::Doctor;
+use crate::init::Init;
 use crate::prices::args::PricesCommand;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Keep pools of runners as a cml.yaml says, for as long as it runs
     Daemon(Daemon),
+    /// Look at a repository, write a cml.yaml and a workflow for it, and say what is left to do
+    Init(Init),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Render>),
     /// Check a cml.yaml

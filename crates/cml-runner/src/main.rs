@@ -12,6 +12,7 @@ mod doctor;
 mod environment;
 mod exit;
 mod help;
+mod init;
 mod launch;
 mod machines;
 mod packages;
@@ -104,6 +105,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
         Command::Render(args) => return render::render(&args, as_cml, global.json),
+        Command::Init(args) => return init::init(&global, &args),
         Command::Validate { file } => return validate::validate(&global, &file),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
         Command::Launch(_)

@@ -1,0 +1,227 @@
+//! What is left to do at AWS and at GitHub, as commands.
+
+use serde::Serialize;
+
+use crate::findings::Findings;
+use crate::plan::{Cloud, Plan};
+use crate::steps;
+use crate::translate::Translation;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What.
+    pub what: String,
+    /// Why, and what to know.
+    pub why: String,
+    /// Commands.
+    pub commands: Vec<String>,
+    /// A page, where clicking is as good.
+    pub link: Option<String>,
+}
+
+fn step(what: &str, why: &str, commands: &[&str], link: Option<&str>) -> Step {
+    Step {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        commands: commands.iter().map(|command| (*command).to_owned()).collect(),
+        link: link.map(str::to_owned),
+    }
+}
+
+/// The steps after the files are there.
+#[must_use]
+pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if plan.cloud == Cloud::Aws {
+        steps.push(role(plan));
+        if plan.gpu {
+            steps.push(quota(plan));
+        }
+        if let Some(remote) = steps::remote(findings).filter(|remote| remote.is_aws()) {
+            steps.push(data(plan, &remote.place));
+        }
+    }
+    let secrets = steps::remote(findings).map(crate::dvc::Remote::secrets).unwrap_or_default();
+    if !secrets.is_empty() {
+        let commands: Vec<String> = secrets.iter().map(|name| format!("gh secret set {name}")).collect();
+        steps.push(Step {
+            commands,
+            ..step("Let the job at its data", "DVC's remote asks for these.", &[], None)
+        });
+    }
+    steps.push(token(plan));
+    if plan.pool {
+        steps.push(daemon(plan));
+    }
+    steps.push(check());
+    steps
+}
+
+fn check() -> Step {
+    step(
+        "Check everything",
+        "Each line of it says what is right, or what to do.",
+        &["cml-runner doctor"],
+        None,
+    )
+}
+
+/// The steps after a workflow was translated.
+#[must_use]
+pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
+    let region = translation.role_in.clone().filter(|region| !region.contains("${{"));
+    let plan = Plan {
+        region: region.unwrap_or_else(|| plan.region.clone()),
+        pool: false,
+        cloud: Cloud::Aws,
+        gpu: translation.gpu,
+        ..plan.clone()
+    };
+    let mut steps = Vec::new();
+    if translation.role_in.is_some() {
+        steps.push(role(&plan));
+    }
+    if translation.launches {
+        steps.extend(plan.gpu.then(|| quota(&plan)));
+        steps.push(token(&plan));
+        steps.push(check());
+    }
+    steps
+}
+
+fn role(plan: &Plan) -> Step {
+    let mode = if plan.pool { "daemon" } else { "launch" };
+    let region = &plan.region;
+    let mut step = step(
+        "Make the role at AWS",
+        "One CloudFormation stack: a role that workflows of this repository alone can become (OpenID Connect: no stored keys), with no more \
+         permissions than are used, below a permission boundary. The single policies are `cml-runner init --print launch-policy`, `daemon-policy`, \
+         `oidc-trust` and `boundary`; Terraform's module is templates/iam/terraform.",
+        &["cml-runner init --print cloudformation > cml-runner-aws.yaml"],
+        None,
+    );
+    step.commands.push(format!(
+        "aws cloudformation deploy --region {region} --stack-name cml-runner --template-file cml-runner-aws.yaml --capabilities CAPABILITY_NAMED_IAM \
+         --parameter-overrides Repository={} Mode={mode}",
+        plan.repository_name()
+    ));
+    let arn = format!(
+        "aws cloudformation describe-stacks --region {region} --stack-name cml-runner --query \"Stacks[0].Outputs[?OutputKey=='RoleArn'].OutputValue\" \
+         --output text"
+    );
+    step.commands.push(if plan.pool {
+        arn
+    } else {
+        format!("gh variable set CML_AWS_ROLE --body \"$({arn})\"")
+    });
+    if !plan.pool {
+        step.why.push_str(
+            " An account that has GitHub's OpenID Connect provider already (`aws iam list-open-id-connect-providers`) gives it along: OidcProviderArn=ARN.",
+        );
+    }
+    if plan.pool {
+        step.why = "One CloudFormation stack: a role for the daemon with no more permissions than are used, below a permission boundary. The single \
+                    policies are `cml-runner init --print daemon-policy` and `boundary`; Terraform's module is templates/iam/terraform."
+            .to_owned();
+    }
+    if plan.repository.as_ref().is_some_and(|repository| !repository.is_on_github_com()) {
+        step.why.push_str(
+            " The stack trusts github.com: for an Enterprise Server put its own issuer (https://HOST/_services/token) into the trust policy.",
+        );
+    }
+    step
+}
+
+/// A role for the data of the training job.
+fn data(plan: &Plan, bucket: &str) -> Step {
+    let mut commands = Vec::new();
+    if plan.pool {
+        commands.push(
+            "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com   # unless the \
+             account has it"
+                .to_owned(),
+        );
+    }
+    commands.extend([
+        format!(
+            "cml-runner init --print oidc-trust | sed -e 's|${{REPOSITORY}}|{}|' -e \"s|\\${{ACCOUNT_ID}}|$(aws sts get-caller-identity --query Account --output \
+             text)|\" > data-trust.json",
+            plan.repository_name()
+        ),
+        "aws iam create-role --role-name cml-data --assume-role-policy-document file://data-trust.json".to_owned(),
+        format!(
+            "aws iam put-role-policy --role-name cml-data --policy-name data --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\
+             \"Action\":[\"s3:ListBucket\",\"s3:GetObject\",\"s3:PutObject\"],\"Resource\":[\"arn:aws:s3:::{bucket}\",\"arn:aws:s3:::{bucket}/*\"]}}]}}'"
+        ),
+        "gh variable set CML_DATA_ROLE --body \"$(aws iam get-role --role-name cml-data --query Role.Arn --output text)\"".to_owned(),
+    ]);
+    Step {
+        commands,
+        ..step(
+            "Give the training job a role for its data",
+            "The machine itself has no permission at AWS: the job becomes a role that may read and write the bucket, and nothing else.",
+            &[],
+            None,
+        )
+    }
+}
+
+fn quota(plan: &Plan) -> Step {
+    let ask = |code: &str| {
+        format!(
+            "aws service-quotas request-service-quota-increase --region {} --service-code ec2 --quota-code {code} --desired-value 8",
+            plan.region
+        )
+    };
+    Step {
+        commands: vec![ask("L-3819A6DF"), ask("L-DB2E81BA")],
+        ..step(
+            "Ask AWS for GPUs",
+            "New accounts may have none: the limits on vCPUs of G and VT machines, spot (the first) and on-demand (the second), begin at 0. An answer may \
+             take a day.",
+            &[],
+            Some("https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas"),
+        )
+    }
+}
+
+fn token(plan: &Plan) -> Step {
+    let host = plan.repository.as_ref().map_or("github.com", |repository| repository.host.as_str());
+    let link = format!("https://{host}/settings/personal-access-tokens/new");
+    let name = plan.repository_name();
+    let server = if host == "github.com" { String::new() } else { format!("GH_HOST={host} ") };
+    let (what, command) = if plan.pool {
+        (
+            "Give the daemon a token of GitHub's",
+            "export REPO_TOKEN=…   # in the daemon's environment".to_owned(),
+        )
+    } else {
+        ("Give the workflow a token of GitHub's", format!("{server}gh secret set REPO_TOKEN --repo {name}"))
+    };
+    let mut why = format!(
+        "A fine-grained token for {name} with the repository permission \"Administration: read and write\": it registers runners, which a workflow's own \
+         token cannot."
+    );
+    why.push_str(if plan.pool {
+        " Or a GitHub App with that permission (`auth: { app: … }` in cml.yaml), which also outlives people."
+    } else {
+        " Or a GitHub App with that permission: app-id and app-key of the launching step, in place of its token."
+    });
+    Step { commands: vec![command], ..step(what, &why, &[], Some(&link)) }
+}
+
+fn daemon(plan: &Plan) -> Step {
+    let repo = plan
+        .repository
+        .as_ref()
+        .map_or_else(|| "https://github.com/OWNER/NAME".to_owned(), crate::Repository::url);
+    let mut step = step(
+        "Run the daemon",
+        "On any machine that stays on: it asks for jobs, so nothing has to reach it. templates/systemd/cml-runner.service runs it under systemd.",
+        &["cml-runner validate cml.yaml", "cml-runner plan cml.yaml"],
+        None,
+    );
+    step.commands.push(format!("cml-runner daemon --config cml.yaml --repo {repo}"));
+    step
+}

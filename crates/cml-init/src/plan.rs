@@ -1,0 +1,156 @@
+//! What is proposed, in a few words: which cloud, where, how large.
+
+use serde::Serialize;
+
+use crate::findings::Findings;
+use crate::git::Repository;
+
+/// Where machines come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cloud {
+    /// Amazon EC2.
+    Aws,
+    /// A machine of one's own.
+    Local,
+}
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// Where machines come from.
+    pub cloud: Cloud,
+    /// The region.
+    pub region: String,
+    /// Pools that a daemon keeps, not a launching job.
+    pub pool: bool,
+    /// The repository, where the user names it.
+    pub repo: Option<String>,
+    /// The version of this program.
+    pub version: String,
+}
+
+/// A wish that cannot be granted.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadWish {
+    /// It is no region.
+    #[error("--region {0:?} is no AWS region")]
+    Region(String),
+    /// It is no repository.
+    #[error("--repo {0:?} names no repository")]
+    Repo(String),
+}
+
+impl BadWish {
+    /// What would be right.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Region(_) => "such as us-east-1 or eu-west-1: a region, not one of its zones",
+            Self::Repo(_) => {
+                "such as https://github.com/OWNER/NAME or OWNER/NAME: a workflow belongs to one repository"
+            }
+        }
+    }
+}
+
+/// What is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The repository, if it is known.
+    pub repository: Option<Repository>,
+    /// Where machines come from.
+    pub cloud: Cloud,
+    /// The region, on AWS.
+    pub region: String,
+    /// Pools that a daemon keeps.
+    pub pool: bool,
+    /// Machines have a GPU.
+    pub gpu: bool,
+    /// The version of the action.
+    pub version: String,
+}
+
+/// CML's short names of regions. <https://cml.dev/doc/ref/runner>
+const REGIONS: [(&str, &str); 4] = [
+    ("us-east", "us-east-1"),
+    ("us-west", "us-west-1"),
+    ("eu-north", "eu-north-1"),
+    ("eu-west", "eu-west-1"),
+];
+
+/// The region of a name; none when it is none.
+pub(crate) fn region(name: &str) -> Option<String> {
+    if let Some((_, full)) = REGIONS.iter().find(|(short, _)| *short == name) {
+        return Some((*full).to_owned());
+    }
+    let parts: Vec<&str> = name.split('-').collect();
+    let (number, words) = parts.split_last()?;
+    let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let is_number = !number.is_empty() && number.len() <= 2 && number.chars().all(|c| c.is_ascii_digit());
+    (words.len() >= 2 && words.iter().all(is_word) && is_number && name.len() <= 24).then(|| name.to_owned())
+}
+
+impl Plan {
+    /// Puts findings and wishes together.
+    ///
+    /// # Errors
+    /// [`BadWish`] when something asked for does not exist.
+    pub fn new(findings: &Findings, wishes: &Wishes) -> Result<Self, BadWish> {
+        let repository = match &wishes.repo {
+            Some(text) => Some(Repository::parse(text).ok_or_else(|| BadWish::Repo(text.clone()))?),
+            None => findings.git.repository.clone(),
+        };
+        Ok(Self {
+            repository,
+            cloud: wishes.cloud,
+            region: region(&wishes.region).ok_or_else(|| BadWish::Region(wishes.region.clone()))?,
+            // Nobody can launch from GitHub's machines onto one at home: there a daemon asks for jobs.
+            pool: wishes.pool || wishes.cloud == Cloud::Local,
+            gpu: findings.gpu.is_some(),
+            version: wishes.version.clone(),
+        })
+    }
+
+    /// `owner/name`, or what stands for it.
+    #[must_use]
+    pub fn repository_name(&self) -> String {
+        self.repository.as_ref().map_or_else(|| "OWNER/NAME".to_owned(), Repository::full_name)
+    }
+
+    /// The spec's name.
+    pub(crate) fn spec(&self) -> &'static str {
+        if self.gpu { "gpu" } else { "cpu" }
+    }
+
+    /// The size of machines.
+    pub(crate) fn size(&self) -> &'static str {
+        if self.gpu { "m+t4" } else { "m" }
+    }
+
+    /// The disk, GB: a GPU image with its drivers takes most of the usual 35.
+    pub(crate) fn disk(&self) -> u32 {
+        if self.gpu { 100 } else { 35 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_regions_and_nothing_else() {
+        for (name, full) in [
+            ("us-east-1", Some("us-east-1")),
+            ("us-west", Some("us-west-1")),
+            ("us-gov-west-1", Some("us-gov-west-1")),
+            ("us-east-1a", None),
+            ("moon", None),
+            ("", None),
+            ("us-east-1\n", None),
+            ("a: b-c-1", None),
+        ] {
+            assert_eq!(region(name).as_deref(), full, "{name}");
+        }
+    }
+}

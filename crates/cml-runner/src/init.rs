@@ -1,0 +1,269 @@
+//! `cml-runner init`: looks at a repository, writes a `cml.yaml` and a workflow, says what is left to do. With `--from-cml` a
+//! workflow of CML's is translated instead.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use cml_init::{
+    BadWish, Cloud, Document, Findings, Folder, Placed, Plan, Proposed, State, Step, Translation, Unwritable,
+    Wishes,
+};
+use serde_json::{Value, json};
+
+use crate::args::{CloudName, Global};
+use crate::exit::{Code, Trouble};
+use crate::place;
+
+/// Flags of `init`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cml-runner init --dry-run                 what would be written, and what is left to do
+  cml-runner init --region eu-west-1        machines on AWS, each bought by a job of the workflow
+  cml-runner init --pool                    machines on AWS that `cml-runner daemon` keeps
+  cml-runner init --cloud local             the machine under your desk
+  cml-runner init --from-cml                a workflow of CML's in our words, on standard output
+  cml-runner init --print cloudformation    the template of the AWS role")]
+pub(crate) struct Init {
+    /// The repository's directory
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Where machines come from
+    #[arg(long, default_value = "aws")]
+    cloud: CloudName,
+    /// The AWS region [default: AWS_REGION, then us-east-1]
+    #[arg(long)]
+    region: Option<String>,
+    /// Pools that `cml-runner daemon` keeps, in place of a launching job
+    #[arg(long)]
+    pool: bool,
+    /// Translate a workflow of CML's, the only one if none is named: to standard output, or with --force into its file
+    #[arg(long, value_name = "WORKFLOW", num_args = 0..=1, conflicts_with = "pool")]
+    #[allow(clippy::option_option, reason = "clap's way to say: not given, given, given with a value")]
+    from_cml: Option<Option<PathBuf>>,
+    /// Write over files with another text; that text is kept as FILE.before
+    #[arg(long)]
+    force: bool,
+    /// Show everything, write nothing
+    #[arg(long, conflicts_with = "force")]
+    dry_run: bool,
+    /// Print a file for AWS, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from_cml", "force", "dry_run", "pool"])]
+    print: Option<Printed>,
+}
+
+/// Files that come with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Printed {
+    /// The CloudFormation template: the role and what is around it
+    Cloudformation,
+    /// What `launch` may do
+    LaunchPolicy,
+    /// What the daemon may do
+    DaemonPolicy,
+    /// Who may become the role
+    OidcTrust,
+    /// What the role can never do
+    Boundary,
+}
+
+pub(crate) fn init(global: &Global, args: &Init) -> Result<String, Trouble> {
+    if let Some(printed) = args.print {
+        return Ok(document(printed).text().to_owned());
+    }
+    let folder = Folder::open(&args.dir)
+        .map_err(|bad| usage(bad.to_string(), "name the directory of a repository"))?;
+    let findings = cml_init::look(&folder);
+    let plan = Plan::new(&findings, &wishes(global, args))
+        .map_err(|bad: BadWish| usage(bad.to_string(), bad.help()))?;
+    match &args.from_cml {
+        Some(named) => {
+            let (path, text) = cml_init::workflow_of_cml(&folder, &findings, named.as_deref())
+                .map_err(|none| usage(none.to_string(), none.help()))?;
+            let done = cml_init::translate(&text, &plan.version).map_err(|refused| {
+                Trouble::new(Code::Failed, format!("{path}: {refused}")).hint(refused.help())
+            })?;
+            translated(global, args, &folder, &plan, &path, &done)
+        }
+        None => proposed(global, args, &folder, &findings, &plan),
+    }
+}
+
+fn usage(message: String, help: &str) -> Trouble {
+    Trouble::new(Code::Usage, message).hint(help)
+}
+
+fn document(printed: Printed) -> Document {
+    match printed {
+        Printed::Cloudformation => Document::CloudFormation,
+        Printed::LaunchPolicy => Document::LaunchPolicy,
+        Printed::DaemonPolicy => Document::DaemonPolicy,
+        Printed::OidcTrust => Document::OidcTrust,
+        Printed::Boundary => Document::Boundary,
+    }
+}
+
+fn wishes(global: &Global, args: &Init) -> Wishes {
+    Wishes {
+        cloud: match args.cloud {
+            CloudName::Aws => Cloud::Aws,
+            CloudName::Local => Cloud::Local,
+        },
+        region: args.region.clone().unwrap_or_else(place::default_region),
+        pool: args.pool,
+        repo: global.repo.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// New files for a repository.
+fn proposed(
+    global: &Global,
+    args: &Init,
+    folder: &Folder,
+    findings: &Findings,
+    plan: &Plan,
+) -> Result<String, Trouble> {
+    let placed = cml_init::place(folder, cml_init::propose(findings, plan)).map_err(unwritable)?;
+    let found = cml_init::tell(findings, plan);
+    let steps = cml_init::next_steps(findings, plan);
+    let written = write(args, folder, &placed)?;
+    if global.json {
+        let object = json!({
+            "root": folder.root(), "plan": plan, "findings": findings, "found": found, "files": placed,
+            "written": written, "next_steps": steps,
+        });
+        return finish(args, &placed, findings, object);
+    }
+    let mut text = format!("{}:\n{}", folder.root().display(), cml_init::findings_text(&found));
+    text.push_str(&files_text(args, &placed));
+    if is_refused(args, &placed) {
+        to_stderr(&(text + &diffs(&placed)));
+        return Err(refusal(&placed, findings));
+    }
+    Ok(text + &steps_text(&steps))
+}
+
+/// A workflow of CML's in our words.
+fn translated(
+    global: &Global,
+    args: &Init,
+    folder: &Folder,
+    plan: &Plan,
+    path: &str,
+    done: &Translation,
+) -> Result<String, Trouble> {
+    let steps = cml_init::next_steps_of(done, plan);
+    let file = Proposed { path: path.to_owned(), text: done.text.clone() };
+    let placed = cml_init::place(folder, vec![file]).map_err(unwritable)?;
+    let written =
+        if args.force { cml_init::write(folder, &placed, true).map_err(unwritable)? } else { Vec::new() };
+    if global.json {
+        let object = json!({
+            "root": folder.root(), "files": placed, "written": written, "changes": done.changes, "next_steps": steps,
+        });
+        return Ok(format!("{object}\n"));
+    }
+    let mut summary = if done.has_changes() {
+        format!("{path}:\n{}", cml_init::changes_text(&done.changes))
+    } else {
+        format!("{path}: nothing of it needs to change\n{}", cml_init::changes_text(&done.changes))
+    };
+    if !steps.is_empty() {
+        summary.push_str(&steps_text(&steps));
+    }
+    if !args.force {
+        to_stderr(&summary);
+        return Ok(done.text.clone());
+    }
+    if !written.is_empty() {
+        summary.push_str(&format!("\n{path} is written, what was there is {path}.before\n"));
+    }
+    Ok(summary)
+}
+
+fn write(args: &Init, folder: &Folder, placed: &[Placed]) -> Result<Vec<String>, Trouble> {
+    if args.dry_run || is_refused(args, placed) {
+        return Ok(Vec::new());
+    }
+    cml_init::write(folder, placed, args.force).map_err(unwritable)
+}
+
+/// True when a file is there with another text, and may not be written over.
+fn is_refused(args: &Init, placed: &[Placed]) -> bool {
+    !args.force && !args.dry_run && placed.iter().any(|file| matches!(file.state, State::Differs { .. }))
+}
+
+fn finish(args: &Init, placed: &[Placed], findings: &Findings, mut object: Value) -> Result<String, Trouble> {
+    if !is_refused(args, placed) {
+        return Ok(format!("{object}\n"));
+    }
+    let mut trouble = refusal(placed, findings);
+    object["error"] = trouble.json()["error"].take();
+    trouble.object = Some(object);
+    Err(trouble)
+}
+
+fn refusal(placed: &[Placed], findings: &Findings) -> Trouble {
+    let there: Vec<&str> = placed
+        .iter()
+        .filter(|file| matches!(file.state, State::Differs { .. }))
+        .map(|file| file.file.path.as_str())
+        .collect();
+    let (is, text) = if there.len() == 1 { ("is", "another text") } else { ("are", "other texts") };
+    let mut hint =
+        "--force writes over it and keeps what was there as FILE.before; --dry-run shows all of the proposed text".to_owned();
+    let is_cml = |one: &&cml_init::Use| one.tool == cml_init::Tool::Cml && there.contains(&one.file.as_str());
+    if let Some(one) = findings.uses.iter().find(is_cml) {
+        hint.push_str(&format!("; `cml-runner init --from-cml {}` translates what is there", one.file));
+    }
+    Trouble::new(Code::Failed, format!("{} {is} there with {text}: nothing was written", there.join(" and ")))
+        .hint(hint)
+}
+
+fn unwritable(error: Unwritable) -> Trouble {
+    Trouble::new(Code::Failed, error.to_string()).hint(error.help)
+}
+
+fn files_text(args: &Init, placed: &[Placed]) -> String {
+    let mut text = String::from("\nFiles:\n");
+    for Placed { file, state } in placed {
+        let path = &file.path;
+        let what = match state {
+            State::Same => "is there already".to_owned(),
+            State::New if args.dry_run => "would be new".to_owned(),
+            State::Differs { .. } if args.dry_run => "is there with another text".to_owned(),
+            State::Differs { .. } if args.force => format!("written; what was there is {path}.before"),
+            State::Differs { .. } => "is there with another text".to_owned(),
+            State::New if is_refused(args, placed) => "not written".to_owned(),
+            State::New => "written".to_owned(),
+        };
+        text.push_str(&format!("  {path}: {what}\n"));
+    }
+    if args.dry_run {
+        for Placed { file, state } in placed {
+            match state {
+                State::Same => {}
+                State::New => text.push_str(&format!("\n=== {}\n{}", file.path, file.text)),
+                State::Differs { diff } => text.push_str(&format!("\n{diff}")),
+            }
+        }
+    }
+    text
+}
+
+fn diffs(placed: &[Placed]) -> String {
+    let differences = placed.iter().filter_map(|file| match &file.state {
+        State::Differs { diff } => Some(format!("\n{diff}")),
+        State::New | State::Same => None,
+    });
+    differences.collect::<String>() + "\n"
+}
+
+fn steps_text(steps: &[Step]) -> String {
+    format!("\nNext:\n{}", cml_init::steps_text(steps))
+}
+
+fn to_stderr(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
