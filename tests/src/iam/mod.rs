@@ -122,6 +122,20 @@ pub fn texts(value: &Value) -> Vec<String> {
 }
 
 impl Statement {
+    /// The same, in as many statements as it has pairs of action and resource.
+    #[must_use]
+    pub fn each(&self) -> Vec<Self> {
+        let of = |action: &String| {
+            let action = vec![action.clone()];
+            self.resources.iter().map(move |resource| Self {
+                actions: action.clone(),
+                resources: vec![resource.clone()],
+                ..self.clone()
+            })
+        };
+        self.actions.iter().flat_map(of).collect()
+    }
+
     /// Whether it speaks of this.
     #[must_use]
     pub fn meets(&self, asked: &Asked) -> bool {
