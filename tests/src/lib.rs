@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod desk;
 pub mod edge;
 pub mod front;
+pub mod iam;
 pub mod moto;
 pub mod paths;
 pub mod processes;

@@ -8,8 +8,8 @@ use aws_sdk_ec2::types::{
     CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
     FleetLaunchTemplateOverrides, FleetLaunchTemplateOverridesRequest,
     FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
-    OnDemandOptionsRequest, SpotAllocationStrategy, SpotInstanceInterruptionBehavior, SpotOptionsRequest,
-    TargetCapacitySpecificationRequest,
+    OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotInstanceInterruptionBehavior,
+    SpotOptionsRequest, TagSpecification, TargetCapacitySpecificationRequest,
 };
 use cml_cloud::{
     CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, Offer,
@@ -167,6 +167,15 @@ impl AwsCloud {
         let call =
             call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
         let call = call.launch_template_configs(config).target_capacity_specification(capacity);
+        // In this call and not in the template: a policy can ask for the tag in whatever buys machines, and a fleet that
+        // stays and buys more cannot tag them here.
+        let tagged = |kind| {
+            let tags = Some(template::tags(request));
+            TagSpecification::builder().resource_type(kind).set_tags(tags).build()
+        };
+        let call = [ResourceType::Fleet, ResourceType::Instance]
+            .into_iter()
+            .fold(call, |call, kind| call.tag_specifications(tagged(kind)));
         let call = match market {
             Market::Spot => call.spot_options(
                 SpotOptionsRequest::builder()

@@ -26,7 +26,8 @@ pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
     format!("cml-runner-{}{version}", request.client_token())
 }
 
-fn tags(request: &LaunchRequest) -> Vec<Tag> {
+/// What everything of a launch is told from other people's things by.
+pub(crate) fn tags(request: &LaunchRequest) -> Vec<Tag> {
     request.all_tags().iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
@@ -64,7 +65,8 @@ fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTem
         let device = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(CACHE_DEVICE);
         data = data.block_device_mappings(device.ebs(volume).build());
     }
-    for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
+    // The fleet's own call tags the instance.
+    for kind in [ResourceType::Volume, ResourceType::NetworkInterface] {
         let tagged = LaunchTemplateTagSpecificationRequest::builder();
         data = data.tag_specifications(tagged.resource_type(kind).set_tags(Some(tags(request))).build());
     }

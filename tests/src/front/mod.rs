@@ -9,6 +9,7 @@ mod account;
 mod boot;
 mod catalog;
 mod launches;
+mod objects;
 mod pricing;
 mod spot;
 mod tokens;
@@ -45,6 +46,8 @@ pub use wire::{Answer, Ask, Refusal};
 pub struct Call {
     /// `CreateFleet`.
     pub action: String,
+    /// `ec2`: what the permission's name begins with.
+    pub service: String,
     /// `us-east-1`.
     pub region: String,
     /// Flat parameters.
@@ -247,6 +250,13 @@ impl Inner {
         self.rights.lock().expect("never poisoned")
     }
 
+    /// Keeps a call, and says its place.
+    fn record(&self, call: Call) -> usize {
+        let mut calls = self.calls.lock().expect("never poisoned");
+        calls.push(call);
+        calls.len() - 1
+    }
+
     fn boots(&self) -> MutexGuard<'_, Option<Boots>> {
         self.boots.lock().expect("never poisoned")
     }
@@ -354,6 +364,7 @@ impl Inner {
 
 async fn answer(
     State(inner): State<Arc<Inner>>,
+    method: axum::http::Method,
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -362,17 +373,17 @@ async fn answer(
     if uri.path().starts_with("/past-the-front") {
         return inner.forward(&ask).await.into_response();
     }
-    let index = {
-        let mut calls = inner.calls.lock().expect("never poisoned");
-        calls.push(Call {
-            action: ask.action.clone(),
-            region: ask.region.clone(),
-            params: ask.params.clone(),
-            status: 0,
-            at: now(),
-        });
-        calls.len() - 1
-    };
+    if ask.service == "s3" {
+        return inner.object(method, &uri, &ask).await;
+    }
+    let index = inner.record(Call {
+        action: ask.action.clone(),
+        service: ask.service.clone(),
+        region: ask.region.clone(),
+        params: ask.params.clone(),
+        status: 0,
+        at: now(),
+    });
     // In a task of its own: AWS finishes what it began when the caller hangs up.
     let task = {
         let inner = Arc::clone(&inner);
