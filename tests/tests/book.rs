@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use cml_e2e::book::page::{Block, Directive, Page};
 use cml_e2e::book::yaml::Kind;
-use cml_e2e::book::{self, LANGUAGES, links, session, shell, workflow, yaml};
+use cml_e2e::book::{self, LANGUAGES, links, messages, session, shell, workflow, yaml};
 use cml_e2e::desk::{Desk, WORKFLOW_TOKEN, sim_with_workflow_token};
 use cml_e2e::front::Front;
 use cml_e2e::runner::Runner;
@@ -167,6 +167,15 @@ fn every_link_leads_somewhere_and_the_book_has_every_page() {
         .filter(|name| !listed.contains(name))
         .collect();
     none("pages that SUMMARY.md leaves out", &left_out);
+}
+
+#[test]
+fn every_message_of_the_troubleshooting_page_is_one_that_the_program_has() {
+    let text = std::fs::read_to_string(book::root().join("docs/troubleshooting.md")).expect("the page");
+    let named = messages::named(&text);
+    assert!(named.len() > 60, "{named:#?}");
+    let wrong: Vec<String> = named.into_iter().filter_map(|message| messages::unknown(&message)).collect();
+    none("messages that are not in the sources", &wrong);
 }
 
 /// Runs a page, and tells what of it was not run.

@@ -4,6 +4,7 @@
 //! CONTRIBUTING.md lists them.
 
 pub mod links;
+pub mod messages;
 pub mod page;
 pub mod session;
 pub mod shell;
@@ -82,25 +83,27 @@ pub fn link_names(bin: &Path) {
     }
 }
 
-/// What the real command line says against these words; none when it takes them. Unknown commands, flags and values are
-/// refused before help is given.
+/// A level of the log that there is not: it is refused once the whole command line was taken, before anything is done.
+const NO_LEVEL: &str = "no-level-of-the-log";
+
+/// What the real command line says against these words; none when it takes them.
 ///
 /// # Panics
 /// When the program does not start.
 #[must_use]
 pub fn refused(bin: &Path, words: &[String]) -> Option<String> {
     let name = Path::new(&words[0]).file_name().expect("a program has a name");
-    // Behind `--` nothing is a flag, not even the one for help.
-    let flags = words[1..].iter().take_while(|word| *word != "--");
     let output = Command::new(bin.join(name))
-        .args(flags)
-        .arg("--help")
+        .args(&words[1..])
+        .args(["--log", NO_LEVEL])
         .env_clear()
         .stdin(Stdio::null())
         .output()
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    (!output.status.success()).then_some(said)
+    let asks = ["--help", "--version"].iter().any(|flag| words.iter().any(|word| word == flag));
+    let is_taken = if asks { output.status.success() } else { said.contains(NO_LEVEL) };
+    (!is_taken).then_some(said)
 }
 
 /// The shell text of a block: all of it, or what stands behind the prompts.
