@@ -41,7 +41,7 @@ fn trouble(page: &Page, link: &str, all: &[Page]) -> Option<String> {
     let (path, anchor) =
         target.split_once('#').map_or((target.as_str(), None), |(path, it)| (path, Some(it)));
     let is_made = |made: &&str| Path::new(path).starts_with(made) && !root().join(made).exists();
-    if MADE.iter().any(|made| is_made(&made)) {
+    if MADE.iter().any(is_made) {
         return None;
     }
     if !root().join(path).exists() {
