@@ -108,6 +108,25 @@ impl Clients {
         aws_sdk_costexplorer::Client::from_conf(config.region(Region::new(LAST_REGION)).build())
     }
 
+    /// Whose the credentials are, asked where the rest is asked.
+    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config)
+    }
+
+    /// One for all regions.
+    pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    pub(crate) fn service_quotas(&self, region: &str) -> aws_sdk_servicequotas::Client {
+        let config = aws_sdk_servicequotas::config::Builder::from(&self.config);
+        aws_sdk_servicequotas::Client::from_conf(config.region(Region::new(region.to_owned())).build())
+    }
+
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     pub(crate) fn ssm(&self, region: &str) -> aws_sdk_ssm::Client {
         let config =
             aws_sdk_ssm::config::Builder::from(&self.config).region(Region::new(region.to_owned())).build();

@@ -17,6 +17,7 @@ mod console;
 mod errors;
 mod fleet;
 mod images;
+pub mod inspect;
 mod instances;
 mod needs;
 mod network;

@@ -21,14 +21,14 @@ pub(crate) struct Subnet {
     pub(crate) zone: String,
 }
 
-/// Subnets of one VPC, and the group of machines there.
+/// Subnets of one VPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Landing {
+pub(crate) struct Subnets {
+    pub(crate) vpc: String,
     pub(crate) subnets: Vec<Subnet>,
-    pub(crate) group: String,
 }
 
-impl Landing {
+impl Subnets {
     pub(crate) fn zones(&self) -> Vec<&str> {
         let mut zones: Vec<&str> = self.subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
         zones.sort_unstable();
@@ -37,12 +37,20 @@ impl Landing {
     }
 }
 
+/// Subnets of one VPC, and the group of machines there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Landing {
+    pub(crate) subnets: Vec<Subnet>,
+    pub(crate) group: String,
+}
+
 fn question(region: &str, network: &Network) -> String {
-    format!(
-        "network-{region}-{}-{}",
-        network.subnets.join("+"),
-        network.security_group.as_deref().unwrap_or("")
-    )
+    let group = network.security_group.as_deref().unwrap_or("");
+    format!("network-{region}-{}-{group}", network.subnets.join("+"))
+}
+
+fn question_of_subnets(region: &str, network: &Network) -> String {
+    format!("subnets-{region}-{}", network.subnets.join("+"))
 }
 
 impl AwsCloud {
@@ -52,8 +60,11 @@ impl AwsCloud {
         if let Some(kept) = self.cache.read(&question, KEEP) {
             return Ok(kept);
         }
-        let (vpc, subnets) = self.subnets(region, network).await?;
-        let group = self.group(region, &vpc, network.security_group.as_deref()).await?;
+        let Subnets { vpc, subnets } = self.subnets(region, network).await?;
+        let group = match self.known_group(region, &vpc, network.security_group.as_deref()).await? {
+            Some(id) => id,
+            None => self.make_group(region, &vpc).await?,
+        };
         let landing = Landing { subnets, group };
         self.cache.write(&question, &landing);
         Ok(landing)
@@ -61,9 +72,21 @@ impl AwsCloud {
 
     pub(crate) fn forget_landing(&self, region: &str, network: &Network) {
         self.cache.forget(&question(region, network));
+        self.cache.forget(&question_of_subnets(region, network));
     }
 
-    async fn subnets(&self, region: &str, network: &Network) -> Result<(String, Vec<Subnet>), CloudError> {
+    /// Subnets for this region, from the cache or from AWS. Nothing is made.
+    pub(crate) async fn subnets(&self, region: &str, network: &Network) -> Result<Subnets, CloudError> {
+        let question = question_of_subnets(region, network);
+        if let Some(kept) = self.cache.read(&question, KEEP) {
+            return Ok(kept);
+        }
+        let found = self.find_subnets(region, network).await?;
+        self.cache.write(&question, &found);
+        Ok(found)
+    }
+
+    async fn find_subnets(&self, region: &str, network: &Network) -> Result<Subnets, CloudError> {
         let doing = format!("looking for subnets in {region}");
         let (given, default) = if network.subnets.is_empty() {
             (None, Some(vec![Filter::builder().name("default-for-az").values("true").build()]))
@@ -92,29 +115,32 @@ impl AwsCloud {
         match vpcs.as_slice() {
             [] => Err(invalid("there is no default VPC with subnets".to_owned())
                 .hint("name subnets with --subnet, or make a default VPC: aws ec2 create-default-vpc")),
-            [vpc] => Ok(((*vpc).to_owned(), subnets)),
+            [vpc] => Ok(Subnets { vpc: (*vpc).to_owned(), subnets }),
             several => Err(invalid(format!("the subnets lie in several VPCs: {}", several.join(", ")))
                 .hint("name subnets of one VPC: a security group belongs to one")),
         }
     }
 
-    async fn group(&self, region: &str, vpc: &str, given: Option<&str>) -> Result<String, CloudError> {
-        match given {
-            Some(id) if id.starts_with("sg-") => Ok(id.to_owned()),
-            Some(name) => match self.group_by_name(region, vpc, name).await? {
-                Some(id) => Ok(id),
-                None => Err(CloudError::new(
-                    ErrorKind::Invalid,
-                    format!("looking for security group {name:?} in {region}"),
-                    format!("{vpc} has no group of this name"),
-                )
-                .hint("give the group's id (sg-…), or leave the option out: then a group without inbound rules is made")),
-            },
-            None => match self.group_by_name(region, vpc, GROUP).await? {
-                Some(id) => Ok(id),
-                None => self.make_group(region, vpc).await,
-            },
+    /// The group of machines there, by its id or name; else ours. None when the first launch is to make it.
+    pub(crate) async fn known_group(
+        &self,
+        region: &str,
+        vpc: &str,
+        given: Option<&str>,
+    ) -> Result<Option<String>, CloudError> {
+        let Some(name) = given else { return self.group_by_name(region, vpc, GROUP).await };
+        if name.starts_with("sg-") {
+            return Ok(Some(name.to_owned()));
         }
+        let found = self.group_by_name(region, vpc, name).await?;
+        found.map(Some).ok_or_else(|| {
+            CloudError::new(
+                ErrorKind::Invalid,
+                format!("looking for security group {name:?} in {region}"),
+                format!("{vpc} has no group of this name"),
+            )
+            .hint("give the group's id (sg-…), or leave the option out: then a group without inbound rules is made")
+        })
     }
 
     async fn group_by_name(&self, region: &str, vpc: &str, name: &str) -> Result<Option<String>, CloudError> {

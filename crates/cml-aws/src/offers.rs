@@ -27,8 +27,8 @@ impl AwsCloud {
         let mut on_demand = Vec::new();
         for place in &places {
             let types = self.types(&place.region, query).await?;
-            let landing = self.landing(&place.region, &query.network).await?;
-            let zones: Vec<&str> = landing
+            let subnets = self.subnets(&place.region, &query.network).await?;
+            let zones: Vec<&str> = subnets
                 .zones()
                 .into_iter()
                 .filter(|zone| place.zone.as_deref().is_none_or(|one| one == *zone))

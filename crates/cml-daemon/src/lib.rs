@@ -15,5 +15,5 @@ mod server;
 pub use access::Access;
 pub use board::{Board, JobRow, Pool, RunnerRow, Segment};
 pub use intake::{Heard, Intake, NotKept};
-pub use metrics::Counters;
+pub use metrics::{Counters, text as metrics};
 pub use server::{Face, serve};

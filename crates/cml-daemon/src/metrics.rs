@@ -23,7 +23,7 @@ pub struct Counters {
     pub(crate) webhook_seconds: Histogram,
 }
 
-/// `kept`, `repeated`, `ignored`, `forged`, `malformed`, `too_large` or `not_kept`.
+/// One of [`OUTCOMES`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) outcome: &'static str,
@@ -45,12 +45,17 @@ struct OfService {
     service: &'static str,
 }
 
+/// What becomes of webhooks.
+const OUTCOMES: [&str; 7] = ["kept", "repeated", "ignored", "forged", "malformed", "too_large", "not_kept"];
+
 impl Default for Counters {
     fn default() -> Self {
-        Self {
-            webhooks: Family::default(),
-            webhook_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+        let webhooks = Family::<Outcome, Counter>::default();
+        // From the first scrape on, so that a rate sees the first one of each.
+        for outcome in OUTCOMES {
+            drop(webhooks.get_or_create(&Outcome { outcome }));
         }
+        Self { webhooks, webhook_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)) }
     }
 }
 
@@ -61,7 +66,10 @@ impl Counters {
 }
 
 /// The text that Prometheus reads.
-pub(crate) fn text(board: &Board, counters: &Counters) -> Result<String, std::fmt::Error> {
+///
+/// # Errors
+/// Never, as far as is known: a text is written into memory.
+pub fn text(board: &Board, counters: &Counters) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("cml_runner");
     registry.register("webhooks", "Webhooks by what became of them", counters.webhooks.clone());
     registry.register_with_unit(

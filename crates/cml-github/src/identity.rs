@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 
 use crate::auth::Auth;
 use crate::comments::Comment;
+use crate::inspect::TokenKind;
 use crate::runners::GitHub;
 use crate::transport;
 
@@ -43,6 +44,7 @@ impl Writer {
 /// What there is to know without asking, and the name, asked for once.
 #[derive(Debug)]
 pub(crate) struct Identity {
+    pub(crate) kind: TokenKind,
     bot: Option<Writer>,
     login: OnceCell<Option<String>>,
 }
@@ -56,7 +58,7 @@ impl Identity {
             Auth::Token(token) if token.expose_secret().starts_with("ghs_") => Some(Writer::Bot(None)),
             Auth::Token(_) => None,
         };
-        Self { bot, login: OnceCell::new() }
+        Self { kind: TokenKind::of(auth), bot, login: OnceCell::new() }
     }
 }
 

@@ -13,6 +13,7 @@ mod deliveries;
 mod error;
 mod groups;
 mod identity;
+pub mod inspect;
 mod jobs;
 mod location;
 mod models;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
+use crate::doctor::args::Doctor;
 use crate::prices::args::PricesCommand;
 use crate::report::args::{
     CheckCommand, CommentCommand, PrCommand, Publish, RepoCommand, ReportCommand, TensorboardCommand,
@@ -43,7 +44,7 @@ pub(crate) enum Command {
     Ls(Where),
     /// End a machine by launch id, instance id or runner name
     Stop(Stop),
-    /// End machines past their deadline or without a runner, and remove registrations without a machine
+    /// End what has no right to live: machines past their deadline, runners without a machine
     Reap(Reap),
     /// Show what a machine wrote to its console
     Logs(Logs),
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Schema,
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
     Plan(Plan),
+    /// Say what stands in the way of a launch, and what to do about it; touches nothing
+    Doctor(Box<Doctor>),
     /// Say what machines cost, whose money it was and what was wasted
     Cost(Box<Cost>),
     /// What machines cost where, and asking AWS for it
@@ -69,7 +72,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PricesCommand,
     },
-    /// Play a cml.yaml against past jobs: what it would have cost, how long jobs would have waited
+    /// Play a cml.yaml against past jobs: what it would have cost, who would have waited
     Simulate(Simulate),
     /// See it work on this machine: a simulated GitHub, a local machine, a model trained
     Demo(Demo),

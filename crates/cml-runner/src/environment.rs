@@ -20,6 +20,53 @@ const OLDER: [(&str, &str); 9] = [
     ("CML_RUNNER_DRIVER", "driver"),
 ];
 
+/// Variables that are read and stand for no flag, and what for. The manual page and the book show them.
+#[cfg_attr(not(test), expect(dead_code, reason = "the book is made from it"))]
+pub(crate) const READ: &[(&str, &str)] = &[
+    (
+        "REPO_TOKEN, repo_token, GITHUB_TOKEN",
+        "The GitHub token, the first that is set. A token on the command line can be seen by every user of the machine.",
+    ),
+    ("CML_RUNNER_TOKEN, CML_DRIVER_TOKEN", "The same, by CML's names; before the others."),
+    (
+        "GITHUB_SERVER_URL, GITHUB_API_URL, GITHUB_REPOSITORY",
+        "Where GitHub is, as Actions sets them. `--repo` wins, the git remote comes last.",
+    ),
+    (
+        "GITHUB_ACTIONS, GITHUB_ACTOR, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_HEAD_REF, GITHUB_REF_NAME, GITHUB_RUN_ID, \
+         GITHUB_SHA, GITHUB_WORKFLOW, GITHUB_WORKSPACE, RUNNER_TEMP",
+        "The run that a step is part of, as Actions sets them.",
+    ),
+    (
+        "GITHUB_OUTPUT, GITHUB_STEP_SUMMARY",
+        "Files of a step that results are written to, as Actions sets them.",
+    ),
+    (
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE",
+        "AWS credentials, found as by every AWS program.",
+    ),
+    ("AWS_REGION, AWS_DEFAULT_REGION", "The region where nothing names one; us-east-1 without them."),
+    ("AWS_ENDPOINT_URL", "Where AWS is, for an emulator."),
+    ("CML_RUNNER_WEBHOOK_SECRET", "The daemon's webhook secret; without it jobs are found by polling only."),
+    ("CML_RUNNER_DAEMON_TOKEN", "What the daemon's page and API ask for; needed to listen beyond loopback."),
+    ("CML_RUNNER_RELEASES", "Where the Action finds releases, for mirrors."),
+    (
+        "CML_REPORT_TO, CML_REPORT_PUBLIC_URL",
+        "Where files of reports go, and what their addresses begin with.",
+    ),
+    ("CML_MACHINE_FACTS", "The directory in which a machine knows about itself; /run/cml-facts otherwise."),
+    ("XDG_STATE_HOME", "Local machines, journals, prices, the ledger; ~/.local/state otherwise."),
+    ("XDG_CACHE_HOME", "What AWS and GitHub said last; may be removed at any time; ~/.cache otherwise."),
+    ("HOME, PATH", "As everywhere."),
+    ("NO_COLOR", "Anything: no colours."),
+];
+
+/// CML's older names, and the flags of `launch` they stand for.
+#[cfg(test)]
+pub(crate) fn older_names() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    OLDER.iter()
+}
+
 /// Names of ours that are no flag of `launch`.
 const OTHERS: [&str; 5] =
     ["CML_RUNNER_TOKEN", "CML_RUNNER_REPO", "CML_RUNNER_LOG", "CML_RUNNER_DRIVER", "CML_RUNNER_DRIVER_TOKEN"];

@@ -20,8 +20,38 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// All of them, by number.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NoCapacity,
+        Self::Quota,
+        Self::Denied,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// What it tells, as the manual page and the book say it.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "It failed and says why.",
+            Self::Usage => {
+                "The command line or an environment variable is wrong; nothing was done. Under CML's names it is 1."
+            }
+            Self::NoCapacity => "No region, zone and type that was asked for had a machine.",
+            Self::Quota => "The account's own limits refused every offer.",
+            Self::Denied => {
+                "AWS or GitHub refused the credentials, or they lack a permission. Under CML's names it is 1."
+            }
+            Self::TimedOut => {
+                "The machine came, but its runner did not come online in time; the machine has been removed."
+            }
+            Self::Interrupted => "A signal arrived; what had been made was removed.",
+        }
+    }
+
     /// The name in JSON.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Usage => "usage",

@@ -8,8 +8,10 @@ mod clouds;
 mod cost;
 mod daemon;
 mod demo;
+mod doctor;
 mod environment;
 mod exit;
+mod help;
 mod launch;
 mod machines;
 mod packages;
@@ -17,6 +19,8 @@ mod place;
 mod plan;
 mod prices;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod render;
 mod report;
 mod settings;
@@ -31,7 +35,7 @@ mod validate;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, LogFormat};
@@ -52,7 +56,10 @@ fn main() -> ExitCode {
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
     switches::settle(&mut spelled);
-    let cli = match Cli::try_parse_from(spelled.args) {
+    let understood = help::command()
+        .try_get_matches_from(spelled.args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match understood {
         Ok(cli) => cli,
         Err(error) => {
             drop(error.print());
@@ -61,6 +68,9 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.global.json;
+    if cli.global.quiet {
+        progress::be_quiet();
+    }
     match log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
@@ -90,7 +100,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "cml-runner", &mut script);
+            clap_complete::generate(shell, &mut help::command(), "cml-runner", &mut script);
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
         Command::Render(args) => return render::render(&args, as_cml, global.json),
@@ -102,6 +112,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         | Command::Reap(_)
         | Command::Logs(_)
         | Command::Cost(_)
+        | Command::Doctor(_)
         | Command::Plan(_)
         | Command::Prices { .. }
         | Command::Simulate(_)
@@ -121,6 +132,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Stop(args) => machines::stop(&global, &args).await,
             Command::Reap(args) => machines::reap(&global, &args).await,
             Command::Logs(args) => machines::logs(&args).await,
+            Command::Doctor(args) => doctor::doctor(&global, &args).await,
             Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Prices { command } => prices::prices(&global, &command).await,
@@ -165,7 +177,8 @@ fn log(cli: &Cli) -> Result<(), Trouble> {
         Command::Daemon(args) => ("info", args.log_format),
         _ => ("warn", LogFormat::Text),
     };
-    let level = cli.global.log.as_deref().unwrap_or(usual);
+    let asked = if cli.global.quiet { Some("error") } else { cli.global.log.as_deref() };
+    let level = asked.unwrap_or(usual);
     let level: tracing::Level = level.parse().map_err(|_| {
         Trouble::new(
             Code::Usage,
@@ -191,7 +204,7 @@ fn log(cli: &Cli) -> Result<(), Trouble> {
             filter = filter.add_directive(directive);
         }
     }
-    let ansi = std::io::stderr().is_terminal();
+    let ansi = std::io::stderr().is_terminal() && place::env("NO_COLOR").is_none();
     let events =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
     match format {

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cml_controller::Event;
@@ -9,6 +10,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a waiting line is written when nobody watches.
 const LINE_EVERY_SECONDS: u64 = 15;
+
+/// Whether stderr is for errors only. Of the process, as stderr itself is.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing but errors is said on stderr.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether nothing but errors is said on stderr.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Where progress goes.
 pub(crate) struct Progress {
@@ -20,7 +34,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A spinner on a terminal, lines elsewhere.
     pub(crate) fn new(in_actions: bool) -> Self {
-        let spinner = (std::io::stderr().is_terminal() && !in_actions).then(|| {
+        let spinner = (std::io::stderr().is_terminal() && !in_actions && !is_quiet()).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                 bar.set_style(style);
@@ -33,6 +47,9 @@ impl Progress {
 
     /// One line for the reader.
     pub(crate) fn line(&self, text: &str) {
+        if is_quiet() {
+            return;
+        }
         match &self.spinner {
             Some(bar) => bar.println(text),
             // A closed stderr is nobody's loss.

@@ -17,6 +17,7 @@ pub mod fleet;
 mod http;
 mod merge;
 mod objects;
+mod posture;
 mod runner;
 mod server;
 mod settings;
@@ -29,6 +30,7 @@ mod world;
 pub use actions::verbatim::Verbatim;
 pub use actions::workflow::WorkflowError;
 pub use exchange::{Exchange, Fault, FaultKind};
+pub use posture::{ForkRights, Posture};
 pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};
 pub use sim::SimGitHub;
 pub use views::{

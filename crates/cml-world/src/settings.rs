@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::posture::Posture;
+
 /// How the simulated GitHub starts. Every field has a default that suits a test.
 #[derive(Clone)]
 pub struct SimSettings {
@@ -30,6 +32,8 @@ pub struct SimSettings {
     pub app: Option<SimApp>,
     /// Where `workflow_job` events are sent.
     pub webhook: Option<Webhook>,
+    /// How it is set up around its runners.
+    pub posture: Posture,
     /// Names of runner groups besides `Default`, whose ids follow 1.
     pub runner_groups: Vec<String>,
     /// Requests that a token may make in an hour; an answer from the cache (304) is free.
@@ -58,6 +62,7 @@ impl Default for SimSettings {
             auto_merge: false,
             app: None,
             webhook: None,
+            posture: Posture::default(),
             runner_groups: Vec::new(),
             rate_limit: 5000,
             offline_after: Duration::from_secs(5),

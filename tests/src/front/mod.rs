@@ -5,6 +5,7 @@
 //! per test. It records every call. Everything else passes through byte for byte. Each front has an emulated account of
 //! its own.
 
+mod account;
 mod boot;
 mod catalog;
 mod launches;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 
 use crate::edge::now;
 use crate::moto::Moto;
+use account::Rights;
 use boot::Boots;
 pub(crate) use boot::unpacked;
 pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, list_price, spot_price, zones};
@@ -73,6 +75,7 @@ struct Inner {
     images: Mutex<HashSet<String>>,
     boots: Mutex<Option<Boots>>,
     interruptions: Mutex<Interruptions>,
+    rights: Mutex<Rights>,
     tokens: tokio::sync::Mutex<Tokens>,
     itself: Weak<Inner>,
 }
@@ -99,6 +102,7 @@ impl Front {
             images: Mutex::default(),
             boots: Mutex::default(),
             interruptions: Mutex::default(),
+            rights: Mutex::default(),
             tokens: tokio::sync::Mutex::default(),
             itself: itself.clone(),
         });
@@ -180,9 +184,21 @@ impl Front {
     /// # Panics
     /// When the reading fails.
     pub async fn third_party(&self, region: &str) -> serde_json::Value {
+        self.python("read_ec2.py", region).await
+    }
+
+    /// A VPC whose subnets (`cut`, `private`, `nat`) and groups (`open`, `shut`) are each wrong in their own way, by their ids.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn odd_network(&self, region: &str) -> BTreeMap<String, String> {
+        serde_json::from_value(self.python("odd_network.py", region).await).expect("ids")
+    }
+
+    async fn python(&self, script: &str, region: &str) -> serde_json::Value {
         let python = Moto::shared().python();
         let output = tokio::process::Command::new(python)
-            .arg(crate::paths::tests_dir().join("support/read_ec2.py"))
+            .arg(crate::paths::tests_dir().join("support").join(script))
             .arg(region)
             .env("AWS_ENDPOINT_URL", format!("{}/past-the-front", self.url()))
             .env("AWS_ACCESS_KEY_ID", "third-party")
@@ -227,6 +243,10 @@ impl Inner {
         self.interruptions.lock().expect("never poisoned")
     }
 
+    fn rights(&self) -> MutexGuard<'_, Rights> {
+        self.rights.lock().expect("never poisoned")
+    }
+
     fn boots(&self) -> MutexGuard<'_, Option<Boots>> {
         self.boots.lock().expect("never poisoned")
     }
@@ -242,6 +262,9 @@ impl Inner {
                 let largest = self.sky().largest_price_page;
                 catalog::spot_history(ask, self.began, largest)
             }
+            "DescribeRouteTables" => self.route_tables(ask).await,
+            "SimulatePrincipalPolicy" => self.rights().simulate(ask),
+            "GetServiceQuota" => self.rights().service_quota(ask),
             "GetProducts" => pricing::products(ask),
             "GetParameter" => match catalog::parameter(ask) {
                 Some(answer) => answer,

@@ -199,11 +199,18 @@ impl Refusal {
 
     /// The answer to a request of this service.
     pub(super) fn answer(&self, service: &str) -> Answer {
-        if ["ce", "pricing", "ssm"].contains(&service) {
+        if ["ce", "pricing", "servicequotas", "ssm"].contains(&service) {
             let body = serde_json::json!({"__type": self.code, "message": self.message});
             return Answer::json(self.status, &body);
         }
         let (code, message) = (&self.code, escape(&self.message));
+        if ["iam", "sts"].contains(&service) {
+            let error = format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                 <RequestId>front</RequestId></ErrorResponse>"
+            );
+            return Answer { status: self.status, ..Answer::xml(error) };
+        }
         Answer {
             status: self.status,
             ..Answer::xml(format!(

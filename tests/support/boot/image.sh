@@ -22,7 +22,10 @@ for tool in mmdebstrap mke2fs flock chroot; do
     command -v "$tool" >/dev/null || { echo "image.sh: $tool is missing" >&2; exit 2; }
 done
 
-made_by=$(sha256sum "$0" | cut -d' ' -f1)
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=../debian.sh
+. "$here/../debian.sh"
+made_by=$(cat "$0" "$here/../debian.sh" | sha256sum | cut -d' ' -f1)
 mkdir -p "$(dirname "$dir")"
 exec 9>"$dir.lock"
 flock 9
@@ -39,39 +42,17 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# What apt here was told about reaching its servers (proxy, retries, date
-# checks) is told to the apt that fills the tree, and is not left in the tree.
-apt-config dump | grep -E '^Acquire::(http|https|Proxy|Retries|Check|Max-Valid|ForceIPv)[^ ]* "..*";$' \
-    >"$tmp/apt.conf" || :
-# shellcheck source=/dev/null
-suite=$(. /etc/os-release && echo "${VERSION_CODENAME:?}")
-# Only the distribution's own sources: the files that name this release.
-set --
-for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-    if [ -f "$file" ] && grep -Eq "^(deb|Suites:)(.* )?$suite( |\$)" "$file"; then
-        set -- "$@" "$file"
-    fi
-done
-[ $# -gt 0 ] || { echo "image.sh: no apt source for $suite" >&2; exit 1; }
-
 packages=systemd,systemd-sysv,systemd-resolved,dbus,udev,kmod
 packages=$packages,cloud-init,netplan.io,isc-dhcp-client,iproute2,nftables,iptables
 packages=$packages,procps,util-linux,e2fsprogs,sudo,curl,ca-certificates,git
 packages=$packages,busybox-static,cpio,linux-image-cloud-$(dpkg --print-architecture)
 
-# INITRD=No: the kernel package then makes no initrd of its own (10 s saved).
-INITRD=No mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
-    --aptopt='Apt::Install-Recommends "false"' --aptopt="$tmp/apt.conf" \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    "$suite" "$tmp/root" "$@" </dev/null >"$dir.log" 2>&1 || {
-    tail -n 20 "$dir.log" >&2
-    echo "image.sh: mmdebstrap failed, see $dir.log" >&2
-    exit 1
-}
-
 root=$tmp/root
-rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/hostname" "$tmp/apt.conf"
+# INITRD=No: the kernel package then makes no initrd of its own (10 s saved).
+INITRD=No debian_tree "$root" "$dir.log" "$packages" 'path-exclude=/usr/share/doc/*' 'path-exclude=/usr/share/man/*' \
+    'path-exclude=/usr/share/info/*' 'path-exclude=/usr/share/locale/*'
+
+rm -f "$root/etc/hostname"
 : >"$root/etc/machine-id"
 echo 'LABEL=rootfs / ext4 defaults 0 1' >"$root/etc/fstab"
 # A second virtio disk is what EC2 calls an instance store, a third one is an EBS volume.

@@ -50,6 +50,9 @@ pub(crate) struct Global {
     /// How much to say on stderr: error, warn, info, debug or trace [default: warn; info for the daemon]
     #[arg(long, global = true, env = "CML_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,
+    /// Say nothing on stderr but errors, whatever --log says
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
     /// Print one JSON object on stdout
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -120,7 +120,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
 }
 
 /// What the file says of GitHub, where neither flags nor environment do.
-fn with_file(global: &Global, config: &Config) -> Global {
+pub(crate) fn with_file(global: &Global, config: &Config) -> Global {
     let Some(file) = &config.github else { return global.clone() };
     let mut all = global.clone();
     if all.repo.is_none() && place::env("GITHUB_REPOSITORY").is_none() {

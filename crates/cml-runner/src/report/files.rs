@@ -129,6 +129,9 @@ fn cleaned(object: &str) -> String {
 
 /// A line that Actions shows with the job, on stderr: stdout is the result's alone.
 pub(crate) fn warn(message: &str) {
+    if crate::progress::is_quiet() {
+        return;
+    }
     let line = if env("GITHUB_ACTIONS").is_some() {
         format!("::warning::{}", message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
     } else {

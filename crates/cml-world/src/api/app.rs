@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::shapes;
+use super::{hooks, shapes};
 use crate::clock;
 use crate::http::{Reply, Request};
 use crate::settings::{Permissions, SimApp};
@@ -26,10 +26,11 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
         ("POST", ["installations", id, "access_tokens"]) if is_installation(id) => {
             access_token(world, &app, request).unwrap_or_else(|refusal| refusal)
         }
-        ("GET", ["hook", "deliveries"]) => deliveries(world, &app, request),
+        ("GET", ["hook", "config"]) => Reply::json(200, &hooks::config(world)),
+        ("GET", ["hook", "deliveries"]) => deliveries(world, Some(&app), request),
         ("GET", ["hook", "deliveries", id]) => {
             let delivery = world.deliveries.get(&id.parse().ok()?)?;
-            Reply::json(200, &delivery_shape(world, &app, delivery, true))
+            Reply::json(200, &delivery_shape(world, Some(&app), delivery, true))
         }
         ("POST", ["hook", "deliveries", id, "attempts"]) => {
             if !webhook::redeliver(world, id.parse().ok()?, request.at) {
@@ -63,7 +64,7 @@ fn app_shape(world: &World, app: &SimApp) -> Value {
         "created_at": at,
         "updated_at": at,
         "permissions": app.permissions,
-        "events": ["workflow_job"],
+        "events": world.settings.posture.hook_events,
         "installations_count": 1,
     })
 }
@@ -83,7 +84,7 @@ fn installation(world: &World, app: &SimApp) -> Value {
         "target_id": account["id"],
         "target_type": "Organization",
         "permissions": app.permissions,
-        "events": ["workflow_job"],
+        "events": world.settings.posture.hook_events,
         "single_file_name": null,
         "repository_selection": "all",
         "created_at": at,
@@ -126,14 +127,15 @@ fn access_token(world: &mut World, app: &SimApp, request: &Request) -> Result<Re
     Ok(Reply::json(201, &answer))
 }
 
-fn deliveries(world: &World, app: &SimApp, request: &Request) -> Reply {
+/// What was sent to the webhook, the latest first.
+pub(crate) fn deliveries(world: &World, app: Option<&SimApp>, request: &Request) -> Reply {
     let newest_first = world.deliveries.values().rev();
     let all: Vec<Value> = newest_first.map(|one| delivery_shape(world, app, one, false)).collect();
     let (page, link) = request.page(all, &world.web);
     Reply::list(&page.into(), link)
 }
 
-fn delivery_shape(world: &World, app: &SimApp, delivery: &Delivery, whole: bool) -> Value {
+fn delivery_shape(world: &World, app: Option<&SimApp>, delivery: &Delivery, whole: bool) -> Value {
     let status = match delivery.status {
         0 => "pending",
         200..300 => "OK",
@@ -149,7 +151,7 @@ fn delivery_shape(world: &World, app: &SimApp, delivery: &Delivery, whole: bool)
         "status_code": delivery.status,
         "event": "workflow_job",
         "action": delivery.action,
-        "installation_id": app.installation_id,
+        "installation_id": app.map(|app| app.installation_id),
         "repository_id": delivery.payload["repository"]["id"],
         "throttled_at": null,
     });

@@ -141,6 +141,8 @@ fn permissions_for(world: &World, segments: &[&str]) -> &'static [&'static str] 
         ["repos", _, _, "actions", ..] => &["administration"],
         ["orgs", _, "actions", ..] => &["organization_self_hosted_runners"],
         ["enterprises", ..] => &["enterprise_self_hosted_runners"],
+        ["repos", _, _, "hooks", ..] => &["repository_hooks"],
+        ["orgs", _, "hooks", ..] => &["organization_hooks"],
         ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => &["checks"],
         ["repos", _, _, "statuses", ..] | ["repos", _, _, "commits", _, "statuses"] => &["statuses"],
         ["repos", _, _, "issues", "comments", id] => {

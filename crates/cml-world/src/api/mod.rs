@@ -7,6 +7,7 @@ pub(crate) mod comments;
 mod contents;
 mod git;
 mod graphql;
+mod hooks;
 mod jobs;
 mod merging;
 mod pull_shape;
@@ -42,8 +43,21 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Reply {
     if let Some(caller) = &caller {
         rate::spend(world, caller, &segments, &mut reply, request.at);
     }
+    if let Some(caller) = &caller {
+        let posture = &world.settings.posture;
+        for (name, value) in [
+            ("x-oauth-scopes", posture.classic_scopes.get(&caller.key)),
+            ("github-authentication-token-expiration", posture.expirations.get(&caller.key)),
+        ] {
+            if let Some(value) = value {
+                reply = reply.with(name, value.clone());
+            }
+        }
+    }
+    let date = request.at + world.settings.posture.clock_ahead;
     let version = request.header("x-github-api-version").unwrap_or("2022-11-28").to_owned();
     reply
+        .with("date", date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
         .with("x-github-request-id", clock::fresh_word(24).to_uppercase())
         .with("x-github-media-type", "github.v3; format=json")
         .with("x-github-api-version-selected", version)
@@ -73,6 +87,7 @@ fn routed(world: &mut World, caller: &auth::Caller, request: &Request, segments:
             repository(world, caller, method, rest, request)
         }
         ["orgs", org, rest @ ..] if known(org, &world.settings.owner) => match rest {
+            ["hooks", rest @ ..] => hooks::route(world, &format!("/orgs/{org}"), method, rest, request),
             ["actions", rest @ ..] => runners::route(world, Scope::Organization, method, rest, request),
             ["installation"] if method == "GET" => Some(app::installation_of(world)),
             ["repos"] if method == "GET" => {
@@ -111,7 +126,12 @@ fn repository(
         ["installation"] if method == "GET" => Some(app::installation_of(world)),
         ["actions", "runs", rest @ ..] => runs::route(world, method, rest, request),
         ["actions", "jobs", rest @ ..] => jobs::route(world, method, rest, request),
+        ["actions", "permissions", what] if method == "GET" => permissions(world, what),
         ["actions", rest @ ..] => runners::route(world, Scope::Repository, method, rest, request),
+        ["hooks", rest @ ..] => {
+            let base = format!("/repos/{}/{}", world.settings.owner, world.settings.repo);
+            hooks::route(world, &base, method, rest, request)
+        }
         ["commits", _, "comments"]
         | ["comments", _]
         | ["issues", _, "comments"]
@@ -123,6 +143,26 @@ fn repository(
         }
         ["contents", path @ ..] => contents::route(world, method, &path.join("/"), request),
         ["git", rest @ ..] => git::route(world, method, rest, request),
+        _ => None,
+    }
+}
+
+/// Who may have code run here. GitHub has each of these for its own kind of repository only.
+fn permissions(world: &World, what: &str) -> Option<Reply> {
+    let posture = &world.settings.posture;
+    match (what, world.settings.private) {
+        ("fork-pr-contributor-approval", false) => {
+            Some(Reply::json(200, &json!({"approval_policy": posture.fork_approval})))
+        }
+        ("fork-pr-workflows-private-repos", true) => Some(Reply::json(
+            200,
+            &json!({
+                "run_workflows_from_fork_pull_requests": posture.forks.run,
+                "send_write_tokens_to_workflows": posture.forks.write_tokens,
+                "send_secrets_and_variables": posture.forks.secrets,
+                "require_approval_for_fork_pr_workflows": true,
+            }),
+        )),
         _ => None,
     }
 }

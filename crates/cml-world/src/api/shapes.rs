@@ -230,7 +230,7 @@ pub(crate) fn group(world: &World, scope: Scope, (id, name): &(u64, String)) -> 
         "default": *id == 1,
         "runners_url": format!("{base}/actions/runner-groups/{id}/runners"),
         "inherited": false,
-        "allows_public_repositories": false,
+        "allows_public_repositories": world.settings.posture.groups_are_public,
         "restricted_to_workflows": false,
         "selected_workflows": [],
     })

@@ -1,0 +1,86 @@
+//! A launch that EC2 is asked about and does not make: whatever stands in the way of a real one is said here already, the
+//! organization's rules and an image that must be subscribed to first among it.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
+
+use aws_sdk_ec2::types::{
+    HttpTokensState, InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceType, MarketType,
+    ResourceType, Tag, TagSpecification,
+};
+use cml_cloud::{CloudError, ErrorKind, Market, tag};
+
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+
+/// What would be launched.
+#[derive(Clone, Debug)]
+pub struct DryLaunch<'a> {
+    /// `us-east-1`.
+    pub region: &'a str,
+    /// `ami-…`.
+    pub image: &'a str,
+    /// `g5.xlarge`.
+    pub instance_type: &'a str,
+    /// `subnet-…`.
+    pub subnet: &'a str,
+    /// `sg-…`; none: the VPC's own one, since ours is not made for a question.
+    pub group: Option<&'a str>,
+    /// How it would be bought.
+    pub market: Market,
+    /// The scope that it would work for, `acme/vision`.
+    pub owner: &'a str,
+}
+
+impl AwsCloud {
+    /// Asks EC2 whether it would launch this. Nothing is launched.
+    ///
+    /// # Errors
+    /// What a launch would get, as far as EC2 says it before it looks for capacity.
+    pub async fn dry_launch(&self, asked: &DryLaunch<'_>) -> Result<(), CloudError> {
+        let doing = format!("asking for a dry run of a launch in {}", asked.region);
+        let mark = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let marks = vec![
+            mark(tag::LAUNCH, "doctor"),
+            mark(tag::SPEC, "doctor"),
+            mark(tag::DEADLINE, "doctor"),
+            mark(tag::OWNER, asked.owner),
+            mark(tag::RUNNER, "doctor"),
+        ];
+        let metadata =
+            InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build();
+        let mut call = self
+            .clients
+            .ec2(asked.region)
+            .run_instances()
+            .dry_run(true)
+            .image_id(asked.image)
+            .instance_type(InstanceType::from(asked.instance_type))
+            .subnet_id(asked.subnet)
+            .set_security_group_ids(asked.group.map(|group| vec![group.to_owned()]))
+            .metadata_options(metadata)
+            .min_count(1)
+            .max_count(1);
+        for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
+            let tagged = TagSpecification::builder().resource_type(kind).set_tags(Some(marks.clone()));
+            call = call.tag_specifications(tagged.build());
+        }
+        if asked.market == Market::Spot {
+            call = call.instance_market_options(
+                InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).build(),
+            );
+        }
+        match call.send().await.map_err(|error| failed(&doing, "ec2:RunInstances", &error)) {
+            Err(error) if error.code.as_deref() == Some("DryRunOperation") => Ok(()),
+            Err(error) => Err(error),
+            // It was no dry run to whoever answered: what it may have made must not stay.
+            Ok(made) => {
+                for instance in made.instances() {
+                    if let Some(id) = instance.instance_id() {
+                        self.end(asked.region, &cml_cloud::InstanceId(id.to_owned())).await?;
+                    }
+                }
+                Err(CloudError::new(ErrorKind::Invalid, doing, "the answer was not that of a dry run")
+                    .hint("is AWS_ENDPOINT_URL set to something that does not know dry runs?"))
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Whose credentials they are, and until when.
+
+use aws_sdk_sts::config::ProvideCredentials;
+use cml_cloud::CloudError;
+use jiff::Timestamp;
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+
+/// Whose credentials they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `arn:aws:sts::123456789012:assumed-role/cml-runner/session`.
+    pub arn: String,
+    /// The account's twelve digits.
+    pub account: String,
+    /// When they expire; none for keys that do not.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it is a user's key, which is good until somebody removes it.
+    pub is_long_lived: bool,
+}
+
+impl Identity {
+    /// The user or role whose policies decide: what IAM can be asked about. None for the account's root user, whom nothing is
+    /// forbidden. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
+    #[must_use]
+    pub fn principal(&self) -> Option<String> {
+        let parts: Vec<&str> = self.arn.splitn(6, ':').collect();
+        let [_, partition, _, _, account, whom] = parts.as_slice() else { return None };
+        match whom.split('/').collect::<Vec<_>>().as_slice() {
+            ["assumed-role", role, _session] => Some(format!("arn:{partition}:iam::{account}:role/{role}")),
+            ["user", ..] => Some(self.arn.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl AwsCloud {
+    /// Asks AWS whose these credentials are, which needs no permission.
+    /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+    ///
+    /// # Errors
+    /// [`Denied`](cml_cloud::ErrorKind::Denied) when there are none, or AWS does not accept them.
+    pub async fn identity(&self) -> Result<Identity, CloudError> {
+        let client = self.clients.sts();
+        let answer = repeat(|| async {
+            let sent = client.get_caller_identity().send().await;
+            sent.map_err(|error| failed("asking whose the credentials are", "sts:GetCallerIdentity", &error))
+        })
+        .await?;
+        let held = match self.clients.config().credentials_provider() {
+            Some(provider) => provider.provide_credentials().await.ok(),
+            None => None,
+        };
+        let expires_at = held.as_ref().and_then(|held| held.expiry());
+        Ok(Identity {
+            arn: answer.arn().unwrap_or_default().to_owned(),
+            account: answer.account().unwrap_or_default().to_owned(),
+            expires_at: expires_at.and_then(|at| Timestamp::try_from(at).ok()),
+            // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+            is_long_lived: held.is_some_and(|held| held.access_key_id().starts_with("AKIA")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_behind_a_session_is_whom_iam_knows() {
+        let of = |arn: &str| {
+            let identity = Identity {
+                arn: arn.to_owned(),
+                account: String::new(),
+                expires_at: None,
+                is_long_lived: false,
+            };
+            identity.principal()
+        };
+        let role = of("arn:aws:sts::123456789012:assumed-role/cml-runner/GitHubActions");
+        assert_eq!(role.as_deref(), Some("arn:aws:iam::123456789012:role/cml-runner"));
+        let user = of("arn:aws-cn:iam::123456789012:user/team/ci");
+        assert_eq!(user.as_deref(), Some("arn:aws-cn:iam::123456789012:user/team/ci"));
+        assert_eq!(of("arn:aws:iam::123456789012:root"), None);
+        assert_eq!(of("nonsense"), None);
+    }
+}

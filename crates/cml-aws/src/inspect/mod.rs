@@ -1,0 +1,16 @@
+//! A look at an account before anything is bought in it: who we are there, what we may do, how much, and whether a machine would
+//! reach GitHub. Everything here asks; nothing is made, changed or removed.
+
+mod dry_launch;
+mod identity;
+mod image;
+mod network;
+mod permissions;
+mod quotas;
+
+pub use dry_launch::DryLaunch;
+pub use identity::Identity;
+pub use image::ImageFacts;
+pub use network::{GroupFacts, NetworkFacts, SubnetFacts, WayOut};
+pub use permissions::{DAEMON_ACTIONS, LAUNCH_ACTIONS, Needed, Permissions, Verdict};
+pub use quotas::{Quota, QuotaClass};

@@ -1,0 +1,287 @@
+//! What the credentials may do, asked of IAM; and where IAM may not be asked, by dry runs.
+//! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
+use cml_cloud::{CloudError, ErrorKind, tag};
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+use crate::inspect::Identity;
+
+/// One permission, and what goes wrong without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// `ec2:CreateFleet`.
+    pub action: &'static str,
+    /// What happens without it, as the end of "without it …".
+    pub without: &'static str,
+    /// Whether nothing can be launched without it.
+    pub is_essential: bool,
+    on: &'static [&'static str],
+}
+
+/// What things are called, with `REGION` and `ACCOUNT` to be filled in.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>
+const ANYTHING: &[&str] = &["*"];
+const INSTANCE: &[&str] = &["arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0"];
+const TEMPLATE: &[&str] = &["arn:aws:ec2:REGION:ACCOUNT:launch-template/lt-0123456789abcdef0"];
+const MACHINE: &[&str] = &[
+    "arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:volume/vol-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:network-interface/eni-0123456789abcdef0",
+];
+const GROUP: &[&str] = &[
+    "arn:aws:ec2:REGION:ACCOUNT:security-group/sg-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:vpc/vpc-0123456789abcdef0",
+];
+const IMAGE_PARAMETER: &[&str] = &[
+    "arn:aws:ssm:REGION::parameter/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+];
+const SPOT_ROLE: &[&str] =
+    &["arn:aws:iam::ACCOUNT:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"];
+
+const fn needed(action: &'static str, without: &'static str, on: &'static [&'static str]) -> Needed {
+    Needed { action, without, is_essential: true, on }
+}
+
+const fn useful(action: &'static str, without: &'static str, on: &'static [&'static str]) -> Needed {
+    Needed { action, without, is_essential: false, on }
+}
+
+/// What a launch does.
+pub const LAUNCH_ACTIONS: &[Needed] = &[
+    needed("ec2:DescribeSubnets", "no place for a machine is found", ANYTHING),
+    needed("ec2:DescribeSecurityGroups", "the machine's security group is not found", ANYTHING),
+    needed("ec2:DescribeImages", "no image is found", ANYTHING),
+    useful("ssm:GetParameter", "images are not found by their names (give --image ami-…)", IMAGE_PARAMETER),
+    useful("ec2:DescribeSpotPriceHistory", "the cheapest zone is not known", ANYTHING),
+    needed("ec2:DescribeInstances", "it is not seen whether a machine came or went", ANYTHING),
+    useful("ec2:CreateSecurityGroup", "the first launch in a VPC fails (or give --security-group)", GROUP),
+    needed("ec2:CreateLaunchTemplate", "nothing can be launched", TEMPLATE),
+    needed("ec2:CreateFleet", "nothing can be launched", ANYTHING),
+    needed("ec2:RunInstances", "nothing can be launched", MACHINE),
+    needed("ec2:CreateTags", "machines could not be told from others, so nothing is launched", MACHINE),
+    useful("ec2:DeleteLaunchTemplate", "launch templates are left behind", TEMPLATE),
+    needed("ec2:TerminateInstances", "a failed launch leaves its machine until its own time-out", INSTANCE),
+    useful("ec2:GetConsoleOutput", "a machine that dies cannot be explained", INSTANCE),
+    useful(
+        "iam:CreateServiceLinkedRole",
+        "the first spot launch of an account fails (once: aws iam create-service-linked-role --aws-service-name \
+         spot.amazonaws.com)",
+        SPOT_ROLE,
+    ),
+];
+
+/// What the daemon does beside that.
+pub const DAEMON_ACTIONS: &[Needed] = &[
+    useful("ec2:DescribeLaunchTemplates", "leftover launch templates are not found", ANYTHING),
+    useful("ec2:DescribeSpotInstanceRequests", "interruptions are noticed two minutes later", ANYTHING),
+    useful("pricing:GetProducts", "reports use the price table that ships", ANYTHING),
+];
+
+/// What is known of one permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there.
+    Allowed,
+    /// It is not; in AWS's words, why.
+    Denied(String),
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
+/// What is known of all that was asked about.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    /// In the order of the question.
+    pub verdicts: Vec<(Needed, Verdict)>,
+    /// Why IAM could not be asked, where dry runs had to do.
+    pub without_iam: Option<String>,
+}
+
+impl AwsCloud {
+    /// Whether these credentials may do all this in a region. Nothing is done.
+    ///
+    /// # Errors
+    /// Only when AWS cannot be reached: a question that may not be asked is answered by dry runs.
+    pub async fn permissions(
+        &self,
+        identity: &Identity,
+        region: &str,
+        needed: &[Needed],
+    ) -> Result<Permissions, CloudError> {
+        let Some(principal) = identity.principal() else {
+            let verdicts = needed.iter().map(|one| (*one, Verdict::Allowed)).collect();
+            return Ok(Permissions { verdicts, without_iam: None });
+        };
+        let mut known: BTreeMap<&str, Verdict> = BTreeMap::new();
+        // One question for all that is done to the same things.
+        let places: Vec<&[&str]> = needed.iter().map(|one| one.on).collect();
+        for on in places.iter().enumerate().filter(|(at, on)| !places[..*at].contains(on)).map(|(_, on)| *on)
+        {
+            let actions: Vec<&'static str> =
+                needed.iter().filter(|one| one.on == on).map(|one| one.action).collect();
+            match self.simulated(&principal, identity, region, &actions, on).await {
+                Ok(verdicts) => known.extend(actions.iter().copied().zip(verdicts)),
+                Err(error) if error.kind == ErrorKind::Denied || error.kind == ErrorKind::Invalid => {
+                    return self.by_dry_runs(region, needed, error.cause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let unsaid = || Verdict::Unknown("IAM did not say".to_owned());
+        let verdict = |one: &Needed| (*one, known.get(one.action).cloned().unwrap_or_else(unsaid));
+        Ok(Permissions { verdicts: needed.iter().map(verdict).collect(), without_iam: None })
+    }
+
+    /// Verdicts on actions, in their order, each over all these things.
+    async fn simulated(
+        &self,
+        principal: &str,
+        identity: &Identity,
+        region: &str,
+        actions: &[&str],
+        on: &[&str],
+    ) -> Result<Vec<Verdict>, CloudError> {
+        let partition = identity.arn.split(':').nth(1).unwrap_or("aws");
+        let named = |arn: &&str| {
+            let arn = arn.replace("REGION", region).replace("ACCOUNT", &identity.account);
+            arn.replacen("arn:aws:", &format!("arn:{partition}:"), 1)
+        };
+        let resources: Vec<String> = on.iter().map(named).collect();
+        let client = self.clients.iam();
+        let mut results: Vec<EvaluationResult> = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let answer = repeat(|| async {
+                let call = client.simulate_principal_policy().policy_source_arn(principal);
+                let call = call.set_action_names(Some(actions.iter().map(|it| (*it).to_owned()).collect()));
+                let call = call.set_resource_arns(Some(resources.clone()));
+                let call = call.set_context_entries(Some(circumstances(region)));
+                let sent = call.set_marker(next.clone()).send().await;
+                sent.map_err(|error| failed("asking IAM", "iam:SimulatePrincipalPolicy", &error))
+            })
+            .await?;
+            results.extend(answer.evaluation_results().iter().cloned());
+            next = answer.marker().filter(|_| answer.is_truncated()).map(str::to_owned);
+            if next.is_none() {
+                break;
+            }
+        }
+        let of = |action: &&str| {
+            let of_action: Vec<&EvaluationResult> = results
+                .iter()
+                .filter(|result| result.eval_action_name().eq_ignore_ascii_case(action))
+                .collect();
+            match (of_action.iter().find_map(|result| refusal(result)), of_action.is_empty()) {
+                (Some(why), _) => Verdict::Denied(why),
+                (None, false) => Verdict::Allowed,
+                (None, true) => Verdict::Unknown("IAM did not say".to_owned()),
+            }
+        };
+        Ok(actions.iter().map(of).collect())
+    }
+
+    /// What EC2 says when it is asked only whether it would.
+    async fn by_dry_runs(
+        &self,
+        region: &str,
+        needed: &[Needed],
+        why: String,
+    ) -> Result<Permissions, CloudError> {
+        let ec2 = self.clients.ec2(region);
+        let mut verdicts = Vec::new();
+        for one in needed {
+            macro_rules! dry {
+                ($call:expr) => {
+                    answered(
+                        one,
+                        $call
+                            .dry_run(true)
+                            .send()
+                            .await
+                            .map(|_| ())
+                            .map_err(|error| failed("asking by a dry run", one.action, &error)),
+                    )?
+                };
+            }
+            let verdict = match one.action {
+                "ec2:DescribeSubnets" => dry!(ec2.describe_subnets()),
+                "ec2:DescribeSecurityGroups" => dry!(ec2.describe_security_groups()),
+                "ec2:DescribeImages" => dry!(ec2.describe_images().owners("self")),
+                "ec2:DescribeSpotPriceHistory" => dry!(ec2.describe_spot_price_history().max_results(1)),
+                "ec2:DescribeInstances" => dry!(ec2.describe_instances()),
+                "ec2:DescribeLaunchTemplates" => dry!(ec2.describe_launch_templates()),
+                "ec2:DescribeSpotInstanceRequests" => dry!(ec2.describe_spot_instance_requests()),
+                _ => Verdict::Unknown("a dry run cannot tell".to_owned()),
+            };
+            verdicts.push((*one, verdict));
+        }
+        Ok(Permissions { verdicts, without_iam: Some(why) })
+    }
+}
+
+/// Why IAM would refuse, if it would.
+fn refusal(result: &EvaluationResult) -> Option<String> {
+    if *result.eval_decision() == PolicyEvaluationDecisionType::Allowed {
+        return None;
+    }
+    let by_organization =
+        result.organizations_decision_detail().is_some_and(|detail| !detail.allowed_by_organizations());
+    let by_boundary = result
+        .permissions_boundary_decision_detail()
+        .is_some_and(|detail| !detail.allowed_by_permissions_boundary());
+    let why = if by_organization {
+        "the organization's service control policy forbids it"
+    } else if by_boundary {
+        "the permission boundary forbids it"
+    } else if *result.eval_decision() == PolicyEvaluationDecisionType::ExplicitDeny {
+        "a policy denies it"
+    } else {
+        "no policy allows it"
+    };
+    let on = result.eval_resource_name().filter(|name| *name != "*");
+    Some(on.map_or_else(|| why.to_owned(), |name| format!("{why} on {name}")))
+}
+
+/// A dry run ends in an error always. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
+fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, CloudError> {
+    match answer {
+        Ok(()) => Ok(Verdict::Unknown(format!("{} did not take a dry run for one", needed.action))),
+        Err(error) => match (error.code.as_deref(), error.kind) {
+            (Some("DryRunOperation"), _) => Ok(Verdict::Allowed),
+            (_, ErrorKind::Denied) => Ok(Verdict::Denied("AWS refuses it".to_owned())),
+            (Some(code), _) => Ok(Verdict::Unknown(format!("AWS answered {code}"))),
+            (None, _) => Err(error),
+        },
+    }
+}
+
+/// What a launch of ours would bring, for policies with conditions.
+fn circumstances(region: &str) -> Vec<ContextEntry> {
+    let text = |key: String, values: &[&str], kind: ContextKeyTypeEnum| {
+        let values = Some(values.iter().map(|value| (*value).to_owned()).collect());
+        ContextEntry::builder()
+            .context_key_name(key)
+            .context_key_type(kind)
+            .set_context_key_values(values)
+            .build()
+    };
+    let one = ContextKeyTypeEnum::String;
+    let keys = [tag::LAUNCH, tag::SPEC, tag::DEADLINE, tag::OWNER, tag::RUNNER];
+    let mut all = vec![
+        text("aws:RequestedRegion".to_owned(), &[region], one.clone()),
+        text("aws:TagKeys".to_owned(), &keys, ContextKeyTypeEnum::StringList),
+        text("ec2:CreateAction".to_owned(), &["RunInstances"], one.clone()),
+        text("iam:AWSServiceName".to_owned(), &["spot.amazonaws.com"], one.clone()),
+    ];
+    for key in keys {
+        for place in ["aws:RequestTag", "aws:ResourceTag", "ec2:ResourceTag"] {
+            all.push(text(format!("{place}/{key}"), &["doctor"], one.clone()));
+        }
+    }
+    all
+}

@@ -1,0 +1,176 @@
+//! Whose the credentials are, what they may do, until when, and how much they may still ask.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use crate::auth::{Auth, Speaker};
+use crate::error::GitHubError;
+use crate::runners::GitHub;
+use crate::transport::{self, Answer};
+
+/// What kind of credentials, as GitHub's prefixes tell.
+/// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// An App's key, with which tokens are made.
+    App,
+    /// An App's installation token; a workflow's own `GITHUB_TOKEN` is one.
+    Installation,
+    /// A fine-grained personal access token.
+    FineGrained,
+    /// A classic personal access token.
+    Classic,
+    /// A token of a person through an App.
+    User,
+    /// It begins with nothing known.
+    Unknown,
+}
+
+impl TokenKind {
+    pub(crate) fn of(auth: &Auth) -> Self {
+        let Auth::Token(token) = auth else { return Self::App };
+        let token = token.expose_secret();
+        let kinds = [
+            ("github_pat_", Self::FineGrained),
+            ("ghp_", Self::Classic),
+            ("ghs_", Self::Installation),
+            ("gho_", Self::User),
+            ("ghu_", Self::User),
+        ];
+        kinds.iter().find(|(prefix, _)| token.starts_with(prefix)).map_or(Self::Unknown, |(_, kind)| *kind)
+    }
+}
+
+/// What there is to know of credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialFacts {
+    /// What kind they are.
+    pub kind: TokenKind,
+    /// The scopes of a classic token; GitHub tells none of any other.
+    pub scopes: Option<Vec<String>>,
+    /// When they expire; none for never, or where GitHub does not tell.
+    pub expires_at: Option<Timestamp>,
+    /// GitHub's clock when it answered.
+    pub github_time: Option<Timestamp>,
+    /// Requests that are left in this hour; none where GitHub sets no limit.
+    pub requests_left: Option<u32>,
+    /// Requests in an hour.
+    pub requests_an_hour: Option<u32>,
+}
+
+/// What an App's installation may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AppFacts {
+    /// Names of permissions, to `read` or `write`.
+    #[serde(default)]
+    pub permissions: BTreeMap<String, String>,
+    /// Events that are sent to it.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Whether somebody has suspended it.
+    #[serde(default)]
+    suspended_at: Option<Timestamp>,
+}
+
+impl AppFacts {
+    /// Whether somebody has suspended it.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspended_at.is_some()
+    }
+
+    /// Whether it may write to this.
+    #[must_use]
+    pub fn may_write(&self, permission: &str) -> bool {
+        self.permissions.get(permission).is_some_and(|held| held == "write" || held == "admin")
+    }
+}
+
+impl GitHub {
+    /// What kind of credentials we have. Asks nobody.
+    #[must_use]
+    pub fn token_kind(&self) -> TokenKind {
+        self.identity.kind
+    }
+
+    /// What there is to know of our credentials. The question costs nothing of the rate limit.
+    /// <https://docs.github.com/en/rest/rate-limit/rate-limit>
+    ///
+    /// # Errors
+    /// [`BadCredentials`](crate::GitHubErrorKind::BadCredentials) when GitHub does not accept them.
+    pub async fn credentials(&self) -> Result<CredentialFacts, GitHubError> {
+        let call = self.call("asking what the credentials are good for, at");
+        let answer = transport::get_unless(self.client().await?, "/rate_limit", None, &call).await?;
+        // An Enterprise Server without rate limits answers 404 here. https://docs.github.com/en/enterprise-server/rest/rate-limit
+        let is_unlimited = answer.status == 404;
+        if !is_unlimited {
+            let _: serde_json::Value = answer.read(&call)?;
+        }
+        let number = |name: &str| answer.header(name)?.parse().ok();
+        Ok(CredentialFacts {
+            kind: self.identity.kind,
+            scopes: answer.header("x-oauth-scopes").map(scopes),
+            expires_at: expiration(&answer),
+            github_time: answer.date(),
+            requests_left: number("x-ratelimit-remaining"),
+            requests_an_hour: number("x-ratelimit-limit"),
+        })
+    }
+
+    /// What the App's installation may do; none for any other credentials.
+    ///
+    /// # Errors
+    /// As GitHub answers: an App that is not installed there is
+    /// [`NotFound`](crate::GitHubErrorKind::NotFound).
+    pub async fn app(&self) -> Result<Option<AppFacts>, GitHubError> {
+        let Speaker::App(app) = self.speaker() else { return Ok(None) };
+        let call = self.call("asking what the App may do at");
+        let path = format!("{}/installation", self.location().scope.api_path());
+        transport::get(app.itself(), &path, &call).await.map(Some)
+    }
+}
+
+fn scopes(header: &str) -> Vec<String> {
+    header.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
+}
+
+/// `2026-12-01 10:00:00 UTC`, or with an offset.
+fn expiration(answer: &Answer) -> Option<Timestamp> {
+    let text = answer.header("github-authentication-token-expiration")?.replace("UTC", "+0000");
+    strtime::parse("%Y-%m-%d %H:%M:%S %z", text.trim()).ok()?.to_timestamp().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+
+    #[test]
+    fn a_token_tells_its_kind() {
+        for (token, kind) in [
+            ("github_pat_11AA", TokenKind::FineGrained),
+            ("ghp_abc", TokenKind::Classic),
+            ("ghs_abc", TokenKind::Installation),
+            ("gho_abc", TokenKind::User),
+            ("0123abcd", TokenKind::Unknown),
+        ] {
+            assert_eq!(TokenKind::of(&Auth::Token(SecretString::from(token))), kind, "{token}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_read_in_both_of_githubs_forms() {
+        let of = |text: &'static str| {
+            let name = http::HeaderName::from_static("github-authentication-token-expiration");
+            let headers = http::HeaderMap::from_iter([(name, http::HeaderValue::from_static(text))]);
+            expiration(&Answer { status: 200, headers, body: Vec::new() }).map(|at| at.to_string())
+        };
+        assert_eq!(of("2026-12-01 10:00:00 UTC").as_deref(), Some("2026-12-01T10:00:00Z"));
+        assert_eq!(of("2026-12-01 10:00:00 -0500").as_deref(), Some("2026-12-01T15:00:00Z"));
+        assert_eq!(of("soon"), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! The flags of `doctor`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::{CloudName, Spot, State};
+
+/// Flags of `doctor`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cml-runner doctor                              what cml.yaml here, else a launch with defaults, would need
+  cml-runner doctor --cloud aws --type m+t4      what that launch would need
+  cml-runner doctor --json | jq '.checks[] | select(.status == \"fail\")'
+
+Nothing is made, changed or removed, but for a registration token at GitHub, which nobody uses and which expires in an hour.")]
+pub(crate) struct Doctor {
+    /// The cml.yaml whose specs are looked at [default: cml.yaml, if it is here and no flag says what to look at]
+    #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where machines come from, without a cml.yaml [default: aws]
+    #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine", conflicts_with = "config")]
+    pub(crate) cloud: Option<CloudName>,
+    /// Regions, comma-separated
+    #[arg(
+        long = "region",
+        alias = "cloud-region",
+        env = "CML_RUNNER_CLOUD_REGION",
+        value_delimiter = ',',
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) regions: Vec<String>,
+    /// Instance types or sizes (s, m, l, xl, m+t4), comma-separated
+    #[arg(
+        long = "type",
+        alias = "cloud-type",
+        env = "CML_RUNNER_CLOUD_TYPE",
+        value_delimiter = ',',
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) types: Vec<String>,
+    /// Which markets: only, prefer or never spot [default: prefer]
+    #[arg(long, env = "CML_RUNNER_SPOT", help_heading = "Machine", conflicts_with = "config")]
+    pub(crate) spot: Option<Spot>,
+    /// Image, as for launch
+    #[arg(
+        long,
+        alias = "cloud-image",
+        env = "CML_RUNNER_CLOUD_IMAGE",
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) image: Option<String>,
+    /// Subnets, comma-separated [default: the default VPC's]
+    #[arg(
+        long = "subnet",
+        env = "CML_RUNNER_CLOUD_AWS_SUBNET",
+        value_delimiter = ',',
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) subnets: Vec<String>,
+    /// Security group id or name
+    #[arg(
+        long = "security-group",
+        env = "CML_RUNNER_CLOUD_AWS_SECURITY_GROUP",
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) security_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) state: State,
+}

@@ -1,0 +1,83 @@
+//! `cml-runner doctor`: what would stand in the way of a launch, before one is made.
+
+pub(crate) mod args;
+mod aws;
+mod checks;
+mod github;
+mod machine;
+mod wants;
+mod words;
+
+use std::io::{IsTerminal, Write};
+
+use cml_aws::{AwsCloud, AwsSettings};
+use cml_prices::Book;
+
+use self::args::Doctor;
+use self::checks::{Checks, Status};
+use self::wants::Wants;
+use crate::actions::now;
+use crate::args::Global;
+use crate::daemon::with_file;
+use crate::exit::{Code, Trouble};
+use crate::place;
+
+pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Trouble> {
+    let wants = Wants::read(args)?;
+    let is_daemon = wants.config.is_some();
+    let global = wants.config.as_ref().map_or_else(|| global.clone(), |config| with_file(global, config));
+    let github = place::github(&global);
+    let owner = github.as_ref().map_or_else(|_| "doctor".to_owned(), |it| it.location().scope.to_string());
+    let on_github = async {
+        match &github {
+            Ok(github) => github::look(github, is_daemon, now()).await,
+            Err(trouble) => {
+                let mut checks = Checks::default();
+                let fix = trouble.hint.clone().unwrap_or_else(|| "see cml-runner doctor --help".to_owned());
+                checks.fail("github", trouble.message.clone(), fix);
+                checks
+            }
+        }
+    };
+    let on_aws = async {
+        let wanted = wants.on_aws();
+        let Some(first) = wanted.first() else { return Checks::default() };
+        // What was believed yesterday is not asked: it is what is looked at.
+        let settings = AwsSettings {
+            default_region: first.query.regions.first().cloned(),
+            cache_dir: None,
+            prices: Book::default(),
+        };
+        let cloud = AwsCloud::connect(settings).await;
+        aws::look(&cloud, &wanted, is_daemon, &owner).await
+    };
+    let (of_github, of_aws) = tokio::join!(on_github, on_aws);
+    let mut all = machine::look(&args.state, wants.all.iter().any(|want| want.is_local));
+    all.0.extend(of_github.0);
+    all.0.extend(of_aws.0);
+    told(&global, &all)
+}
+
+fn told(global: &Global, checks: &Checks) -> Result<String, Trouble> {
+    let failures = checks.count(Status::Fail);
+    let text = if global.json {
+        format!("{}\n", checks.json())
+    } else {
+        checks.text(std::io::stdout().is_terminal() && place::env("NO_COLOR").is_none())
+    };
+    if failures == 0 {
+        return Ok(text);
+    }
+    let message = match failures {
+        1 => "1 check failed".to_owned(),
+        _ => format!("{failures} checks failed"),
+    };
+    let mut trouble = Trouble::new(Code::Failed, message)
+        .hint("do what stands at `fix:`, then run `cml-runner doctor` again");
+    if global.json {
+        trouble.object = Some(checks.json());
+    } else {
+        drop(std::io::stdout().write_all(text.as_bytes()));
+    }
+    Err(trouble)
+}

@@ -1,0 +1,114 @@
+//! What is to be bought, as far as a check must know it: the specs of a cml.yaml, or what the flags say.
+
+use std::path::Path;
+
+use cml_aws::Choice;
+use cml_cloud::{Arch, Image, Market, Network, OfferQuery, SpotPolicy};
+use cml_spec::Config;
+
+use super::args::Doctor;
+use crate::args::{CloudName, Spot};
+use crate::daemon::query;
+use crate::exit::Trouble;
+use crate::place;
+
+/// The file that is looked at when nothing says what.
+const USUAL_FILE: &str = "cml.yaml";
+
+/// What one spec, or a launch, would buy.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    /// The spec's name, or `launch`.
+    pub(crate) name: String,
+    pub(crate) is_local: bool,
+    pub(crate) query: OfferQuery,
+    pub(crate) image: Image,
+    /// Machines at once.
+    pub(crate) max: u64,
+    /// Types, the ones of the table first known.
+    pub(crate) types: Vec<Choice>,
+}
+
+/// All that is wanted, and whether a daemon is to do it.
+pub(crate) struct Wants {
+    pub(crate) config: Option<Config>,
+    pub(crate) all: Vec<Want>,
+}
+
+impl Wants {
+    pub(crate) fn read(args: &Doctor) -> Result<Self, Trouble> {
+        let no_flags = args.cloud.is_none()
+            && args.regions.is_empty()
+            && args.types.is_empty()
+            && args.image.is_none()
+            && args.spot.is_none();
+        let usual = Path::new(USUAL_FILE);
+        let file = args.config.as_deref().or_else(|| (no_flags && usual.is_file()).then_some(usual));
+        let region = place::default_region();
+        let Some(file) = file else { return Ok(Self { config: None, all: vec![launch(args, &region)?] }) };
+        let config = crate::validate::read(file)?;
+        let mut all = Vec::new();
+        for runners in &config.runners {
+            let query = query(runners, &region);
+            let is_local = runners.cloud == cml_spec::CloudName::Local;
+            let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
+            all.push(Want {
+                name: runners.spec.name.clone(),
+                is_local,
+                query,
+                image: Image { name: runners.image.clone() },
+                max: u64::from(runners.spec.max),
+                types,
+            });
+        }
+        Ok(Self { config: Some(config), all })
+    }
+
+    pub(crate) fn on_aws(&self) -> Vec<&Want> {
+        self.all.iter().filter(|want| !want.is_local).collect()
+    }
+}
+
+fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
+    let is_local = args.cloud == Some(CloudName::Local);
+    let named = |values: &[String], usual: &str| {
+        if values.is_empty() { vec![usual.to_owned()] } else { values.to_vec() }
+    };
+    let query = OfferQuery {
+        regions: named(&args.regions, region),
+        types: named(&args.types, "m"),
+        needs: None,
+        gpu: None,
+        spot: match args.spot {
+            Some(Spot::Only) => SpotPolicy::Only,
+            Some(Spot::Never) => SpotPolicy::Never,
+            Some(Spot::Prefer) | None => SpotPolicy::Prefer,
+        },
+        spot_price_max: None,
+        network: Network { subnets: args.subnets.clone(), security_group: args.security_group.clone() },
+        disk_gib: 35,
+    };
+    let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
+    let image = Image { name: args.image.clone() };
+    Ok(Want { name: "launch".to_owned(), is_local, query, image, max: 1, types })
+}
+
+impl Want {
+    /// The markets it may be bought in.
+    pub(crate) fn markets(&self) -> &'static [Market] {
+        match self.query.spot {
+            SpotPolicy::Only => &[Market::Spot],
+            SpotPolicy::Prefer => &[Market::Spot, Market::OnDemand],
+            SpotPolicy::Never => &[Market::OnDemand],
+        }
+    }
+
+    /// Kinds of images that it boots: architecture, and whether there is a GPU.
+    pub(crate) fn kinds(&self) -> Vec<(Arch, bool)> {
+        let known = self.types.iter().filter_map(|choice| choice.resources.as_ref());
+        let mut kinds: Vec<(Arch, bool)> = known.map(|it| (it.arch, it.gpu.is_some())).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.is_empty() { vec![(Arch::X64, false)] } else { kinds }
+    }
+}

@@ -1,0 +1,104 @@
+//! What an account may do and have, which the emulator does not know: IAM's simulation of policies, quotas, a way out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::wire::{Answer, Ask, Refusal, all_between, escape};
+use super::{Front, Inner};
+
+/// vCPUs of every class, unless a test says otherwise.
+const USUAL_VCPUS: u32 = 256;
+
+/// What a test has said of the account.
+#[derive(Default)]
+pub(super) struct Rights {
+    lacking: BTreeSet<String>,
+    quotas: BTreeMap<String, u32>,
+    /// Regions whose default VPC has its way out.
+    routed: BTreeSet<String>,
+}
+
+impl Front {
+    /// IAM says from now on that the caller may not do this: `ec2:CreateFleet`.
+    pub fn lacks(&self, action: &str) {
+        self.inner.rights().lacking.insert(action.to_owned());
+    }
+
+    /// A quota by its code, vCPUs.
+    pub fn quota(&self, code: &str, vcpus: u32) {
+        self.inner.rights().quotas.insert(code.to_owned(), vcpus);
+    }
+}
+
+impl Inner {
+    /// AWS's default VPC has a way out; the emulator's has none until it is made.
+    pub(super) async fn route_tables(&self, ask: &Ask) -> Answer {
+        let is_first = self.rights().routed.insert(ask.region.clone());
+        if is_first {
+            let one = |answer: Answer, name: &str| {
+                all_between(&answer.text(), name).into_iter().next().unwrap_or_default()
+            };
+            let region = ask.region.as_str();
+            let own = async |action: &str, params: &[(&str, &str)]| {
+                let all: Vec<(&str, &str)> = [("Action", action), ("Version", "2016-11-15")]
+                    .into_iter()
+                    .chain(params.iter().copied())
+                    .collect();
+                self.own_call(region, &all).await
+            };
+            let default = [("Filter.1.Name", "is-default"), ("Filter.1.Value.1", "true")];
+            let vpc = one(own("DescribeVpcs", &default).await, "vpcId");
+            let gateway = one(own("CreateInternetGateway", &[]).await, "internetGatewayId");
+            own("AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)]).await;
+            let of_vpc = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
+            let table = one(own("DescribeRouteTables", &of_vpc).await, "routeTableId");
+            let route = [
+                ("RouteTableId", table.as_str()),
+                ("DestinationCidrBlock", "0.0.0.0/0"),
+                ("GatewayId", gateway.as_str()),
+            ];
+            own("CreateRoute", &route).await;
+        }
+        self.forward(ask).await
+    }
+}
+
+impl Rights {
+    /// `SimulatePrincipalPolicy`
+    pub(super) fn simulate(&self, ask: &Ask) -> Answer {
+        let mut members = String::new();
+        for action in ask.list("ActionNames.member") {
+            let decision = if self.lacking.contains(&action) { "implicitDeny" } else { "allowed" };
+            members.push_str(&format!(
+                "<member><EvalActionName>{}</EvalActionName><EvalResourceName>*</EvalResourceName>\
+                 <EvalDecision>{decision}</EvalDecision></member>",
+                escape(&action)
+            ));
+        }
+        Answer::xml(format!(
+            "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+             <SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated>\
+             <EvaluationResults>{members}</EvaluationResults></SimulatePrincipalPolicyResult>\
+             <ResponseMetadata><RequestId>front</RequestId></ResponseMetadata></SimulatePrincipalPolicyResponse>"
+        ))
+    }
+
+    /// `GetServiceQuota`
+    pub(super) fn service_quota(&self, ask: &Ask) -> Answer {
+        let code = ask.get("QuotaCode");
+        if !code.starts_with("L-") {
+            let refusal = Refusal::new(400, "NoSuchResourceException", format!("no quota {code}"));
+            return refusal.answer("servicequotas");
+        }
+        let vcpus = self.quotas.get(code).copied().unwrap_or(USUAL_VCPUS);
+        Answer::json(
+            200,
+            &json!({"Quota": {
+                "ServiceCode": "ec2", "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)", "QuotaCode": code,
+                "QuotaName": format!("quota {code}"), "Value": f64::from(vcpus), "Unit": "None", "Adjustable": true,
+                "GlobalQuota": false,
+            }}),
+        )
+    }
+}
