@@ -21,6 +21,10 @@ lint:
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
 
+# Build the book into target/book (cargo install --locked mdbook@0.5.4)
+docs:
+    mdbook build docs
+
 # Boot the machine's user data: in containers, then in an emulated virtual machine (root, and the packages of .ci/run)
 boot-test:
     CML_BOOT_TESTS=required cargo test -p cml-e2e --test boot --test boot_weather

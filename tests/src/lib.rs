@@ -3,6 +3,7 @@
 //! Nothing here may need the world outside but package indexes: the emulator's Python packages are fetched once, and the
 //! guide's workflows ([`seed`]) install what they say.
 
+pub mod book;
 pub mod boot;
 pub mod browser;
 pub mod daemon;
