@@ -3,15 +3,18 @@
 //! Nothing here may need the world outside but package indexes: the emulator's Python packages are fetched once, and the
 //! guide's workflows ([`seed`]) install what they say.
 
+pub mod action;
 pub mod boot;
 pub mod daemon;
 pub mod desk;
+pub mod dns;
 pub mod edge;
 pub mod front;
 pub mod moto;
 pub mod paths;
 pub mod processes;
 pub mod relay;
+pub mod release;
 pub mod runner;
 pub mod secrets;
 pub mod seed;

@@ -21,8 +21,14 @@ const OLDER: [(&str, &str); 9] = [
 ];
 
 /// Names of ours that are no flag of `launch`.
-const OTHERS: [&str; 5] =
-    ["CML_RUNNER_TOKEN", "CML_RUNNER_REPO", "CML_RUNNER_LOG", "CML_RUNNER_DRIVER", "CML_RUNNER_DRIVER_TOKEN"];
+const OTHERS: [&str; 6] = [
+    "CML_RUNNER_TOKEN",
+    "CML_RUNNER_REPO",
+    "CML_RUNNER_LOG",
+    "CML_RUNNER_DRIVER",
+    "CML_RUNNER_DRIVER_TOKEN",
+    "CML_RUNNER_RELEASES",
+];
 
 /// Flags that older names stand for, where neither the flag nor the newer name is given.
 pub(crate) fn flags_from_older_names(

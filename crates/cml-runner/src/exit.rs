@@ -20,6 +20,17 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// All of them, by number.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NoCapacity,
+        Self::Quota,
+        Self::Denied,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
     /// The name in JSON.
     fn name(self) -> &'static str {
         match self {

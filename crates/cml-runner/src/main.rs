@@ -12,6 +12,7 @@ mod environment;
 mod exit;
 mod launch;
 mod machines;
+mod man;
 mod packages;
 mod place;
 mod plan;
@@ -93,6 +94,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             clap_complete::generate(shell, &mut Cli::command(), "cml-runner", &mut script);
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
+        Command::Man { dir } => return man::write(&dir),
         Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Validate { file } => return validate::validate(&global, &file),
         Command::Schema => return Ok(cml_spec::schema().to_owned()),
