@@ -95,6 +95,8 @@ fn of_command(command: &Command, is_root: bool, pages: &mut Vec<(String, Vec<u8>
     let command = command.clone().override_usage(usage.trim_start_matches("Usage:").trim().to_owned());
     let man = Man::new(command.clone())
         .title(name.to_uppercase())
+        // No date, so that the same source makes the same page; but an argument, or the next would be taken for it.
+        .date(" ")
         .source(format!("cml-runner {}", env!("CARGO_PKG_VERSION")))
         .manual("User Commands");
     let mut page = Vec::new();
