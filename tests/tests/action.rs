@@ -83,7 +83,11 @@ fn every_input_goes_to_the_script_by_the_environment_and_the_script_knows_no_oth
     let mut read = BTreeSet::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         for after in line.split("$(input ").skip(1) {
-            read.insert(after.split(')').next().unwrap_or_default().to_owned());
+            let name = after.split(')').next().unwrap_or_default();
+            // `"$2"` is that of `add`, below.
+            if !name.starts_with('"') {
+                read.insert(name.to_owned());
+            }
         }
         if let Some(words) = line.trim().strip_prefix("add --") {
             read.insert(words.split(' ').nth(1).unwrap_or_default().to_owned());

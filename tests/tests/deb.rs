@@ -170,8 +170,14 @@ fn manual(root: &Path) {
     }
     let read = |page: &Path| {
         let mut man = Command::new("man");
-        man.args(["--warnings", "--encoding=ascii", "--local-file"]).arg(page);
-        says(man.env("MANWIDTH", "100").env("LC_ALL", "C").env("MANPAGER", "cat"))
+        man.args([
+            "--warnings",
+            "--encoding=utf-8",
+            "--no-hyphenation",
+            "--no-justification",
+            "--local-file",
+        ]);
+        says(man.arg(page).env("MANWIDTH", "100").env("LC_ALL", "C.UTF-8").env("MANPAGER", "cat"))
     };
     let first = read(&pages.join("cml-runner.1.gz"));
     for part in [
