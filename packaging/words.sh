@@ -5,7 +5,10 @@
 set -eu
 
 [ $# -eq 2 ] || { echo 'usage: words.sh BINARY DIR' >&2; exit 2; }
-binary=$1
+case $1 in
+    */*) binary=$1 ;;
+    *) binary=./$1 ;; # not one of the same name on the PATH
+esac
 dir=${2%/}
 umask 022
 mkdir -p "$dir/completions"

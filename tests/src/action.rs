@@ -1,6 +1,7 @@
 //! A step with `uses: cml-runner/cml-runner@…`: action.yml read and run as Actions does it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -32,6 +33,12 @@ pub fn step(action: &Value) -> Value {
 #[must_use]
 pub fn input_of(value: &str) -> Option<&str> {
     value.strip_prefix("${{ inputs.")?.strip_suffix(" }}")
+}
+
+/// The program `act`, which runs workflows without GitHub; installed once.
+#[must_use]
+pub fn act() -> PathBuf {
+    crate::venv::made("seed-act", "seed/requirements-test.txt").join("bin/act")
 }
 
 /// A job on a runner, and the releases that it sees.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use cml_e2e::action::{Job, WORKFLOW_TOKEN, action, input_of, step};
+use cml_e2e::action::{Job, WORKFLOW_TOKEN, act, action, input_of, step};
 use cml_e2e::desk::{Desk, sim_with_workflow_token};
 use cml_e2e::release::{MACHINE, Shop, VERSION, archive, script, stripped, target};
 use cml_e2e::runner::{Ran, Runner};
@@ -134,6 +134,42 @@ async fn setup_puts_the_program_on_the_path_under_all_its_names_and_downloads_it
     assert_eq!(shop.asked().len(), 2, "it is in the tool cache: {:?}", shop.asked());
     let left = std::fs::read_dir(job.user.home().join("temp")).expect("a directory").count();
     assert_eq!(left, 0, "nothing of the download is left");
+}
+
+/// The action as a program that runs workflows understands it, whatever we understand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_uses_the_action_and_its_later_steps_have_the_program() {
+    const WORKFLOW: &str = "
+on: push
+jobs:
+  report:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: ./
+      - run: echo \"found $(cml-runner --version)\"; cml-publish --help | cat
+";
+    let shop = Shop::with(release(), VERSION).await;
+    let user = nobody();
+    let checkout = user.home().join("checkout");
+    let top = script("..");
+    let line = "mkdir -p \"$0/.github/workflows\" \"$0/packaging\" && cd \"$1\" && cp action.yml Cargo.toml \"$0\" \\
+        && cp -r packaging/action packaging/version.sh \"$0/packaging\" && cd \"$0\" && printf %s \"$2\" >.github/workflows/w.yml \\
+        && git init --quiet && git add --all && git -c user.name=A -c user.email=a@example.com commit --quiet --message A";
+    let (checkout, top) = (checkout.display().to_string(), top.display().to_string());
+    let _ = user.run_program("sh", &["-c", line, &checkout, &top, WORKFLOW]).await.expect_code(0);
+    let cache = user.home().join("act").display().to_string();
+    let releases = format!("CML_RUNNER_RELEASES={}", shop.url);
+    let mut words = vec!["push", "--directory", &checkout, "--platform", "ubuntu-latest=-self-hosted"];
+    words.extend(["--action-cache-path", &cache, "--no-cache-server", "--artifact-server-addr", "127.0.0.1"]);
+    words.extend(["--env", &releases]);
+    let act = act();
+    let ran = user.start_program(act.as_os_str(), &words).finish().await.expect_code(0);
+    let said = ran.said();
+    assert!(
+        said.contains(&format!("found cml-runner {VERSION}")) && said.contains("Usage: cml publish"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,7 +47,7 @@ impl Team {
         }
         let mut team = Self {
             image: kept.join("seed-image"),
-            act: venv::made("seed-act", "seed/requirements-test.txt").join("bin/act"),
+            act: crate::action::act(),
             wheels: kept.join("seed-wheels"),
             dir,
             venv: kept.join("seed-venv"),
