@@ -18,6 +18,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+/// What stands under `with:`.
+type Inputs = &'static [(&'static str, &'static str)];
+
 /// The release of the built program.
 fn release() -> &'static BTreeMap<String, Vec<u8>> {
     static MADE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
@@ -299,7 +302,7 @@ async fn what_is_not_what_the_sums_say_is_not_unpacked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_told_on_the_runs_page_with_what_to_do() {
     let shop = Shop::with(&telling_release(), "9.9.9").await;
-    let cases: [(&[(&str, &str)], &[&str]); 12] = [
+    let cases: [(Inputs, &[&str]); 12] = [
         (&[("command", "deploy")], &["command", "\"deploy\"", "setup launch report"]),
         (&[("version", "latest")], &["\"latest\"", "1.2.3", "leave it out"]),
         (&[("version", "9.9.8")], &["no cml-runner 9.9.8", "v9.9.8/SHA256SUMS", "/releases"]),

@@ -10,9 +10,9 @@ use std::sync::{Mutex, OnceLock};
 use super::AWS_KEY;
 use crate::edge::variable;
 use crate::moto::Moto;
+use crate::paths;
 use crate::secrets::AWS_SECRET;
 use crate::venv::tell;
-use crate::{paths, venv};
 
 const BUCKET: &str = "vision-data";
 
