@@ -66,10 +66,17 @@ fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
 
     let root = TempDir::with_prefix("cml-e2e-root-").expect("a directory");
     std::fs::copy(&program, root.path().join("cml-runner")).expect("copied");
+    // Nothing here speaks TLS, but in a build for development the AWS SDK asserts that there are certificates.
+    std::fs::copy(paths::tests_dir().join("data/ca.pem"), root.path().join("ca.pem")).expect("copied");
     let version = inside(root.path(), &["--version"], &[]);
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("cml-runner {VERSION}\n"), "{version:?}");
     let help = inside(root.path(), &["launch", "--help"], &[]);
     assert!(help.status.success() && help.stderr.is_empty(), "{help:?}");
+
+    // With a shell and curl around it, a whole job.
+    let demo =
+        Command::new(&program).args(["demo", "--json"]).stdin(Stdio::null()).output().expect("it starts");
+    assert!(demo.status.success(), "{demo:?}");
 
     // The rest of this test, on a network where port 53 is ours.
     let this = std::env::current_exe().expect("the test program has a path");
@@ -137,6 +144,7 @@ async fn names_in_a_network_of_its_own() {
             ("AWS_SECRET_ACCESS_KEY", "secret"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("SSL_CERT_FILE", "/ca.pem"),
             ("GITHUB_API_URL", api.as_str()),
             ("GITHUB_SERVER_URL", web.as_str()),
             ("GITHUB_REPOSITORY", "acme/vision"),
