@@ -1,6 +1,7 @@
 //! What a release is made of: the archive, its sums, its notes; and the workflows that make it, as far as they can be read here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -264,6 +265,30 @@ fn the_release_is_made_by_the_scripts_that_are_tested_and_named_as_the_action_lo
         kinds,
         ["actions/attest-build-provenance", "actions/attest-build-provenance", "actions/attest-sbom"]
     );
+}
+
+#[test]
+fn workflows_call_scripts_that_are_there_and_install_tools_by_their_versions() {
+    for (name, workflow) in workflows() {
+        let runs: Vec<String> = jobs(&workflow)
+            .into_iter()
+            .flat_map(|(_, job)| steps(job).iter().filter_map(|step| step["run"].as_str().map(str::to_owned)))
+            .collect();
+        for line in runs.iter().flat_map(|run| run.lines()) {
+            let words = line.split(|letter: char| letter.is_whitespace() || "()\"$".contains(letter));
+            for script in words.filter(|word| word.ends_with(".sh") || *word == ".ci/run") {
+                let found =
+                    top().join(script).metadata().unwrap_or_else(|error| panic!("{name}: {script}: {error}"));
+                assert!(found.permissions().mode() & 0o111 != 0, "{name}: {script} cannot be run");
+            }
+            if let Some((_, install)) = line.split_once("cargo install ") {
+                let tool = install.split_whitespace().last().expect("a tool");
+                let version = tool.split_once('@').map(|(_, version)| version);
+                assert!(version.is_some_and(|version| version.split('.').count() == 3), "{name}: {line}");
+                assert!(install.contains("--locked"), "{name}: {line}");
+            }
+        }
+    }
 }
 
 #[test]

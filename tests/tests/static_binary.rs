@@ -13,7 +13,8 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::IntoResponse;
 use cml_e2e::edge::variable;
-use cml_e2e::release::{MACHINE, VERSION, has};
+use cml_e2e::release::{MACHINE, VERSION, has, says};
+use cml_e2e::runner::Runner;
 use cml_e2e::{dns, paths};
 use tempfile::TempDir;
 
@@ -49,8 +50,8 @@ fn built() -> PathBuf {
     dir.join(target).join("debug/cml-runner")
 }
 
-#[test]
-fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
+#[tokio::test(flavor = "multi_thread")]
+async fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
     if !wanted() {
         return;
     }
@@ -68,15 +69,20 @@ fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
     std::fs::copy(&program, root.path().join("cml-runner")).expect("copied");
     // Nothing here speaks TLS, but in a build for development the AWS SDK asserts that there are certificates.
     std::fs::copy(paths::tests_dir().join("data/ca.pem"), root.path().join("ca.pem")).expect("copied");
+    // Every container has them. A GNU static program needs them, since it cannot look for getrandom; a musl one does not.
+    let dev = root.path().join("dev");
+    std::fs::create_dir(&dev).expect("a directory");
+    for (name, minor) in [("random", "8"), ("urandom", "9")] {
+        let _ = says(Command::new("mknod").args(["--mode=666"]).arg(dev.join(name)).args(["c", "1", minor]));
+    }
     let version = inside(root.path(), &["--version"], &[]);
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("cml-runner {VERSION}\n"), "{version:?}");
     let help = inside(root.path(), &["launch", "--help"], &[]);
     assert!(help.status.success() && help.stderr.is_empty(), "{help:?}");
 
     // With a shell and curl around it, a whole job.
-    let demo =
-        Command::new(&program).args(["demo", "--json"]).stdin(Stdio::null()).output().expect("it starts");
-    assert!(demo.status.success(), "{demo:?}");
+    let demo = Runner::new().start_program(program.as_os_str(), &["demo", "--json"]).finish().await;
+    assert_eq!(demo.expect_code(0).json()["job"]["conclusion"], "success");
 
     // The rest of this test, on a network where port 53 is ours.
     let this = std::env::current_exe().expect("the test program has a path");
