@@ -57,10 +57,23 @@ sim-night:
 seed-test:
     CML_SEED_TESTS=required cargo test -p cml-e2e --test seed
 
+# Build the program as one static file (ten minutes) and run it in an empty root on a network of its own (root)
+static-test:
+    CML_STATIC_TESTS=required cargo test -p cml-e2e --test static_binary -- --nocapture
+
 # A Debian package in target/
 deb:
     cargo build --release -p cml-runner
     packaging/deb.sh target/release/cml-runner target
+
+# The archive of a release in target/dist/, of a static program
+archive:
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target x86_64-unknown-linux-gnu -p cml-runner
+    packaging/release.sh target/x86_64-unknown-linux-gnu/release/cml-runner target/dist x86_64-unknown-linux-gnu
+
+# Hold the dependencies against RustSec's advisories (fetches the database)
+audit:
+    cargo deny --locked check advisories
 
 # Everything that CI runs
 ci:

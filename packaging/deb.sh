@@ -1,36 +1,55 @@
 #!/bin/sh
-# deb.sh BINARY DIR: a Debian package of a built cml-runner, for this machine's architecture, in DIR.
+# deb.sh BINARY DIR [WORDS]: a Debian package of a built cml-runner, for the architecture that it was built for, in DIR.
 #
-# The program under all its names, its manual page, and the service of the daemon (not enabled: it needs a configuration).
+# The program under all its names, manual pages, completions, and the service of the daemon (not enabled: it needs a configuration).
+# WORDS: what words.sh has made, for a program that does not run here.
 # DEB_COMPRESSION: what dpkg-deb is told of it; -Zxz otherwise, which makes the smallest package and takes its time.
 set -eu
 
-[ $# -eq 2 ] || { echo 'usage: deb.sh BINARY DIR' >&2; exit 2; }
-binary=$1
-dir=${2%/}
-top=$(cd "$(dirname "$0")/.." && pwd)
+if [ $# -ne 2 ] && [ $# -ne 3 ]; then
+    echo 'usage: deb.sh BINARY DIR [WORDS]' >&2
+    exit 2
+fi
+binary=$1 dir=${2%/} words=${3:-}
+here=$(cd "$(dirname "$0")" && pwd)
+top=${here%/*}
 [ -x "$binary" ] || { echo "deb.sh: $binary is no program" >&2; exit 1; }
 
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$top/Cargo.toml")
+version=$("$here/version.sh")
 maintainer="The cml-runner maintainers <cml-runner@users.noreply.github.com>"
-architecture=$(dpkg --print-architecture)
+case $("$here/machine.sh" "$binary") in
+    x86_64) architecture=amd64 ;;
+    aarch64) architecture=arm64 ;;
+    *) exit 1 ;;
+esac
 # What differs from one build to the next is not to be in the package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$top" log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 umask 022
-chmod 755 "$tree"
+tree=$work/tree
+mkdir "$tree"
 
 put() { install -D -m "$1" "$2" "$tree/$3"; }
 put 755 "$binary" usr/bin/cml-runner
-manual=$tree/usr/share/man/man1
-mkdir -p "$manual"
-gzip -9n <"$top/packaging/cml-runner.1" >"$manual/cml-runner.1.gz"
 for name in cml cml-publish cml-send-comment cml-send-github-check cml-pr cml-tensorboard-dev cml-report; do
     ln -s cml-runner "$tree/usr/bin/$name"
-    ln -s cml-runner.1.gz "$manual/$name.1.gz"
 done
+if [ -z "$words" ]; then
+    words=$work/words
+    "$here/words.sh" "$binary" "$words"
+fi
+manual=$tree/usr/share/man/man1
+mkdir -p "$manual"
+for page in "$words"/man/*.1; do
+    name=${page##*/}
+    to=$(sed -n '1s,^\.so man1/,,p' "$page")
+    if [ -n "$to" ]; then ln -s "$to.gz" "$manual/$name.gz"; else gzip -9n <"$page" >"$manual/$name.gz"; fi
+done
+put 644 "$words/completions/cml-runner.bash" usr/share/bash-completion/completions/cml-runner
+put 644 "$words/completions/_cml-runner" usr/share/zsh/vendor-completions/_cml-runner
+put 644 "$words/completions/cml-runner.fish" usr/share/fish/vendor_completions.d/cml-runner.fish
 put 644 "$top/templates/systemd/cml-runner.service" lib/systemd/system/cml-runner.service
 # The template is for a program that was copied by hand.
 sed -i -e 's,/usr/local/bin/cml-runner,/usr/bin/cml-runner,' -e '1s, Copy to [^,]*\, put, Put,' \

@@ -78,6 +78,7 @@ instruction() {
     rest=${1#* }
     case $word in
         FROM | ENV | RUN | COPY) ;;
+        LABEL) return 0 ;;
         *) die "the Dockerfile says $word, which is not understood here" ;;
     esac
     if [ "$word" = COPY ]; then part=last; fi

@@ -3,11 +3,13 @@
 //! Nothing here may need the world outside but package indexes: the emulator's Python packages are fetched once, and the
 //! guide's workflows ([`seed`]) install what they say.
 
+pub mod action;
 pub mod book;
 pub mod boot;
 pub mod browser;
 pub mod daemon;
 pub mod desk;
+pub mod dns;
 pub mod edge;
 pub mod front;
 pub mod iam;
@@ -15,6 +17,7 @@ pub mod moto;
 pub mod paths;
 pub mod processes;
 pub mod relay;
+pub mod release;
 pub mod runner;
 pub mod secrets;
 pub mod seed;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cml_e2e::edge::variable;
-use cml_e2e::paths;
+use cml_e2e::release::{has, says, script, stripped};
 use tempfile::TempDir;
 
 /// The names that the program answers to, beside its own.
@@ -19,24 +19,10 @@ const NAMES: [&str; 7] = [
     "cml-report",
 ];
 
-fn has(tool: &str) -> bool {
-    let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", tool]).status();
-    found.is_ok_and(|status| status.success())
-}
-
 #[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped")]
 fn skipped(what: &str, why: &str) {
     assert!(variable("CML_DEB_TESTS") != "required", "{what} cannot be tested: {why}");
     eprintln!("SKIPPED {what}: {why}");
-}
-
-/// What it prints; it succeeds without a word on stderr.
-#[track_caller]
-fn says(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.is_empty(), "{command:?}: {}\n{stderr}", output.status);
-    String::from_utf8(output.stdout).expect("text")
 }
 
 fn program(name: impl AsRef<std::ffi::OsStr>, line: &[&str]) -> String {
@@ -45,14 +31,10 @@ fn program(name: impl AsRef<std::ffi::OsStr>, line: &[&str]) -> String {
 
 /// A package of the built binary, without what only a debugger needs and hardly packed: what is tested is not how small it is.
 fn package(dir: &Path) -> PathBuf {
-    let binary = dir.join("cml-runner");
-    std::fs::copy(paths::cml_runner(), &binary).expect("copied");
-    if has("strip") {
-        let _ = says(Command::new("strip").arg(&binary));
-    }
-    let script = paths::tests_dir().join("../packaging/deb.sh");
+    let binary = stripped(dir);
     let out = dir.join("out");
-    let built = says(Command::new(script).arg(&binary).arg(&out).env("DEB_COMPRESSION", "-Zgzip -z1"));
+    let built =
+        says(Command::new(script("deb.sh")).arg(&binary).arg(&out).env("DEB_COMPRESSION", "-Zgzip -z1"));
     assert!(built.contains("building package 'cml-runner'"), "{built}");
     let mut made: Vec<PathBuf> =
         std::fs::read_dir(out).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
@@ -122,6 +104,10 @@ fn contents(deb: &Path) {
     for (path, mode) in [
         ("/usr/bin/cml-runner", "-rwxr-xr-x"),
         ("/usr/share/man/man1/cml-runner.1.gz", "-rw-r--r--"),
+        ("/usr/share/man/man1/cml-runner-launch.1.gz", "-rw-r--r--"),
+        ("/usr/share/bash-completion/completions/cml-runner", "-rw-r--r--"),
+        ("/usr/share/zsh/vendor-completions/_cml-runner", "-rw-r--r--"),
+        ("/usr/share/fish/vendor_completions.d/cml-runner.fish", "-rw-r--r--"),
         ("/lib/systemd/system/cml-runner.service", "-rw-r--r--"),
         ("/etc/cml-runner/", "drwxr-xr-x"),
         ("/usr/share/doc/cml-runner/copyright", "-rw-r--r--"),
@@ -135,7 +121,10 @@ fn contents(deb: &Path) {
         let leads_to = |path: &str| files.get(path).map(|(_, to)| *to);
         assert_eq!(leads_to(&format!("/usr/bin/{name}")), Some("cml-runner"), "{name} in:\n{listed}");
         let manual = format!("/usr/share/man/man1/{name}.1.gz");
-        assert_eq!(leads_to(&manual), Some("cml-runner.1.gz"), "{manual} in:\n{listed}");
+        assert!(
+            leads_to(&manual).is_some_and(|to| to.starts_with("cml-runner") && to.ends_with(".1.gz")),
+            "{manual} in:\n{listed}"
+        );
     }
 }
 
@@ -161,24 +150,53 @@ fn installed(dir: &Path, deb: &Path) -> PathBuf {
     root
 }
 
-/// The page can be read, under every name, and tells of them.
+/// The pages can be read, under every name, and tell of it.
 fn manual(root: &Path) {
     let pages = root.join("usr/share/man/man1");
-    for name in NAMES {
-        let page = pages.join(format!("{name}.1.gz")).canonicalize().expect("the link leads somewhere");
-        assert!(page.ends_with("cml-runner.1.gz"), "{}", page.display());
+    for (name, page) in [
+        ("cml", "cml-runner.1.gz"),
+        ("cml-publish", "cml-runner-publish.1.gz"),
+        ("cml-send-comment", "cml-runner-comment-create.1.gz"),
+        ("cml-send-github-check", "cml-runner-check-create.1.gz"),
+        ("cml-pr", "cml-runner-pr-create.1.gz"),
+        ("cml-tensorboard-dev", "cml-runner.1.gz"),
+        ("cml-report", "cml-runner-report.1.gz"),
+    ] {
+        let found = pages.join(format!("{name}.1.gz")).canonicalize().expect("the link leads somewhere");
+        assert!(found.ends_with(page), "{name}: {}", found.display());
     }
-    let page = pages.join("cml-runner.1.gz");
-    let source = says(Command::new("gzip").arg("-dc").arg(&page));
-    assert!(source.starts_with(".TH CML-RUNNER 1 "), "{source}");
     if !has("man") {
-        return skipped("how the manual page reads", "man is not installed");
+        return skipped("how the manual pages read", "man is not installed");
     }
-    let mut man = Command::new("man");
-    man.args(["--warnings", "--encoding=ascii", "--local-file"]).arg(&page);
-    let read = says(man.env("MANWIDTH", "100").env("LC_ALL", "C").env("MANPAGER", "cat"));
-    for part in ["cml-runner - CI machines and reports", "/etc/cml-runner/cml.yaml", "cml-send-comment"] {
-        assert!(read.contains(part), "{part:?} is not in:\n{read}");
+    let read = |page: &Path| {
+        let mut man = Command::new("man");
+        man.args([
+            "--warnings",
+            "--encoding=utf-8",
+            "--no-hyphenation",
+            "--no-justification",
+            "--local-file",
+        ]);
+        says(man.arg(page).env("MANWIDTH", "100").env("LC_ALL", "C.UTF-8").env("MANPAGER", "cat"))
+    };
+    let first = read(&pages.join("cml-runner.1.gz"));
+    for part in [
+        "cml-runner - A machine for",
+        "/etc/cml-runner/cml.yaml",
+        "cml-send-comment",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
+        let words = first.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(part), "{part:?} is not in:\n{first}");
+    }
+    let launch = read(&pages.join("cml-runner-launch.1.gz"));
+    for part in ["cml-runner launch [OPTIONS]", "--idle-timeout <TIME>", "CML_RUNNER_MAX_LIFETIME"] {
+        assert!(launch.contains(part), "{part:?} is not in:\n{launch}");
+    }
+    // Not one page has anything to say against.
+    for entry in std::fs::read_dir(&pages).expect("pages") {
+        let _ = read(&entry.expect("a page").path());
     }
 }
 

@@ -146,8 +146,18 @@ where
                 );
             }
             CloudError::new(ErrorKind::Transient, doing, format!("{operation}: {cause}"))
-                .hint("no usable answer came from AWS: check the network (and AWS_ENDPOINT_URL, if it is set), then run it again")
+                .hint(hint_without_answer(&cause))
         }
+    }
+}
+
+/// What the reader can do where no answer came. A static program may stand where no certificates are.
+fn hint_without_answer(cause: &str) -> &'static str {
+    if cause.contains("invalid peer certificate") {
+        "https needs the system's CA certificates (package ca-certificates), or a file of them named by SSL_CERT_FILE; \
+         behind a proxy that opens TLS, its own certificate must be among them"
+    } else {
+        "no usable answer came from AWS: check the network (and AWS_ENDPOINT_URL, if it is set), then run it again"
     }
 }
 
@@ -212,6 +222,14 @@ mod tests {
     fn what_is_gone_is_told_from_what_is_wrong() {
         assert!(is_gone("InvalidSubnetID.NotFound") && is_gone("Client.InvalidAMIID.Unavailable"));
         assert!(!is_gone("InvalidParameterValue"));
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_vouches_for_is_told_from_a_network_that_is_down() {
+        let unknown =
+            "dispatch failure: io error: TLS handshake failed: invalid peer certificate: UnknownIssuer";
+        assert!(hint_without_answer(unknown).contains("ca-certificates"));
+        assert!(hint_without_answer("dispatch failure: connection refused").contains("AWS_ENDPOINT_URL"));
     }
 
     #[test]

@@ -129,6 +129,11 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages of all commands into a directory
+    Man {
+        /// The directory; made where it is missing
+        dir: PathBuf,
+    },
     /// Run one local machine (used by the local provider itself)
     #[command(hide = true)]
     Supervise {

@@ -21,7 +21,6 @@ const OLDER: [(&str, &str); 9] = [
 ];
 
 /// Variables that are read and stand for no flag, and what for. The manual page and the book show them.
-#[cfg_attr(not(test), expect(dead_code, reason = "the book is made from it"))]
 pub(crate) const READ: &[(&str, &str)] = &[
     (
         "REPO_TOKEN, repo_token, GITHUB_TOKEN",
@@ -68,8 +67,14 @@ pub(crate) fn older_names() -> impl Iterator<Item = &'static (&'static str, &'st
 }
 
 /// Names of ours that are no flag of `launch`.
-const OTHERS: [&str; 5] =
-    ["CML_RUNNER_TOKEN", "CML_RUNNER_REPO", "CML_RUNNER_LOG", "CML_RUNNER_DRIVER", "CML_RUNNER_DRIVER_TOKEN"];
+const OTHERS: [&str; 6] = [
+    "CML_RUNNER_TOKEN",
+    "CML_RUNNER_REPO",
+    "CML_RUNNER_LOG",
+    "CML_RUNNER_DRIVER",
+    "CML_RUNNER_DRIVER_TOKEN",
+    "CML_RUNNER_RELEASES",
+];
 
 /// Flags that older names stand for, where neither the flag nor the newer name is given.
 pub(crate) fn flags_from_older_names(

@@ -15,6 +15,7 @@ mod help;
 mod init;
 mod launch;
 mod machines;
+mod man;
 mod packages;
 mod place;
 mod plan;
@@ -104,6 +105,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             clap_complete::generate(shell, &mut help::command(), "cml-runner", &mut script);
             return Ok(String::from_utf8_lossy(&script).into_owned());
         }
+        Command::Man { dir } => return man::write(&dir),
         Command::Render(args) => return render::render(&args, as_cml, global.json),
         Command::Init(args) => return init::init(&global, &args),
         Command::Validate { file } => return validate::validate(&global, &file),

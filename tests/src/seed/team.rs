@@ -10,9 +10,9 @@ use std::sync::{Mutex, OnceLock};
 use super::AWS_KEY;
 use crate::edge::variable;
 use crate::moto::Moto;
+use crate::paths;
 use crate::secrets::AWS_SECRET;
 use crate::venv::tell;
-use crate::{paths, venv};
 
 const BUCKET: &str = "vision-data";
 
@@ -47,7 +47,7 @@ impl Team {
         }
         let mut team = Self {
             image: kept.join("seed-image"),
-            act: venv::made("seed-act", "seed/requirements-test.txt").join("bin/act"),
+            act: crate::action::act(),
             wheels: kept.join("seed-wheels"),
             dir,
             venv: kept.join("seed-venv"),

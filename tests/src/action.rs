@@ -1,0 +1,111 @@
+//! A step with `uses: cml-runner/cml-runner@…`: action.yml read and run as Actions does it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::paths;
+use crate::runner::{Ran, Runner};
+
+/// The file, as its parts are.
+///
+/// # Panics
+/// When it is no YAML.
+#[must_use]
+pub fn action() -> Value {
+    let text = std::fs::read_to_string(paths::tests_dir().join("../action.yml")).expect("action.yml");
+    serde_yaml::from_str(&text).expect("YAML")
+}
+
+/// The one step of the action.
+///
+/// # Panics
+/// When it has another number of steps.
+#[must_use]
+pub fn step(action: &Value) -> Value {
+    let steps = action["runs"]["steps"].as_array().expect("steps");
+    assert_eq!(steps.len(), 1, "{steps:#?}");
+    steps[0].clone()
+}
+
+/// `X` of `${{ inputs.X }}`.
+#[must_use]
+pub fn input_of(value: &str) -> Option<&str> {
+    value.strip_prefix("${{ inputs.")?.strip_suffix(" }}")
+}
+
+/// The program `act`, which runs workflows without GitHub; installed once.
+#[must_use]
+pub fn act() -> PathBuf {
+    crate::venv::made("seed-act", "seed/requirements-test.txt").join("bin/act")
+}
+
+/// A job on a runner, and the releases that it sees.
+pub struct Job {
+    /// Its user.
+    pub user: Runner,
+}
+
+impl Job {
+    /// A job of this user.
+    ///
+    /// # Panics
+    /// When its directories cannot be made.
+    #[must_use]
+    pub fn new(user: Runner, releases: &str) -> Self {
+        let at = |below: &str| user.home().join(below).display().to_string();
+        let top = paths::tests_dir().parent().expect("in the workspace").display().to_string();
+        let places = [
+            ("RUNNER_TEMP", at("temp")),
+            ("RUNNER_TOOL_CACHE", at("tools")),
+            ("GITHUB_PATH", at("path")),
+            ("GITHUB_OUTPUT", at("output")),
+            ("GITHUB_STEP_SUMMARY", at("summary")),
+            ("GITHUB_ACTION_PATH", top),
+            ("CML_RUNNER_RELEASES", releases.to_owned()),
+        ];
+        for directory in ["temp", "tools"] {
+            std::fs::create_dir_all(user.home().join(directory)).expect("a directory");
+        }
+        let user = places.into_iter().fold(user, |user, (name, value)| user.with(name, &value));
+        Self { user }
+    }
+
+    /// Runs the action with these inputs.
+    ///
+    /// # Panics
+    /// When action.yml does not have one of them.
+    pub async fn uses(self, with: &[(&str, &str)]) -> (Self, Ran) {
+        let action = action();
+        let inputs = action["inputs"].as_object().expect("inputs");
+        for (name, _) in with {
+            assert!(inputs.contains_key(*name), "action.yml has no input {name}");
+        }
+        let given: BTreeMap<&str, &str> = with.iter().copied().collect();
+        let step = step(&action);
+        let mut user = self.user;
+        for (name, value) in step["env"].as_object().expect("an environment") {
+            let value = value.as_str().expect("text");
+            let value = match input_of(value) {
+                Some(input) => {
+                    given.get(input).copied().or(inputs[input]["default"].as_str()).unwrap_or_default()
+                }
+                None => WORKFLOW_TOKEN,
+            };
+            user = user.with(name, value);
+        }
+        let run = step["run"].as_str().expect("a script");
+        let ran = user.run_program("bash", &["--noprofile", "--norc", "-eo", "pipefail", "-c", run]).await;
+        (Self { user }, ran)
+    }
+
+    /// What the step told Actions in one of its files.
+    #[must_use]
+    pub fn told(&self, file: &str) -> String {
+        std::fs::read_to_string(self.user.home().join(file)).unwrap_or_default()
+    }
+}
+
+/// What `github.token` is.
+pub const WORKFLOW_TOKEN: &str = crate::desk::WORKFLOW_TOKEN;
