@@ -28,6 +28,17 @@ Examples:
       this machine, job after job",
     ),
     (
+        &["doctor"],
+        "\
+Examples:
+  cml-runner doctor
+      what the cml.yaml here, else a launch with defaults, would need
+  cml-runner doctor --cloud aws --type m+t4 --region us-east-1
+      what that launch would need
+
+Nothing is made, changed or removed, but for a registration token at GitHub, which nobody uses and which expires in an hour.",
+    ),
+    (
         &["ls"],
         "\
 Examples:

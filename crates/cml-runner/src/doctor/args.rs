@@ -8,13 +8,6 @@ use crate::args::{CloudName, Spot, State};
 
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  cml-runner doctor                              what cml.yaml here, else a launch with defaults, would need
-  cml-runner doctor --cloud aws --type m+t4      what that launch would need
-  cml-runner doctor --json | jq '.checks[] | select(.status == \"fail\")'
-
-Nothing is made, changed or removed, but for a registration token at GitHub, which nobody uses and which expires in an hour.")]
 pub(crate) struct Doctor {
     /// The cml.yaml whose specs are looked at [default: cml.yaml, if it is here and no flag says what to look at]
     #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE")]
