@@ -28,6 +28,21 @@ Examples:
       this machine, job after job",
     ),
     (
+        &["init"],
+        "\
+Examples:
+  cml-runner init --dry-run
+      what would be written, and what is left to do
+  cml-runner init --region eu-west-1
+      machines on AWS, each bought by a job of the workflow
+  cml-runner init --pool
+      machines on AWS that `cml-runner daemon` keeps
+  cml-runner init --from-cml
+      a workflow of CML's in our words, on standard output
+  cml-runner init --print cloudformation
+      the template of the AWS role",
+    ),
+    (
         &["doctor"],
         "\
 Examples:
