@@ -68,7 +68,7 @@ fn the_page_of_keys_has_each_key_of_the_schema() {
     let schema: Value = serde_json::from_str(cml_spec::schema()).expect("the schema is JSON");
     let mut text = String::from(
         "`cml-runner validate` checks a file, `cml-runner schema` prints the JSON Schema that this page is made from. `NAME` is a name of \
-         your own. An example with all of it: [templates/cml.yaml](../../templates/cml.yaml).\n\n| key | value | required | meaning |\n|---|---|---|---|\n",
+         your own. An example with all of it: [templates/cml.yaml](https://github.com/cml-runner/cml-runner/blob/main/templates/cml.yaml).\n\n| key | value | required | meaning |\n|---|---|---|---|\n",
     );
     rows(&schema, "", &mut text);
     page("cml-yaml.md", "Keys of cml.yaml", &text);
