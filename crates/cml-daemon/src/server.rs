@@ -127,7 +127,7 @@ async fn guard(State(face): State<Face>, request: Request, next: Next) -> Respon
     if wants_page {
         return (StatusCode::SEE_OTHER, [(header::LOCATION, "/login")]).into_response();
     }
-    let words = "a token is needed: send it as `Authorization: Bearer TOKEN` (daemon.access in cml.yaml)\n";
+    let words = "a token is needed: send it as `Authorization: Bearer TOKEN` (the value of CML_RUNNER_DAEMON_TOKEN where the daemon runs)\n";
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], words).into_response()
 }
 
@@ -174,7 +174,7 @@ async fn take_in(
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> (&'static str, StatusCode, String) {
     let Some((intake, secret)) = &face.webhooks else {
-        let words = "webhooks are not taken in: daemon.webhook in cml.yaml names no secret".to_owned();
+        let words = "webhooks are not taken in: the daemon has no secret (set CML_RUNNER_WEBHOOK_SECRET, or --webhook-secret-file)".to_owned();
         return ("forged", StatusCode::NOT_FOUND, words);
     };
     let body = match body {

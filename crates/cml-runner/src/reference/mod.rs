@@ -6,6 +6,7 @@ mod environment;
 mod exit_codes;
 mod keys;
 mod metrics;
+mod permissions;
 
 use std::path::Path;
 
