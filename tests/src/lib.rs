@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod book;
+pub mod bare;
 pub mod boot;
 pub mod browser;
 pub mod daemon;
@@ -23,5 +24,5 @@ pub mod secrets;
 pub mod seed;
 pub mod sim;
 pub mod terminal;
-mod venv;
+pub mod venv;
 pub mod wait;

@@ -10,7 +10,7 @@ use crate::paths;
 ///
 /// # Panics
 /// When it cannot be made, with the step that failed and what to do.
-pub(crate) fn made(name: &str, requirements: &str) -> PathBuf {
+pub fn made(name: &str, requirements: &str) -> PathBuf {
     let parent = paths::target_dir().join("cml-e2e");
     let venv = parent.join(name);
     fs::create_dir_all(&parent).unwrap_or_else(|error| panic!("cannot make {}: {error}", parent.display()));
@@ -54,6 +54,6 @@ fn step(command: &mut Command, advice: &str) {
 }
 
 #[allow(clippy::print_stderr, reason = "a test run that seems to hang must say what it is doing")]
-pub(crate) fn tell(text: &str) {
+pub fn tell(text: &str) {
     eprintln!("cml-e2e: {text}");
 }

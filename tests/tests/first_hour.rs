@@ -1,0 +1,145 @@
+//! The first hour, followed to the letter: the front page and the quick start from a bare Debian, and the first GPU job from
+//! there on, with emulators in place of AWS and GitHub. What is typed is what stands in the pages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cml_e2e::bare::{self, Bare, Origin};
+use cml_e2e::book;
+use cml_e2e::edge::variable;
+use cml_e2e::front::Front;
+use cml_e2e::paths;
+use cml_e2e::secrets::{AWS_SECRET, TOKEN};
+use cml_e2e::sim::Sim;
+
+const PROJECT: &str = "https://github.com/cml-runner/cml-runner";
+const QUICK_START: &str = "docs/quick-start.md";
+/// Lines of the front page that are not typed here, and why.
+const NOT_TYPED: [(&str, &str); 1] = [("cargo test --workspace", "is what types this")];
+
+/// A toolchain as its installer leaves it, and what has been downloaded for it.
+struct Rust {
+    sysroot: PathBuf,
+    home: PathBuf,
+}
+
+impl Rust {
+    fn of_this_machine() -> Self {
+        let told = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
+        let sysroot = PathBuf::from(String::from_utf8(told.stdout).expect("text").trim());
+        let home = Some(variable("CARGO_HOME")).filter(|home| !home.is_empty()).map(PathBuf::from);
+        Self { sysroot, home: home.unwrap_or_else(|| Path::new(&variable("HOME")).join(".cargo")) }
+    }
+
+    /// The prerequisite of the page. What was compiled here before is not compiled again; what is made of it is made there.
+    fn given_to(&self, bare: Bare) -> Bare {
+        let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", self.sysroot.display());
+        let bare = bare
+            .bound(&self.sysroot)
+            .bound(&self.home.join("registry"))
+            .bound(&paths::target_dir())
+            .with_variable("PATH", &path)
+            .with_variable("CARGO_HOME", &self.home.display().to_string())
+            .with_variable("CARGO_NET_OFFLINE", "true")
+            .with_variable("CARGO_BUILD_BUILD_DIR", &paths::target_dir().display().to_string())
+            .with_variable("CARGO_TARGET_DIR", "/tmp/target");
+        let config = self.home.join("config.toml");
+        if config.is_file() { bare.bound(&config) } else { bare }
+    }
+}
+
+/// What the front page tells to type, in the clone.
+fn of_the_front_page() -> String {
+    let text = bare::script(&bare::page("README.md"));
+    let is_typed = |line: &&str| !NOT_TYPED.iter().any(|(words, _)| line.starts_with(words));
+    text.lines().filter(is_typed).map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_front_page_and_the_quick_start_work_in_a_bare_debian() {
+    if bare::is_skipped("the quick start in a bare Debian") {
+        return;
+    }
+    let origin = Origin::of_this_tree();
+    let bare = Rust::of_this_machine().given_to(Bare::with(&bare::packages(QUICK_START))).bound(origin.path());
+    let bare = bare
+        .with_variable("GIT_CONFIG_COUNT", "2")
+        .with_variable("GIT_CONFIG_KEY_0", &format!("url.file://{}.insteadOf", origin.path().display()))
+        .with_variable("GIT_CONFIG_VALUE_0", PROJECT)
+        .with_variable("GIT_CONFIG_KEY_1", "safe.directory")
+        .with_variable("GIT_CONFIG_VALUE_1", "*");
+    let quick_start = bare::script(&bare::page(QUICK_START));
+    let (install, rest) = quick_start.split_once("cargo install").expect("it is installed");
+    let text = format!("{install}\n{}\ncargo install{rest}", of_the_front_page());
+    let ran = bare.types(&text).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    for words in [
+        "left behind  0 instances, 0 runners",
+        &format!("cml-runner {}", env!("CARGO_PKG_VERSION")),
+        "cml.yaml: ",
+        "| accuracy |",
+        "![Training loss](",
+    ] {
+        assert!(ran.stdout.contains(words), "no {words:?} in:\n{}", ran.stdout);
+    }
+}
+
+/// The AWS CLI, as its users have it.
+fn aws_cli() -> PathBuf {
+    cml_e2e::venv::made("aws-cli", "requirements-aws.txt")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_gpu_job_is_launched_as_its_page_says() {
+    if bare::is_skipped("the first GPU job") {
+        return;
+    }
+    let sim = Sim::start().await;
+    let front = Front::start().await;
+    front.boot_instances();
+    let aws = aws_cli();
+    let programs = tempfile::TempDir::with_prefix("cml-e2e-bin-").expect("a directory");
+    let bin = programs.path().join("bin");
+    std::fs::create_dir(&bin).expect("a directory");
+    for name in book::NAMES {
+        std::fs::hard_link(paths::cml_runner(), bin.join(name))
+            .or_else(|_| std::fs::copy(paths::cml_runner(), bin.join(name)).map(drop))
+            .expect("the program");
+    }
+    let mut bare = Bare::with(&bare::packages(QUICK_START)).bound(&aws).bound(&bin);
+    let path = format!("{}:{}/bin:/usr/local/bin:/usr/bin:/bin", bin.display(), aws.display());
+    for (name, value) in [
+        ("PATH", path.as_str()),
+        ("AWS_ENDPOINT_URL", &front.url()),
+        ("AWS_ACCESS_KEY_ID", "AKIACANARY0000000000"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("GITHUB_SERVER_URL", &sim.web_url()),
+        ("GITHUB_API_URL", &sim.api_url()),
+        ("GITHUB_REPOSITORY", "acme/vision"),
+        // What the page has the reader store and export; its value is nobody else's.
+        ("REPO_TOKEN", TOKEN),
+        ("GIT_AUTHOR_NAME", "Ada"),
+        ("GIT_AUTHOR_EMAIL", "ada@example.com"),
+        ("GIT_COMMITTER_NAME", "Ada"),
+        ("GIT_COMMITTER_EMAIL", "ada@example.com"),
+    ] {
+        bare = bare.with_variable(name, value);
+    }
+    // The checkout that the page asks for.
+    let checkout = "git init --quiet --initial-branch main vision\ncd vision\ngit remote add origin https://github.com/acme/vision\n\
+                    echo 'print(1)' > train.py\necho torch > requirements.txt\ngit add --all\ngit commit --quiet --message begin\n";
+    let text = format!("{checkout}{}\ncat .github/workflows/cml.yaml\n", bare::script(&bare::page("docs/first-gpu-job.md")));
+    let ran = bare.types(&text).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    for words in ["arn:aws:iam::", "as IAM says", "EC2 would launch g5.xlarge (spot)", "by-hand"] {
+        assert!(ran.stdout.contains(words), "no {words:?} in:\n{}", ran.stdout);
+    }
+    assert!(Front::alive(&front.third_party("us-east-1").await).is_empty(), "a machine is left: {}", ran.stdout);
+    assert!(!ran.stdout.contains(TOKEN) && !ran.stdout.contains(AWS_SECRET));
+    // What the page shows is what the reader finds in the file.
+    let shown = std::fs::read_to_string(book::root().join("docs/first-gpu-job.md")).expect("the page");
+    let written = ran.stdout.rsplit("\nname: ").next().map(|rest| format!("name: {rest}")).expect("the workflow");
+    assert!(shown.contains(written.trim()), "the page shows another workflow than:\n{written}");
+}
