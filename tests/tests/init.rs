@@ -190,7 +190,7 @@ async fn outside_of_git_it_works_and_asks_for_the_repository() {
     let ran = user.run(&["init", "plain"]).await.expect_code(0);
     assert!(
         ran.stdout.contains("this is no git repository")
-            && ran.stdout.contains("--repo https://github.com/OWNER/NAME"),
+            && ran.stdout.contains("https://github.com/OWNER/NAME"),
         "{ran:#?}"
     );
     let config = user.home().join("plain/cml.yaml").display().to_string();
@@ -203,7 +203,7 @@ async fn documents_for_aws_come_with_the_program() {
     for (name, starts) in [
         ("cloudformation", "AWSTemplateFormatVersion"),
         ("launch-policy", "ec2:CreateFleet"),
-        ("daemon-policy", "ec2:CreateFleet"),
+        ("daemon-policy", "\"Statement\""),
         ("oidc-trust", "sts:AssumeRoleWithWebIdentity"),
         ("boundary", "\"Statement\""),
     ] {

@@ -7,7 +7,7 @@ pub enum Document {
     CloudFormation,
     /// What `launch` may do.
     LaunchPolicy,
-    /// What the daemon may do.
+    /// What the daemon may do beside what `launch` may.
     DaemonPolicy,
     /// Who may become the role: workflows of one repository.
     OidcTrust,

@@ -96,8 +96,7 @@ fn role(plan: &Plan) -> Step {
     let mut step = step(
         "Make the role at AWS",
         "One CloudFormation stack: a role that workflows of this repository alone can become (OpenID Connect: no stored keys), with no more \
-         permissions than are used, below a permission boundary. The single policies are `cml-runner init --print launch-policy`, `daemon-policy`, \
-         `oidc-trust` and `boundary`; Terraform's module is templates/iam/terraform.",
+         permissions than are used, below a permission boundary. The single policies are `cml-runner init --print launch-policy`, `oidc-trust` and `boundary`; Terraform's module is templates/iam/terraform.",
         &["cml-runner init --print cloudformation > cml-runner-aws.yaml"],
         None,
     );
@@ -117,12 +116,12 @@ fn role(plan: &Plan) -> Step {
     });
     if !plan.pool {
         step.why.push_str(
-            " An account that has GitHub's OpenID Connect provider already (`aws iam list-open-id-connect-providers`) gives it along: OidcProviderArn=ARN.",
+            " An account that has GitHub's OpenID Connect provider already gives its ARN along: OidcProviderArn=ARN.",
         );
     }
     if plan.pool {
         step.why = "One CloudFormation stack: a role for the daemon with no more permissions than are used, below a permission boundary. The single \
-                    policies are `cml-runner init --print daemon-policy` and `boundary`; Terraform's module is templates/iam/terraform."
+                    policies are `cml-runner init --print launch-policy`, `daemon-policy` (what the daemon does beside) and `boundary`; Terraform's module is templates/iam/terraform."
             .to_owned();
     }
     if plan.repository.as_ref().is_some_and(|repository| !repository.is_on_github_com()) {

@@ -52,7 +52,7 @@ enum Printed {
     Cloudformation,
     /// What `launch` may do
     LaunchPolicy,
-    /// What the daemon may do
+    /// What the daemon may do beside that
     DaemonPolicy,
     /// Who may become the role
     OidcTrust,
