@@ -55,7 +55,8 @@ pub fn page(name: &str) -> Page {
 #[must_use]
 pub fn packages(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(book::root().join(name)).expect("the page");
-    let (_, rest) = text.split_once("apt-get install ").unwrap_or_else(|| panic!("{name} tells of no packages"));
+    let (_, rest) =
+        text.split_once("apt-get install ").unwrap_or_else(|| panic!("{name} tells of no packages"));
     let end = rest.find(['`', '\n']).expect("an end");
     rest[..end].split_whitespace().map(str::to_owned).collect()
 }
@@ -129,7 +130,9 @@ impl Bare {
         line.extend(self.binds.iter().map(|path| path.display().to_string()));
         line.push("--".to_owned());
         line.extend(self.variables.iter().cloned());
-        line.extend(["sh", "-c", "cd /root && exec bash --norc -euo pipefail \"$0\" 2>&1", &file].map(str::to_owned));
+        line.extend(
+            ["sh", "-c", "cd /root && exec bash --norc -euo pipefail \"$0\" 2>&1", &file].map(str::to_owned),
+        );
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         self.user.start_program(inside.as_os_str(), &line).finish_within(LIMIT).await
     }
@@ -156,7 +159,12 @@ impl Origin {
             git add --all
             git -c user.name=A -c user.email=a@example.com commit --quiet --message 'The sources'";
         let mut sh = Command::new("sh");
-        let made = sh.args(["-c", script, "sh"]).arg(dir.path()).current_dir(book::root()).output().expect("sh starts");
+        let made = sh
+            .args(["-c", script, "sh"])
+            .arg(dir.path())
+            .current_dir(book::root())
+            .output()
+            .expect("sh starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Self { dir }
     }

@@ -4,8 +4,8 @@
 //! guide's workflows ([`seed`]) install what they say.
 
 pub mod action;
-pub mod book;
 pub mod bare;
+pub mod book;
 pub mod boot;
 pub mod browser;
 pub mod daemon;

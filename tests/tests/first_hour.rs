@@ -61,7 +61,8 @@ async fn the_front_page_and_the_quick_start_work_in_a_bare_debian() {
         return;
     }
     let origin = Origin::of_this_tree();
-    let bare = Rust::of_this_machine().given_to(Bare::with(&bare::packages(QUICK_START))).bound(origin.path());
+    let bare =
+        Rust::of_this_machine().given_to(Bare::with(&bare::packages(QUICK_START))).bound(origin.path());
     let bare = bare
         .with_variable("GIT_CONFIG_COUNT", "2")
         .with_variable("GIT_CONFIG_KEY_0", &format!("url.file://{}.insteadOf", origin.path().display()))
@@ -130,16 +131,24 @@ async fn the_first_gpu_job_is_launched_as_its_page_says() {
     // The checkout that the page asks for.
     let checkout = "git init --quiet --initial-branch main vision\ncd vision\ngit remote add origin https://github.com/acme/vision\n\
                     echo 'print(1)' > train.py\necho torch > requirements.txt\ngit add --all\ngit commit --quiet --message begin\n";
-    let text = format!("{checkout}{}\ncat .github/workflows/cml.yaml\n", bare::script(&bare::page("docs/first-gpu-job.md")));
+    let text = format!(
+        "{checkout}{}\ncat .github/workflows/cml.yaml\n",
+        bare::script(&bare::page("docs/first-gpu-job.md"))
+    );
     let ran = bare.types(&text).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stdout);
     for words in ["arn:aws:iam::", "as IAM says", "EC2 would launch g5.xlarge (spot)", "by-hand"] {
         assert!(ran.stdout.contains(words), "no {words:?} in:\n{}", ran.stdout);
     }
-    assert!(Front::alive(&front.third_party("us-east-1").await).is_empty(), "a machine is left: {}", ran.stdout);
+    assert!(
+        Front::alive(&front.third_party("us-east-1").await).is_empty(),
+        "a machine is left: {}",
+        ran.stdout
+    );
     assert!(!ran.stdout.contains(TOKEN) && !ran.stdout.contains(AWS_SECRET));
     // What the page shows is what the reader finds in the file.
     let shown = std::fs::read_to_string(book::root().join("docs/first-gpu-job.md")).expect("the page");
-    let written = ran.stdout.rsplit("\nname: ").next().map(|rest| format!("name: {rest}")).expect("the workflow");
+    let written =
+        ran.stdout.rsplit("\nname: ").next().map(|rest| format!("name: {rest}")).expect("the workflow");
     assert!(shown.contains(written.trim()), "the page shows another workflow than:\n{written}");
 }

@@ -30,7 +30,9 @@ pub fn asked(call: &Call, known: &Known) -> Vec<Asked> {
         "TerminateInstances" => vec![of.of_instance("InstanceId.1")],
         "GetConsoleOutput" => vec![of.of_instance("InstanceId")],
         "GetParameter" => vec![of.one(&of.parameter())],
-        "SimulatePrincipalPolicy" => vec![of.one(of.get("PolicySourceArn"))],
+        "RunInstances" => of.machine(),
+        // The role asks about itself; the emulator's caller has a name of its own.
+        "SimulatePrincipalPolicy" => vec![of.one("arn:aws:iam::123456789012:role/cml-runner")],
         // Takes no permission. <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
         "GetCallerIdentity" => Vec::new(),
         "PutObject" | "GetObject" => vec![of.one(&format!("arn:aws:s3:::{}", of.get("Path")))],
@@ -120,6 +122,22 @@ impl Of<'_> {
         if data("IamInstanceProfile.Name").or(data("IamInstanceProfile.Arn")).is_some() {
             let given = Asked::new("iam:PassRole", &self.known.job_role);
             all.push(given.with("iam:PassedToService", "ec2.amazonaws.com"));
+        }
+        all
+    }
+
+    /// A machine without a template: asked for by `doctor` only, as a dry run.
+    fn machine(&self) -> Vec<Asked> {
+        assert_eq!(self.get("DryRun"), "true", "machines are bought by fleets");
+        let mut all = Vec::new();
+        for kind in ["instance", "volume", "network-interface"] {
+            all.extend(self.made(&["RunInstances"], kind, &tags_for(self.call, "", kind)));
+        }
+        all.push(self.one(&self.shared(&format!("image/{}", self.get("ImageId")))));
+        all.push(self.one(&self.arn(&format!("subnet/{}", self.get("SubnetId")))));
+        all.push(self.one(&self.arn("security-group/sg-0123456789abcdef0")));
+        if self.get("InstanceMarketOptions.MarketType") == "spot" {
+            all.push(self.one(&self.arn("spot-instances-request/*")));
         }
         all
     }
