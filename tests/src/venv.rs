@@ -53,6 +53,7 @@ fn step(command: &mut Command, advice: &str) {
     }
 }
 
+/// Tells whoever reads the test's output.
 #[allow(clippy::print_stderr, reason = "a test run that seems to hang must say what it is doing")]
 pub fn tell(text: &str) {
     eprintln!("cml-e2e: {text}");

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 
+from moto.cloudformation.models import CloudFormationBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -21,7 +22,21 @@ def end_with_parent() -> None:
     os._exit(0)
 
 
+def tell_outputs_of_change_sets() -> None:
+    """A stack that a change set has made has outputs at AWS; the emulator tells them of `CreateStack` only."""
+    execute = CloudFormationBackend.execute_change_set
+
+    def executed(self, change_set_name, stack_name=None):
+        execute(self, change_set_name, stack_name)
+        for stack in self.stacks.values():
+            stack._parse_template()
+            stack.output_map = stack._create_output_map()
+
+    CloudFormationBackend.execute_change_set = executed
+
+
 def main() -> None:
+    tell_outputs_of_change_sets()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     threading.Thread(target=end_with_parent, daemon=True).start()
     timer = threading.Timer(LIFETIME_SECONDS, os._exit, args=(0,))
