@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+
+use tempfile::TempDir;
 
 use crate::paths;
 
@@ -83,6 +85,16 @@ pub fn archive(binary: &Path, dir: &Path) -> BTreeMap<String, Vec<u8>> {
             (name, std::fs::read(entry.path()).expect("read"))
         })
         .collect()
+}
+
+/// The release of the built program.
+#[must_use]
+pub fn of_the_program() -> &'static BTreeMap<String, Vec<u8>> {
+    static MADE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let dir = TempDir::with_prefix("cml-e2e-release-").expect("a directory");
+        archive(&stripped(dir.path()), &dir.path().join("dist"))
+    })
 }
 
 /// A server of releases.

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use cml_e2e::action::{Job, WORKFLOW_TOKEN, act, action, input_of, step};
 use cml_e2e::desk::{Desk, sim_with_workflow_token};
-use cml_e2e::release::{MACHINE, Shop, VERSION, archive, script, stripped, target};
+use cml_e2e::release::{MACHINE, Shop, VERSION, of_the_program, script, target};
 use cml_e2e::runner::{Ran, Runner};
 use cml_e2e::secrets::TOKEN;
 use cml_e2e::sim::Sim;
@@ -20,15 +19,6 @@ use tempfile::TempDir;
 
 /// What stands under `with:`.
 type Inputs = &'static [(&'static str, &'static str)];
-
-/// The release of the built program.
-fn release() -> &'static BTreeMap<String, Vec<u8>> {
-    static MADE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let dir = TempDir::with_prefix("cml-e2e-release-").expect("a directory");
-        archive(&stripped(dir.path()), &dir.path().join("dist"))
-    })
-}
 
 /// A release 9.9.9 whose program tells how it was called.
 fn telling_release() -> BTreeMap<String, Vec<u8>> {
@@ -111,7 +101,7 @@ fn every_input_goes_to_the_script_by_the_environment_and_the_script_knows_no_oth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn setup_puts_the_program_on_the_path_under_all_its_names_and_downloads_it_once() {
-    let shop = Shop::with(release(), VERSION).await;
+    let shop = Shop::with(of_the_program(), VERSION).await;
     let (job, ran) = Job::new(nobody(), &shop.url).uses(&[]).await;
     let ran = ran.expect_code(0);
     assert_eq!(ran.stdout, format!("cml-runner {VERSION}\n"), "{ran:#?}");
@@ -152,7 +142,7 @@ jobs:
       - uses: ./
       - run: echo \"found $(cml-runner --version)\"; cml-publish --help | cat
 ";
-    let shop = Shop::with(release(), VERSION).await;
+    let shop = Shop::with(of_the_program(), VERSION).await;
     let user = nobody();
     let checkout = user.home().join("checkout");
     let top = script("..");
@@ -182,7 +172,7 @@ async fn a_report_is_posted_and_written_over_with_the_workflows_own_token() {
     let number = sim.open_pull(Some(&sha));
     let desk = Desk::on_pull(&sim, number, &sha, "acme/vision").without("REPO_TOKEN");
     desk.write("report.md", b"# First\n");
-    let shop = Shop::with(release(), VERSION).await;
+    let shop = Shop::with(of_the_program(), VERSION).await;
     let with = [("command", "report"), ("report", "report.md"), ("update", "true")];
     let (job, ran) = Job::new(desk.user, &shop.url).uses(&with).await;
     let _ = ran.expect_code(0);
@@ -198,7 +188,7 @@ async fn a_report_is_posted_and_written_over_with_the_workflows_own_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_gets_a_machine_for_the_next_job_and_says_which() {
     let sim = Sim::start().await;
-    let shop = Shop::with(release(), VERSION).await;
+    let shop = Shop::with(of_the_program(), VERSION).await;
     let queued = sim.queue("gpu-7", "echo trained");
     let (job, ran) = Job::new(sim.user().without("REPO_TOKEN"), &shop.url)
         .uses(&[

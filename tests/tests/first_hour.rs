@@ -4,14 +4,19 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use cml_e2e::action::Job;
 use cml_e2e::bare::{self, Bare, Origin};
 use cml_e2e::book;
 use cml_e2e::edge::variable;
 use cml_e2e::front::Front;
 use cml_e2e::paths;
+use cml_e2e::release::{self, Shop};
 use cml_e2e::secrets::{AWS_SECRET, TOKEN};
 use cml_e2e::sim::Sim;
+use cml_e2e::wait;
+use serde_json::Value;
 
 const PROJECT: &str = "https://github.com/cml-runner/cml-runner";
 const QUICK_START: &str = "docs/quick-start.md";
@@ -151,7 +156,43 @@ async fn the_first_gpu_job_is_launched_as_its_page_says() {
     assert!(!ran.stdout.contains(TOKEN) && !ran.stdout.contains(AWS_SECRET));
     // What the page shows is what the reader finds in the file.
     let shown = std::fs::read_to_string(book::root().join("docs/first-gpu-job.md")).expect("the page");
-    let written =
-        ran.stdout.rsplit("\nname: ").next().map(|rest| format!("name: {rest}")).expect("the workflow");
+    let written = &ran.stdout[ran.stdout.find("# A machine for each run").expect("the workflow")..];
     assert!(shown.contains(written.trim()), "the page shows another workflow than:\n{written}");
+    its_job_runs(&sim, &front, written).await;
+}
+
+/// The launching step of a workflow, as Actions runs it, buys a machine for the job behind it.
+async fn its_job_runs(sim: &Sim, front: &Front, workflow: &str) {
+    let workflow: Value = serde_yaml::from_str(workflow).expect("YAML");
+    let version = env!("CARGO_PKG_VERSION");
+    let steps = workflow["jobs"]["launch"]["steps"].as_array().expect("steps");
+    let step = steps.iter().find(|step| step["with"]["command"] == "launch").expect("a launching step");
+    assert_eq!(step["uses"], format!("cml-runner/cml-runner@v{version}"));
+    let meant = |text: &str| {
+        let named = [("github.run_id", "4242"), ("github.run_attempt", "1"), ("secrets.REPO_TOKEN", TOKEN)];
+        named
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{{ {name} }}}}"), value))
+    };
+    let with = step["with"].as_object().expect("inputs");
+    let with: Vec<(&str, String)> = with
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str(), meant(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        })
+        .collect();
+    let with: Vec<(&str, &str)> = with.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let wanted = workflow["jobs"]["train"]["runs-on"][1].as_str().map(meant).expect("a label");
+    let job = sim.queue(&wanted, "echo trained");
+    let shop = Shop::with(release::of_the_program(), version).await;
+    let (step, ran) = Job::new(sim.user().on_aws(front).without("REPO_TOKEN"), &shop.url).uses(&with).await;
+    let _ = ran.expect_code(0);
+    let view = sim.succeeds(job).await;
+    let told = step.told("output");
+    let name = view.runner_name.expect("a runner");
+    assert!(told.contains(&format!("runner={name}\n")), "{told}");
+    wait::until_true("the machine is gone", Duration::from_secs(60), async || {
+        front.alive_now("us-east-1").await.is_empty()
+    })
+    .await;
 }

@@ -232,7 +232,7 @@ fn why_cut(subnet: &SubnetFacts) -> &'static str {
 fn group(checks: &mut Checks, name: &str, facts: &NetworkFacts) {
     match &facts.group {
         None => {
-            checks.ok(name, "the first launch makes the security group cml-runner, without inbound rules")
+            checks.ok(name, "the first launch makes the security group cml-runner, without inbound rules");
         }
         Some(group) if !group.lets_https_out => checks.fail(
             name,
