@@ -61,6 +61,19 @@ seed-test:
 static-test:
     CML_STATIC_TESTS=required cargo test -p cml-e2e --test static_binary -- --nocapture
 
+# Follow the front page, the quick start and the first GPU job from a bare Debian (root, and mmdebstrap)
+first-hour-test:
+    CML_BARE_TESTS=required cargo test -p cml-e2e --test first_hour -- --nocapture
+
+# Make the pages of docs/reference anew, from the program
+reference:
+    UPDATE_REFERENCE=1 cargo test -p cml-runner reference
+
+# Make the book's pictures anew (chromium, and a font with emoji)
+pictures:
+    UPDATE_PICTURES=1 cargo test -p cml-e2e --test pictures --test page
+    UPDATE_PICTURES=1 cargo test -p cml-cost --test html
+
 # A Debian package in target/
 deb:
     cargo build --release -p cml-runner
