@@ -1,5 +1,6 @@
 //! What AWS has to allow, from the policies themselves.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cml_aws::inspect::{DAEMON_ACTIONS, LAUNCH_ACTIONS};
@@ -26,27 +27,11 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
-/// `only with aws:RequestTag/…`: the keys that a statement looks at.
-fn conditions(statement: &Value) -> String {
+/// The keys that a statement looks at, such as `aws:RequestTag/cml-runner:launch`.
+fn conditions(statement: &Value) -> impl Iterator<Item = String> {
     let operators = statement["Condition"].as_object().into_iter().flatten();
-    let mut keys: Vec<String> = operators
+    operators
         .flat_map(|(_, pairs)| pairs.as_object().into_iter().flatten().map(|(key, _)| format!("`{key}`")))
-        .collect();
-    keys.sort();
-    keys.dedup();
-    keys.join(", ")
-}
-
-/// `LookAround` as words.
-fn said(sid: &str) -> String {
-    let mut text = String::new();
-    for c in sid.chars() {
-        if c.is_ascii_uppercase() && !text.is_empty() {
-            text.push(' ');
-        }
-        text.push(if text.is_empty() { c } else { c.to_ascii_lowercase() });
-    }
-    text
 }
 
 fn without(action: &str) -> &'static str {
@@ -65,18 +50,20 @@ fn the_page_of_permissions_has_each_action_of_the_policies() {
         let policy: Value =
             serde_json::from_str(&std::fs::read_to_string(path).expect("a policy")).expect("JSON");
         text.push_str(&format!(
-            "\n## {what}\n\n[{file}]({AT}/{file})\n\n| action | statement | looks at | without it |\n|---|---|---|---|\n"
+            "\n## {what}\n\n[{file}]({AT}/{file})\n\n| action | looks at | without it |\n|---|---|---|\n"
         ));
+        let mut actions: Vec<(String, BTreeSet<String>)> = Vec::new();
         for statement in policy["Statement"].as_array().expect("statements") {
-            let sid = said(statement["Sid"].as_str().expect("a name"));
             for action in words(&statement["Action"]) {
-                let row = format!(
-                    "| `{action}` | {sid} | {} | {} |\n",
-                    conditions(statement),
-                    cell(without(&action))
-                );
-                text.push_str(&row);
+                match actions.iter_mut().find(|(known, _)| *known == action) {
+                    Some((_, keys)) => keys.extend(conditions(statement)),
+                    None => actions.push((action, conditions(statement).collect())),
+                }
             }
+        }
+        for (action, keys) in actions {
+            let keys: Vec<String> = keys.into_iter().collect();
+            text.push_str(&format!("| `{action}` | {} | {} |\n", keys.join(", "), cell(without(&action))));
         }
     }
     page("permissions.md", "AWS permissions", &text);
