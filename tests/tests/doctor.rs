@@ -22,7 +22,8 @@ async fn on_aws(settings: SimSettings) -> (Sim, Front, Runner) {
     (sim, front, user)
 }
 
-const GPU: [&str; 7] = ["doctor", "--cloud", "aws", "--type", "m+t4", "--region", "us-east-1"];
+const GPU: [&str; 9] =
+    ["doctor", "--cloud", "aws", "--type", "m+t4", "--region", "us-east-1", "--spot", "prefer"];
 
 /// The checks as JSON; the exit code is that of their worst.
 async fn checks(user: &Runner, line: &[&str]) -> Vec<Value> {
@@ -104,7 +105,8 @@ async fn a_permission_that_is_missing_is_named_with_what_happens_without_it() {
     let all = checks(&user, &GPU).await;
     has_failures(&all, &["permissions us-east-1"]);
     let (found, fix) = the(&all, "permissions us-east-1", "fail");
-    assert_eq!(found, "ec2:CreateFleet: no policy allows it; without it nothing can be launched");
+    assert!(found.starts_with("ec2:CreateFleet: no policy allows it on arn:aws:ec2:us-east-1:"), "{found}");
+    assert!(found.ends_with("without it nothing can be launched"), "{found}");
     assert!(fix.starts_with("allow ec2:CreateFleet;"), "{fix}");
     let (found, _) = the(&all, "permissions us-east-1", "warn");
     assert!(found.contains("ec2:GetConsoleOutput") && found.contains("cannot be explained"), "{found}");
@@ -149,8 +151,24 @@ async fn a_quota_of_nothing_is_told_with_the_line_that_asks_for_more() {
     );
 
     front.quota(ON_DEMAND_GPU_QUOTA, 0);
+    // With none in either market there is no way left.
+    let both = checks(&user, &GPU).await;
+    has_failures(&both, &["quota us-east-1", "quota us-east-1"]);
     let only: Vec<&str> = GPU.iter().copied().chain(["--spot", "only"]).collect();
     has_failures(&checks(&user, &only).await, &["quota us-east-1"]);
+    // A type of another class will do.
+    let other = [
+        "doctor",
+        "--cloud",
+        "aws",
+        "--type",
+        "g4dn.xlarge,m5.xlarge",
+        "--region",
+        "us-east-1",
+        "--spot",
+        "only",
+    ];
+    has_failures(&checks(&user, &other).await, &[]);
     let denied = Refusal::denied_action("servicequotas:GetServiceQuota");
     front.script_always("GetServiceQuota", Weather::Refuse(denied));
     let (_, fix) = the(&checks(&user, &only).await, "quota us-east-1", "skip");
@@ -288,7 +306,7 @@ async fn daemon_checks(settings: SimSettings) -> Vec<Value> {
     let sim = Sim::start_with(settings).await;
     let user = sim.user();
     std::fs::write(user.home().join("cml.yaml"), POOL).expect("written");
-    checks(&user, &["doctor"]).await
+    checks(&user, &["doctor", "--daemon"]).await
 }
 
 fn hooked(url: &str, posture: Posture) -> SimSettings {
@@ -309,8 +327,69 @@ async fn a_daemons_webhook_is_looked_at_with_its_last_deliveries() {
     let form = Posture { hook_content_type: "form".to_owned(), ..Posture::default() };
     let (found, _) = the(&daemon_checks(hooked(url, form)).await, "webhook", "fail");
     assert!(found.contains("sends forms"), "{found}");
+    // A hook that is somebody else's is none of ours, and its address is nobody's business.
+    let foreign = daemon_checks(hooked("http://127.0.0.1:9/v1/input?key=s3cret", Posture::default())).await;
+    let (found, _) = the(&foreign, "webhook", "warn");
+    assert!(
+        found.contains("none tells a daemon") && !format!("{foreign:?}").contains("s3cret"),
+        "{foreign:?}"
+    );
     let others = Posture { hook_events: vec!["push".to_owned()], ..Posture::default() };
     the(&daemon_checks(hooked(url, others)).await, "webhook", "warn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_that_has_a_cml_yaml_needs_nothing_of_a_daemon_and_a_daemon_needs_to_list_jobs() {
+    let token = "github_pat_runners";
+    let grant = TokenGrant {
+        token: token.to_owned(),
+        login: "ada".to_owned(),
+        permissions: Some(BTreeMap::from([("administration".to_owned(), "write".to_owned())])),
+    };
+    let sim = Sim::start_with(SimSettings { tokens: vec![grant], ..SimSettings::default() }).await;
+    let user = sim.user().with("REPO_TOKEN", token);
+    std::fs::write(user.home().join("cml.yaml"), POOL).expect("written");
+    has_failures(&checks(&user, &["doctor"]).await, &[]);
+    let all = checks(&user, &["doctor", "--daemon"]).await;
+    has_failures(&all, &["github jobs"]);
+    assert!(the(&all, "github jobs", "fail").1.contains("Actions: read and write"), "{all:?}");
+}
+
+const PROXIED: &str = "\
+runners:
+  gpu:
+    labels: [gpu]
+    cloud: aws
+    max: 1
+    instance_types: [g4dn.xlarge]
+    regions: [us-east-1]
+    subnets: [SUBNET]
+    security_group: GROUP
+    proxy: { https: 'http://10.0.0.9:3128' }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_a_subnet_needs_no_way_out_of_its_own() {
+    let (_sim, front, user) = on_aws(SimSettings::default()).await;
+    let network = front.odd_network("us-east-1").await;
+    let file = PROXIED.replace("SUBNET", &network["cut"]).replace("GROUP", &network["shut"]);
+    std::fs::write(user.home().join("cml.yaml"), &file).expect("written");
+    let all = checks(&user, &["doctor"]).await;
+    has_failures(&all, &[]);
+    assert!(the(&all, "network us-east-1", "skip").0.contains("proxy"), "{all:?}");
+    std::fs::write(user.home().join("cml.yaml"), file.replace("    proxy", "    # proxy")).expect("written");
+    has_failures(&checks(&user, &["doctor"]).await, &["network us-east-1", "network us-east-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_look_at_routes_the_rest_of_the_network_is_looked_at() {
+    let (_sim, front, user) = on_aws(SimSettings::default()).await;
+    front.script_always("DescribeRouteTables", Weather::Refuse(Refusal::denied()));
+    let all = checks(&user, &GPU).await;
+    has_failures(&all, &[]);
+    assert!(the(&all, "network us-east-1", "skip").1.contains("ec2:DescribeRouteTables"), "{all:?}");
+    the(&all, "network us-east-1", "ok");
+    the(&all, "dry run us-east-1", "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,7 +401,7 @@ async fn deliveries_that_nobody_takes_are_told_with_what_their_status_means() {
     let user = sim.user();
     std::fs::write(user.home().join("cml.yaml"), POOL).expect("written");
     let (found, fix) = wait::until("a delivery has failed", Duration::from_secs(20), async || {
-        let all = checks(&user, &["doctor"]).await;
+        let all = checks(&user, &["doctor", "--daemon"]).await;
         let failed = all.iter().any(|check| check["name"] == "webhook" && check["status"] == "fail");
         failed.then(|| the(&all, "webhook", "fail"))
     })

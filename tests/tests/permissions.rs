@@ -47,7 +47,8 @@ const EVERY: [&str; 5] = [
 ];
 
 /// The ways through `cml-runner doctor`, each a command line.
-const DOCTOR: [&[&str]; 1] = [&["doctor", "--type", "m+t4"]];
+const DOCTOR: [&[&str]; 2] =
+    [&["doctor", "--type", "m+t4", "--spot", "prefer"], &["doctor", "--type", "m", "--daemon"]];
 
 struct World {
     sim: Sim,
@@ -302,8 +303,15 @@ async fn reports_are_allowed_what_they_ask_for_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_is_allowed_what_it_asks_for_and_nothing_else() {
     let world = world().await;
+    // What it says of a role that has just these policies, one owner and the boundary: that nothing is missing.
+    let own = policies(&["launch-policy.json", "daemon-policy.json", "owner-policy.json"]);
+    world.front.is_bound_by(vec![own, policy("permission-boundary.json")]);
     for command in DOCTOR {
-        let _ = world.on_aws(command).await;
+        let told = world.on_aws(command).await.json();
+        let checks = told["checks"].as_array().expect("checks");
+        let of_permissions: Vec<&Value> =
+            checks.iter().filter(|check| check["name"] == "permissions us-east-1").collect();
+        assert!(of_permissions.len() == 1 && of_permissions[0]["status"] == "ok", "{of_permissions:#?}");
     }
     let all = all_asked(&world.front).await;
     nothing_is_denied(&all, &["launch-policy.json", "doctor-policy.json"]);

@@ -10,7 +10,7 @@ use crate::cloud::AwsCloud;
 use crate::errors::failed;
 
 /// Our group's name.
-const GROUP: &str = "cml-runner";
+pub(crate) const GROUP: &str = "cml-runner";
 /// How long the answers are believed. What is wrong with them shows when a launch is refused.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 
@@ -60,7 +60,10 @@ impl AwsCloud {
         if let Some(kept) = self.cache.read(&question, KEEP) {
             return Ok(kept);
         }
-        let Subnets { vpc, subnets } = self.subnets(region, network).await?;
+        // Asked anew: a group is looked for, and made, in this very network.
+        let found = self.find_subnets(region, network).await?;
+        self.cache.write(&question_of_subnets(region, network), &found);
+        let Subnets { vpc, subnets } = found;
         let group = match self.known_group(region, &vpc, network.security_group.as_deref()).await? {
             Some(id) => id,
             None => self.make_group(region, &vpc).await?,

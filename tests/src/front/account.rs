@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::wire::{Answer, Ask, Refusal, all_between, escape};
 use super::{Front, Inner};
+use crate::iam::{self, Asked, Statement};
 
 /// vCPUs of every class, unless a test says otherwise.
 const USUAL_VCPUS: u32 = 256;
@@ -14,6 +15,8 @@ const USUAL_VCPUS: u32 = 256;
 #[derive(Default)]
 pub(super) struct Rights {
     lacking: BTreeSet<String>,
+    /// What each of these must allow: the role's own ones, and what bounds it.
+    policies: Vec<Vec<Statement>>,
     quotas: BTreeMap<String, u32>,
     /// Regions whose default VPC has its way out.
     routed: BTreeSet<String>,
@@ -23,6 +26,11 @@ impl Front {
     /// IAM says from now on that the caller may not do this: `ec2:CreateFleet`.
     pub fn lacks(&self, action: &str) {
         self.inner.rights().lacking.insert(action.to_owned());
+    }
+
+    /// IAM answers from now on by these policies, each of which must allow.
+    pub fn is_bound_by(&self, policies: Vec<Vec<Statement>>) {
+        self.inner.rights().policies = policies;
     }
 
     /// A quota by its code, vCPUs.
@@ -65,15 +73,40 @@ impl Inner {
 }
 
 impl Rights {
-    /// `SimulatePrincipalPolicy`
+    /// `SimulatePrincipalPolicy`: each action on each thing, by the policies that a test has given, if it has.
     pub(super) fn simulate(&self, ask: &Ask) -> Answer {
+        let context = |number: usize| {
+            let part = |name: &str| ask.get(&format!("ContextEntries.member.{number}.{name}")).to_owned();
+            let (key, value) = (part("ContextKeyName"), part("ContextKeyValues.member.1"));
+            (!key.is_empty()).then_some((part("ContextKeyType"), key, value))
+        };
+        let context: Vec<(String, String, String)> = (1..).map_while(context).collect();
+        let is_allowed = |action: &str, on: &str| {
+            let one = context.iter().filter(|(kind, ..)| kind == "string");
+            let asked = one.fold(Asked::new(action, on), |asked, (_, key, value)| asked.with(key, value));
+            !self.lacking.contains(action)
+                && self.policies.iter().all(|policy| iam::is_allowed(policy, &asked))
+        };
+        let decision = |allowed: bool| if allowed { "allowed" } else { "implicitDeny" };
         let mut members = String::new();
         for action in ask.list("ActionNames.member") {
-            let decision = if self.lacking.contains(&action) { "implicitDeny" } else { "allowed" };
+            let each = ask.list("ResourceArns.member").into_iter().map(|on| (is_allowed(&action, &on), on));
+            let each: Vec<(bool, String)> = each.collect();
+            let of_each: String = each
+                .iter()
+                .map(|(allowed, on)| {
+                    format!(
+                        "<member><EvalResourceName>{}</EvalResourceName><EvalResourceDecision>{}</EvalResourceDecision></member>",
+                        escape(on),
+                        decision(*allowed)
+                    )
+                })
+                .collect();
             members.push_str(&format!(
                 "<member><EvalActionName>{}</EvalActionName><EvalResourceName>*</EvalResourceName>\
-                 <EvalDecision>{decision}</EvalDecision></member>",
-                escape(&action)
+                 <EvalDecision>{}</EvalDecision><ResourceSpecificResults>{of_each}</ResourceSpecificResults></member>",
+                escape(&action),
+                decision(each.iter().all(|(allowed, _)| *allowed))
             ));
         }
         Answer::xml(format!(

@@ -2,9 +2,12 @@
 //! organization's rules and an image that must be subscribed to first among it.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
 
+use std::collections::BTreeMap;
+
 use aws_sdk_ec2::types::{
-    HttpTokensState, InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceType, MarketType,
-    ResourceType, Tag, TagSpecification,
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,
+    InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceType, MarketType, ResourceType,
+    ShutdownBehavior, Tag, TagSpecification, VolumeType,
 };
 use cml_cloud::{CloudError, ErrorKind, Market, tag};
 
@@ -18,6 +21,8 @@ pub struct DryLaunch<'a> {
     pub region: &'a str,
     /// `ami-…`.
     pub image: &'a str,
+    /// The device that the image boots from.
+    pub root_device: &'a str,
     /// `g5.xlarge`.
     pub instance_type: &'a str,
     /// `subnet-…`.
@@ -28,6 +33,12 @@ pub struct DryLaunch<'a> {
     pub market: Market,
     /// The scope that it would work for, `acme/vision`.
     pub owner: &'a str,
+    /// Root disk, GiB.
+    pub disk_gib: u32,
+    /// Tags of the user's own.
+    pub tags: &'a BTreeMap<String, String>,
+    /// The instance profile that the machine would be given.
+    pub instance_profile: Option<&'a str>,
 }
 
 impl AwsCloud {
@@ -38,15 +49,33 @@ impl AwsCloud {
     pub async fn dry_launch(&self, asked: &DryLaunch<'_>) -> Result<(), CloudError> {
         let doing = format!("asking for a dry run of a launch in {}", asked.region);
         let mark = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        let marks = vec![
+        let mut marks: Vec<Tag> = asked.tags.iter().map(|(key, value)| mark(key, value)).collect();
+        if !asked.tags.contains_key("Name") {
+            marks.push(mark("Name", "cml-doctor"));
+        }
+        marks.extend([
             mark(tag::LAUNCH, "doctor"),
             mark(tag::SPEC, "doctor"),
             mark(tag::DEADLINE, "doctor"),
             mark(tag::OWNER, asked.owner),
             mark(tag::RUNNER, "doctor"),
-        ];
-        let metadata =
-            InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build();
+        ]);
+        // As a launch says it: an organization's rules may ask for these.
+        let metadata = InstanceMetadataOptionsRequest::builder()
+            .http_tokens(HttpTokensState::Required)
+            .http_put_response_hop_limit(1)
+            .build();
+        let disk = EbsBlockDevice::builder()
+            .volume_type(VolumeType::Gp3)
+            .volume_size(i32::try_from(asked.disk_gib).unwrap_or(i32::MAX))
+            .encrypted(true)
+            .delete_on_termination(true)
+            .build();
+        let root = BlockDeviceMapping::builder().device_name(asked.root_device).ebs(disk).build();
+        let profile = asked.instance_profile.map(|profile| {
+            let spec = IamInstanceProfileSpecification::builder();
+            if profile.starts_with("arn:") { spec.arn(profile).build() } else { spec.name(profile).build() }
+        });
         let mut call = self
             .clients
             .ec2(asked.region)
@@ -57,6 +86,9 @@ impl AwsCloud {
             .subnet_id(asked.subnet)
             .set_security_group_ids(asked.group.map(|group| vec![group.to_owned()]))
             .metadata_options(metadata)
+            .block_device_mappings(root)
+            .set_iam_instance_profile(profile)
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .min_count(1)
             .max_count(1);
         for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {

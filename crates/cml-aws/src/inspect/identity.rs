@@ -22,8 +22,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The user or role whose policies decide: what IAM can be asked about. None for the account's root user, whom nothing is
-    /// forbidden. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
+    /// Whether it is the account's root user, whom no policy of the account forbids anything.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.arn.ends_with(":root")
+    }
+
+    /// The user or role whose policies decide: what IAM can be asked about. None for anybody else.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
     #[must_use]
     pub fn principal(&self) -> Option<String> {
         let parts: Vec<&str> = self.arn.splitn(6, ':').collect();

@@ -14,6 +14,8 @@ const DRIVER_WORDS: [&str; 5] = ["nvidia", "deep learning", "cuda", "gpu", "dlam
 pub struct ImageFacts {
     /// `ami-…`.
     pub id: String,
+    /// The device that it boots from.
+    pub root_device: String,
     /// The name its maker gave it; empty when it has none.
     pub name: String,
     /// Whether its name or description tells of an NVIDIA driver. Nothing else tells from the outside.
@@ -46,6 +48,7 @@ impl AwsCloud {
         let words = format!("{name} {description}").to_lowercase();
         Ok(ImageFacts {
             id: found.id,
+            root_device: found.root_device,
             name: name.to_owned(),
             tells_of_driver: DRIVER_WORDS.iter().any(|word| words.contains(word)),
         })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Route, RouteState, RouteTable, SecurityGroup};
-use cml_cloud::{CloudError, Network};
+use cml_cloud::{CloudError, ErrorKind, Network};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
@@ -21,6 +21,8 @@ pub enum WayOut {
     Blackhole,
     /// There is none.
     None,
+    /// These credentials may not look.
+    NotSeen,
 }
 
 /// One subnet.
@@ -44,7 +46,8 @@ impl SubnetFacts {
     pub fn reaches_out(&self) -> bool {
         match &self.way_out {
             WayOut::Gateway(_) => self.gives_public_address,
-            WayOut::Through(_) => true,
+            // What cannot be seen is no reason to doubt.
+            WayOut::Through(_) | WayOut::NotSeen => true,
             WayOut::Blackhole | WayOut::None => false,
         }
     }
@@ -59,6 +62,8 @@ pub struct GroupFacts {
     pub inbound_rules: usize,
     /// Whether something lets HTTPS out to anywhere.
     pub lets_https_out: bool,
+    /// Whether it lets anything out at all: to a proxy, for one.
+    pub lets_something_out: bool,
 }
 
 /// Where machines of a region would be.
@@ -76,11 +81,14 @@ impl AwsCloud {
     /// Where machines of a region would be.
     ///
     /// # Errors
-    /// As a launch would get them; [`Denied`](cml_cloud::ErrorKind::Denied) without `ec2:DescribeRouteTables`.
+    /// As a launch would get them. Without `ec2:DescribeRouteTables` ways out are [`WayOut::NotSeen`].
     pub async fn network_facts(&self, region: &str, network: &Network) -> Result<NetworkFacts, CloudError> {
         let known = self.subnets(region, network).await?;
         let vpc = known.vpc.clone();
-        let tables = self.route_tables(region, &vpc).await?;
+        let tables = match self.route_tables(region, &vpc).await {
+            Err(error) if error.kind == ErrorKind::Denied => None,
+            tables => Some(tables?),
+        };
         let group = self.group_facts(region, &vpc, network).await?;
         let ids: Vec<String> = known.subnets.iter().map(|subnet| subnet.id.clone()).collect();
         let doing = format!("looking at subnets in {region}");
@@ -93,7 +101,7 @@ impl AwsCloud {
         let facts = |subnet: &aws_sdk_ec2::types::Subnet| {
             let id = subnet.subnet_id()?.to_owned();
             Some(SubnetFacts {
-                way_out: way_out(&tables, &id),
+                way_out: tables.as_ref().map_or(WayOut::NotSeen, |tables| way_out(tables, &id)),
                 id,
                 zone: subnet.availability_zone().unwrap_or_default().to_owned(),
                 gives_public_address: subnet.map_public_ip_on_launch().unwrap_or(false),
@@ -144,6 +152,7 @@ impl AwsCloud {
             id: id.clone(),
             inbound_rules: group.ip_permissions().len(),
             lets_https_out: lets_https_out(group),
+            lets_something_out: !group.ip_permissions_egress().is_empty(),
         }))
     }
 }
@@ -173,8 +182,9 @@ fn way_out(tables: &[RouteTable], subnet: &str) -> WayOut {
             .find(|table| table.associations().iter().any(|association| association.main().unwrap_or(false)))
     };
     let Some(table) = of_subnet.or_else(main) else { return WayOut::None };
-    let default = table.routes().iter().find(|route| route.destination_cidr_block() == Some("0.0.0.0/0"));
-    default.map_or(WayOut::None, by_route)
+    let to = |block: &str| table.routes().iter().find(|route| route.destination_cidr_block() == Some(block));
+    // A default route that is split in two is one, too.
+    to("0.0.0.0/0").or_else(|| to("0.0.0.0/1")).map_or(WayOut::None, by_route)
 }
 
 fn by_route(route: &Route) -> WayOut {
@@ -190,9 +200,12 @@ fn by_route(route: &Route) -> WayOut {
         ("NAT gateway", route.nat_gateway_id()),
         ("transit gateway", route.transit_gateway_id()),
         ("network interface", route.network_interface_id()),
-        ("peered VPC", route.vpc_peering_connection_id()),
+        ("core network", route.core_network_arn()),
+        ("local gateway", route.local_gateway_id()),
+        ("carrier gateway", route.carrier_gateway_id()),
         ("gateway", route.gateway_id()),
     ]);
+    // A peered VPC passes nothing on to the internet. https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
     let found = others.into_iter().find_map(|(kind, id)| Some(format!("{kind} {}", id?)));
     found.map_or(WayOut::None, WayOut::Through)
 }

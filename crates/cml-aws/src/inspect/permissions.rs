@@ -33,6 +33,23 @@ const MACHINE: &[&str] = &[
     "arn:aws:ec2:REGION:ACCOUNT:volume/vol-0123456789abcdef0",
     "arn:aws:ec2:REGION:ACCOUNT:network-interface/eni-0123456789abcdef0",
 ];
+/// What a machine is made of.
+const LAUNCH: &[&str] = &[
+    "arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:volume/vol-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:network-interface/eni-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:launch-template/lt-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:subnet/subnet-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:security-group/sg-0123456789abcdef0",
+    "arn:aws:ec2:REGION::image/ami-0123456789abcdef0",
+];
+const FLEET: &[&str] = &[
+    "arn:aws:ec2:REGION:ACCOUNT:fleet/fleet-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:launch-template/lt-0123456789abcdef0",
+    "arn:aws:ec2:REGION:ACCOUNT:subnet/subnet-0123456789abcdef0",
+    "arn:aws:ec2:REGION::image/ami-0123456789abcdef0",
+];
 const GROUP: &[&str] = &[
     "arn:aws:ec2:REGION:ACCOUNT:security-group/sg-0123456789abcdef0",
     "arn:aws:ec2:REGION:ACCOUNT:vpc/vpc-0123456789abcdef0",
@@ -58,11 +75,12 @@ pub const LAUNCH_ACTIONS: &[Needed] = &[
     needed("ec2:DescribeImages", "no image is found", ANYTHING),
     useful("ssm:GetParameter", "images are not found by their names (give --image ami-…)", IMAGE_PARAMETER),
     useful("ec2:DescribeSpotPriceHistory", "the cheapest zone is not known", ANYTHING),
+    useful("ec2:DescribeInstanceTypes", "types that are newer than this program are not known", ANYTHING),
     needed("ec2:DescribeInstances", "it is not seen whether a machine came or went", ANYTHING),
     useful("ec2:CreateSecurityGroup", "the first launch in a VPC fails (or give --security-group)", GROUP),
     needed("ec2:CreateLaunchTemplate", "nothing can be launched", TEMPLATE),
-    needed("ec2:CreateFleet", "nothing can be launched", ANYTHING),
-    needed("ec2:RunInstances", "nothing can be launched", MACHINE),
+    needed("ec2:CreateFleet", "nothing can be launched", FLEET),
+    needed("ec2:RunInstances", "nothing can be launched", LAUNCH),
     needed("ec2:CreateTags", "machines could not be told from others, so nothing is launched", MACHINE),
     useful("ec2:DeleteLaunchTemplate", "launch templates are left behind", TEMPLATE),
     needed("ec2:TerminateInstances", "a failed launch leaves its machine until its own time-out", INSTANCE),
@@ -103,7 +121,7 @@ pub struct Permissions {
 }
 
 impl AwsCloud {
-    /// Whether these credentials may do all this in a region. Nothing is done.
+    /// Whether these credentials may do all this in a region, for a scope of GitHub's (`acme/vision`). Nothing is done.
     ///
     /// # Errors
     /// Only when AWS cannot be reached: a question that may not be asked is answered by dry runs.
@@ -111,11 +129,16 @@ impl AwsCloud {
         &self,
         identity: &Identity,
         region: &str,
+        owner: &str,
         needed: &[Needed],
     ) -> Result<Permissions, CloudError> {
-        let Some(principal) = identity.principal() else {
+        if identity.is_root() {
             let verdicts = needed.iter().map(|one| (*one, Verdict::Allowed)).collect();
             return Ok(Permissions { verdicts, without_iam: None });
+        }
+        let Some(principal) = identity.principal() else {
+            let why = format!("IAM cannot be asked about {}", identity.arn);
+            return self.by_dry_runs(region, needed, why).await;
         };
         let mut known: BTreeMap<&str, Verdict> = BTreeMap::new();
         // One question for all that is done to the same things.
@@ -124,10 +147,18 @@ impl AwsCloud {
         {
             let actions: Vec<&'static str> =
                 needed.iter().filter(|one| one.on == on).map(|one| one.action).collect();
-            match self.simulated(&principal, identity, region, &actions, on).await {
+            match self.simulated(&principal, identity, (region, owner), &actions, on).await {
                 Ok(verdicts) => known.extend(actions.iter().copied().zip(verdicts)),
-                Err(error) if error.kind == ErrorKind::Denied || error.kind == ErrorKind::Invalid => {
-                    return self.by_dry_runs(region, needed, error.cause).await;
+                Err(error) if error.kind == ErrorKind::Denied => {
+                    let why = "allow iam:SimulatePrincipalPolicy on this role to have all of them looked at (a launch does not need it)";
+                    return self.by_dry_runs(region, needed, why.to_owned()).await;
+                }
+                // A role with a path has an ARN that its session does not tell.
+                Err(error) if error.kind == ErrorKind::Invalid => {
+                    let why = format!(
+                        "IAM does not know {principal}: has the role a path? Its policies cannot be asked then"
+                    );
+                    return self.by_dry_runs(region, needed, why).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -142,7 +173,7 @@ impl AwsCloud {
         &self,
         principal: &str,
         identity: &Identity,
-        region: &str,
+        (region, owner): (&str, &str),
         actions: &[&str],
         on: &[&str],
     ) -> Result<Vec<Verdict>, CloudError> {
@@ -160,7 +191,7 @@ impl AwsCloud {
                 let call = client.simulate_principal_policy().policy_source_arn(principal);
                 let call = call.set_action_names(Some(actions.iter().map(|it| (*it).to_owned()).collect()));
                 let call = call.set_resource_arns(Some(resources.clone()));
-                let call = call.set_context_entries(Some(circumstances(region)));
+                let call = call.set_context_entries(Some(circumstances(region, owner)));
                 let sent = call.set_marker(next.clone()).send().await;
                 sent.map_err(|error| failed("asking IAM", "iam:SimulatePrincipalPolicy", &error))
             })
@@ -224,9 +255,17 @@ impl AwsCloud {
     }
 }
 
-/// Why IAM would refuse, if it would.
+/// Why IAM would refuse, if it would. Of several things it may tell of each, and then the sum says nothing more.
 fn refusal(result: &EvaluationResult) -> Option<String> {
-    if *result.eval_decision() == PolicyEvaluationDecisionType::Allowed {
+    let allowed = PolicyEvaluationDecisionType::Allowed;
+    let each = result.resource_specific_results();
+    let (decision, on) = if each.is_empty() {
+        (result.eval_decision(), result.eval_resource_name())
+    } else {
+        let refused = each.iter().find(|one| *one.eval_resource_decision() != allowed)?;
+        (refused.eval_resource_decision(), Some(refused.eval_resource_name()))
+    };
+    if *decision == allowed {
         return None;
     }
     let by_organization =
@@ -238,12 +277,12 @@ fn refusal(result: &EvaluationResult) -> Option<String> {
         "the organization's service control policy forbids it"
     } else if by_boundary {
         "the permission boundary forbids it"
-    } else if *result.eval_decision() == PolicyEvaluationDecisionType::ExplicitDeny {
+    } else if *decision == PolicyEvaluationDecisionType::ExplicitDeny {
         "a policy denies it"
     } else {
         "no policy allows it"
     };
-    let on = result.eval_resource_name().filter(|name| *name != "*");
+    let on = on.filter(|name| *name != "*");
     Some(on.map_or_else(|| why.to_owned(), |name| format!("{why} on {name}")))
 }
 
@@ -261,7 +300,7 @@ fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, 
 }
 
 /// What a launch of ours would bring, for policies with conditions.
-fn circumstances(region: &str) -> Vec<ContextEntry> {
+fn circumstances(region: &str, owner: &str) -> Vec<ContextEntry> {
     let text = |key: String, values: &[&str], kind: ContextKeyTypeEnum| {
         let values = Some(values.iter().map(|value| (*value).to_owned()).collect());
         ContextEntry::builder()
@@ -278,9 +317,11 @@ fn circumstances(region: &str) -> Vec<ContextEntry> {
         text("ec2:CreateAction".to_owned(), &["RunInstances"], one.clone()),
         text("iam:AWSServiceName".to_owned(), &["spot.amazonaws.com"], one.clone()),
     ];
-    for key in keys {
+    let tags = keys.map(|key| (key, if key == tag::OWNER { owner } else { "doctor" }));
+    // That of our security group; machines have the runner's.
+    for (key, value) in tags.into_iter().chain([("Name", crate::network::GROUP)]) {
         for place in ["aws:RequestTag", "aws:ResourceTag", "ec2:ResourceTag"] {
-            all.push(text(format!("{place}/{key}"), &["doctor"], one.clone()));
+            all.push(text(format!("{place}/{key}"), &[value], one.clone()));
         }
     }
     all

@@ -105,6 +105,20 @@ impl GitHub {
         })
     }
 
+    /// Whether the credentials may list jobs, which a daemon does with every look. None where the scope has no jobs of its own:
+    /// there each repository is asked.
+    ///
+    /// # Errors
+    /// [`Forbidden`](GitHubErrorKind::Forbidden) when they may not; the others as GitHub answers.
+    pub async fn may_list_jobs(&self) -> Result<Option<()>, GitHubError> {
+        let scope = &self.location().scope;
+        let Scope::Repository { .. } = scope else { return Ok(None) };
+        let call = self.call("listing runs of");
+        let path = format!("{}/actions/runs?per_page=1", scope.api_path());
+        let _: serde_json::Value = transport::get(self.client().await?, &path, &call).await?;
+        Ok(Some(()))
+    }
+
     /// A setting, if the credentials may look and this GitHub has it.
     async fn where_allowed<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GitHubError> {
         let call = self.call("looking at the settings of");

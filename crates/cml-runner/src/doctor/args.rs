@@ -12,6 +12,9 @@ pub(crate) struct Doctor {
     /// The cml.yaml whose specs are looked at [default: cml.yaml, if it is here and no flag says what to look at]
     #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Also look at what the daemon needs beside: webhooks, jobs, further permissions
+    #[arg(long)]
+    pub(crate) daemon: bool,
     /// Where machines come from, without a cml.yaml [default: aws]
     #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine", conflicts_with = "config")]
     pub(crate) cloud: Option<CloudName>,
@@ -35,7 +38,7 @@ pub(crate) struct Doctor {
         conflicts_with = "config"
     )]
     pub(crate) types: Vec<String>,
-    /// Which markets: only, prefer or never spot [default: prefer]
+    /// Which markets: only, prefer or never spot [default: never]
     #[arg(long, env = "CML_RUNNER_SPOT", help_heading = "Machine", conflicts_with = "config")]
     pub(crate) spot: Option<Spot>,
     /// Image, as for launch

@@ -38,6 +38,15 @@ pub(super) async fn look(github: &GitHub, is_daemon: bool, now: Timestamp) -> Ch
         Err(error) => failed(&mut checks, "runner version", &error),
     }
     if is_daemon {
+        match github.may_list_jobs().await {
+            Ok(Some(())) => checks.ok("github jobs", format!("jobs of {scope} may be listed")),
+            Ok(None) => {}
+            Err(error) => checks.fail(
+                "github jobs",
+                error.to_string(),
+                "give the token, or the App, \"Actions: read and write\" as well: the daemon finds jobs by it, and runs interrupted ones again",
+            ),
+        }
         match github.hooks().await {
             Ok(hooks) => webhooks(&mut checks, hooks.as_deref()),
             Err(error) => failed(&mut checks, "webhook", &error),
@@ -183,24 +192,27 @@ fn webhooks(checks: &mut Checks, hooks: Option<&[HookFacts]>) {
         let fix = "allow \"Webhooks: read\" to have it looked at (the daemon does not need it)";
         return checks.skip(name, "these credentials may not look", Some(fix.to_owned()));
     };
-    let of_jobs: Vec<&HookFacts> = hooks.iter().filter(|hook| hook.tells_of_jobs).collect();
-    if of_jobs.is_empty() {
-        return checks.warn(name, "none tells of jobs: they are found by polling, a minute later", fix_new);
+    // Others may hear of jobs, too: a monitoring service, for one.
+    let of_ours: Vec<&HookFacts> =
+        hooks.iter().filter(|hook| hook.tells_of_jobs && is_ours(&hook.url)).collect();
+    if of_ours.is_empty() {
+        let found = "none tells a daemon (…/webhook) of jobs: they are found by polling, a minute later";
+        return checks.warn(name, found, fix_new);
     }
-    for hook in of_jobs {
-        let url = &hook.url;
+    for hook in of_ours {
+        let at = address(&hook.url);
         if !hook.is_active {
-            checks.warn(name, format!("{url}: switched off"), "switch it on in the settings, Webhooks");
+            checks.warn(name, format!("{at}: switched off"), "switch it on in the settings, Webhooks");
         } else if !hook.has_secret {
             checks.fail(
                 name,
-                format!("{url}: it has no secret, so the daemon refuses what it brings"),
+                format!("{at}: it has no secret, so the daemon refuses what it brings"),
                 fix_new,
             );
         } else if !hook.is_json {
             checks.fail(
                 name,
-                format!("{url}: it sends forms, which the daemon does not read"),
+                format!("{at}: it sends forms, which the daemon does not read"),
                 "set its content type to application/json",
             );
         } else {
@@ -209,15 +221,30 @@ fn webhooks(checks: &mut Checks, hooks: Option<&[HookFacts]>) {
     }
 }
 
+/// The daemon takes webhooks at one path, which a proxy may put others before.
+fn is_ours(url: &str) -> bool {
+    url.split(['?', '#']).next().is_some_and(|path| path.trim_end_matches('/').ends_with("/webhook"))
+}
+
+/// Scheme and host: what is behind them may be secret.
+fn address(url: &str) -> String {
+    url.split('/').take(3).collect::<Vec<_>>().join("/").rsplit('@').next().unwrap_or_default().to_owned()
+}
+
 fn delivered(checks: &mut Checks, name: &str, hook: &HookFacts) {
-    let url = &hook.url;
+    let at = address(&hook.url);
     let of_jobs: Vec<_> = hook.deliveries.iter().filter(|one| one.event == "workflow_job").collect();
     let was_taken = |code: u16| (200..300).contains(&code);
     let Some(last) = of_jobs.first() else {
-        return checks.ok(name, format!("{url}: nothing was sent yet"));
+        return match hook.deliveries.len() {
+            0 => checks.ok(name, format!("{at}: nothing was sent yet")),
+            others => {
+                checks.skip(name, format!("{at}: none of the last {others} deliveries is of a job"), None)
+            }
+        };
     };
     let taken = of_jobs.iter().filter(|one| was_taken(one.status_code)).count();
-    let found = format!("{url}: {taken} of the last {} deliveries were taken", of_jobs.len());
+    let found = format!("{at}: {taken} of the last {} deliveries were taken", of_jobs.len());
     if was_taken(last.status_code) {
         return checks.ok(name, found);
     }
@@ -226,7 +253,7 @@ fn delivered(checks: &mut Checks, name: &str, hook: &HookFacts) {
             "the daemon's secret is another one than the webhook's: set both to the same (CML_RUNNER_WEBHOOK_SECRET)"
         }
         404 => {
-            "its address must end in /webhook, and the daemon must have a secret (CML_RUNNER_WEBHOOK_SECRET)"
+            "the daemon must have a secret (CML_RUNNER_WEBHOOK_SECRET), and the proxy pass /webhook on to it"
         }
         502..=504 => {
             "the proxy answers, but not the daemon behind it: does it run, and does the proxy know its address?"
@@ -296,6 +323,17 @@ fn of_groups(checks: &mut Checks, name: &str, groups: &[GroupFacts]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_webhooks_address_is_told_without_what_may_be_secret() {
+        assert_eq!(address("https://hooks.example.com/webhook?api_key=s3cret"), "https://hooks.example.com");
+        assert!(!address("https://user:s3cret@example.com/webhook").contains("s3cret"));
+        assert!(is_ours("https://ci.example.com/cml/webhook") && is_ours("http://127.0.0.1:8090/webhook/"));
+        assert!(
+            !is_ours("https://api.example.com/v1/input/0123abcd")
+                && !is_ours("https://webhook.example.com/x")
+        );
+    }
 
     #[test]
     fn a_package_tells_its_version() {

@@ -4,7 +4,10 @@ pub(crate) mod args;
 mod aws;
 mod checks;
 mod github;
+mod image;
 mod machine;
+mod network;
+mod quota;
 mod wants;
 mod words;
 
@@ -24,7 +27,7 @@ use crate::place;
 
 pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Trouble> {
     let wants = Wants::read(args)?;
-    let is_daemon = wants.config.is_some();
+    let is_daemon = args.daemon;
     let global = wants.config.as_ref().map_or_else(|| global.clone(), |config| with_file(global, config));
     let github = place::github(&global);
     let owner = github.as_ref().map_or_else(|_| "doctor".to_owned(), |it| it.location().scope.to_string());
@@ -33,7 +36,9 @@ pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Tro
             Ok(github) => github::look(github, is_daemon, now()).await,
             Err(trouble) => {
                 let mut checks = Checks::default();
-                let fix = trouble.hint.clone().unwrap_or_else(|| "see cml-runner doctor --help".to_owned());
+                let fix = trouble.hint.clone().unwrap_or_else(|| {
+                    "add --repo https://github.com/OWNER/NAME, or run it in a checkout with a remote \"origin\"".to_owned()
+                });
                 checks.fail("github", trouble.message.clone(), fix);
                 checks
             }

@@ -1,10 +1,11 @@
 //! What is to be bought, as far as a check must know it: the specs of a cml.yaml, or what the flags say.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cml_aws::Choice;
 use cml_cloud::{Arch, Image, Market, Network, OfferQuery, SpotPolicy};
-use cml_spec::Config;
+use cml_spec::{Config, Proxy};
 
 use super::args::Doctor;
 use crate::args::{CloudName, Spot};
@@ -25,11 +26,17 @@ pub(crate) struct Want {
     pub(crate) image: Image,
     /// Machines at once.
     pub(crate) max: u64,
-    /// Types, the ones of the table first known.
+    /// Types.
     pub(crate) types: Vec<Choice>,
+    /// Whether machines reach the world through a proxy.
+    pub(crate) has_proxy: bool,
+    /// Tags of the user's own.
+    pub(crate) tags: BTreeMap<String, String>,
+    /// The instance profile of the job.
+    pub(crate) instance_profile: Option<String>,
 }
 
-/// All that is wanted, and whether a daemon is to do it.
+/// All that is wanted.
 pub(crate) struct Wants {
     pub(crate) config: Option<Config>,
     pub(crate) all: Vec<Want>,
@@ -41,7 +48,9 @@ impl Wants {
             && args.regions.is_empty()
             && args.types.is_empty()
             && args.image.is_none()
-            && args.spot.is_none();
+            && args.spot.is_none()
+            && args.subnets.is_empty()
+            && args.security_group.is_none();
         let usual = Path::new(USUAL_FILE);
         let file = args.config.as_deref().or_else(|| (no_flags && usual.is_file()).then_some(usual));
         let region = place::default_region();
@@ -59,6 +68,9 @@ impl Wants {
                 image: Image { name: runners.image.clone() },
                 max: u64::from(runners.spec.max),
                 types,
+                has_proxy: runners.setup.proxy != Proxy::default(),
+                tags: runners.tags.clone(),
+                instance_profile: runners.instance_profile.clone(),
             });
         }
         Ok(Self { config: Some(config), all })
@@ -81,8 +93,9 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
         gpu: None,
         spot: match args.spot {
             Some(Spot::Only) => SpotPolicy::Only,
-            Some(Spot::Never) => SpotPolicy::Never,
-            Some(Spot::Prefer) | None => SpotPolicy::Prefer,
+            Some(Spot::Prefer) => SpotPolicy::Prefer,
+            // As launch does.
+            Some(Spot::Never) | None => SpotPolicy::Never,
         },
         spot_price_max: None,
         network: Network { subnets: args.subnets.clone(), security_group: args.security_group.clone() },
@@ -90,7 +103,17 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
     };
     let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
     let image = Image { name: args.image.clone() };
-    Ok(Want { name: "launch".to_owned(), is_local, query, image, max: 1, types })
+    Ok(Want {
+        name: "launch".to_owned(),
+        is_local,
+        query,
+        image,
+        max: 1,
+        types,
+        has_proxy: false,
+        tags: BTreeMap::new(),
+        instance_profile: None,
+    })
 }
 
 impl Want {

@@ -1,0 +1,102 @@
+//! Quotas: whether each want could have its smallest machine in one of its markets, and all of its machines at once.
+
+use std::collections::BTreeMap;
+
+use cml_aws::AwsCloud;
+use cml_aws::inspect::QuotaClass;
+use cml_cloud::Market;
+
+use super::aws::not_seen;
+use super::checks::Checks;
+use super::wants::Want;
+
+/// vCPUs at once by what they count for; none where it is not known.
+type Quotas = BTreeMap<(QuotaClass, Market), Option<u64>>;
+
+pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wants: &[&Want]) {
+    let name = format!("quota {region}");
+    let mut quotas = Quotas::new();
+    for key in wants.iter().flat_map(|want| smallest(want).into_keys()) {
+        if quotas.contains_key(&key) {
+            continue;
+        }
+        let known = match cloud.quota(region, key.0, key.1).await {
+            Ok(quota) => quota.map(|quota| quota.vcpus),
+            Err(error) => {
+                not_seen(checks, &name, "servicequotas:GetServiceQuota", &error);
+                None
+            }
+        };
+        quotas.insert(key, known);
+    }
+    for ((class, market), vcpus) in &quotas {
+        if let Some(vcpus) = vcpus {
+            judge(checks, &name, region, (*class, *market, *vcpus), wants, &quotas);
+        }
+    }
+}
+
+/// vCPUs of the smallest machine that will do, by what it counts for.
+fn smallest(want: &Want) -> BTreeMap<(QuotaClass, Market), u64> {
+    let mut all = BTreeMap::new();
+    for choice in &want.types {
+        if let (Some(class), Some(has)) = (QuotaClass::of(&choice.name), &choice.resources) {
+            for market in want.markets() {
+                let vcpus = u64::from(has.vcpus);
+                let entry = all.entry((class, *market)).or_insert(vcpus);
+                *entry = vcpus.min(*entry);
+            }
+        }
+    }
+    all
+}
+
+/// Whether a machine may be had at all; what is not known is no reason to doubt.
+fn may_be_had(want: &Want, quotas: &Quotas) -> bool {
+    let has_others =
+        want.types.iter().any(|choice| QuotaClass::of(&choice.name).is_none() || choice.resources.is_none());
+    let fits = |(key, vcpus): (&(QuotaClass, Market), &u64)| {
+        quotas.get(key).copied().flatten().is_none_or(|quota| *vcpus <= quota)
+    };
+    has_others || smallest(want).iter().any(fits)
+}
+
+fn judge(
+    checks: &mut Checks,
+    name: &str,
+    region: &str,
+    (class, market, vcpus): (QuotaClass, Market, u64),
+    wants: &[&Want],
+    quotas: &Quotas,
+) {
+    let of_this = |want: &&Want| Some((want.name.clone(), want.max, *smallest(want).get(&(class, market))?));
+    let asking: Vec<(String, u64, u64)> = wants.iter().filter_map(of_this).collect();
+    let all: u64 = asking.iter().map(|(_, max, smallest)| max * smallest).sum();
+    let code = class.code(market);
+    let fix = format!(
+        "ask for {all} at https://{region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}\n\
+         (it can take a day), or by\n\
+         aws service-quotas request-service-quota-increase --region {region} --service-code ec2 --quota-code {code} --desired-value {all}"
+    );
+    let found = format!("{vcpus} vCPUs of {} ({market})", class.name);
+    let too_large: Vec<&(String, u64, u64)> =
+        asking.iter().filter(|(_, _, smallest)| *smallest > vcpus).collect();
+    if let Some((_, _, least)) = too_large.first() {
+        let names: Vec<&str> = too_large.iter().map(|(name, ..)| name.as_str()).collect();
+        let has_none = |want: &&&Want| names.contains(&want.name.as_str()) && !may_be_had(want, quotas);
+        let found = format!("{found}: no machine of {} fits, the smallest has {least}", names.join(", "));
+        if wants.iter().any(|want| has_none(&want)) {
+            checks.fail(name, found, fix);
+        } else {
+            checks.warn(name, format!("{found}; it is bought otherwise"), fix);
+        }
+        return;
+    }
+    let names: Vec<&str> = asking.iter().map(|(name, ..)| name.as_str()).collect();
+    let names = names.join(", ");
+    if vcpus < all {
+        checks.warn(name, format!("{found}: {names} may want {all} at once"), fix);
+    } else {
+        checks.ok(name, format!("{found}, {all} wanted at most by {names}"));
+    }
+}
