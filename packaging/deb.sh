@@ -16,6 +16,11 @@ top=${here%/*}
 [ -x "$binary" ] || { echo "deb.sh: $binary is no program" >&2; exit 1; }
 
 version=$("$here/version.sh")
+# 1.2.3-rc.1 is before 1.2.3, which Debian spells with a tilde: what follows a hyphen would be a revision of the package, and later.
+case $version in
+    *-*) debian_version=${version%%-*}~${version#*-} ;;
+    *) debian_version=$version ;;
+esac
 maintainer="The cml-runner maintainers <cml-runner@users.noreply.github.com>"
 case $("$here/machine.sh" "$binary") in
     x86_64) architecture=amd64 ;;
@@ -88,7 +93,7 @@ chmod 644 "$doc/copyright"
 put 644 "$top/crates/cml-plot/data/LICENSE-DejaVu" usr/share/doc/cml-runner/LICENSE-DejaVu
 gzip -9n <"$top/CHANGELOG.md" >"$doc/CHANGELOG.md.gz"
 gzip -9n >"$doc/changelog.gz" <<CHANGELOG
-cml-runner ($version) unstable; urgency=medium
+cml-runner ($debian_version) unstable; urgency=medium
 
   * What has changed is told in CHANGELOG.md.gz.
 
@@ -100,7 +105,7 @@ libc=$(grep -aoE 'GLIBC_2\.[0-9]+' "$binary" | sort -Vu | tail -n 1 || :)
 mkdir "$tree/DEBIAN"
 cat >"$tree/DEBIAN/control" <<CONTROL
 Package: cml-runner
-Version: $version
+Version: $debian_version
 Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size "$tree" | cut -f1)

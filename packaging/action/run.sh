@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The step of action.yml: gets a released cml-runner, checks it, puts it on the PATH of the job, and runs what was asked for.
 #
-# Inputs come as INPUT_…, from Actions GITHUB_PATH, RUNNER_TEMP and RUNNER_TOOL_CACHE. CML_RUNNER_RELEASES: where releases lie
-# (a mirror), in place of GitHub; it has v1.2.3/SHA256SUMS and the archives beside it. Results of `launch` are written by the program.
+# Inputs come as INPUT_…, from Actions GITHUB_PATH, RUNNER_ENVIRONMENT, RUNNER_TEMP and RUNNER_TOOL_CACHE. CML_RUNNER_RELEASES: where
+# releases lie (a mirror), in place of GitHub; it has v1.2.3/SHA256SUMS and the archives beside it. Results of `launch` are written by the program.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -75,7 +75,7 @@ download() {
 
 # Fetches, checks and unpacks into the directory $1; nothing is unpacked that was not checked.
 fetch() {
-    local archive=cml-runner-$version-$machine-unknown-linux-musl.tar.gz work tool
+    local archive=cml-runner-$version-$machine-unknown-linux-musl.tar.gz work tool made name
     for tool in curl sha256sum tar gzip; do
         command -v "$tool" >/dev/null || fail "$tool is not installed on this runner: install it before this step"
     done
@@ -87,31 +87,35 @@ fetch() {
         fail "$releases/v$version/SHA256SUMS does not tell the checksum of $archive: nothing was unpacked. Report it at https://github.com/cml-runner/cml-runner/security"
     (cd "$work" && sha256sum --check --strict --quiet sum >/dev/null 2>&1) ||
         fail "$archive is not what $releases/v$version/SHA256SUMS says: nothing was unpacked. Run the job again; if it stays so, report it at https://github.com/cml-runner/cml-runner/security"
-    tar -xzf "$work/$archive" -C "$work" --no-same-owner --strip-components=1 "${archive%.tar.gz}/cml-runner"
-    rm -rf "$1"
-    mkdir -p "$1"
-    mv "$work/cml-runner" "$1/cml-runner"
-    local name
-    for name in "${names[@]}"; do ln -s cml-runner "$1/$name"; done
+    # Beside its place, so that moving it there is one step: who finds the directory finds it whole.
+    mkdir -p "$(dirname "$1")"
+    made=$(mktemp -d "$1.XXXXXX")
+    tar -xzf "$work/$archive" -C "$made" --no-same-owner --strip-components=1 "${archive%.tar.gz}/cml-runner"
+    for name in "${names[@]}"; do ln -s cml-runner "$made/$name"; done
+    chmod 755 "$made"
     rm -rf "$work"
+    if ! mv -T "$made" "$1" 2>/dev/null; then
+        # A step beside this one was faster.
+        rm -rf "$made"
+        [[ -x $1/cml-runner ]] || fail "cannot put the program into $1: see whether the disk is full and the directory is this user's"
+    fi
 }
 
-# Puts the program on the PATH of this job, from the tool cache where it is there.
+# Puts the program on the PATH of this job.
 setup() {
     find_machine
     find_version
-    local cache=${RUNNER_TOOL_CACHE:-${RUNNER_TEMP:-}} bin
+    local cache=${RUNNER_TEMP:-} bin
+    # What lies in the tool cache of a runner that stays may be of an earlier job, and the program gets this one's token. GitHub's own
+    # machines are new for each job; everywhere else the directory is taken that the runner empties before each.
+    if [[ ${RUNNER_ENVIRONMENT:-} == github-hosted ]]; then cache=${RUNNER_TOOL_CACHE:-$cache}; fi
     [[ -n $cache && -n ${GITHUB_PATH:-} ]] ||
-        fail "RUNNER_TOOL_CACHE and GITHUB_PATH are not set: this script is a step of GitHub Actions; elsewhere, unpack a release by hand"
+        fail "RUNNER_TEMP and GITHUB_PATH are not set: this script is a step of GitHub Actions; elsewhere, unpack a release by hand"
     bin=$cache/cml-runner/$version/$machine
-    # As other tools do: the mark says that the directory beside it is whole.
-    if [[ ! -e $bin.complete ]]; then
-        fetch "$bin"
-        touch "$bin.complete"
-    fi
+    [[ -x $bin/cml-runner ]] || fetch "$bin"
     echo "$bin" >>"$GITHUB_PATH"
     program=$bin/cml-runner
-    "$program" --version || fail "$program does not run on this machine: remove $bin.complete and run the job again"
+    "$program" --version || fail "$program does not run on this machine: remove $bin and run the job again"
 }
 
 # add FLAG INPUT: to `words`, where the input was given.

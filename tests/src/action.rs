@@ -57,6 +57,7 @@ impl Job {
         let at = |below: &str| user.home().join(below).display().to_string();
         let top = paths::tests_dir().parent().expect("in the workspace").display().to_string();
         let places = [
+            ("RUNNER_ENVIRONMENT", "github-hosted".to_owned()),
             ("RUNNER_TEMP", at("temp")),
             ("RUNNER_TOOL_CACHE", at("tools")),
             ("GITHUB_PATH", at("path")),

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 
+from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -35,7 +36,19 @@ def tell_outputs_of_change_sets() -> None:
     CloudFormationBackend.execute_change_set = executed
 
 
+def leave_out_what_is_no_value() -> None:
+    """`AWS::NoValue` takes an entry out of a list at AWS; the emulator puts a null there."""
+    clean = parsing.clean_json
+
+    def cleaned(resource_json, resources_map):
+        found = clean(resource_json, resources_map)
+        return [one for one in found if one is not None] if isinstance(found, list) else found
+
+    parsing.clean_json = cleaned
+
+
 def main() -> None:
+    leave_out_what_is_no_value()
     tell_outputs_of_change_sets()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     threading.Thread(target=end_with_parent, daemon=True).start()

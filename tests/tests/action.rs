@@ -129,6 +129,51 @@ async fn setup_puts_the_program_on_the_path_under_all_its_names_and_downloads_it
     assert_eq!(left, 0, "nothing of the download is left");
 }
 
+/// Whoever had the runner before could have left anything in its tool cache, and what is found there gets the token.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_runner_that_stays_no_program_of_an_earlier_job_is_run() {
+    let shop = Shop::with(&telling_release(), "9.9.9").await;
+    for environment in ["self-hosted", ""] {
+        let job = Job::new(nobody(), &shop.url);
+        let planted = job.user.home().join("tools/cml-runner/9.9.9").join(MACHINE);
+        std::fs::create_dir_all(&planted).expect("a directory");
+        std::fs::write(planted.with_extension("complete"), "").expect("written");
+        std::fs::write(planted.join("cml-runner"), "#!/bin/sh\necho planted\n").expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(planted.join("cml-runner"), mode).expect("a mode");
+        let job = Job { user: job.user.with("RUNNER_ENVIRONMENT", environment) };
+        let with = [("command", "launch"), ("version", "9.9.9"), ("token", "ghp_given")];
+        let (job, ran) = job.uses(&with).await;
+        let ran = ran.expect_code(0);
+        assert!(ran.stdout.contains("token: ghp_given\n") && !ran.said().contains("planted"), "{ran:#?}");
+        let bin = job.told("path").trim().to_owned();
+        assert!(Path::new(&bin).starts_with(job.user.home().join("temp")), "{bin}");
+        // The same job's next step has it already.
+        let asked = shop.asked().len();
+        let (_, ran) = job.uses(&with).await;
+        let _ = ran.expect_code(0);
+        assert_eq!(shop.asked().len(), asked);
+    }
+}
+
+/// Two steps at once, of two jobs on one machine: each finds a whole program, and nothing half is left beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_at_the_same_time_put_one_whole_program_into_its_place() {
+    let shop = Shop::with(&telling_release(), "9.9.9").await;
+    let job = Job::new(nobody(), &shop.url);
+    let home = job.user.home().to_owned();
+    let run = "for _ in 1 2 3 4 5 6; do \"$0\" & all=\"${all-} $!\"; done; for one in $all; do wait \"$one\" || exit; done";
+    let run_step = script("action/run.sh").display().to_string();
+    let user = job.user.with("INPUT_VERSION", "9.9.9").with("INPUT_COMMAND", "setup");
+    let ran = user.run_program("bash", &["-c", run, &run_step]).await.expect_code(0);
+    assert_eq!(ran.stdout, "cml-runner 9.9.9\n".repeat(6), "{ran:#?}");
+    let names: Vec<_> =
+        std::fs::read_dir(home.join("tools/cml-runner/9.9.9")).expect("a directory").collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let path = std::fs::read_to_string(home.join("path")).expect("written");
+    assert_eq!(path.lines().count(), 6, "{path}");
+}
+
 /// The action as a program that runs workflows understands it, whatever we understand.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_uses_the_action_and_its_later_steps_have_the_program() {

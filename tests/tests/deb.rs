@@ -78,6 +78,43 @@ fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_inst
     service(&root);
 }
 
+/// What is before a release is older than it, for Debian, too.
+#[test]
+fn a_candidate_of_a_release_is_older_than_the_release() {
+    if !has("dpkg-deb") {
+        return skipped("the version of a candidate", "dpkg-deb is not installed");
+    }
+    // A tree like this one but for its version; what goes into the package does not matter here.
+    let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
+    let top = dir.path().join("top");
+    std::fs::create_dir_all(&top).expect("a directory");
+    let _ = says(Command::new("cp").arg("-r").arg(script("")).arg(top.join("packaging")));
+    for name in ["templates", "crates", "LICENSE-MIT", "CHANGELOG.md"] {
+        std::os::unix::fs::symlink(script("..").join(name), top.join(name)).expect("a link");
+    }
+    std::fs::write(top.join("Cargo.toml"), "[workspace.package]\nversion = \"1.2.3-rc.1\"\n")
+        .expect("written");
+    let words = dir.path().join("words");
+    for (name, files) in
+        [("man", &["a.1"][..]), ("completions", &["cml-runner.bash", "_cml-runner", "cml-runner.fish"])]
+    {
+        std::fs::create_dir_all(words.join(name)).expect("a directory");
+        files.iter().for_each(|file| std::fs::write(words.join(name).join(file), "").expect("written"));
+    }
+    let out = dir.path().join("out");
+    let _ = says(
+        Command::new(top.join("packaging/deb.sh"))
+            .args([Path::new("/bin/true"), &out, &words])
+            .env("DEB_COMPRESSION", "-Zgzip -z1"),
+    );
+    let deb = std::fs::read_dir(out).expect("a directory").next().expect("a package").expect("a file").path();
+    let version = says(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Version"));
+    assert_eq!(version.trim(), "1.2.3~rc.1");
+    for (older, newer) in [(version.trim(), "1.2.3"), ("1.2.2", version.trim())] {
+        let _ = program("dpkg", &["--compare-versions", older, "lt", newer]);
+    }
+}
+
 fn control(deb: &Path, version: &str, architecture: &str) {
     let text = says(Command::new("dpkg-deb").arg("--field").arg(deb));
     let fields: BTreeMap<&str, &str> =

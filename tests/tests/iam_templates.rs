@@ -13,6 +13,18 @@ const REGION: &str = "us-east-1";
 const PROVIDER: &str = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com";
 const JOB_ROLE: &str = "arn:aws:iam::123456789012:role/training";
 
+/// Something for every name that the files leave open.
+const FILLED: [(&str, &str); 8] = [
+    ("ROLE_ARN", "x"),
+    ("JOB_ROLE_ARN", "x"),
+    ("OWNER", "x"),
+    ("BUCKET", "x"),
+    ("REGIONS", "x"),
+    ("ACCOUNT_ID", "x"),
+    ("REPOSITORY", "x"),
+    ("REPOSITORY_WITH_IDS", "x"),
+];
+
 async fn finished(command: Command) -> Output {
     tokio::process::Command::from(command).output().await.expect("the program starts")
 }
@@ -52,7 +64,7 @@ async fn a_stack_with_everything_has_the_statements_of_the_files_word_for_word()
     let stack = stack(
         &front,
         &json!({"Mode": "launch", "Repository": "acme/vision", "OidcProviderArn": PROVIDER, "Owner": "acme/vision",
-            "Regions": "eu-west-1,us-east-1", "JobRoleArn": JOB_ROLE, "ReportsBucket": "plots/reports",
+            "OwnerId": "1234567", "RepositoryId": "7654321", "Regions": "eu-west-1,us-east-1", "JobRoleArn": JOB_ROLE, "ReportsBucket": "plots/reports",
             "LogGroup": "yes", "InterruptionQueue": "yes"}),
     )
     .await;
@@ -65,6 +77,7 @@ async fn a_stack_with_everything_has_the_statements_of_the_files_word_for_word()
         ("REGIONS", "eu-west-1\", \"us-east-1"),
         ("ACCOUNT_ID", "123456789012"),
         ("REPOSITORY", "acme/vision"),
+        ("REPOSITORY_WITH_IDS", "acme@1234567/vision@7654321"),
     ];
     for (name, file) in [
         ("LaunchPolicy", "launch-policy.json"),
@@ -94,6 +107,32 @@ async fn a_stack_with_everything_has_the_statements_of_the_files_word_for_word()
     }
 }
 
+/// Without a job role no role may be given, without a bucket no file be touched: not even a statement says so.
+fn boundary_without_role_and_bucket() -> Value {
+    let mut boundary = document("permission-boundary.json", &[("JOB_ROLE_ARN", "-"), ("BUCKET", "-")]);
+    let all = boundary["Statement"].as_array_mut().expect("statements");
+    all.retain(|it| it["Sid"] != "AtMostTheJobRole" && it["Sid"] != "AtMostFilesOfReports");
+    boundary
+}
+
+/// GitHub puts the owner's and the repository's number into subjects of newer repositories, after `@`. A star in place of a
+/// number would also stand for what follows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_trusts_the_subjects_with_numbers_only_where_the_numbers_are_given() {
+    let front = Front::start().await;
+    let stack =
+        stack(&front, &json!({"Repository": "acme/vision", "OidcProviderArn": PROVIDER, "Doctor": "no"}))
+            .await;
+    let subjects =
+        &stack["trust"]["Statement"][0]["Condition"]["StringLike"]["token.actions.githubusercontent.com:sub"];
+    assert_eq!(*subjects, json!(["repo:acme/vision:ref:refs/heads/*", "repo:acme/vision:pull_request"]));
+    assert_eq!(held(&stack, "boundary"), Some(&boundary_without_role_and_bucket()));
+    for file in ["github-oidc-trust.json", "cloudformation.yaml", "terraform/main.tf"] {
+        let text = std::fs::read_to_string(directory().join(file)).expect(file);
+        assert!(!text.contains("@*"), "{file}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_for_a_daemon_lets_an_instance_in_and_makes_nothing_that_was_not_asked_for() {
     let front = Front::start().await;
@@ -105,7 +144,7 @@ async fn a_stack_for_a_daemon_lets_an_instance_in_and_makes_nothing_that_was_not
     assert_eq!(stack["trust"], document("daemon-trust.json", &[]));
     assert_eq!(held(&stack, "LaunchPolicy"), Some(&document("launch-policy.json", &[])));
     assert_eq!(held(&stack, "DaemonPolicy"), Some(&document("daemon-policy.json", &[])));
-    assert_eq!(held(&stack, "boundary"), Some(&document("permission-boundary.json", &[])));
+    assert_eq!(held(&stack, "boundary"), Some(&boundary_without_role_and_bucket()));
     assert_eq!(stack["policies"].as_object().map(serde_json::Map::len), Some(3), "{stack:#}");
     assert_eq!(stack["instance_profiles"].as_array().map(Vec::len), Some(1));
     for nothing in ["groups", "log_groups", "queues", "rules"] {
@@ -168,9 +207,7 @@ fn the_readme_says_what_every_statement_is_for() {
             continue;
         }
         assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
-        let names = ["ROLE_ARN", "JOB_ROLE_ARN", "OWNER", "BUCKET", "REGIONS", "ACCOUNT_ID", "REPOSITORY"];
-        let filled: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
-        let document = document(&name, &filled);
+        let document = document(&name, &FILLED);
         // A trust has no resource.
         let sids =
             document["Statement"].as_array().expect("statements").iter().filter_map(|it| it["Sid"].as_str());
@@ -180,7 +217,7 @@ fn the_readme_says_what_every_statement_is_for() {
     }
     // AWS takes no longer managed policy. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
     for file in ["launch-policy.json", "permission-boundary.json"] {
-        assert!(document(file, &[]).to_string().len() <= 6144, "{file}");
-        assert!(!statements(&document(file, &[])).is_empty());
+        assert!(document(file, &FILLED).to_string().len() <= 6144, "{file}");
+        assert!(!statements(&document(file, &FILLED)).is_empty());
     }
 }

@@ -156,6 +156,66 @@ async fn a_workflow_of_cmls_is_translated_to_standard_output_and_into_its_file_b
     assert!(json["next_steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{json}");
 }
 
+/// `gh` and `aws` answer as they would, and `aws` writes down how it was called.
+const GITHUB: &str = "#!/bin/sh\n[ \"$1 $2 $3\" = 'api repos/acme/vision --jq' ] || exit 0\n\
+                      case $4 in .owner.id) echo 1234567 ;; .id) echo 7654321 ;; esac\n";
+const AWS: &str = "#!/bin/sh\necho \"$*\" >>\"$HOME/called\"\n\
+                   case $1 in sts) echo 123456789012 ;; *) echo arn:aws:iam::123456789012:role/r ;; esac\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn printed_commands_make_roles_of_this_repositorys_own_that_trust_its_numbers_too() {
+    let project = Project::new().await;
+    project
+        .put(".dvc/config", "[core]\n    remote = data\n['remote \"data\"']\n    url = s3://acme-data/dvc\n");
+    let bin = project.user.home().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    let own = cml_e2e::paths::cml_runner();
+    std::os::unix::fs::symlink(own, bin.join("cml-runner")).expect("a link");
+    for (name, text) in [("gh", GITHUB), ("aws", AWS)] {
+        fs::write(bin.join(name), text).expect("writes");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(bin.join(name), mode).expect("a mode");
+    }
+    let json = project.init(&["--json"]).await.expect_code(0).json();
+    let steps = json["next_steps"].as_array().expect("steps");
+    let is_of_roles =
+        |command: &&str| command.contains("aws ") || command.starts_with("cml-runner init --print");
+    let commands: Vec<&str> = steps
+        .iter()
+        .flat_map(|step| step["commands"].as_array().into_iter().flatten())
+        .filter_map(|command| command.as_str())
+        .filter(is_of_roles)
+        .collect();
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let line = format!("set -e; cd vision; {}", commands.join("\n"));
+    let user = project.user.with("PATH", &path);
+    let _ = user.run_program("sh", &["-c", &line]).await.expect_code(0);
+
+    let called = fs::read_to_string(user.home().join("called")).expect("aws was called");
+    for words in [
+        "--stack-name cml-runner-acme-vision --template-file",
+        "Repository=acme/vision Mode=launch OwnerId=1234567 RepositoryId=7654321\n",
+        "describe-stacks --region us-east-1 --stack-name cml-runner-acme-vision",
+        "create-role --role-name cml-data-acme-vision",
+        "put-role-policy --role-name cml-data-acme-vision",
+    ] {
+        assert!(called.contains(words), "no {words:?} in {called}");
+    }
+    let trust = fs::read_to_string(project.root.join("data-trust.json")).expect("is written");
+    let trust: serde_json::Value = serde_json::from_str(&trust).expect("JSON");
+    let trust = &trust["Statement"][0];
+    assert_eq!(
+        trust["Condition"]["StringLike"]["token.actions.githubusercontent.com:sub"],
+        serde_json::json!([
+            "repo:acme/vision:ref:refs/heads/*",
+            "repo:acme/vision:pull_request",
+            "repo:acme@1234567/vision@7654321:ref:refs/heads/*",
+            "repo:acme@1234567/vision@7654321:pull_request"
+        ])
+    );
+    assert!(trust["Principal"]["Federated"].as_str().is_some_and(|arn| arn.contains("::123456789012:")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_says_what_to_do() {
     let project = Project::new().await;

@@ -20,6 +20,7 @@ const JOB_ROLE: &str = "arn:aws:iam::123456789012:role/training";
 const OUR_ROLE: &str = "arn:aws:iam::123456789012:role/cml-runner";
 const TAGGED: &str = "aws:RequestTag/cml-runner:launch";
 const OURS: &str = "aws:ResourceTag/cml-runner:launch";
+const OWNED: &str = "aws:ResourceTag/cml-runner:owner";
 
 /// What each file's names stand for here.
 fn policy(file: &str) -> Vec<Statement> {
@@ -172,8 +173,9 @@ async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
 /// The same questions without our tag, and questions that are never asked.
 fn what_is_not_ours_is_denied(all: &[Asked]) {
     let launch = policies(&LAUNCH);
+    // Beside everything that somebody may attach, what it does not allow is denied.
+    let boundary = policy("permission-boundary.json");
     let owner = [policies(&LAUNCH), policy("owner-policy.json")].concat();
-    let bounded = [policy("permission-boundary.json"), everything()].concat();
     let of = |action: &str, kind: &str| -> Vec<Asked> {
         let end = format!(":{kind}/");
         let is_it = |it: &&Asked| it.action == action && it.resource.contains(&end);
@@ -193,27 +195,44 @@ fn what_is_not_ours_is_denied(all: &[Asked]) {
         for asked in of(action, kind) {
             let without = asked.without(key);
             assert!(!is_allowed(&launch, &without), "{without:#?}");
-            assert!(!is_allowed(&bounded, &without), "whatever is attached: {without:#?}");
+            assert!(!is_allowed(&boundary, &without), "whatever is attached: {without:#?}");
         }
     }
-    for (action, kind) in [("ec2:CreateLaunchTemplate", "launch-template"), ("ec2:RunInstances", "volume")] {
-        of(action, kind).into_iter().for_each(|it| assert!(!is_allowed(&launch, &it.without(TAGGED))));
+    for (action, kind, key) in [
+        ("ec2:CreateLaunchTemplate", "launch-template", TAGGED),
+        ("ec2:RunInstances", "volume", TAGGED),
+        ("ec2:RunInstances", "network-interface", TAGGED),
+        ("ec2:CreateFleet", "network-interface", TAGGED),
+        ("ec2:RunInstances", "snapshot", "aws:ResourceTag/cml-runner:cache"),
+        ("ec2:CreateFleet", "snapshot", "aws:ResourceTag/cml-runner:cache"),
+    ] {
+        of(action, kind).into_iter().for_each(|it| {
+            let without = it.without(key);
+            assert!(!is_allowed(&launch, &without), "{without:#?}");
+        });
     }
     for (action, kind, key) in [
         ("ec2:RunInstances", "instance", "aws:RequestTag/cml-runner:owner"),
-        ("ec2:TerminateInstances", "instance", "aws:ResourceTag/cml-runner:owner"),
+        ("ec2:TerminateInstances", "instance", OWNED),
+        // Another owner's template has its user data, which a machine bought by it could read.
+        ("ec2:RunInstances", "launch-template", OWNED),
+        ("ec2:CreateFleet", "launch-template", OWNED),
     ] {
-        of(action, kind)
-            .into_iter()
-            .for_each(|it| assert!(!is_allowed(&owner, &it.with(key, "acme/speech")), "another owner's"));
+        for asked in of(action, kind) {
+            assert!(is_allowed(&owner, &asked), "its own: {asked:#?}");
+            let of_another = asked.clone().with(key, "acme/speech");
+            assert!(!is_allowed(&owner, &of_another), "another owner's: {of_another:#?}");
+            assert!(!is_allowed(&owner, &asked.without(key)), "nobody's");
+        }
     }
     // Tags on what is there already would make it ours.
     of("ec2:CreateTags", "instance")
         .into_iter()
         .for_each(|it| assert!(!is_allowed(&launch, &it.without("ec2:CreateAction"))));
-    let pass = Asked::new("iam:PassRole", "arn:aws:iam::123456789012:role/admin");
+    let pass = Asked::new("iam:PassRole", "arn:aws:iam::123456789012:role/admin")
+        .with("iam:PassedToService", "ec2.amazonaws.com");
     let never = [
-        pass.with("iam:PassedToService", "ec2.amazonaws.com"),
+        pass.clone(),
         Asked::new("iam:PassRole", JOB_ROLE).with("iam:PassedToService", "lambda.amazonaws.com"),
         Asked::new("iam:CreateServiceLinkedRole", "arn:aws:iam::1:role/aws-service-role/x/Y")
             .with("iam:AWSServiceName", "ec2fleet.amazonaws.com"),
@@ -228,6 +247,15 @@ fn what_is_not_ours_is_denied(all: &[Asked]) {
     ];
     for asked in never {
         assert!(!is_allowed(&launch, &asked), "{asked:#?}");
+    }
+    let never_whatever_is_attached = [
+        pass,
+        Asked::new("iam:PassRole", JOB_ROLE).with("iam:PassedToService", "lambda.amazonaws.com"),
+        Asked::new("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/prod/password"),
+        Asked::new("s3:GetObject", "arn:aws:s3:::backups/db"),
+    ];
+    for asked in never_whatever_is_attached {
+        assert!(!is_allowed(&boundary, &asked), "whatever is attached: {asked:#?}");
     }
     let elsewhere = Asked::new("ec2:DescribeInstances", "*");
     let regions = [policy("launch-policy.json"), policy("regions-policy.json")].concat();
@@ -336,10 +364,10 @@ fn every_permission_that_the_sources_name_is_in_a_policy_and_the_boundary_is_the
     allowed.dedup();
     assert!(allowed.iter().all(|it| !it.contains('*')), "{allowed:?}");
     let boundary = policy("permission-boundary.json");
-    assert_eq!(
-        boundary.iter().filter(|it| it.allows).flat_map(|it| it.actions.clone()).collect::<Vec<_>>(),
-        allowed
-    );
+    let mut bounds: Vec<String> =
+        boundary.iter().filter(|it| it.allows).flat_map(|it| it.actions.clone()).collect();
+    bounds.sort();
+    assert_eq!(bounds, allowed);
     let mut named = Vec::new();
     let sources = iam::directory().join("../../crates/cml-aws/src");
     for path in below(&sources) {

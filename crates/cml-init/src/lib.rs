@@ -18,6 +18,7 @@ mod iam;
 mod next;
 mod others;
 mod plan;
+mod role;
 mod steps;
 mod told;
 mod training;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::findings::Findings;
 use crate::plan::{Cloud, Plan};
+use crate::role::{data, role};
 use crate::steps;
 use crate::translate::Translation;
 
@@ -20,7 +21,7 @@ pub struct Step {
     pub link: Option<String>,
 }
 
-fn step(what: &str, why: &str, commands: &[&str], link: Option<&str>) -> Step {
+pub(crate) fn step(what: &str, why: &str, commands: &[&str], link: Option<&str>) -> Step {
     Step {
         what: what.to_owned(),
         why: why.to_owned(),
@@ -90,82 +91,6 @@ pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
     steps
 }
 
-fn role(plan: &Plan) -> Step {
-    let mode = if plan.pool { "daemon" } else { "launch" };
-    let region = &plan.region;
-    let mut step = step(
-        "Make the role at AWS",
-        "One CloudFormation stack: a role that workflows of this repository alone can become (OpenID Connect: no stored keys), with no more \
-         permissions than are used, below a permission boundary. The single policies are `cml-runner init --print launch-policy`, `oidc-trust` and `boundary`; Terraform's module is templates/iam/terraform.",
-        &["cml-runner init --print cloudformation > cml-runner-aws.yaml"],
-        None,
-    );
-    step.commands.push(format!(
-        "aws cloudformation deploy --region {region} --stack-name cml-runner --template-file cml-runner-aws.yaml --capabilities CAPABILITY_NAMED_IAM \
-         --parameter-overrides Repository={} Mode={mode}",
-        plan.repository_name()
-    ));
-    let arn = format!(
-        "aws cloudformation describe-stacks --region {region} --stack-name cml-runner --query \"Stacks[0].Outputs[?OutputKey=='RoleArn'].OutputValue\" \
-         --output text"
-    );
-    step.commands.push(if plan.pool {
-        arn
-    } else {
-        format!("gh variable set CML_AWS_ROLE --body \"$({arn})\"")
-    });
-    if !plan.pool {
-        step.why.push_str(
-            " An account that has GitHub's OpenID Connect provider already gives its ARN along: OidcProviderArn=ARN.",
-        );
-    }
-    if plan.pool {
-        step.why = "One CloudFormation stack: a role for the daemon with no more permissions than are used, below a permission boundary. The single \
-                    policies are `cml-runner init --print launch-policy`, `daemon-policy` (what the daemon does beside) and `boundary`; Terraform's module is templates/iam/terraform."
-            .to_owned();
-    }
-    if plan.repository.as_ref().is_some_and(|repository| !repository.is_on_github_com()) {
-        step.why.push_str(
-            " The stack trusts github.com: for an Enterprise Server put its own issuer (https://HOST/_services/token) into the trust policy.",
-        );
-    }
-    step
-}
-
-/// A role for the data of the training job.
-fn data(plan: &Plan, bucket: &str) -> Step {
-    let mut commands = Vec::new();
-    if plan.pool {
-        commands.push(
-            "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com   # unless the \
-             account has it"
-                .to_owned(),
-        );
-    }
-    commands.extend([
-        format!(
-            "cml-runner init --print oidc-trust | sed -e 's|${{REPOSITORY}}|{}|' -e \"s|\\${{ACCOUNT_ID}}|$(aws sts get-caller-identity --query Account --output \
-             text)|\" > data-trust.json",
-            plan.repository_name()
-        ),
-        "aws iam create-role --role-name cml-data --assume-role-policy-document file://data-trust.json".to_owned(),
-        format!(
-            "aws iam put-role-policy --role-name cml-data --policy-name data --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\
-             \"Action\":[\"s3:ListBucket\",\"s3:GetObject\",\"s3:PutObject\"],\"Resource\":[\"arn:aws:s3:::{bucket}\",\"arn:aws:s3:::{bucket}/*\"]}}]}}'"
-        ),
-        "gh variable set CML_DATA_ROLE --body \"$(aws iam get-role --role-name cml-data --query Role.Arn --output text)\"".to_owned(),
-    ]);
-    Step {
-        commands,
-        ..step(
-            "Give the training job a role for its data",
-            "The machine itself has no permission at AWS: the job becomes a role that may read and write the bucket, and nothing else.",
-            &[],
-            None,
-        )
-    }
-}
-
 fn quota(plan: &Plan) -> Step {
     let ask = |code: &str| {
         format!(
@@ -198,15 +123,18 @@ fn token(plan: &Plan) -> Step {
     } else {
         ("Give the workflow a token of GitHub's", format!("{server}gh secret set REPO_TOKEN --repo {name}"))
     };
-    let mut why = format!(
-        "A fine-grained token for {name} with the repository permission \"Administration: read and write\": it registers runners, which a workflow's own \
-         token cannot."
-    );
-    why.push_str(if plan.pool {
-        " Or a GitHub App with that permission (`auth: { app: … }` in cml.yaml), which also outlives people."
+    let why = if plan.pool {
+        format!(
+            "A fine-grained token for {name} with the repository permissions \"Administration: read and write\" (it registers runners, which a workflow's own \
+             token cannot) and \"Actions: read and write\" (it lists runs and runs interrupted jobs again). Or a GitHub App with both permissions \
+             (`auth: {{ app: … }}` in cml.yaml), which also outlives people."
+        )
     } else {
-        " Or a GitHub App with that permission: app-id and app-key of the launching step, in place of its token."
-    });
+        format!(
+            "A fine-grained token for {name} with the repository permission \"Administration: read and write\": it registers runners, which a workflow's own \
+             token cannot. Or a GitHub App with that permission: app-id and app-key of the launching step, in place of its token."
+        )
+    };
     Step { commands: vec![command], ..step(what, &why, &[], Some(&link)) }
 }
 

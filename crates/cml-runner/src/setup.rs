@@ -36,7 +36,7 @@ pub(crate) struct SetupArgs {
     /// auto: jobs work on the machine's own NVMe disks, where it has some
     #[arg(long, env = "CML_RUNNER_SCRATCH", value_name = "WHICH", default_value = "none")]
     pub(crate) scratch: Scratch,
-    /// A volume made of a snapshot, for each machine: snap-…:/where
+    /// A volume made of a snapshot (tagged cml-runner:cache), for each machine: snap-…:/where
     #[arg(long, env = "CML_RUNNER_CACHE", value_name = "SNAPSHOT:PATH")]
     pub(crate) cache: Option<String>,
     /// Whether jobs may speak to the metadata service [default: closed; open with --instance-profile]

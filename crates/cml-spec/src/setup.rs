@@ -31,7 +31,7 @@ pub struct Setup {
 /// A volume made of a snapshot for each machine, and gone with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
-    /// EC2's id of the snapshot: a file system without partitions.
+    /// EC2's id of the snapshot: a file system without partitions. The policy of launches asks for its tag `cml-runner:cache`.
     pub snapshot: String,
     /// Where it is mounted.
     pub path: String,

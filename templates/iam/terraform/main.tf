@@ -14,11 +14,19 @@ locals {
   # In another partition than AWS's commercial one, names begin with another word.
   partition = "arn:${data.aws_partition.this.partition}:"
 
+  owner_and_name = split("/", var.repository)
+  # Without the numbers it is the plain name again, and said once.
+  with_ids = var.owner_id == "" ? var.repository : join("/", [
+    "${local.owner_and_name[0]}@${var.owner_id}", "${local.owner_and_name[1]}@${var.repository_id}",
+  ])
   trust = jsondecode(templatefile("${path.module}/../github-oidc-trust.json", {
-    ACCOUNT_ID = data.aws_caller_identity.this.account_id
-    REPOSITORY = var.repository
+    ACCOUNT_ID          = data.aws_caller_identity.this.account_id
+    REPOSITORY          = var.repository
+    REPOSITORY_WITH_IDS = local.with_ids
   })).Statement[0]
-  subjects = length(var.subjects) > 0 ? var.subjects : local.trust.Condition.StringLike["${local.github}:sub"]
+  subjects = distinct(
+    length(var.subjects) > 0 ? var.subjects : local.trust.Condition.StringLike["${local.github}:sub"]
+  )
   launch_trust = {
     Version = "2012-10-17"
     Statement = [merge(local.trust, {
@@ -26,6 +34,16 @@ locals {
       Condition = merge(local.trust.Condition, { StringLike = { "${local.github}:sub" = local.subjects } })
     })]
   }
+
+  # What there is no role or bucket for is allowed nowhere.
+  boundary = jsondecode(templatefile("${path.module}/../permission-boundary.json", {
+    JOB_ROLE_ARN = var.job_role_arn
+    BUCKET       = var.reports_bucket
+  }))
+  not_asked_for = concat(
+    var.job_role_arn == "" ? ["AtMostTheJobRole"] : [],
+    var.reports_bucket == "" ? ["AtMostFilesOfReports"] : [],
+  )
 
   policies = merge(
     { launch = file("${path.module}/../launch-policy.json") },
@@ -58,7 +76,9 @@ resource "aws_iam_openid_connect_provider" "github" {
 resource "aws_iam_policy" "boundary" {
   name        = "${var.name}-boundary"
   description = "What the role of cml-runner may never do whatever is attached to it"
-  policy      = replace(file("${path.module}/../permission-boundary.json"), "arn:aws:", local.partition)
+  policy = replace(jsonencode(merge(local.boundary, {
+    Statement = [for one in local.boundary.Statement : one if !contains(local.not_asked_for, one.Sid)]
+  })), "arn:aws:", local.partition)
 }
 
 resource "aws_iam_role" "this" {
@@ -69,6 +89,13 @@ resource "aws_iam_role" "this" {
     local.is_launch ? jsonencode(local.launch_trust) : file("${path.module}/../daemon-trust.json"),
     "arn:aws:", local.partition,
   )
+
+  lifecycle {
+    precondition {
+      condition     = (var.owner_id == "") == (var.repository_id == "")
+      error_message = "owner_id and repository_id belong together: give both, or neither."
+    }
+  }
 }
 
 resource "aws_iam_policy" "this" {

@@ -19,6 +19,28 @@ variable "repository" {
   }
 }
 
+variable "owner_id" {
+  description = "GitHub's number of the owner, which subjects of newer repositories have in them; with repository_id or not at all."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[0-9]*$", var.owner_id))
+    error_message = "owner_id is a number."
+  }
+}
+
+variable "repository_id" {
+  description = "GitHub's number of the repository; with owner_id or not at all."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[0-9]*$", var.repository_id))
+    error_message = "repository_id is a number."
+  }
+}
+
 variable "subjects" {
   description = "Which of its workflows, such as repo:acme/vision:environment:gpu; those of branches and pull requests if empty."
   type        = list(string)

@@ -80,7 +80,10 @@ impl Of<'_> {
     }
 
     /// An instant fleet buys with the caller's own permissions, so `CreateFleet` takes `RunInstances` for everything that an
-    /// instance is made of. What the launch template says counts as said in the request.
+    /// instance is made of. AWS's table has the same resources for `CreateFleet` itself and does not say which fleets are
+    /// asked for them; policies that others publish for instant fleets allow both
+    /// (<https://karpenter.sh/docs/reference/cloudformation/>), and one denial ends every launch: so both are asked here. What
+    /// the launch template says counts as said in the request.
     fn fleet(&self) -> Vec<Asked> {
         let name = self.get("LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateName");
         let template =
@@ -90,12 +93,13 @@ impl Of<'_> {
         let instance: Tags =
             in_template("instance").into_iter().chain(tags_for(self.call, "", "instance")).collect();
         let both = ["CreateFleet", "RunInstances"];
+        let is_spot = self.get("TargetCapacitySpecification.DefaultTargetCapacityType") == "spot";
 
         let mut all = self.made(&["CreateFleet"], "fleet", &tags_for(self.call, "", "fleet"));
         all.extend(self.made(&both, "instance", &instance));
         all.push(self.one(&self.arn("volume/*")));
         for kind in ["volume", "network-interface"] {
-            all.extend(self.made(&["RunInstances"], kind, &in_template(kind)));
+            all.extend(self.made(&both, kind, &in_template(kind)));
         }
         let plain = |action: &str, resource: String| Asked::new(&format!("ec2:{action}"), &resource);
         let subnets: BTreeSet<String> =
@@ -105,14 +109,18 @@ impl Of<'_> {
             all.push(with_tags(by, "aws:ResourceTag", &tags_for(template, "", "launch-template")));
             all.push(plain(action, self.shared(&format!("image/{}", data("ImageId").unwrap_or_default()))));
             all.extend(subnets.iter().map(|id| plain(action, self.arn(&format!("subnet/{id}")))));
+            let group = data("SecurityGroupId.1").unwrap_or_default();
+            all.push(plain(action, self.arn(&format!("security-group/{group}"))));
+            if let Some(snapshot) = data("BlockDeviceMapping.2.Ebs.SnapshotId") {
+                let of = plain(action, self.shared(&format!("snapshot/{snapshot}")));
+                // Whoever makes a snapshot for caches tags it so.
+                all.push(of.with("aws:ResourceTag/cml-runner:cache", ""));
+            }
+            if is_spot {
+                all.push(plain(action, self.arn("spot-instances-request/*")));
+            }
         }
-        let group = data("SecurityGroupId.1").unwrap_or_default();
-        all.push(plain("RunInstances", self.arn(&format!("security-group/{group}"))));
-        if let Some(snapshot) = data("BlockDeviceMapping.2.Ebs.SnapshotId") {
-            all.push(plain("RunInstances", self.shared(&format!("snapshot/{snapshot}"))));
-        }
-        if self.get("TargetCapacitySpecification.DefaultTargetCapacityType") == "spot" {
-            all.push(plain("RunInstances", self.arn("spot-instances-request/*")));
+        if is_spot {
             // The first time that an account buys spot capacity.
             let role =
                 "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";

@@ -42,8 +42,9 @@ fn without(action: &str) -> &'static str {
 #[test]
 fn the_page_of_permissions_has_each_action_of_the_policies() {
     let mut text = String::from(
-        "`cml-runner init --print launch-policy` (or `daemon-policy`, `cloudformation`, …) prints these files; `cml-runner doctor` says which of them \
-         are missing. A test holds them to what is really asked of AWS, in both directions.\n",
+        "`cml-runner init --print` prints the first two (`launch-policy`, `daemon-policy`), who may take the role (`oidc-trust`), what bounds it \
+         (`boundary`) and a template of all (`cloudformation`); the rest is behind the links. `cml-runner doctor` says which actions the credentials that it \
+         runs with are missing. A test holds the files to what is really asked of AWS, in both directions.\n",
     );
     for (file, what) in FILES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/iam").join(file);
