@@ -167,8 +167,8 @@ impl AwsCloud {
         let call =
             call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
         let call = call.launch_template_configs(config).target_capacity_specification(capacity);
-        // In this call and not in the template: a policy can ask for the tag in whatever buys machines, and a fleet that
-        // stays and buys more cannot tag them here.
+        // In this call and not in the template, so that a policy can ask for the tag in whatever buys machines. Only instant
+        // fleets tag instances here. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>
         let tagged = |kind| {
             let tags = Some(template::tags(request));
             TagSpecification::builder().resource_type(kind).set_tags(tags).build()

@@ -55,15 +55,15 @@ pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
     if plan.pool {
         steps.push(daemon(plan));
     }
-    steps.push(check());
+    steps.push(check(plan.pool));
     steps
 }
 
-fn check() -> Step {
+fn check(is_pool: bool) -> Step {
     step(
         "Check everything",
         "Each line of it says what is right, or what to do.",
-        &["cml-runner doctor"],
+        &[if is_pool { "cml-runner doctor --daemon" } else { "cml-runner doctor" }],
         None,
     )
 }
@@ -86,7 +86,7 @@ pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
     if translation.launches {
         steps.extend(plan.gpu.then(|| quota(&plan)));
         steps.push(token(&plan));
-        steps.push(check());
+        steps.push(check(false));
     }
     steps
 }
