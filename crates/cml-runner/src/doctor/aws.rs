@@ -40,7 +40,11 @@ pub(super) async fn look(cloud: &AwsCloud, wants: &[&Want], is_daemon: bool, own
                 dry_launch(&mut checks, cloud, (&region, owner), &network, &bootable).await;
             }
             _ => {
-                checks.skip(&format!("dry run {region}"), "there is no network or no image to ask with", None)
+                checks.skip(
+                    &format!("dry run {region}"),
+                    "there is no network or no image to ask with",
+                    None,
+                );
             }
         }
     }

@@ -239,7 +239,7 @@ fn delivered(checks: &mut Checks, name: &str, hook: &HookFacts) {
         return match hook.deliveries.len() {
             0 => checks.ok(name, format!("{at}: nothing was sent yet")),
             others => {
-                checks.skip(name, format!("{at}: none of the last {others} deliveries is of a job"), None)
+                checks.skip(name, format!("{at}: none of the last {others} deliveries is of a job"), None);
             }
         };
     };
