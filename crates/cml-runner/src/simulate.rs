@@ -170,7 +170,7 @@ async fn jobs(global: &Global, args: &args::Simulate) -> Result<Vec<PastJob>, Tr
 
 /// The repository's own last days: jobs for self-hosted runners that ran to some end.
 async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble> {
-    let github = place::github(global)?;
+    let github = place::github_with(global, place::READS_ACTIONS)?;
     let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
     let date = since.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
     let past = |job: cml_github::JobRecord| {

@@ -6,16 +6,16 @@ use serde_json::json;
 use crate::actions::now;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
 use crate::report::args::Prepare;
 use crate::report::files::{self, git};
+use crate::report::places;
 
 pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
     if files::ci().run_id == Some(id) {
         return Err(Trouble::new(Code::Failed, format!("run {id} is the one that this step belongs to: to run it again it would have to end first"))
             .hint("run this in a workflow of its own (`on: workflow_run`), with --id ${{ github.event.workflow_run.id }}"));
     }
-    place::github(global)?.rerun_whole(id).await?;
+    places::github(global)?.rerun_whole(id).await?;
     Ok(String::new())
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn tensorboard() -> Result<String, Trouble> {
 pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, Trouble> {
     let age = cml_spec::duration::parse(older_than)
         .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?;
-    let github = place::github(global)?;
+    let github = places::github(global)?;
     let pruned = prune(&github, now() - age, dry_run).await?;
     if global.json {
         let object = json!({"removed": pruned.removed, "kept": pruned.kept, "dry_run": dry_run});
