@@ -240,6 +240,7 @@ impl From<ReportError> for Trouble {
             ReportError::GitHub(error) => error.into(),
             ReportError::Shelf(error) => error.into(),
             ReportError::BadTarget(_) | ReportError::BadSection(_) => Self::new(Code::Usage, message),
+            ReportError::Empty => Self::new(Code::Failed, message).hint("look at the step that writes it"),
             _ => Self::new(Code::Failed, message),
         }
     }
