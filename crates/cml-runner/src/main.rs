@@ -57,6 +57,10 @@ fn main() -> ExitCode {
         }
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
+    if spelled.command().first() == Some(&"help") {
+        spelled.args.retain(|word| word != "help");
+        spelled.args.push("--help".into());
+    }
     switches::settle(&mut spelled);
     let understood = help::command()
         .try_get_matches_from(spelled.args)
