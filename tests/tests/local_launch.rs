@@ -153,7 +153,9 @@ async fn a_machine_is_listed_read_and_stopped_by_another_process() {
     assert_eq!(stopped["runner_removed"], true);
     nothing_is_left(&user, &sim).await;
     let again = user.run(&["stop", instance]).await.expect_code(1);
-    shows(&again, &["hint:", "cml-runner ls"]);
+    shows(&again, &["hint:", "only this computer", "--cloud aws", "cml-runner ls"]);
+    let none = user.run(&["ls"]).await.expect_code(0).stdout;
+    assert!(none.starts_with("no machines on this computer"), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +171,11 @@ async fn a_busy_machine_is_stopped_by_force_only() {
     let refused = user.run(&["stop", &id(4)]).await.expect_code(1);
     shows(&refused, &["busy", "--force"]);
     assert_eq!(machines(&user).await.len(), 1);
-    let _ = user.run(&["stop", &id(4), "--force"]).await.expect_code(0);
+    let user = user.without("REPO_TOKEN");
+    let unasked = user.run(&["stop", &id(4)]).await.expect_code(5);
+    shows(&unasked, &["no GitHub token", "set REPO_TOKEN", "--force"]);
+    let forced = user.run(&["stop", &id(4), "--force"]).await.expect_code(0);
+    shows(&forced, &["it is not known whether a job runs on it"]);
     user.until_quiet(VANISH).await;
 }
 

@@ -10,6 +10,8 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
+use crate::errors::{SET_CREDENTIALS, chain, lacks_credentials, no_credentials};
+
 /// How long an address that was signed is good: the longest that S3 takes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html>
 const SIGNED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -97,8 +99,13 @@ impl Bucket {
         let code = error.code().unwrap_or_default().to_owned();
         let cause = match error.message() {
             Some(message) if !code.is_empty() => format!("{code}: {message}"),
-            _ => DisplayErrorContext(error).to_string().lines().next().unwrap_or_default().to_owned(),
+            _ => chain(error),
         };
+        if code.is_empty() && lacks_credentials(&cause) {
+            let (cause, hint) = (no_credentials(&cause), SET_CREDENTIALS.to_owned());
+            return BucketError { bucket: self.name.clone(), key: key.to_owned(), cause, hint };
+        }
+        let cause = cause.lines().next().unwrap_or_default().to_owned();
         let hint = match code.as_str() {
             "NoSuchBucket" => "make the bucket, or correct its name in --to".to_owned(),
             "AccessDenied" => format!(

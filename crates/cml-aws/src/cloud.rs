@@ -47,6 +47,12 @@ impl AwsCloud {
         cloud
     }
 
+    /// Where calls go that name no region.
+    #[must_use]
+    pub fn default_region(&self) -> &str {
+        &self.clients.default_region
+    }
+
     /// Offers have these list prices from now on.
     pub fn learn_prices(&self, book: Book) {
         *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);

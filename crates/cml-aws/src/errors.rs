@@ -76,6 +76,10 @@ pub(crate) fn is_gone(code: &str) -> bool {
 /// What the reader can do about a code.
 pub(crate) fn hint_for(kind: ErrorKind, code: &str, operation: &str) -> String {
     match (kind, code) {
+        (ErrorKind::Capacity, "SpotMaxPriceTooLow") => "raise or leave out --spot-price".to_owned(),
+        (ErrorKind::Capacity, "InsufficientFreeAddressesInSubnet") => {
+            "name other subnets (--subnet): this one has no free address left".to_owned()
+        }
         (ErrorKind::Capacity, _) => {
             "add types (--type), regions (--region) or on-demand (--spot prefer), or try again later".to_owned()
         }
@@ -89,7 +93,7 @@ pub(crate) fn hint_for(kind: ErrorKind, code: &str, operation: &str) -> String {
             "the account makes too many such calls at the moment: run it again in a minute".to_owned()
         }
         (ErrorKind::Denied, "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException") => format!(
-            "the credentials lack the permission {operation}: docs/reference.md lists what a launch needs"
+            "the credentials lack the permission {operation}: `cml-runner init --print launch-policy` prints what a launch needs"
         ),
         (ErrorKind::Denied, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired") => {
             "the AWS credentials have expired: sign in again, or raise the session's duration (in a workflow: \
@@ -133,22 +137,28 @@ where
         }
         other => {
             let cause = chain(other);
-            // The SDK says it in several ways, all with this word.
-            if cause.to_ascii_lowercase().contains("credential") {
-                return CloudError::new(
-                    ErrorKind::Denied,
-                    doing,
-                    format!("no AWS credentials: {}", in_short(&cause)),
-                )
-                .hint(
-                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
-                     aws-actions/configure-aws-credentials do it in the workflow",
-                );
+            if lacks_credentials(&cause) {
+                return CloudError::new(ErrorKind::Denied, doing, no_credentials(&cause))
+                    .hint(SET_CREDENTIALS);
             }
             CloudError::new(ErrorKind::Transient, doing, format!("{operation}: {cause}"))
                 .hint(hint_without_answer(&cause))
         }
     }
+}
+
+/// What to do where there are no credentials.
+pub(crate) const SET_CREDENTIALS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
+                                          aws-actions/configure-aws-credentials do it in the workflow";
+
+/// That there are none, as far as the SDK says why.
+pub(crate) fn no_credentials(cause: &str) -> String {
+    format!("no AWS credentials: {}", in_short(cause))
+}
+
+/// True when a call failed for want of credentials: the SDK says it in several ways, all with this word.
+pub(crate) fn lacks_credentials(cause: &str) -> bool {
+    cause.to_ascii_lowercase().contains("credential")
 }
 
 /// What the reader can do where no answer came. A static program may stand where no certificates are.
@@ -184,7 +194,8 @@ pub(crate) fn readable(message: &str) -> String {
     message.split(" Encoded authorization failure message").next().unwrap_or(message).trim().to_owned()
 }
 
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut words = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
@@ -230,6 +241,14 @@ mod tests {
             "dispatch failure: io error: TLS handshake failed: invalid peer certificate: UnknownIssuer";
         assert!(hint_without_answer(unknown).contains("ca-certificates"));
         assert!(hint_without_answer("dispatch failure: connection refused").contains("AWS_ENDPOINT_URL"));
+    }
+
+    #[test]
+    fn a_refusal_that_more_regions_do_not_cure_says_what_does() {
+        let hint = |code| hint_for(ErrorKind::Capacity, code, "ec2:CreateFleet");
+        assert!(hint("SpotMaxPriceTooLow").contains("--spot-price"));
+        assert!(hint("InsufficientFreeAddressesInSubnet").contains("--subnet"));
+        assert!(hint("InsufficientInstanceCapacity").contains("--region"));
     }
 
     #[test]

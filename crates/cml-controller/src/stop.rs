@@ -37,6 +37,8 @@ pub enum StopError {
 
 /// Ends the named machine and its registration. A busy one only with `force`.
 ///
+/// Without `github` nobody is asked whether it is busy, and the registration stays: for a caller who was told so.
+///
 /// # Errors
 /// [`StopError`]; the machine still runs then, except after [`StopError::Cloud`], where it may be on its way out.
 pub async fn stop<C: Cloud>(
@@ -44,7 +46,7 @@ pub async fn stop<C: Cloud>(
     force: bool,
     filter: &InstanceFilter,
     cloud: &C,
-    github: &GitHub,
+    github: Option<&GitHub>,
 ) -> Result<Stopped, StopError> {
     let instance = cloud
         .instances(filter)
@@ -53,7 +55,7 @@ pub async fn stop<C: Cloud>(
         .find(|instance| instance.is_alive() && matches(target, instance))
         .ok_or_else(|| StopError::NotFound(target.0.clone()))?;
     let mut runner_removed = false;
-    if let Some(name) = &instance.runner_name {
+    if let (Some(name), Some(github)) = (&instance.runner_name, github) {
         match github.remove_runner_by_name(name).await {
             Ok(Removal::Busy) if !force => return Err(StopError::Busy(name.clone())),
             Ok(removal) => runner_removed = removal == Removal::Removed,

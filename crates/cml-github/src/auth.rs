@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use crate::error::GitHubError;
-use crate::location::{Location, Scope};
+use crate::location::Location;
 use crate::models::InstallationAnswer;
 use crate::transport::{self, Call};
 
@@ -64,24 +64,25 @@ impl Speaker {
     }
 
     /// The client to speak with.
-    pub(crate) async fn client(&self, scope: &Scope) -> Result<&Octocrab, GitHubError> {
+    pub(crate) async fn client(&self, location: &Location) -> Result<&Octocrab, GitHubError> {
         match self {
             Self::Token(client) => Ok(client),
             Self::App(app) => {
-                let install = || install(&app.itself, app.installation_id, scope);
+                let install = || install(&app.itself, app.installation_id, location);
                 app.installed.get_or_try_init(install).await
             }
         }
     }
 }
 
-async fn install(app: &Octocrab, known: Option<u64>, scope: &Scope) -> Result<Octocrab, GitHubError> {
+async fn install(app: &Octocrab, known: Option<u64>, location: &Location) -> Result<Octocrab, GitHubError> {
     let id = match known {
         Some(id) => id,
         None => {
+            let scope = &location.scope;
             let call = Call {
                 hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
-                ..Call::new(format!("finding the App's installation on {scope}"), scope)
+                ..Call::new(format!("finding the App's installation on {scope}"), location)
             };
             let path = format!("{}/installation", scope.api_path());
             transport::get::<InstallationAnswer>(app, &path, &call).await?.id

@@ -8,6 +8,9 @@ use octocrab::Error as OctocrabError;
 use crate::location::Scope;
 use crate::transport::{Answer, Call, Permission};
 
+/// Where the API of github.com is, whose state has a page.
+const OURS: &str = "api.github.com";
+
 /// What kind of trouble it is; each has its own cure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GitHubErrorKind {
@@ -74,7 +77,10 @@ impl GitHubError {
             kind: GitHubErrorKind::Transient,
             doing: call.doing.clone(),
             cause,
-            hint: Some("check the network and https://www.githubstatus.com, then run it again".to_owned()),
+            hint: Some(match call.host {
+                OURS => "check the network and https://www.githubstatus.com, then run it again".to_owned(),
+                _ => "is --repo right, and the network? Then run it again".to_owned(),
+            }),
         }
     }
 
@@ -84,11 +90,15 @@ impl GitHubError {
             kind: GitHubErrorKind::Invalid,
             doing: call.doing.clone(),
             // Never the body: it may hold what was just registered.
-            cause: format!(
-                "the answer is not as GitHub documents it ({:?} at column {})",
-                error.classify(),
-                error.column()
-            ),
+            cause: if error.is_data() {
+                format!(
+                    "the answer of {} is not as GitHub documents it (at column {})",
+                    call.host,
+                    error.column()
+                )
+            } else {
+                format!("{} answered something that is not JSON (a proxy's or a login page?)", call.host)
+            },
             hint: Some("is it really GitHub's API that answers at this address?".to_owned()),
         }
     }
@@ -108,8 +118,17 @@ impl GitHubError {
                 failure
             }
             OctocrabError::JWT { .. } => Self::bad_app_key(error),
-            _ => Self::no_answer(call, chain(error)),
+            _ => Self::no_answer(call, unreached(call.host, &chain(error))),
         }
+    }
+}
+
+/// That no whole answer came, and from whom. A connection that breaks in the middle had reached somebody.
+fn unreached(host: &str, cause: &str) -> String {
+    if cause.contains("(Connect)") {
+        format!("cannot reach {host}: {cause}")
+    } else {
+        format!("no whole answer came from {host}: {cause}")
     }
 }
 
@@ -164,7 +183,10 @@ pub(crate) fn refused(call: &Call<'_>, answer: &Answer) -> GitHubError {
         }
         410 => error(GitHubErrorKind::Invalid, "GitHub has retired this version of its API: update cml-runner".to_owned()),
         500.. => GitHubError {
-            hint: Some("see https://www.githubstatus.com, then run it again".to_owned()),
+            hint: Some(match call.host {
+                OURS => "see https://www.githubstatus.com, then run it again".to_owned(),
+                host => format!("{host} has trouble of its own: run it again, or ask who runs it"),
+            }),
             ..error(GitHubErrorKind::Transient, String::new())
         },
         _ => error(GitHubErrorKind::Invalid, "GitHub does not accept the request as it is; its words say why".to_owned()),
@@ -257,4 +279,38 @@ fn lacks(answer: &Answer, call: &Call<'_>) -> String {
         "managing runners of {scope} takes the {fine_grained}, or a classic token with the scope {classic}{has}; the \
          GITHUB_TOKEN of a workflow never has it"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::location::Location;
+
+    fn of(repo: &str, tell: impl Fn(&Call<'_>) -> GitHubError) -> (String, String) {
+        let location = Location::find(Some(repo), &|_| None, None).expect("a repository");
+        let error = tell(&Call::new("asking".to_owned(), &location));
+        (error.cause, error.hint.unwrap_or_default())
+    }
+
+    #[test]
+    fn whoever_gives_no_answer_is_named() {
+        let silent = |call: &Call<'_>| {
+            GitHubError::no_answer(call, unreached(call.host, "client error (Connect): dns error"))
+        };
+        let (cause, hint) = of("https://ghes.example.com/acme/vision", silent);
+        assert!(cause.starts_with("cannot reach ghes.example.com: "), "{cause}");
+        assert!(hint.contains("--repo") && !hint.contains("githubstatus"), "{hint}");
+        let (_, hint) = of("https://github.com/acme/vision", silent);
+        assert!(hint.contains("githubstatus.com"), "{hint}");
+    }
+
+    #[test]
+    fn a_page_in_place_of_json_is_called_that() {
+        let page = |call: &Call<'_>| {
+            let error = serde_json::from_str::<u8>("<html>").expect_err("no JSON");
+            GitHubError::not_understood(call, &error)
+        };
+        let (cause, _) = of("https://github.com/acme/vision", page);
+        assert_eq!(cause, "api.github.com answered something that is not JSON (a proxy's or a login page?)");
+    }
 }

@@ -236,8 +236,8 @@ impl GitHub {
     }
 
     pub(crate) fn call_about(&self, doing: &str) -> Call<'_> {
-        let scope = &self.location().scope;
-        Call::new(format!("{doing} {scope}"), scope)
+        let location = self.location();
+        Call::new(format!("{doing} {}", location.scope), location)
     }
 }
 

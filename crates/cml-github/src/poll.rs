@@ -165,8 +165,7 @@ impl GitHub {
         repository: &str,
         cost: &Cost,
     ) -> Result<Vec<RunRecord>, GitHubError> {
-        let scope = &self.location().scope;
-        let call = Call::new(format!("listing the runs of {repository}"), scope);
+        let call = Call::new(format!("listing the runs of {repository}"), self.location());
         let mut all = Vec::new();
         for status in OPEN {
             for page in 1.. {

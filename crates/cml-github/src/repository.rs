@@ -22,7 +22,7 @@ impl GitHub {
 
     /// A call that takes this permission of the repository.
     pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> Call<'_> {
-        let scope = &self.location().scope;
-        Call::writing(format!("{doing} {scope}"), scope, permission)
+        let location = self.location();
+        Call::writing(format!("{doing} {}", location.scope), location, permission)
     }
 }

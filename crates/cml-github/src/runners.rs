@@ -174,7 +174,7 @@ impl GitHub {
     }
 
     pub(crate) async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
-        self.speaker.client(&self.location.scope).await
+        self.speaker.client(&self.location).await
     }
 
     pub(crate) fn speaker(&self) -> &Speaker {
@@ -186,8 +186,8 @@ impl GitHub {
     }
 
     pub(crate) fn call(&self, doing: &str) -> Call<'_> {
-        let scope = &self.location.scope;
-        Call::new(format!("{doing} {scope}"), scope)
+        let location = &self.location;
+        Call::new(format!("{doing} {}", location.scope), location)
     }
 }
 

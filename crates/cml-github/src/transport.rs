@@ -37,6 +37,8 @@ pub(crate) struct Call<'a> {
     /// Advice of its own, where the status alone does not tell it.
     pub(crate) hint: Option<String>,
     pub(crate) scope: &'a Scope,
+    /// Who is asked: `api.github.com`.
+    pub(crate) host: &'a str,
     /// What it takes to be allowed it.
     pub(crate) permission: Permission,
     /// How long one request with its answer may take.
@@ -54,13 +56,20 @@ pub(crate) enum Permission {
 
 impl<'a> Call<'a> {
     /// A call about the scope's runners.
-    pub(crate) fn new(doing: String, scope: &'a Scope) -> Self {
-        Self { doing, hint: None, scope, permission: Permission::Runners, limit: REQUEST_TIMEOUT }
+    pub(crate) fn new(doing: String, location: &'a Location) -> Self {
+        Self {
+            doing,
+            hint: None,
+            scope: &location.scope,
+            host: location.api.host_str().unwrap_or("GitHub"),
+            permission: Permission::Runners,
+            limit: REQUEST_TIMEOUT,
+        }
     }
 
     /// A call that takes this permission of a repository.
-    pub(crate) fn writing(doing: String, scope: &'a Scope, permission: &'static str) -> Self {
-        Self { permission: Permission::Write(permission), ..Self::new(doing, scope) }
+    pub(crate) fn writing(doing: String, location: &'a Location, permission: &'static str) -> Self {
+        Self { permission: Permission::Write(permission), ..Self::new(doing, location) }
     }
 
     /// More time, for so many bytes over a slow line.
@@ -237,7 +246,10 @@ async fn within(
     };
     let limit = call.limit;
     tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| {
-        Err(GitHubError::no_answer(call, format!("no answer within {} s", limit.as_secs())))
+        Err(GitHubError::no_answer(
+            call,
+            format!("{} gave no answer within {} s", call.host, limit.as_secs()),
+        ))
     })
 }
 

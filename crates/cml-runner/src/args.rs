@@ -45,13 +45,13 @@ pub(crate) enum Command {
     Ls(Where),
     /// End a machine by launch id, instance id or runner name
     Stop(Stop),
-    /// End what has no right to live: machines past their deadline, runners without a machine
+    /// End machines past their deadline, and remove runners without a machine
     Reap(Reap),
     /// Show what a machine wrote to its console
     Logs(Logs),
     /// Keep pools of runners as a cml.yaml says, for as long as it runs
     Daemon(Daemon),
-    /// Look at a repository, write a cml.yaml and a workflow for it, and say what is left to do
+    /// Write a cml.yaml and a workflow for a repository, and say what is left to do
     Init(Init),
     /// Print the user data that a launch would boot, without its secrets
     Render(Box<Render>),
@@ -284,7 +284,7 @@ pub(crate) struct Simulate {
     /// The cml.yaml
     pub(crate) spec: PathBuf,
     /// Jobs, one JSON object a line: {"queued_at": "2026-11-02T09:00:00Z", "labels": ["gpu"], "seconds": 900}
-    #[arg(long, value_name = "FILE", required_unless_present = "from_github")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) jobs: Option<PathBuf>,
     /// The jobs of the repository's last days, as GitHub tells them
     #[arg(long, conflicts_with = "jobs")]

@@ -1,7 +1,7 @@
 //! Exit codes and the words of a failure: what happened, what to do next.
 
 use cml_bootstrap::BootstrapError;
-use cml_cloud::{CloudError, ErrorKind};
+use cml_cloud::{CloudError, ErrorKind, Market};
 use cml_controller::{Failure, Reason, StopError};
 use cml_github::{GitHubError, GitHubErrorKind};
 use cml_report::{ReportError, ShelfError};
@@ -46,7 +46,9 @@ impl Code {
             Self::TimedOut => {
                 "The machine came, but its runner did not come online in time; the machine has been removed."
             }
-            Self::Interrupted => "A signal arrived; what had been made was removed.",
+            Self::Interrupted => {
+                "A signal arrived; what had been made was removed, but for what it names as left behind."
+            }
         }
     }
 
@@ -63,6 +65,10 @@ impl Code {
         }
     }
 }
+
+/// What to do where something could not be removed.
+const ENDS_IT: &str = "`cml-runner ls` shows a machine that is left, `cml-runner stop ID` ends it (on EC2 both with --cloud \
+                       aws --region REGION)";
 
 /// A failure in words.
 #[derive(Clone, Debug)]
@@ -98,7 +104,17 @@ impl Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
+        let is_interrupted = matches!(failure.reason, Reason::Interrupted);
         let mut trouble = Self::from(failure.reason);
+        // What stands there of removing is then not true.
+        if !failure.left_behind.is_empty() {
+            if is_interrupted {
+                trouble.message = "interrupted by a signal; not everything could be removed".to_owned();
+            }
+            let hint = trouble.hint.take().filter(|_| trouble.code != Code::TimedOut);
+            let before = hint.map_or_else(String::new, |hint| format!("{hint}; "));
+            trouble.hint = Some(format!("{before}{ENDS_IT}"));
+        }
         for left in failure.left_behind {
             trouble.details.push(format!("left behind: {left}"));
         }
@@ -120,9 +136,12 @@ impl From<Reason> for Trouble {
                 .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),
             Reason::NameTaken { .. } => Self::new(Code::Failed, message)
                 .hint("choose another --name, leave --name out, or add --reuse to take the runner that is there"),
-            Reason::NotOnline { .. } | Reason::MachineEnded { .. } => Self::new(Code::TimedOut, message).hint(
+            Reason::NotOnline { .. } => Self::new(Code::TimedOut, message).hint(
                 "the machine has been removed; look at its last words above, check that its subnet has a route to the \
                  internet, or raise --boot-timeout",
+            ),
+            Reason::MachineEnded { .. } => Self::new(Code::TimedOut, message).hint(
+                "its cause is explained at https://github.com/cml-runner/cml-runner/blob/main/docs/reference.md#on-the-machine",
             ),
             Reason::Interrupted => {
                 Self::new(Code::Interrupted, "interrupted by a signal; what had been made was removed")
@@ -144,12 +163,32 @@ fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
     trouble.hint = if quota {
         errors.iter().find_map(|error| error.hint.clone())
     } else {
-        Some(
-            "add regions (--region), types (--type) or on-demand (--spot prefer), or try again later"
-                .to_owned(),
-        )
+        Some(capacity_hint(errors).to_owned())
     };
     trouble
+}
+
+/// What to do where nothing was to be had: it depends on what was asked for.
+fn capacity_hint(errors: &[CloudError]) -> &'static str {
+    let failures = || errors.iter().flat_map(|error| &error.failures);
+    let says = |code: &str| {
+        failures().any(|failure| failure.code.ends_with(code))
+            || errors.iter().any(|error| error.code.as_deref().is_some_and(|it| it.ends_with(code)))
+    };
+    let tried = |market| failures().any(|it| it.offer.as_ref().is_some_and(|offer| offer.market == market));
+    if says("SpotMaxPriceTooLow") {
+        return "raise or leave out --spot-price";
+    }
+    if says("InsufficientFreeAddressesInSubnet") {
+        return "name other subnets (--subnet): one has no free address left";
+    }
+    match (tried(Market::Spot), tried(Market::OnDemand)) {
+        (false, true) => {
+            "try spot (--spot prefer), more types (--type) or regions (--region), or try again later"
+        }
+        (true, true) => "add regions (--region) or types (--type), or try again later",
+        _ => "add regions (--region), types (--type) or on-demand (--spot prefer), or try again later",
+    }
 }
 
 fn place(offer: &cml_cloud::Offer) -> String {
@@ -201,6 +240,7 @@ impl From<ReportError> for Trouble {
             ReportError::GitHub(error) => error.into(),
             ReportError::Shelf(error) => error.into(),
             ReportError::BadTarget(_) | ReportError::BadSection(_) => Self::new(Code::Usage, message),
+            ReportError::Empty => Self::new(Code::Failed, message).hint("look at the step that writes it"),
             _ => Self::new(Code::Failed, message),
         }
     }
@@ -210,13 +250,16 @@ impl From<StopError> for Trouble {
     fn from(error: StopError) -> Self {
         let message = error.to_string();
         match error {
-            StopError::NotFound(_) => Self::new(Code::Failed, message)
-                .hint("`cml-runner ls` lists what runs; is it the right --cloud and --region?"),
+            StopError::NotFound(_) => {
+                Self::new(Code::Failed, message).hint("`cml-runner ls` lists what runs")
+            }
             StopError::Busy(_) => Self::new(Code::Failed, message).hint("add --force to end it all the same"),
             StopError::Cloud(error) => error.into(),
             StopError::GitHub(error) => {
                 let mut trouble = Self::from(error);
                 trouble.message = message;
+                let cure = trouble.hint.map_or_else(String::new, |hint| format!("{hint}; "));
+                trouble.hint = Some(format!("{cure}or end it all the same with --force"));
                 trouble
             }
         }

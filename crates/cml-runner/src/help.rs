@@ -85,7 +85,7 @@ Examples:
         &["render"],
         "\
 Examples:
-  cml-runner render --type m+t4 --explain
+  cml-runner render --cloud aws --type m+t4 --explain
       what is sent to a machine, and what runs there when",
     ),
     (

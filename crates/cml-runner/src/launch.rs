@@ -168,7 +168,7 @@ async fn stay(
         if stop.is_cancelled() && !asked_to_stop {
             asked_to_stop = true;
             let target = Target(launched.instance.to_string());
-            match cml_controller::stop(&target, false, &filter, cloud, github).await {
+            match cml_controller::stop(&target, false, &filter, cloud, Some(github)).await {
                 Ok(_) | Err(StopError::NotFound(_)) => {}
                 Err(StopError::Busy(runner)) => progress.warn(&format!(
                     "{runner} is busy: its machine ends after its job; a second signal leaves it to itself"

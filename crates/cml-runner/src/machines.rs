@@ -1,7 +1,8 @@
 //! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
 
+use cml_aws::AwsCloud;
 use cml_cloud::{Cloud, Instance, InstanceFilter};
-use cml_controller::{ReapReport, Target};
+use cml_controller::{ReapReport, StopError, Target};
 use cml_github::Runner;
 use cml_spec::duration;
 use comfy_table::{Table, presets};
@@ -12,6 +13,41 @@ use crate::args::{self, Global, Where};
 use crate::exit::{Code, Trouble};
 use crate::place::{self, AnyCloud};
 use crate::progress::Progress;
+
+/// What to do where GitHub cannot be asked.
+const ASK_OR_FORCE: &str = "set REPO_TOKEN (without it it is not known whether a job runs there), or end it all the same \
+                            with --force";
+/// Where else a machine may be that is not found here.
+fn elsewhere(cloud: &AnyCloud, regions: &[String]) -> String {
+    match cloud {
+        AnyCloud::Local(_) => {
+            "only this computer was looked at (--cloud local): add --cloud aws --region REGION for EC2; \
+             `cml-runner ls` lists what runs"
+                .to_owned()
+        }
+        AnyCloud::Aws(aws) => format!(
+            "only {} was looked at: --region names others; EC2 forgets ended instances after about an hour",
+            looked_at(aws, regions)
+        ),
+    }
+}
+
+/// Said in place of an empty list.
+fn none_here(cloud: &AnyCloud, regions: &[String]) -> String {
+    match cloud {
+        AnyCloud::Local(_) => {
+            "no machines on this computer (--cloud local); `cml-runner ls --cloud aws` looks at EC2"
+                .to_owned()
+        }
+        AnyCloud::Aws(aws) => {
+            format!("no machines in {}; --region names others", looked_at(aws, regions))
+        }
+    }
+}
+
+fn looked_at(aws: &AwsCloud, regions: &[String]) -> String {
+    if regions.is_empty() { aws.default_region().to_owned() } else { regions.join(", ") }
+}
 
 fn filter(place: &Where) -> InstanceFilter {
     InstanceFilter { regions: place.regions.clone(), ..InstanceFilter::default() }
@@ -46,6 +82,9 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
             .collect();
         return Ok(format!("{}\n", json!(rows)));
     }
+    if instances.is_empty() {
+        return Ok(format!("{}\n", none_here(&cloud, &place.regions)));
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["INSTANCE", "STATE", "TYPE", "MARKET", "WHERE", "RUNNER", "RUNNER STATE", "ENDS BY"]);
@@ -76,9 +115,26 @@ fn runner_state(instance: &Instance, runners: Option<&[Runner]>) -> Option<&'sta
 
 pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, Trouble> {
     let cloud = open(&args.place).await?;
-    let github = place::github(global)?;
+    let github = match place::github(global) {
+        Ok(github) => Some(github),
+        // Whoever cannot ask GitHub can still save the money.
+        Err(trouble) if args.force => {
+            Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&format!(
+                "without GitHub it is not known whether a job runs on it ({})",
+                trouble.message
+            ));
+            None
+        }
+        Err(trouble) if trouble.code == Code::Denied => return Err(trouble.hint(ASK_OR_FORCE)),
+        Err(trouble) => return Err(trouble),
+    };
     let target = Target(args.target.clone());
-    let stopped = cml_controller::stop(&target, args.force, &filter(&args.place), &cloud, &github).await?;
+    let stopped =
+        cml_controller::stop(&target, args.force, &filter(&args.place), &cloud, github.as_ref()).await;
+    let stopped = stopped.map_err(|error| match error {
+        StopError::NotFound(_) => Trouble::from(error).hint(elsewhere(&cloud, &args.place.regions)),
+        error => error.into(),
+    })?;
     let (id, runner_removed) = (&stopped.instance.id, stopped.runner_removed);
     Ok(if global.json {
         format!("{}\n", json!({"instance_id": id, "runner_removed": runner_removed}))
@@ -151,7 +207,7 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
         })
         .ok_or_else(|| {
             Trouble::new(Code::Failed, format!("no instance is called {named}"))
-                .hint("is it the right --cloud and --region? EC2 forgets ended instances after about an hour")
+                .hint(elsewhere(&cloud, &args.place.regions))
         })?;
     Ok(cloud.console(&instance.region, &instance.id).await?)
 }

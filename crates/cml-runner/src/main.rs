@@ -57,6 +57,10 @@ fn main() -> ExitCode {
         }
         Err(trouble) => return failed(&trouble, false, spelled.as_cml),
     }
+    if spelled.command().first() == Some(&"help") {
+        spelled.args.retain(|word| word != "help");
+        spelled.args.push("--help".into());
+    }
     switches::settle(&mut spelled);
     let understood = help::command()
         .try_get_matches_from(spelled.args)
@@ -189,7 +193,20 @@ fn log(cli: &Cli) -> Result<(), Trouble> {
             format!("--log: {level:?} is not a level: error, warn, info, debug or trace"),
         )
     })?;
+    let ansi = std::io::stderr().is_terminal() && place::env("NO_COLOR").is_none();
+    let events =
+        tracing_subscriber::fmt().with_env_filter(filter(level)).with_ansi(ansi).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => events.init(),
+        LogFormat::Json => events.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Who may say what at this level.
+fn filter(level: tracing::Level) -> EnvFilter {
     // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
+    let theirs = level.min(tracing::Level::WARN);
     let ours = [
         "cml_runner",
         "cml_report",
@@ -201,21 +218,15 @@ fn log(cli: &Cli) -> Result<(), Trouble> {
         "cml_daemon",
         "cml_world",
     ];
-    // Octocrab calls every failed attempt an error, also those that are repeated with success.
-    let mut filter = EnvFilter::new("warn,octocrab=off");
+    // Octocrab calls every failed attempt an error, also those that are repeated with success; what the AWS configuration warns
+    // of, the error that follows says better.
+    let mut filter = EnvFilter::new(format!("{theirs},octocrab=off,aws_config=off"));
     for target in ours {
         if let Ok(directive) = format!("{target}={level}").parse() {
             filter = filter.add_directive(directive);
         }
     }
-    let ansi = std::io::stderr().is_terminal() && place::env("NO_COLOR").is_none();
-    let events =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => events.init(),
-        LogFormat::Json => events.json().flatten_event(true).init(),
-    }
-    Ok(())
+    filter
 }
 
 fn tell(trouble: &Trouble, json: bool) {
@@ -229,5 +240,20 @@ fn tell(trouble: &Trouble, json: bool) {
     drop(std::io::stderr().write_all(text.as_bytes()));
     if json {
         drop(std::io::stdout().write_all(format!("{}\n", trouble.json()).as_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_as_quiet_as_was_asked_and_never_louder_than_warnings() {
+        let of = |level| filter(level).to_string().to_ascii_lowercase();
+        let bare = |text: &str| text.split(',').filter(|it| !it.contains('=')).collect::<String>();
+        assert_eq!(bare(&of(tracing::Level::ERROR)), "error");
+        assert_eq!(bare(&of(tracing::Level::TRACE)), "warn");
+        assert!(of(tracing::Level::TRACE).contains("cml_aws=trace"), "{}", of(tracing::Level::TRACE));
+        assert!(of(tracing::Level::WARN).contains("aws_config=off"));
     }
 }

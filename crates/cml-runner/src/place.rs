@@ -17,6 +17,9 @@ use secrecy::SecretString;
 use crate::args::{CloudName, Global};
 use crate::exit::{Code, Trouble};
 
+/// What to do without a token where only past jobs are asked for.
+pub(crate) const READS_ACTIONS: &str = "set REPO_TOKEN to a token with \"Actions: read\"";
+
 /// Whichever cloud was asked for.
 pub(crate) enum AnyCloud {
     Aws(Box<AwsCloud>),
@@ -188,6 +191,14 @@ pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
     github_of_remote(global, "origin")
 }
 
+/// The same for a command that registers no runner: what to do without a token is another thing then.
+pub(crate) fn github_with(global: &Global, hint: &str) -> Result<GitHub, Trouble> {
+    github(global).map_err(|trouble| match trouble.code {
+        Code::Denied => trouble.hint(hint),
+        _ => trouble,
+    })
+}
+
 /// The same; what neither says, this git remote does.
 pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, Trouble> {
     if let Some(driver) = &global.driver
@@ -222,7 +233,8 @@ fn auth(global: &Global) -> Result<Auth, Trouble> {
         .or_else(|| names.iter().find_map(|name| env(name)))
         .map(|token| Auth::Token(SecretString::from(token)))
         .ok_or_else(|| {
-            Trouble::new(Code::Denied, "no GitHub token: none of REPO_TOKEN, repo_token and GITHUB_TOKEN is set").hint(
+            let empty = names.iter().find(|name| env_names().any(|it| it == **name)).copied();
+            Trouble::new(Code::Denied, no_token(empty)).hint(
                 "set REPO_TOKEN to a fine-grained token with the repository permission \"Administration: read and \
                  write\" (organization: \"Self-hosted runners: read and write\"), or use --app-id and --app-key-file; \
                  the GITHUB_TOKEN of a workflow can never register runners",
@@ -230,8 +242,29 @@ fn auth(global: &Global) -> Result<Auth, Trouble> {
         })
 }
 
+/// That there is no token; `empty` is a variable that is set to nothing, as Actions sets a secret that is not there.
+fn no_token(empty: Option<&str>) -> String {
+    match empty {
+        Some(name) => format!(
+            "no GitHub token: {name} is empty: is the secret set, and is this a pull request from a fork (those get none)?"
+        ),
+        None => "no GitHub token: none of REPO_TOKEN, repo_token and GITHUB_TOKEN is set".to_owned(),
+    }
+}
+
 fn git_remote(name: &str) -> Option<String> {
     let output = std::process::Command::new("git").args(["remote", "get-url", name]).output().ok()?;
     let remote = String::from_utf8(output.stdout).ok()?;
     Some(remote.trim().to_owned()).filter(|remote| output.status.success() && !remote.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_token_is_told_from_one_that_is_not_set() {
+        assert!(no_token(Some("REPO_TOKEN")).contains("REPO_TOKEN is empty"));
+        assert!(no_token(None).contains("none of REPO_TOKEN"));
+    }
 }

@@ -18,7 +18,11 @@ use crate::place;
 
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
     let config = crate::validate::read(&args.spec)?;
-    let github = place::github(global)?;
+    let github = place::github_with(
+        global,
+        "set REPO_TOKEN to a fine-grained token with \"Actions: read\" and \"Administration: read\" (organization: \
+         \"Self-hosted runners: read\"), or use --app-id and --app-key-file",
+    )?;
     let all = BTreeSet::new();
     let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[], &all), github.runners(None));
     let region = place::default_region();

@@ -56,10 +56,13 @@ Whatever ends it says why on the console (`cml-runner: last words`) and powers t
 ";
 
 fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
-    // A fixed id unless one is given, so that two renderings can be compared.
-    let launch = args.launch_id.unwrap_or_else(|| LaunchId::new(Ulid::nil()));
+    let now = now();
+    // An id of this moment and without chance: what is counted from a launch's beginning is then right.
+    let this_moment =
+        || LaunchId::new(Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), 0));
+    let launch = args.launch_id.unwrap_or_else(this_moment);
     let setup = setup::setup(&args.setup, args.instance_profile.is_some())?;
-    let order = settings::order(args, as_cml, launch, now(), None, setup)?;
+    let order = settings::order(args, as_cml, launch, now, None, setup)?;
     let recipe = order.recipe;
     let package = match recipe.packages {
         Packages::Exactly(package) => package,

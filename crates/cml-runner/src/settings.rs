@@ -17,6 +17,8 @@ use crate::exit::{Code, Trouble};
 /// GitHub's limits on labels (1-100 of them) and on a runner's name (64 characters).
 const LABELS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
+/// Hexadecimal digits of a SHA-256.
+const SHA256_DIGITS: usize = 64;
 /// A root disk on EC2 gp3 is at most 16 TiB; the runner and an image need some gigabytes.
 const DISK_GIB: std::ops::RangeInclusive<u32> = 8..=16_384;
 
@@ -79,14 +81,18 @@ pub(crate) fn order(
         .map_err(|error| usage(format!("--idle-timeout: {error}, or never")))?;
     let max_lifetime = time("max-lifetime", &args.max_lifetime)?;
     let boot_timeout = time("boot-timeout", &args.boot_timeout)?;
+    if boot_timeout >= max_lifetime {
+        return Err(usage(format!(
+            "--boot-timeout ({}) has to be shorter than --max-lifetime ({})",
+            args.boot_timeout, args.max_lifetime
+        )));
+    }
     let deadline = now
         .checked_add(max_lifetime)
         .map_err(|_| usage(format!("--max-lifetime: {} is too long", args.max_lifetime)))?;
     let many = (as_cml && !args.single) || args.reusable || args.reuse || args.reuse_idle;
     let package = match (&args.package_url, &args.package_sha256) {
-        (Some(url), sha256) => {
-            Some(Packages::Exactly(RunnerPackage { url: url.clone(), sha256: sha256.clone() }))
-        }
+        (Some(url), sha256) => Some(Packages::Exactly(package(url, sha256.as_deref())?)),
         (None, _) => packages,
     };
     let recipe = Recipe {
@@ -126,6 +132,24 @@ pub(crate) fn order(
     })
 }
 
+/// A package that is named: a machine that cannot fetch it costs money before it says so.
+fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
+    let usage = |message: String| Trouble::new(Code::Usage, message);
+    if !url::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
+        return Err(usage(format!(
+            "--package-url: {url:?} is no address that begins with https:// or http://"
+        )));
+    }
+    if let Some(sum) = sha256
+        && (sum.len() != SHA256_DIGITS || !sum.chars().all(|c| c.is_ascii_hexdigit()))
+    {
+        return Err(usage(format!(
+            "--package-sha256: {sum:?} is no SHA-256: {SHA256_DIGITS} hexadecimal digits, as sha256sum prints them"
+        )));
+    }
+    Ok(RunnerPackage { url: url.to_owned(), sha256: sha256.map(str::to_owned) })
+}
+
 fn network(args: &Launch) -> Network {
     Network {
         subnets: words(&args.subnets),
@@ -139,7 +163,11 @@ fn words(values: &[String]) -> Vec<String> {
 
 fn labels(values: &[String]) -> Result<Vec<String>, Trouble> {
     let labels = words(values);
-    if labels.is_empty() || labels.len() > LABELS_MAX {
+    if labels.is_empty() {
+        let message = "--labels is empty: is the expression or variable that gives it set?";
+        return Err(Trouble::new(Code::Usage, message));
+    }
+    if labels.len() > LABELS_MAX {
         return Err(Trouble::new(
             Code::Usage,
             format!("--labels: {} labels; GitHub takes 1 to {LABELS_MAX}", labels.len()),
@@ -207,4 +235,34 @@ pub(crate) fn legacy_warnings(legacy: &Legacy, cloud: Option<CloudName>) -> Vec<
         (legacy.destroy_delay.is_some(), "--destroy-delay changes nothing: the machine ends itself"),
     ];
     said.into_iter().filter_map(|(given, words)| given.then_some(words)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        launch: Launch,
+    }
+
+    fn refused(line: &[&str]) -> String {
+        let args = Line::parse_from(std::iter::once(&"launch").chain(line)).launch;
+        let launch = LaunchId::new(ulid::Ulid::nil());
+        let order = order(&args, false, launch, Timestamp::UNIX_EPOCH, None, Setup::default());
+        order.err().map(|trouble| trouble.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_would_fail_on_a_bought_machine_is_refused_before() {
+        let sum = "a".repeat(64);
+        let package = |url, sum| refused(&["--package-url", url, "--package-sha256", sum]);
+        assert_eq!(package("https://example.com/runner.tar.gz", &sum), "");
+        assert!(package("runner.tar.gz", &sum).starts_with("--package-url"));
+        assert!(package("https://example.com/runner.tar.gz", "abc").starts_with("--package-sha256"));
+        assert!(refused(&["--max-lifetime", "5m"]).contains("shorter than --max-lifetime"));
+        assert!(refused(&["--labels", ""]).starts_with("--labels is empty"));
+    }
 }

@@ -144,14 +144,20 @@ fn here() -> Kind {
 }
 
 async fn jobs(global: &Global, args: &args::Simulate) -> Result<Vec<PastJob>, Trouble> {
-    let Some(path) = &args.jobs else { return from_github(global, args.days).await };
+    let Some(path) = &args.jobs else {
+        if args.from_github {
+            return from_github(global, args.days).await;
+        }
+        return Err(Trouble::new(Code::Usage, "a simulation plays past jobs, and none are named")
+            .hint("say which jobs: --jobs FILE or --from-github"));
+    };
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
     let mut jobs = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let job: JobLine = serde_json::from_str(line).map_err(|error| {
-            Trouble::new(Code::Usage, format!("{name}:{number}: {error}")).hint(
+            Trouble::new(Code::Usage, not_a_job(&name.to_string(), number, &error)).hint(
                 "one JSON object a line: {\"queued_at\": \"2026-11-02T09:00:00Z\", \"labels\": [\"gpu\"], \"seconds\": 900}",
             )
         })?;
@@ -168,9 +174,17 @@ async fn jobs(global: &Global, args: &args::Simulate) -> Result<Vec<PastJob>, Tr
     Ok(jobs)
 }
 
+/// What is wrong with a line of jobs. The parser counts lines within the one that it is given.
+fn not_a_job(name: &str, number: usize, error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+    let what = if error.is_data() { "" } else { "not JSON: " };
+    format!("{name}:{number}:{}: {what}{words}", error.column().max(1))
+}
+
 /// The repository's own last days: jobs for self-hosted runners that ran to some end.
 async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble> {
-    let github = place::github(global)?;
+    let github = place::github_with(global, place::READS_ACTIONS)?;
     let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
     let date = since.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
     let past = |job: cml_github::JobRecord| {
@@ -203,4 +217,17 @@ fn latest(mut jobs: Vec<PastJob>, days: u16) -> Vec<PastJob> {
     let since = last.and_then(|last| last.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok());
     jobs.retain(|job| since.is_none_or(|since| job.queued_at >= since));
     jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_job_is_found_by_line_and_column() {
+        let error = |line| serde_json::from_str::<JobLine>(line).map(|_| ()).expect_err("no job");
+        assert_eq!(not_a_job("j2", 2, &error("{nope")), "j2:2:2: not JSON: key must be a string");
+        let wrong = not_a_job("j2", 3, &error(r#"{"queued": 1}"#));
+        assert!(wrong.starts_with("j2:3:") && wrong.contains("unknown field `queued`"), "{wrong}");
+    }
 }

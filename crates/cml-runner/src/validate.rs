@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
     let config = cml_spec::read(&name, &text, &market).map_err(|bad| trouble(&bad))?;
     if config.runners.is_empty() {
         return Err(Trouble::new(Code::Usage, format!("{name}: it says nothing of runners")).hint(
-            "name at least one spec below `runners:`; templates/cml.yaml is a commented file to begin with",
+            "name at least one spec below `runners:`; `cml-runner init --pool --dry-run` shows a file to begin with",
         ));
     }
     for warning in &config.warnings {
@@ -91,6 +91,6 @@ fn text_of(path: &Path) -> Result<(String, String), Trouble> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok((name, text)),
         Err(error) => Err(Trouble::new(Code::Usage, format!("{name}: {error}"))
-            .hint("name a cml.yaml; templates/cml.yaml is a commented one to begin with")),
+            .hint("name a cml.yaml; `cml-runner init --pool --dry-run` shows one to begin with")),
     }
 }

@@ -40,9 +40,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems<'_>) -> Option<Node> {
             Err(error) => {
                 let at = error.marker();
                 let place = Place { line: at.line(), column: at.col() + 1, length: 1 };
-                let help =
-                    if text.contains('\t') { "YAML is indented with spaces, never with tabs" } else { "" };
-                problems.wrong(place, "", format!("not YAML: {}", error.info()), help);
+                problems.wrong(place, "", format!("not YAML: {}", error.info()), help(text, place.line));
                 return None;
             }
         };
@@ -106,6 +104,19 @@ pub(crate) fn parse(text: &str, problems: &mut Problems<'_>) -> Option<Node> {
         problems.wrong(start, "", "the file is empty", "it needs at least `runners:` with one spec");
     }
     root
+}
+
+/// What is most often behind an error of the parser, which finds it lines after its cause.
+fn help(text: &str, line: usize) -> &'static str {
+    let marks = ["<<<<<<<", "=======", ">>>>>>>"];
+    // What follows a mistake is not to blame for it; a mark may stand on the line after the one that is named.
+    if text.lines().take(line + 1).any(|line| marks.iter().any(|mark| line.starts_with(mark))) {
+        return "there are the marks of a merge conflict (<<<<<<<, =======, >>>>>>>): settle it";
+    }
+    if text.contains('\t') {
+        return "YAML is indented with spaces, never with tabs";
+    }
+    "often something before it is not closed ([, {, \"), or is indented differently than its neighbours"
 }
 
 fn place_of(span: Span) -> Place {

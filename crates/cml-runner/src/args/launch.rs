@@ -31,16 +31,16 @@ pub(crate) struct Launch {
     )]
     pub(crate) idle_timeout: String,
     /// One job, then gone (JIT configuration; no token on the machine). The default of `cml-runner launch`
-    #[arg(long, env = "CML_RUNNER_SINGLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), visible_alias = "ephemeral", help_heading = "Runner")]
+    #[arg(long, env = "CML_RUNNER_SINGLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), visible_alias = "ephemeral", help_heading = "Runner")]
     pub(crate) single: bool,
     /// Many jobs until it has been idle. The default of CML's own spellings (`cml runner launch`, `cml-runner --labels …`)
-    #[arg(long, env = "CML_RUNNER_REUSABLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "single", help_heading = "Runner")]
+    #[arg(long, env = "CML_RUNNER_REUSABLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "single", help_heading = "Runner")]
     pub(crate) reusable: bool,
     /// Launch nothing when a runner with these labels is online, even a busy one; implies --reusable
-    #[arg(long, env = "CML_RUNNER_REUSE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
+    #[arg(long, env = "CML_RUNNER_REUSE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) reuse: bool,
     /// Launch nothing when a runner with these labels is online and idle; implies --reusable
-    #[arg(long, env = "CML_RUNNER_REUSE_IDLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
+    #[arg(long, env = "CML_RUNNER_REUSE_IDLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) reuse_idle: bool,
     /// Runner group id; 1 is the default group
     #[arg(
@@ -83,7 +83,7 @@ pub(crate) struct Launch {
     #[arg(long, env = "CML_RUNNER_SPOT", help_heading = "Machine")]
     pub(crate) spot: Option<Spot>,
     /// CML's flag: the same as --spot prefer
-    #[arg(long, env = "CML_RUNNER_CLOUD_SPOT", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Machine")]
+    #[arg(long, env = "CML_RUNNER_CLOUD_SPOT", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Machine")]
     pub(crate) cloud_spot: bool,
     /// Highest spot price, USD per hour; -1 for the on-demand price
     #[arg(

@@ -169,5 +169,9 @@ fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble>
 }
 
 fn failed(error: &LedgerError) -> Trouble {
-    Trouble::new(Code::Failed, error.to_string())
+    let trouble = Trouble::new(Code::Failed, error.to_string());
+    if trouble.message.contains("not a database") {
+        return trouble.hint("it is no journal; leave --journal out for those in the state directory");
+    }
+    trouble
 }

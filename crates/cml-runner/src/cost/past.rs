@@ -27,7 +27,7 @@ pub(super) async fn add(
     book: &Book,
     dir: &Path,
 ) -> Result<Option<String>, Trouble> {
-    let github = place::github(global)?;
+    let github = place::github_with(global, place::READS_ACTIONS)?;
     let jobs = github.finished_jobs(window.first).await?;
     // Whose runner is registered is not gone, whatever jobs it has had.
     let there = github.runners(None).await.unwrap_or_else(|error| {

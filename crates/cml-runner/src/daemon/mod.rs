@@ -37,11 +37,16 @@ const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
 /// systemd is told of life this often, if it asked to be; its patience is longer.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
 
+/// What to do without a token.
+const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: read and write\" (interrupted jobs run again) and \
+                        \"Administration: read and write\" (organization: \"Self-hosted runners: read and write\"), or a GitHub \
+                        App (--app-id and --app-key-file, or github.auth of the file)";
+
 pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
     let stop = signals::stop_token()
         .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
     let config = crate::validate::read(&args.config)?;
-    let github = place::github(&with_file(global, &config))?;
+    let github = place::github_with(&with_file(global, &config), NO_TOKEN)?;
     let github = Arc::new(match args.registrations_per_minute {
         Some(most) => github.paced(most),
         None => github,

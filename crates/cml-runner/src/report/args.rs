@@ -218,12 +218,12 @@ pub(crate) struct Prepare {
     /// CML's older name for --fetch-depth 0
     #[arg(long, hide = true)]
     pub(crate) unshallow: bool,
-    /// Address for commits
-    #[arg(long, value_name = "ADDRESS", default_value = "olivaw@iterative.ai")]
-    pub(crate) user_email: String,
-    /// Name for commits
-    #[arg(long, value_name = "NAME", default_value = "Olivaw[bot]")]
-    pub(crate) user_name: String,
+    /// Address for commits [default: in a workflow olivaw@iterative.ai]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) user_email: Option<String>,
+    /// Name for commits [default: in a workflow Olivaw[bot]]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user_name: Option<String>,
 }
 
 /// `tensorboard`: the service is gone; the command says what works instead.

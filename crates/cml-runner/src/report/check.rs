@@ -62,7 +62,8 @@ pub(crate) fn new(
         return Err(Trouble::new(
             Code::Failed,
             "the report is empty: GitHub takes no check run without a summary",
-        ));
+        )
+        .hint("look at the step that writes it"));
     }
     let summary = match fit(text, CHECK_TEXT_LIMIT - 200) {
         Some(kept) => {

@@ -6,17 +6,36 @@ use serde_json::json;
 use crate::actions::now;
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::place::env;
+use crate::progress::Progress;
 use crate::report::args::Prepare;
 use crate::report::files::{self, git};
+use crate::report::places;
+use crate::report::pr::{USER_EMAIL, USER_NAME};
 
 pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
     if files::ci().run_id == Some(id) {
         return Err(Trouble::new(Code::Failed, format!("run {id} is the one that this step belongs to: to run it again it would have to end first"))
             .hint("run this in a workflow of its own (`on: workflow_run`), with --id ${{ github.event.workflow_run.id }}"));
     }
-    place::github(global)?.rerun_whole(id).await?;
+    places::github(global)?.rerun_whole(id).await?;
     Ok(String::new())
+}
+
+/// Who commits, as git's configuration names it. On somebody's own computer that is theirs to say.
+fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, Trouble> {
+    let usual = |value: &'static str| in_ci.then_some(value);
+    let email = args.user_email.as_deref().or(usual(USER_EMAIL));
+    let name = args.user_name.as_deref().or(usual(USER_NAME));
+    let all = [("user.email", email), ("user.name", name)];
+    let set: Vec<_> = all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    if set.is_empty() {
+        let message = "this is no workflow (GITHUB_ACTIONS is not set), and this command writes who commits into git's \
+                       configuration of the checkout";
+        return Err(Trouble::new(Code::Usage, message)
+            .hint("say who with --user-name and --user-email to do it all the same"));
+    }
+    Ok(set)
 }
 
 /// Unlike CML's, it puts no token into git's configuration: actions/checkout has done that, or the remote is public.
@@ -25,10 +44,18 @@ pub(crate) fn prepare(args: &Prepare) -> Result<String, Trouble> {
         Trouble::new(Code::Failed, format!("the checkout cannot be made ready: {cause}"))
             .hint("run it in a git checkout; for a private repository keep `persist-credentials: true` of actions/checkout")
     };
-    git(&["config", "user.email", &args.user_email]).map_err(failed)?;
-    git(&["config", "user.name", &args.user_name]).map_err(failed)?;
+    let in_ci = env("GITHUB_ACTIONS").is_some();
+    let progress = Progress::new(env("GITHUB_ACTIONS").is_some());
+    for (key, value) in identity(args, in_ci)? {
+        git(&["config", key, value]).map_err(failed)?;
+        progress.line(&format!("this checkout's {key} is now {value}"));
+    }
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"]).map_err(failed)? == "true";
     let depth = if args.unshallow { Some(0) } else { args.fetch_depth };
+    if let Some(depth) = depth {
+        let what = if depth == 0 { "all of the history".to_owned() } else { format!("{depth} commits deep") };
+        progress.line(&format!("fetching {what}, with tags"));
+    }
     match depth {
         Some(0) if is_shallow => {
             git(&["fetch", "--all", "--tags", "--unshallow"]).map_err(failed)?;
@@ -58,7 +85,7 @@ pub(crate) fn tensorboard() -> Result<String, Trouble> {
 pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, Trouble> {
     let age = cml_spec::duration::parse(older_than)
         .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?;
-    let github = place::github(global)?;
+    let github = places::github(global)?;
     let pruned = prune(&github, now() - age, dry_run).await?;
     if global.json {
         let object = json!({"removed": pruned.removed, "kept": pruned.kept, "dry_run": dry_run});
@@ -71,4 +98,23 @@ pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) 
         files::warn("comments whose images were removed show none from now on");
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_somebodys_own_computer_the_identity_is_theirs_to_say() {
+        let args = |name: Option<&str>| Prepare {
+            fetch_depth: None,
+            unshallow: false,
+            user_email: None,
+            user_name: name.map(str::to_owned),
+        };
+        assert!(identity(&args(None), false).is_err_and(|trouble| trouble.code == Code::Usage));
+        assert_eq!(identity(&args(Some("Ada")), false).ok(), Some(vec![("user.name", "Ada")]));
+        let bot = vec![("user.email", USER_EMAIL), ("user.name", USER_NAME)];
+        assert_eq!(identity(&args(None), true).ok(), Some(bot));
+    }
 }

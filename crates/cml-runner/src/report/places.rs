@@ -13,15 +13,18 @@ use crate::report::checkout;
 
 /// GitHub for a report: no right to runners is needed.
 pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
-    place::github(global).map_err(|mut trouble| {
-        if trouble.code == Code::Denied {
-            trouble.hint = Some(
-                "give the step `env: {REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\"}` and the job the `permissions:` that \
-                 docs/from-cml.md lists"
-                    .to_owned(),
-            );
-        }
-        trouble
+    github_of_remote(global, "origin")
+}
+
+/// The same; what else does not name the repository, this git remote does.
+pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, Trouble> {
+    place::github_of_remote(global, remote).map_err(|trouble| match trouble.code {
+        Code::Denied => trouble.hint(
+            "give the step `env: {REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\"}` and the job `permissions:`: contents: write \
+             (pictures, pr), pull-requests: write (comments, pr), issues: write (comments on issues), checks: write (checks), \
+             actions: write (workflow rerun)",
+        ),
+        _ => trouble,
     })
 }
 

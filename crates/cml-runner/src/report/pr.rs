@@ -6,22 +6,24 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place;
 use crate::report::args::Pr;
 use crate::report::files::{self, git, git_bytes};
+use crate::report::places;
 
 /// CML's own author, for the half that is not given.
-const USER_NAME: &str = "Olivaw[bot]";
-const USER_EMAIL: &str = "olivaw@iterative.ai";
+pub(crate) const USER_NAME: &str = "Olivaw[bot]";
+pub(crate) const USER_EMAIL: &str = "olivaw@iterative.ai";
 /// The largest file that git's own API takes, bytes.
 const FILE_LIMIT: u64 = 100 << 20;
 
 pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble> {
     let failed =
         |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
-    let github = place::github_of_remote(global, &args.remote)?;
+    let github = places::github_of_remote(global, &args.remote)?;
     let ci = files::ci();
-    let mut head = git(&["rev-parse", "HEAD"]).map_err(failed)?;
+    // Without --verify git answers with the name itself where there is no commit.
+    let mut head = git(&["rev-parse", "--verify", "HEAD"])
+        .map_err(|cause| failed(cause).hint("commit something first, or check the repository out"))?;
     // In a run on a pull request GitHub's own merge is checked out, which belongs to no branch.
     if let (Some(_), Some(own)) = (ci.pull, &ci.head_sha)
         && *own != head
