@@ -141,7 +141,8 @@ impl From<Reason> for Trouble {
                  internet, or raise --boot-timeout",
             ),
             Reason::MachineEnded { .. } => Self::new(Code::TimedOut, message).hint(
-                "its cause is explained at https://github.com/cml-runner/cml-runner/blob/main/docs/reference.md#on-the-machine",
+                "its cause is explained at https://github.com/cml-runner/cml-runner/blob/main/docs/reference.md#on-the-machine; \
+                 if it had too little time, raise --boot-timeout",
             ),
             Reason::Interrupted => {
                 Self::new(Code::Interrupted, "interrupted by a signal; what had been made was removed")

@@ -81,12 +81,6 @@ pub(crate) fn order(
         .map_err(|error| usage(format!("--idle-timeout: {error}, or never")))?;
     let max_lifetime = time("max-lifetime", &args.max_lifetime)?;
     let boot_timeout = time("boot-timeout", &args.boot_timeout)?;
-    if boot_timeout >= max_lifetime {
-        return Err(usage(format!(
-            "--boot-timeout ({}) has to be shorter than --max-lifetime ({})",
-            args.boot_timeout, args.max_lifetime
-        )));
-    }
     let deadline = now
         .checked_add(max_lifetime)
         .map_err(|_| usage(format!("--max-lifetime: {} is too long", args.max_lifetime)))?;
@@ -262,7 +256,6 @@ mod tests {
         assert_eq!(package("https://example.com/runner.tar.gz", &sum), "");
         assert!(package("runner.tar.gz", &sum).starts_with("--package-url"));
         assert!(package("https://example.com/runner.tar.gz", "abc").starts_with("--package-sha256"));
-        assert!(refused(&["--max-lifetime", "5m"]).contains("shorter than --max-lifetime"));
         assert!(refused(&["--labels", ""]).starts_with("--labels is empty"));
     }
 }
