@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Schema,
     /// Say what a cml.yaml would launch now, where and for how much; touches nothing
     Plan(Plan),
-    /// Say what stands in the way of a launch, and what to do about it; touches nothing
+    /// Say what stands in the way of a launch, and what to do about it; launches nothing
     Doctor(Box<Doctor>),
     /// Say what machines cost, whose money it was and what was wasted
     Cost(Box<Cost>),
