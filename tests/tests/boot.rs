@@ -199,6 +199,8 @@ fn offer((zone, price): (&str, &str)) -> Offer {
         market: Market::Spot,
         price: Some(UsdPerHour(price.parse().expect("a number"))),
         resources: Resources { vcpus: 2, memory_mib: 8192, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: None,
     }
 }

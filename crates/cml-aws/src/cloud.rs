@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
+    OfferQuery,
 };
 use cml_prices::Book;
 use jiff::Timestamp;
@@ -78,8 +79,8 @@ impl Cloud for AwsCloud {
         "aws"
     }
 
-    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
-        self.find_offers(query).await
+    async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
+        self.find_offers(query).await.map(ByRegion::whole)
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
@@ -97,16 +98,17 @@ impl Cloud for AwsCloud {
         filter: &InstanceFilter,
         older_than: Timestamp,
         dry_run: bool,
-    ) -> Result<Vec<String>, CloudError> {
-        let mut swept = Vec::new();
+    ) -> Result<ByRegion<String>, CloudError> {
+        let mut swept = ByRegion::default();
         for region in self.regions_of(filter)? {
-            swept.extend(self.sweep_region(&region, filter.owner.as_deref(), older_than, dry_run).await?);
+            let answer = self.sweep_region(&region, filter.owner.as_deref(), older_than, dry_run).await;
+            swept.add(&region, answer);
         }
         Ok(swept)
     }
 
-    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
-        self.list(filter).await
+    async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
+        self.list(filter).await.map(ByRegion::whole)
     }
 
     async fn spot_prices(

@@ -155,6 +155,7 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
         ended_at: it.state_transition_reason().and_then(transition_time),
         deadline: tagged(tag::DEADLINE).and_then(|text| text.parse::<Deadline>().ok()),
         owner: tagged(tag::OWNER).map(str::to_owned),
+        controller: tagged(tag::CONTROLLER).map(str::to_owned),
         runner_name: tagged(tag::RUNNER).map(str::to_owned),
         ended_because: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
     })

@@ -37,4 +37,5 @@ pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::AwsCloud;
 pub use needs::{Choice, choices};
+pub use offers::DEFAULT_DISK_GIB;
 pub use regions::region;

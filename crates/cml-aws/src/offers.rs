@@ -16,6 +16,8 @@ use crate::sizes::{self, Asked};
 use cml_prices::{Book, TypeFacts};
 use jiff::Timestamp;
 
+/// Root disk where the user names none and the image needs no more, GiB.
+pub const DEFAULT_DISK_GIB: u32 = 35;
 /// The size when the user names none, as in CML.
 const DEFAULT_SIZE: &str = "m";
 
@@ -54,7 +56,7 @@ impl AwsCloud {
                 zones: &zones,
                 types: &types,
                 prices: prices.as_ref(),
-                disk_gib: query.disk_gib,
+                disk_gib: query.disk_gib.unwrap_or(DEFAULT_DISK_GIB),
                 book: &book,
                 now: now(),
             };
@@ -211,6 +213,8 @@ impl Sales<'_> {
             market,
             price,
             resources: facts.resources.clone(),
+            quota: None,
+            driver: cml_cloud::Driver::None,
             disk: Some(Disk { gib: self.disk_gib, price: self.book.volume_gib_month(self.region).price }),
         }
     }
@@ -252,7 +256,8 @@ mod tests {
             spot: SpotPolicy::Prefer,
             spot_price_max: spot_price_max.map(usd),
             network: Network::default(),
-            disk_gib: 35,
+            image: cml_cloud::Image::default(),
+            disk_gib: None,
         }
     }
 
@@ -293,7 +298,7 @@ mod tests {
             zones: &["a", "b"],
             types: &types,
             prices: Some(&prices),
-            disk_gib: 35,
+            disk_gib: DEFAULT_DISK_GIB,
             book: &book,
             now: Timestamp::UNIX_EPOCH,
         };

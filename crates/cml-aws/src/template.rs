@@ -42,7 +42,9 @@ fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTem
         .build();
     let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_type(VolumeType::Gp3)
-        .volume_size(i32::try_from(request.disk_gib).unwrap_or(i32::MAX))
+        .volume_size(
+            i32::try_from(request.disk_gib.unwrap_or(crate::offers::DEFAULT_DISK_GIB)).unwrap_or(i32::MAX),
+        )
         .encrypted(true)
         .delete_on_termination(true)
         .build();

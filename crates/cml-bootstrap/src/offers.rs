@@ -40,6 +40,8 @@ mod tests {
             market: Market::Spot,
             price: price.map(|price| UsdPerHour(price.parse().expect("a number"))),
             resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+            driver: cml_cloud::Driver::None,
+            quota: None,
             disk: None,
         }
     }

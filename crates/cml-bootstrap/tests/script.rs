@@ -105,6 +105,8 @@ fn offer(number: u32) -> Offer {
         market: Market::Spot,
         price: Some(UsdPerHour(Decimal::new(i64::from(number * 7_919 % 99_991), 4))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: None,
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! What may not happen here: decisions (which offer, when to give up) and anything said to GitHub.
 
+pub mod by_region;
 pub mod error;
 pub mod ids;
 pub mod local;
@@ -13,12 +14,13 @@ pub mod types;
 
 use std::future::Future;
 
+pub use by_region::{ByRegion, RegionFailure};
 pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
 pub use money::{Disk, Usd, UsdPerGibMonth, UsdPerHour};
 pub use types::{
-    Arch, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market, Needs,
-    Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,
+    Arch, Driver, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market,
+    Needs, Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,
 };
 
 /// One place that sells (or lends) machines.
@@ -28,11 +30,12 @@ pub trait Cloud: Send + Sync {
     /// The provider's name as in `--cloud`: `aws` or `local`.
     fn name(&self) -> &'static str;
 
-    /// Ways to buy what is asked for, best first.
+    /// Ways to buy what is asked for, best first. A region that fails as a whole is left out and named.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a region, type or GPU is not known; the others as the provider answers.
-    fn offers(&self, query: &OfferQuery) -> impl Future<Output = Result<Vec<Offer>, CloudError>> + Send;
+    /// [`ErrorKind::Invalid`] when a region, type, GPU or image is not known or the disk is too small for the image; when
+    /// no region has an offer, the reasons of all of them.
+    fn offers(&self, query: &OfferQuery) -> impl Future<Output = Result<ByRegion<Offer>, CloudError>> + Send;
 
     /// Buys one machine from any of `request.offers`, which all lie in one region and one market.
     ///
@@ -60,18 +63,20 @@ pub trait Cloud: Send + Sync {
         filter: &InstanceFilter,
         older_than: jiff::Timestamp,
         dry_run: bool,
-    ) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
+    ) -> impl Future<Output = Result<ByRegion<String>, CloudError>> + Send;
 
     /// All instances of ours that match, the ended ones too while the provider still lists them.
     ///
     /// A new instance may be missing for some seconds, and a dead one may still show.
     ///
+    /// A region that could not be asked is named in the answer: nothing is known of its machines.
+    ///
     /// # Errors
-    /// As the provider answers; a partial list is never returned as a whole one.
+    /// [`ErrorKind::Invalid`] when a region is not known.
     fn instances(
         &self,
         filter: &InstanceFilter,
-    ) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+    ) -> impl Future<Output = Result<ByRegion<Instance>, CloudError>> + Send;
 
     /// How the spot prices of these types in a region have changed since a time, the prices in force at that time included.
     /// Empty where there is no spot market.

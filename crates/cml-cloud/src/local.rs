@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{CloudError, ErrorKind};
 use crate::types::{Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Offer, OfferQuery};
-use crate::{Cloud, InstanceId};
+use crate::{ByRegion, Cloud, InstanceId};
 use directory::{Directory, Root};
 use record::Phase;
 pub use supervise::{SuperviseError, supervise};
@@ -147,8 +147,8 @@ impl Cloud for LocalCloud {
         LOCAL
     }
 
-    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
-        host::offer(query).map(|offer| vec![offer])
+    async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
+        host::offer(query).map(|offer| ByRegion::whole(vec![offer]))
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
@@ -178,11 +178,11 @@ impl Cloud for LocalCloud {
         _filter: &InstanceFilter,
         _older_than: jiff::Timestamp,
         _dry_run: bool,
-    ) -> Result<Vec<String>, CloudError> {
-        Ok(Vec::new())
+    ) -> Result<ByRegion<String>, CloudError> {
+        Ok(ByRegion::default())
     }
 
-    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+    async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
         let now = now();
         let mut found = Vec::new();
         for directory in self.root.directories()? {
@@ -197,7 +197,7 @@ impl Cloud for LocalCloud {
                 found.push(record.instance(directory.instance_id(), state));
             }
         }
-        Ok(found)
+        Ok(ByRegion::whole(found))
     }
 
     async fn spot_prices(

@@ -23,6 +23,8 @@ pub mod tag {
     pub const OWNER: &str = "cml-runner:owner";
     /// The runner's name at GitHub.
     pub const RUNNER: &str = "cml-runner:runner";
+    /// Who made it and may end it: the id of a daemon's journal, or `launch` for a launch without a daemon.
+    pub const CONTROLLER: &str = "cml-runner:controller";
 }
 
 /// Processor architecture.
@@ -95,6 +97,26 @@ impl Gpu {
     }
 }
 
+/// The accelerator's driver that a machine's image must bring. Types of different drivers never share a launch call: a call
+/// boots one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// No accelerator, or one that needs nothing.
+    #[default]
+    None,
+    /// NVIDIA's, with its open kernel module: Turing (T4) and later.
+    Nvidia,
+    /// NVIDIA's, with its proprietary kernel module: before Turing (V100, M60).
+    NvidiaProprietary,
+    /// AMD's.
+    Amd,
+    /// AWS Neuron, of Inferentia and Trainium.
+    Neuron,
+    /// Another accelerator's, for which no default image is known.
+    Other,
+}
+
 /// What a machine has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Resources {
@@ -123,9 +145,16 @@ pub struct Offer {
     pub price: Option<UsdPerHour>,
     /// What it has.
     pub resources: Resources,
-    /// Its root disk, where that costs anything; not known of offers that were written down before disks were.
+    /// All its disks together, where they cost anything; not known of offers that were written down before disks were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+    /// The provider's quota that it counts against, in the provider's words: offers of one region, market and quota count
+    /// together. None: no quota is known, and it counts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<String>,
+    /// What its image must bring.
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 impl Offer {
@@ -188,8 +217,10 @@ pub struct OfferQuery {
     pub spot_price_max: Option<UsdPerHour>,
     /// Subnets and groups that the machine must live in; they limit the zones.
     pub network: Network,
-    /// Root disk, GiB.
-    pub disk_gib: u32,
+    /// Image to boot: it decides how large the disks are at least.
+    pub image: Image,
+    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    pub disk_gib: Option<u32>,
 }
 
 /// The image to boot.
@@ -244,6 +275,8 @@ pub struct LaunchRequest {
     pub spec: String,
     /// GitHub scope for the tags, such as `acme/vision`.
     pub owner: String,
+    /// Who makes it, for the tags: only that controller may end it before its deadline.
+    pub controller: String,
     /// The runner's name.
     pub runner_name: String,
     /// When the machine must be gone.
@@ -256,8 +289,8 @@ pub struct LaunchRequest {
     pub user_data: UserData,
     /// Image to boot.
     pub image: Image,
-    /// Root disk, GiB.
-    pub disk_gib: u32,
+    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    pub disk_gib: Option<u32>,
     /// Where it lives.
     pub network: Network,
     /// EC2 instance profile (name or ARN) for the job's own use; none by default.
@@ -283,6 +316,7 @@ impl LaunchRequest {
         tags.insert(tag::LAUNCH.to_owned(), self.launch.to_string());
         tags.insert(tag::SPEC.to_owned(), self.spec.clone());
         tags.insert(tag::OWNER.to_owned(), self.owner.clone());
+        tags.insert(tag::CONTROLLER.to_owned(), self.controller.clone());
         tags.insert(tag::RUNNER.to_owned(), self.runner_name.clone());
         tags.insert(tag::DEADLINE.to_owned(), self.deadline.to_string());
         tags
@@ -355,6 +389,9 @@ pub struct Instance {
     pub deadline: Option<Deadline>,
     /// GitHub scope.
     pub owner: Option<String>,
+    /// Who made it ([`tag::CONTROLLER`]); none when the tag was lost.
+    #[serde(default)]
+    pub controller: Option<String>,
     /// The runner's name.
     pub runner_name: Option<String>,
     /// Why it ended, in the cloud's words, where it says so.

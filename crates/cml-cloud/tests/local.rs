@@ -74,13 +74,14 @@ impl Lab {
             attempt: 1,
             spec: "launch".to_owned(),
             owner: "acme/vision".to_owned(),
+            controller: "launch".to_owned(),
             runner_name: launch.runner_name(),
             deadline: Deadline(now + SignedDuration::from_mins(2)),
-            offers: self.cloud.offers(&query()).await.expect("an offer"),
+            offers: self.cloud.offers(&query()).await.expect("an offer").found,
             spot_price_max: None,
             user_data: UserData::new(script.as_bytes().to_vec()),
             image: Image::default(),
-            disk_gib: 8,
+            disk_gib: None,
             network: Network::default(),
             instance_profile: None,
             cache_snapshot: None,
@@ -90,7 +91,7 @@ impl Lab {
 
     async fn only(&self, launch: LaunchId) -> Option<Instance> {
         let filter = InstanceFilter { launch: Some(launch), ..InstanceFilter::default() };
-        let mut found = self.cloud.instances(&filter).await.expect("a list");
+        let mut found = self.cloud.instances(&filter).await.expect("a list").found;
         assert!(found.len() <= 1, "{found:#?}");
         found.pop()
     }
@@ -161,8 +162,9 @@ fn query() -> OfferQuery {
         gpu: None,
         spot: SpotPolicy::Never,
         spot_price_max: None,
+        image: Image::default(),
         network: Network::default(),
-        disk_gib: 8,
+        disk_gib: None,
     }
 }
 
@@ -393,7 +395,7 @@ async fn a_full_disk_is_a_clear_error_and_leaves_nothing() {
 #[tokio::test]
 async fn there_is_one_offer_and_it_is_this_machine() {
     let lab = Lab::new();
-    let offers = lab.cloud.offers(&query()).await.expect("an offer");
+    let offers = lab.cloud.offers(&query()).await.expect("an offer").found;
     assert_eq!(offers.len(), 1);
     assert!(offers[0].resources.vcpus > 0 && offers[0].resources.memory_mib > 0);
     if !Path::new("/dev/nvidia0").exists() {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, InstanceState, LaunchId, Market, Offer,
-    SpotPrice,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, InstanceState, LaunchId, Market,
+    Offer, SpotPrice,
 };
 use cml_fleet::{JobId, KnownRunner};
 use cml_github::Followed;
@@ -86,6 +86,7 @@ impl Questions {
             name: runner.name,
             online: runner.online,
             busy: runner.busy,
+            labels: runner.labels,
         };
         let runners = match runners {
             Ok(runners) => Some(runners.into_iter().map(known).collect()),
@@ -118,13 +119,15 @@ impl Questions {
         };
         let told =
             |error: CloudError| tracing::warn!(%error, "the cloud cannot say which machines there are");
-        let mut all = hands.cloud.instances(&by_tag).await.map_err(told).ok()?;
+        let asked = hands.cloud.instances(&by_tag).await.and_then(ByRegion::into_whole);
+        let mut all = asked.map_err(told).ok()?;
         let shown: BTreeSet<InstanceId> = all.iter().map(|instance| instance.id.clone()).collect();
         let ids = self.machines.iter().map(|machine| &machine.id);
         let missing: Vec<InstanceId> = ids.filter(|id| !shown.contains(*id)).cloned().collect();
         if !missing.is_empty() {
             let by_id = InstanceFilter { regions, ids: missing, ..InstanceFilter::default() };
-            all.extend(hands.cloud.instances(&by_id).await.map_err(told).ok()?);
+            let asked = hands.cloud.instances(&by_id).await.and_then(ByRegion::into_whole);
+            all.extend(asked.map_err(told).ok()?);
         }
         Some(all)
     }
@@ -164,7 +167,7 @@ impl Questions {
             let Some(recipe) = self.recipes.get(name) else { continue };
             match hands.cloud.offers(&recipe.query).await {
                 Ok(offers) => {
-                    all.insert(name.clone(), offers);
+                    all.insert(name.clone(), offers.found);
                 }
                 Err(error) => tracing::warn!(%error, spec = name, "the cloud cannot say what is for sale"),
             }

@@ -30,6 +30,8 @@ pub struct Look {
     pub untold: Vec<JobId>,
     /// All machines of ours.
     pub instances: Option<Vec<Instance>>,
+    /// Regions that could not be asked: nothing is known of the machines there.
+    pub silent_regions: BTreeSet<String>,
     /// Machines that still run and that the cloud has said it will take back.
     pub taken_back: Vec<InstanceId>,
     /// All runners.
@@ -408,6 +410,7 @@ impl<J: Journal> Fleet<J> {
             jobs: look.jobs.map(|jobs| jobs.into_iter().map(as_known).collect()),
             launches,
             instances: look.instances,
+            silent_regions: look.silent_regions,
             runners: look.runners,
             offers: look.offers,
             refusals: self.state.refusals(),

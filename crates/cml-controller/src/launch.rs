@@ -117,7 +117,7 @@ struct One<'a, C, F, J> {
 impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     async fn run(&mut self, made: &mut Made) -> Result<Outcome, Reason> {
         let (order, cloud) = (self.steps.order, self.steps.cloud);
-        let offers = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?;
+        let offers = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?.found;
         (self.steps.tell)(Event::Offers { count: offers.len() });
         self.steps.not_interrupted()?;
         let registration = match self.steps.register(made).await? {
@@ -247,6 +247,7 @@ fn spec(order: &Order, now: Timestamp) -> Spec {
     Spec {
         name: recipe.spec.clone(),
         labels: recipe.labels.clone(),
+        default_labels: true,
         group: None,
         spot: recipe.query.spot,
         max: 1,

@@ -262,5 +262,7 @@ fn as_offer(instance: &Instance, price: Option<UsdPerHour>, disk: Option<Disk>, 
         price,
         resources: Resources { vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
         disk,
+        quota: None,
+        driver: cml_cloud::Driver::None,
     }
 }

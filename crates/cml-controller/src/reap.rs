@@ -76,7 +76,7 @@ pub async fn reap<C: Cloud>(
     github: &GitHub,
 ) -> Result<ReapReport, CloudError> {
     // The cloud first: a machine made after this look is not in the list, and its runner is too young to be removed.
-    let instances = cloud.instances(filter).await?;
+    let instances = cloud.instances(filter).await?.into_whole()?;
     let mut report = ReapReport::default();
     let runners = match github.runners(None).await {
         Ok(runners) => Some(runners),
@@ -100,7 +100,7 @@ pub async fn reap<C: Cloud>(
         }
     }
     let older_than = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
-    report.swept = cloud.sweep(filter, older_than, dry_run).await?;
+    report.swept = cloud.sweep(filter, older_than, dry_run).await?.into_whole()?;
     Ok(report)
 }
 
@@ -136,6 +136,7 @@ mod tests {
             started_at: at(0),
             deadline: Some(Deadline(at(10_000))),
             owner: None,
+            controller: None,
             runner_name: Some("cml-a".to_owned()),
             ended_because: None,
         }

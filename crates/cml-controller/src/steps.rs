@@ -6,7 +6,8 @@ use std::time::Duration;
 use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::local::LOCAL;
 use cml_cloud::{
-    Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer, UserData,
+    ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer,
+    UserData,
 };
 use cml_github::{GitHubErrorKind, JitRequest, Removal};
 use tokio_util::sync::CancellationToken;
@@ -143,7 +144,8 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         };
         let started = tokio::time::Instant::now();
         loop {
-            let found = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
+            let found = self.cloud.instances(&filter).await.and_then(ByRegion::into_whole);
+            let found = found.map_err(Reason::Cloud)?;
             if let Some(instance) = found.into_iter().find(Instance::is_alive) {
                 return Ok(Some(Registered::Elsewhere(Box::new(instance), RunnerMade::Id(runner.id))));
             }
@@ -245,6 +247,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             attempt,
             spec: self.order.recipe.spec.clone(),
             owner: self.forge.scope(),
+            controller: "launch".to_owned(),
             runner_name: self.order.runner_name.clone(),
             deadline: self.order.deadline,
             offers,

@@ -51,6 +51,7 @@ pub async fn stop<C: Cloud>(
     let instance = cloud
         .instances(filter)
         .await?
+        .into_whole()?
         .into_iter()
         .find(|instance| instance.is_alive() && matches(target, instance))
         .ok_or_else(|| StopError::NotFound(target.0.clone()))?;

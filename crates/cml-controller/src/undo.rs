@@ -98,7 +98,7 @@ impl Made {
         let looks = LOOK_FOR_UNKNOWN.as_secs() / LOOK_EVERY.as_secs();
         for _ in 0..looks {
             if let Ok(found) = cloud.instances(&filter).await
-                && let Some(instance) = found.into_iter().find(cml_cloud::Instance::is_alive)
+                && let Some(instance) = found.found.into_iter().find(cml_cloud::Instance::is_alive)
             {
                 self.instance = Some((region, instance.id));
                 return;

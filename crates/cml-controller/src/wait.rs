@@ -129,7 +129,7 @@ async fn find<C: Cloud>(cloud: &C, wait: &Wait<'_>) -> Option<Instance> {
         ..InstanceFilter::default()
     };
     match cloud.instances(&filter).await {
-        Ok(found) => found.into_iter().find(|instance| instance.id == *wait.instance),
+        Ok(found) => found.found.into_iter().find(|instance| instance.id == *wait.instance),
         Err(error) => {
             tracing::debug!(%error, "could not look at the instance");
             None

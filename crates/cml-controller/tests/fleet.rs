@@ -32,6 +32,7 @@ fn spec() -> Spec {
     Spec {
         name: "gpu".to_owned(),
         labels: vec!["gpu".to_owned()],
+        default_labels: true,
         group: None,
         spot: SpotPolicy::Prefer,
         max: 1,
@@ -60,6 +61,7 @@ fn instance(launch: LaunchId, state: InstanceState) -> Instance {
         ended_at: None,
         deadline: Some(Deadline(at(3600))),
         owner: Some("acme/vision".to_owned()),
+        controller: None,
         runner_name: Some(launch.runner_name()),
         ended_because: None,
     }
@@ -94,6 +96,8 @@ fn look(jobs: Vec<Job>, instances: Vec<Instance>, runners: Vec<KnownRunner>) -> 
         market: Market::Spot,
         price: Some(UsdPerHour("0.36".parse().expect("a number"))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: None,
     };
     Look {
@@ -227,7 +231,7 @@ fn a_runner_that_is_connected_keeps_its_launch_alive_though_the_cloud_shows_noth
         fleet.step(look, now(second), &mut || id(1)).expect("the journal is there").orders
     };
     assert_eq!(step(0, Vec::new()).len(), 1);
-    let busy = KnownRunner { id: 3, name: id(1).runner_name(), online: true, busy: true };
+    let busy = KnownRunner { id: 3, name: id(1).runner_name(), online: true, busy: true, labels: Vec::new() };
     assert_eq!(step(400, vec![busy.clone()]), [], "it was not given up after five minutes");
     assert_eq!(step(2000, vec![busy]), []);
 }

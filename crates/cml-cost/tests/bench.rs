@@ -50,6 +50,8 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
         market: if number.is_multiple_of(5) { Market::OnDemand } else { Market::Spot },
         price: Some(UsdPerHour(Decimal::new(100 + i64::try_from(number % 900).expect("small"), 3))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: Some(Disk { gib: 100, price: UsdPerGibMonth(Decimal::new(8, 2)) }),
     };
     let (price, disk, labels) = (UsdPerHour(Decimal::ONE), None, vec!["gpu".to_owned()]);

@@ -38,6 +38,8 @@ fn offer(number: u128) -> Offer {
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         price: Some(UsdPerHour(Decimal::new(if is_spot { 37 } else { 1006 }, 3))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: Some(Disk { gib: 100, price: UsdPerGibMonth(Decimal::new(8, 2)) }),
     }
 }

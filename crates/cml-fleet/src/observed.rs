@@ -1,6 +1,6 @@
 //! Everything that is known when a plan is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cml_cloud::{Deadline, Disk, ErrorKind, Instance, LaunchId, Market, Offer, UsdPerHour};
@@ -132,6 +132,8 @@ pub struct KnownRunner {
     pub online: bool,
     /// Has a job.
     pub busy: bool,
+    /// Its labels as GitHub lists them: a job's labels must all be among these.
+    pub labels: Vec<String>,
 }
 
 /// An answer of the cloud that is worth remembering.
@@ -197,6 +199,8 @@ pub struct Observed {
     pub launches: Vec<LaunchRecord>,
     /// Machines of ours, ended ones too while the cloud shows them; none when the cloud could not be asked.
     pub instances: Option<Vec<Instance>>,
+    /// Regions that could not be asked: nothing is known of the machines there.
+    pub silent_regions: BTreeSet<String>,
     /// Runners; none when GitHub could not be asked.
     pub runners: Option<Vec<KnownRunner>>,
     /// What each spec could buy, in the provider's order.

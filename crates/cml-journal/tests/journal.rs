@@ -31,6 +31,8 @@ fn offer() -> Offer {
         market: Market::Spot,
         price: Some(price("0.36")),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: None,
     }
 }

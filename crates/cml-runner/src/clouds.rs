@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::local::{LOCAL, LocalCloud};
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer, OfferQuery,
-    SpotPrice,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
+    OfferQuery, SpotPrice,
 };
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
@@ -69,7 +69,7 @@ impl Cloud for Clouds {
         "aws and local"
     }
 
-    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+    async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
         if query.regions.iter().all(|region| region == LOCAL) {
             self.local.offers(query).await
         } else {
@@ -98,8 +98,8 @@ impl Cloud for Clouds {
         filter: &InstanceFilter,
         older_than: Timestamp,
         dry_run: bool,
-    ) -> Result<Vec<String>, CloudError> {
-        let mut all = Vec::new();
+    ) -> Result<ByRegion<String>, CloudError> {
+        let mut all = ByRegion::default();
         let [local, aws] = Self::split(filter);
         if let Some(filter) = local {
             all.extend(self.local.sweep(&filter, older_than, dry_run).await?);
@@ -110,12 +110,15 @@ impl Cloud for Clouds {
         Ok(all)
     }
 
-    /// Never a part: when one cloud cannot say, the answer is an error.
-    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
-        let mut all = Vec::new();
+    async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
+        let mut all = ByRegion::default();
         let [local, aws] = Self::split(filter);
         if let Some(filter) = local {
-            all.extend(self.local.instances(&filter).await?);
+            let answer = self.local.instances(&filter).await;
+            match answer {
+                Ok(answer) => all.extend(answer),
+                Err(error) => all.add(LOCAL, Err(error)),
+            }
         }
         if let Some(filter) = aws {
             all.extend(self.aws().await.instances(&filter).await?);

@@ -186,7 +186,7 @@ impl World {
     }
 
     async fn alive(&self) -> Vec<Instance> {
-        let mut instances = self.cloud.instances(&InstanceFilter::default()).await.unwrap_or_default();
+        let mut instances = self.cloud.instances(&InstanceFilter::default()).await.unwrap_or_default().found;
         instances.retain(Instance::is_alive);
         instances
     }
@@ -231,7 +231,8 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
             spot: SpotPolicy::Never,
             spot_price_max: None,
             network: Network::default(),
-            disk_gib: 8,
+            image: Image::default(),
+            disk_gib: None,
         },
         image: Image::default(),
         network: Network::default(),

@@ -146,7 +146,7 @@ async fn stay(
     let mut asked_to_stop = false;
     let (mut asked_github, mut was_busy) = (None, false);
     loop {
-        match cloud.instances(&filter).await {
+        match cloud.instances(&filter).await.and_then(cml_cloud::ByRegion::into_whole) {
             Ok(found) if !found.iter().any(cml_cloud::Instance::is_alive) => {
                 note(state_dir, launch_id, &end_of(launch_id, found.first()));
                 progress.line("the machine is gone");

@@ -59,7 +59,7 @@ async fn open(place: &Where) -> Result<AnyCloud, Trouble> {
 
 pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
     let cloud = open(place).await?;
-    let mut instances = cloud.instances(&filter(place)).await?;
+    let mut instances = cloud.instances(&filter(place)).await?.into_whole()?;
     instances.retain(Instance::is_alive);
     // Machines can be listed without GitHub; what it knows of them is then left out.
     let runners = match place::github(global) {
@@ -199,6 +199,7 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
     let instance = cloud
         .instances(&filter(&args.place))
         .await?
+        .into_whole()?
         .into_iter()
         .find(|instance| {
             instance.id.0 == named

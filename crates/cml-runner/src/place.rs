@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::local::{LocalCloud, LocalSettings};
 use cml_cloud::{
-    Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, LaunchRequest, Launched, Offer,
-    OfferQuery, SpotPrice,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, LaunchRequest, Launched,
+    Offer, OfferQuery, SpotPrice,
 };
 use cml_github::{Auth, GitHub, Location};
 use cml_journal::SqliteJournal;
@@ -85,7 +85,7 @@ impl Cloud for AnyCloud {
         }
     }
 
-    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+    async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
         match self {
             Self::Aws(cloud) => cloud.offers(query).await,
             Self::Local(cloud) => cloud.offers(query).await,
@@ -111,14 +111,14 @@ impl Cloud for AnyCloud {
         filter: &InstanceFilter,
         older_than: Timestamp,
         dry_run: bool,
-    ) -> Result<Vec<String>, CloudError> {
+    ) -> Result<ByRegion<String>, CloudError> {
         match self {
             Self::Aws(cloud) => cloud.sweep(filter, older_than, dry_run).await,
             Self::Local(cloud) => cloud.sweep(filter, older_than, dry_run).await,
         }
     }
 
-    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+    async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
         match self {
             Self::Aws(cloud) => cloud.instances(filter).await,
             Self::Local(cloud) => cloud.instances(filter).await,

@@ -31,7 +31,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let mut regions: BTreeSet<String> = BTreeSet::new();
     for runners in &config.runners {
         let query = query(runners, &region);
-        offers.insert(runners.spec.name.clone(), cloud.offers(&query).await?);
+        offers.insert(runners.spec.name.clone(), cloud.offers(&query).await?.found);
         regions.extend(query.regions);
     }
     let filter = InstanceFilter {
@@ -39,12 +39,13 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
         owner: Some(github.scope()),
         ..InstanceFilter::default()
     };
-    let instances = cloud.instances(&filter).await?;
+    let instances = cloud.instances(&filter).await?.into_whole()?;
     let known = |runner: cml_github::Runner| KnownRunner {
         id: runner.id,
         name: runner.name,
         online: runner.online,
         busy: runner.busy,
+        labels: runner.labels,
     };
     let look = Look {
         jobs: Some(jobs?.jobs),

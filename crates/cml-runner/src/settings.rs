@@ -69,10 +69,9 @@ pub(crate) fn order(
             "--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters"
         )));
     }
-    if !DISK_GIB.contains(&args.disk_gib) {
+    if let Some(disk_gib) = args.disk_gib.filter(|gib| !DISK_GIB.contains(gib)) {
         return Err(usage(format!(
-            "--disk: {} GB is not between {} and {}",
-            args.disk_gib,
+            "--disk: {disk_gib} GB is not between {} and {}",
             DISK_GIB.start(),
             DISK_GIB.end()
         )));
@@ -102,6 +101,7 @@ pub(crate) fn order(
             spot: spot_policy(args),
             spot_price_max: spot_price(args.spot_price.as_deref())?,
             network: network(args),
+            image: Image { name: args.image.clone() },
             disk_gib: args.disk_gib,
         },
         image: Image { name: args.image.clone() },

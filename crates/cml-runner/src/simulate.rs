@@ -128,7 +128,12 @@ fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
             })?;
             kinds.insert(kind, known);
         }
-        wishes.push(Wish { spec: runners.spec.clone(), regions, types, disk_gib: runners.disk_gib });
+        wishes.push(Wish {
+            spec: runners.spec.clone(),
+            regions,
+            types,
+            disk_gib: runners.disk_gib.unwrap_or(cml_aws::DEFAULT_DISK_GIB),
+        });
     }
     Ok((wishes, kinds))
 }

@@ -74,8 +74,8 @@ pub struct Runners {
     pub spot_price_max: Option<UsdPerHour>,
     /// Image alias or id.
     pub image: Option<String>,
-    /// Root disk, GiB.
-    pub disk_gib: u32,
+    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    pub disk_gib: Option<u32>,
     /// Subnets; empty: the default VPC's.
     pub subnets: Vec<String>,
     /// Security group id or name; none: ours.

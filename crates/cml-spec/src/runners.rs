@@ -16,6 +16,7 @@ use crate::tree::{Kind, Node};
 
 pub(crate) const KEYS: &[&str] = &[
     "labels",
+    "default_labels",
     "group",
     "cloud",
     "regions",
@@ -60,8 +61,6 @@ pub(crate) const RERUNS_KEYS: &[&str] = &["max", "last_on_demand"];
 const COLD_START: SignedDuration = SignedDuration::from_mins(3);
 /// The longest that `idle_timeout: auto` keeps an idle machine.
 const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
-/// Root disk where none is named, GiB.
-const DISK_GIB: u32 = 35;
 /// GitHub ends a workflow run after this; no machine is of use for longer.
 /// <https://docs.github.com/en/actions/reference/limits>
 const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(35 * 24);
@@ -127,7 +126,7 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
     let spec = spec(name, labels, fields, problems);
     let spot_price_max =
         fields.value("spot_price_max", "0.50 USD", problems, |text| Ok(UsdPerHour(usd(text)?)));
-    let disk_gib = fields.value("disk", "100GiB", problems, gib).unwrap_or(DISK_GIB);
+    let disk_gib = fields.value("disk", "100GiB", problems, gib);
     let one =
         |key, example, problems: &mut Problems<'_>| fields.text(key, example, problems).map(str::to_owned);
     Some(Runners {
@@ -294,6 +293,7 @@ fn spec(name: &str, labels: Vec<String>, fields: &Fields<'_>, problems: &mut Pro
     Some(Spec {
         name: name.to_owned(),
         labels,
+        default_labels: fields.truth("default_labels", problems).unwrap_or(true),
         group: fields.text("group", "gpus", problems).map(str::to_owned),
         spot: fields.choice("spot", &spot, problems).unwrap_or(SpotPolicy::Prefer),
         min,

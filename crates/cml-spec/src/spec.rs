@@ -12,8 +12,11 @@ use crate::hours::WarmHours;
 pub struct Spec {
     /// Its name; unique.
     pub name: String,
-    /// Labels of its runners.
+    /// Labels of its runners, as the user names them.
     pub labels: Vec<String>,
+    /// Its runners have GitHub's own labels too: `self-hosted`, the system and the architecture.
+    #[serde(default = "yes")]
+    pub default_labels: bool,
     /// Runner group; none is the default group.
     pub group: Option<String>,
     /// Markets it may buy from.
@@ -36,6 +39,10 @@ pub struct Spec {
     pub allow: Allow,
     /// What happens to jobs whose machine the cloud took back.
     pub reruns: Reruns,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Idle machines that are kept ready, always or in some hours.

@@ -36,6 +36,8 @@ pub(super) fn offer(query: &OfferQuery) -> Result<Offer, CloudError> {
             arch,
         },
         disk: None,
+        quota: None,
+        driver: crate::types::Driver::None,
     })
 }
 

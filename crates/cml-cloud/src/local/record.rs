@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{LOCAL, Limits};
-use crate::types::{Instance, InstanceState, LaunchRequest, Market};
+use crate::types::{Instance, InstanceState, LaunchRequest, Market, tag};
 use crate::{Deadline, InstanceId, LaunchId};
 
 /// How far an instance has come.
@@ -86,6 +86,7 @@ impl Record {
             started_at: self.started_at,
             ended_at: self.ended_at,
             deadline: Some(self.deadline),
+            controller: self.tags.get(tag::CONTROLLER).cloned(),
             owner: Some(self.owner),
             runner_name: Some(self.runner_name),
             ended_because: self.ended_because,

@@ -270,6 +270,8 @@ impl Maker {
             market,
             price: Some(quote.expect("the type has a price").price),
             resources: cml_prices::find(instance_type).expect("is a type").resources.clone(),
+            driver: cml_cloud::Driver::None,
+            quota: None,
             disk: Some(Disk { gib: pool.disk_gib, price: UsdPerGibMonth(Decimal::new(8, 2)) }),
         }
     }

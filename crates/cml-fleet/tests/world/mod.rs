@@ -33,6 +33,7 @@ pub(crate) fn spec(name: &str, labels: &str) -> Spec {
     Spec {
         name: name.to_owned(),
         labels: words(labels),
+        default_labels: true,
         group: None,
         spot: SpotPolicy::Prefer,
         max: 10,
@@ -85,6 +86,8 @@ pub(crate) fn offer(instance_type: &str, zone: &str, market: Market, price: &str
         market,
         price: Some(UsdPerHour(price.parse().expect("a number"))),
         resources: Resources { vcpus: 4, memory_mib: 16_384, gpu: None, arch: Arch::X64 },
+        driver: cml_cloud::Driver::None,
+        quota: None,
         disk: None,
     }
 }
@@ -185,6 +188,7 @@ pub(crate) fn machine(
             started_at: at(-age_seconds),
             deadline: Some(deadline),
             owner: None,
+            controller: None,
             runner_name: Some(id.runner_name()),
             ended_because: None,
         });
@@ -195,6 +199,7 @@ pub(crate) fn machine(
             name: id.runner_name(),
             online,
             busy: doing == Doing::Busy,
+            labels: spec.labels.clone(),
         });
     }
     id

@@ -95,16 +95,15 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) spot_price: Option<String>,
-    /// Root disk, GB
+    /// Root disk, GB [default: 35, or what the image needs where that is more]
     #[arg(
         long = "disk",
         visible_alias = "cloud-hdd-size",
         env = "CML_RUNNER_CLOUD_HDD_SIZE",
-        default_value_t = 35,
         value_name = "GB",
         help_heading = "Machine"
     )]
-    pub(crate) disk_gib: u32,
+    pub(crate) disk_gib: Option<u32>,
     /// Image: ubuntu-24.04, ubuntu-22.04, debian-12, amazon-linux-2023, ami-…, ssm:/path
     #[arg(long, visible_alias = "cloud-image", env = "CML_RUNNER_CLOUD_IMAGE", help_heading = "Machine")]
     pub(crate) image: Option<String>,

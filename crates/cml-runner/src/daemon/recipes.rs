@@ -53,6 +53,7 @@ pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
         spot: runners.spec.spot,
         spot_price_max: runners.spot_price_max,
         network: network(runners),
+        image: Image { name: runners.image.clone() },
         disk_gib: runners.disk_gib,
     }
 }

@@ -178,7 +178,7 @@ async fn dry_launch(
         group: network.group.as_ref().map(|group| group.id.as_str()),
         market,
         owner,
-        disk_gib: want.query.disk_gib,
+        disk_gib: want.query.disk_gib.unwrap_or(cml_aws::DEFAULT_DISK_GIB),
         tags: &want.tags,
         instance_profile: want.instance_profile.as_deref(),
     };

@@ -99,7 +99,8 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
         },
         spot_price_max: None,
         network: Network { subnets: args.subnets.clone(), security_group: args.security_group.clone() },
-        disk_gib: 35,
+        image: Image { name: args.image.clone() },
+        disk_gib: None,
     };
     let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
     let image = Image { name: args.image.clone() };

@@ -90,7 +90,8 @@ fn named(types: &[String]) -> Result<BTreeSet<String>, Trouble> {
         spot: SpotPolicy::Prefer,
         spot_price_max: None,
         network: Network::default(),
-        disk_gib: 0,
+        image: cml_cloud::Image::default(),
+        disk_gib: None,
     };
     Ok(cml_aws::choices(&query)?.into_iter().map(|choice| choice.name).collect())
 }

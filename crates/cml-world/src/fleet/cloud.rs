@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{
-    Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, LaunchRequest,
-    Launched, Market, Offer, OfferFailure, OfferQuery, SpotPrice,
+    ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState,
+    LaunchRequest, Launched, Market, Offer, OfferFailure, OfferQuery, SpotPrice,
 };
 use jiff::Timestamp;
 
@@ -79,10 +79,10 @@ impl Cloud for SimCloud {
         "simulated"
     }
 
-    async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+    async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
         self.call("describe", "asking what is for sale").await?;
         let world = self.life.shared.now();
-        Ok(world.market.offers(query, world.second()))
+        Ok(ByRegion::whole(world.market.offers(query, world.second())))
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
@@ -104,15 +104,15 @@ impl Cloud for SimCloud {
         _filter: &InstanceFilter,
         _older_than: Timestamp,
         _dry_run: bool,
-    ) -> Result<Vec<String>, CloudError> {
-        Ok(Vec::new())
+    ) -> Result<ByRegion<String>, CloudError> {
+        Ok(ByRegion::default())
     }
 
-    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+    async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
         self.call("describe", "listing instances").await?;
         let shown = self.life.shared.now().shown(filter);
         self.life.travel().await;
-        Ok(shown)
+        Ok(ByRegion::whole(shown))
     }
 
     async fn spot_prices(

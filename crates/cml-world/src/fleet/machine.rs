@@ -86,6 +86,7 @@ impl Machine {
             if end.taken_back { "Server.SpotInstanceTermination" } else { "Client.InstanceInitiatedShutdown" }
         });
         Some(Instance {
+            controller: None,
             id: self.id.clone(),
             launch: self.is_tagged.then_some(self.launch),
             spec: self.is_tagged.then(|| self.spec.clone()),

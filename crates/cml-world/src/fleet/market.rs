@@ -212,7 +212,9 @@ impl Market {
                     market,
                     price: Some(price),
                     resources: kind.resources.clone(),
-                    disk: Some(disk(query.disk_gib)),
+                    disk: Some(disk(query.disk_gib.unwrap_or_default())),
+                    quota: Some(name.split('.').next().unwrap_or_default().to_owned()),
+                    driver: cml_cloud::Driver::None,
                 };
                 spot.push(offer(cml_cloud::Market::Spot, self.spot_price(name, &zone.name, second)));
                 on_demand.push(offer(cml_cloud::Market::OnDemand, kind.on_demand));

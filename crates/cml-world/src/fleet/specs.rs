@@ -55,6 +55,7 @@ pub(crate) fn spec(name: &str, labels: &[&str], max: u32) -> Spec {
     Spec {
         name: name.to_owned(),
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        default_labels: true,
         group: None,
         spot: SpotPolicy::Prefer,
         max,
@@ -79,7 +80,8 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
         spot: spec.spot,
         spot_price_max: None,
         network: Network::default(),
-        disk_gib: DISK_GIB,
+        image: Image::default(),
+        disk_gib: Some(DISK_GIB),
     }
 }
 

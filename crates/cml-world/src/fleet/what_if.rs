@@ -172,7 +172,8 @@ async fn live(
             spot: wish.spec.spot,
             spot_price_max: None,
             network: Network::default(),
-            disk_gib: wish.disk_gib,
+            image: cml_cloud::Image::default(),
+            disk_gib: Some(wish.disk_gib),
         };
         (wish.spec.name.clone(), recipe(&wish.spec, query))
     });
