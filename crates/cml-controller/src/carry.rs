@@ -28,6 +28,8 @@ const PACKAGES_EVERY: SignedDuration = SignedDuration::from_mins(30);
 const LAUNCHES_MAX: usize = 30;
 /// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
 const ENDS_MAX: usize = 20;
+/// Launch templates that are removed at once: nobody waits for it.
+const TIDIES_MAX: usize = 4;
 
 /// What the machines of each spec are made of, by the spec's name.
 pub type Recipes = BTreeMap<String, Recipe>;
@@ -42,7 +44,10 @@ pub(crate) struct Hands<'a, C, F> {
     packages: Mutex<Option<(Timestamp, Vec<RunnerDownload>)>>,
     launches: Semaphore,
     ends: Semaphore,
-    /// Calls of the daemon are never broken off: it ends between them.
+    tidies: Semaphore,
+    /// Cancelled when the process is asked to stop: a launch that has not called the cloud yet does not do so any more.
+    stop: CancellationToken,
+    /// A call that was made is never broken off: with its own token it is repeated until its outcome is known.
     never: CancellationToken,
 }
 
@@ -50,6 +55,8 @@ pub(crate) struct Hands<'a, C, F> {
 pub(crate) enum Done {
     /// A launch.
     Launch(Box<LaunchDone>),
+    /// What a launch left beside its machine was removed, or is left to `reap`.
+    Tidied,
     /// Anything else shows in the next look.
     Other(Key),
 }
@@ -81,12 +88,32 @@ pub(crate) fn key(order: &Order) -> Option<Key> {
     }
 }
 
+fn stopping() -> NotLaunched {
+    NotLaunched::Before("the daemon was asked to stop".to_owned())
+}
+
 impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
     pub(crate) fn new(cloud: &'a C, forge: &'a F, recipes: Arc<Recipes>, clock: Clock<'a>) -> Self {
-        let (launches, ends) = (Semaphore::new(LAUNCHES_MAX), Semaphore::new(ENDS_MAX));
+        let [launches, ends, tidies] = [LAUNCHES_MAX, ENDS_MAX, TIDIES_MAX].map(Semaphore::new);
         let recipes = Mutex::new(recipes);
         let packages = Mutex::new(None);
-        Self { cloud, forge, recipes, packages, clock, launches, ends, never: CancellationToken::new() }
+        let stop = CancellationToken::new();
+        let never = CancellationToken::new();
+        Self { cloud, forge, recipes, packages, clock, launches, ends, tidies, stop, never }
+    }
+
+    /// Launches that have not called the cloud yet end, and what they have made is removed.
+    pub(crate) fn stop_launching(&self) {
+        self.stop.cancel();
+    }
+
+    /// Removes what a launch left beside its machine.
+    pub(crate) async fn tidy(&self, request: Box<LaunchRequest>) -> Done {
+        let _turn = self.tidies.acquire().await;
+        if let Err(error) = self.cloud.tidy(&request).await {
+            tracing::warn!(%error, launch = %request.launch, "its launch template is left; `cml-runner reap` removes it");
+        }
+        Done::Tidied
     }
 
     pub(crate) fn recipes(&self) -> Arc<Recipes> {
@@ -134,7 +161,11 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let Some(mut recipe) = self.recipes().get(spec).cloned() else {
             return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
         };
-        let _turn = self.launches.acquire().await;
+        let _turn = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return (Err(stopping()), None),
+            turn = self.launches.acquire() => turn,
+        };
         if let (Packages::Ask, Some(known)) = (&recipe.packages, self.known_packages()) {
             recipe.packages = Packages::Known(known);
         }
@@ -178,6 +209,8 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         made: &mut Made,
     ) -> Result<Launched, NotLaunched> {
         let before = |why: &dyn std::fmt::Display| NotLaunched::Before(why.to_string());
+        let goes_on = || if self.stop.is_cancelled() { Err(stopping()) } else { Ok(()) };
+        goes_on()?;
         self.in_time(steps.order.launch)?;
         let registration = match steps.register(made).await.map_err(|reason| before(&reason))? {
             Registered::Fresh(registration) => registration,
@@ -185,6 +218,7 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         };
         let user_data = steps.render(registration, offers).await.map_err(|reason| before(&reason))?;
         self.in_time(steps.order.launch)?;
+        goes_on()?;
         let request = steps.request(offers.to_vec(), 1, user_data);
         made.request = Some(request.clone());
         steps.call(&request, made).await.map_err(NotLaunched::Cloud)

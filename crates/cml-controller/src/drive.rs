@@ -37,6 +37,8 @@ const LOOKS_APART: Duration = Duration::from_secs(2);
 const LOOK_MAX: Duration = Duration::from_secs(120);
 /// Clocks may differ by this much before it is told: an answer takes its time too.
 const SKEW_MAX: SignedDuration = SignedDuration::from_secs(30);
+/// Calls under way when the process is asked to stop get this long to end or to be undone. systemd is asked for more.
+pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// What an older look showed is no ground for a launch.
 const SIGHT_MAX: Duration = Duration::from_secs(60);
 
@@ -110,10 +112,11 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// # Errors
     /// [`JournalError`] when the journal cannot be understood; one that is full or busy is waited for.
     pub async fn run(self, news: &News, stop: &CancellationToken) -> Result<(), JournalError> {
-        // The hands are shared by all calls under way; the rest is changed between them.
+        // The hands are shared by all calls under way; the rest is changed between them. No arm of a `select!` awaits: a call
+        // under way that is not polled may hold what another one waits for.
         let Self { hands, mut fleet, mut mind } = self;
         let mut flights: Flights<'_> = FuturesUnordered::new();
-        while !stop.is_cancelled() {
+        'looks: loop {
             mind.hear(news, &hands, &mut fleet);
             let look_began = Instant::now();
             let questions = mind.questions(&hands, &fleet);
@@ -122,6 +125,8 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 loop {
                     tokio::select! {
                         biased;
+                        // Before every decision: what is intended now would not be carried out.
+                        () = stop.cancelled() => break 'looks,
                         Some(done) = flights.next() => {
                             if mind.ended(done, &mut fleet)? {
                                 mind.hurry(&hands, &mut fleet, &mut flights)?;
@@ -145,13 +150,13 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 continue;
             }
             let pause = mind.decide(asked, &hands, &mut fleet, &mut flights)?;
-            mind.tidy(&hands, &fleet).await;
+            mind.tidy(&hands, &fleet, &flights);
             let soon = look_began + LOOKS_APART;
             let mut pause = pin!(tokio::time::sleep(pause));
             loop {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => break,
+                    () = stop.cancelled() => break 'looks,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
                         if mind.ended(done, &mut fleet)? {
@@ -169,7 +174,8 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 }
             }
         }
-        Ok(())
+        hands.stop_launching();
+        mind.finish(flights, &mut fleet).await
     }
 }
 
@@ -223,6 +229,7 @@ impl Mind<'_> {
     /// True when a launch was refused by the cloud.
     fn ended<J: Journal>(&mut self, done: Done, fleet: &mut Fleet<J>) -> Result<bool, JournalError> {
         match done {
+            Done::Tidied => Ok(false),
             Done::Other(key) => {
                 self.under_way.remove(&key);
                 if let Key::Run(run_id) = key {
@@ -284,7 +291,8 @@ impl Mind<'_> {
                     (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });
                 }
                 let is_quiet = fleet.state().is_quiet() && step.orders.is_empty() && step.waiting.is_empty();
-                let most = if is_quiet { QUIET } else { LOOK_EVERY };
+                let poll_every = Duration::try_from(self.settings.poll_every).unwrap_or(QUIET);
+                let most = if is_quiet { QUIET.min(poll_every) } else { LOOK_EVERY };
                 let due = step.next_look_at.map(|at| at.duration_since(now.wall));
                 let due = due.and_then(|due| Duration::try_from(due).ok()).unwrap_or(most);
                 self.fly(step, hands, flights);
@@ -388,8 +396,39 @@ impl Mind<'_> {
         }
     }
 
+    /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
+    /// written down. After a restart no job waits for a machine that was never asked for.
+    async fn finish<J: Journal>(
+        &mut self,
+        mut flights: Flights<'_>,
+        fleet: &mut Fleet<J>,
+    ) -> Result<(), JournalError> {
+        let until = Instant::now() + STOP_WITHIN;
+        while !flights.is_empty() {
+            match tokio::time::timeout_at(until, flights.next()).await {
+                Ok(Some(done)) => {
+                    self.ended(done, fleet)?;
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::warn!(
+                        calls = flights.len(),
+                        "calls under way did not end in time; the next start finds what they have made"
+                    );
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
-    async fn tidy<C: Cloud, F: Forge, J: Journal>(&mut self, hands: &Hands<'_, C, F>, fleet: &Fleet<J>) {
+    fn tidy<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &Fleet<J>,
+        flights: &Flights<'h>,
+    ) {
         if self.untidy.is_empty() {
             return;
         }
@@ -398,10 +437,8 @@ impl Mind<'_> {
             launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
         let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
         for launch in read {
-            if let Some(request) = self.untidy.remove(&launch)
-                && let Err(error) = hands.cloud.tidy(&request).await
-            {
-                tracing::warn!(%error, %launch, "its launch template is left; `cml-runner reap` removes it");
+            if let Some(request) = self.untidy.remove(&launch) {
+                flights.push(Box::pin(hands.tidy(request)));
             }
         }
     }

@@ -24,7 +24,7 @@ mod undo;
 mod wait;
 
 pub use carry::Recipes;
-pub use drive::{Controller, Settings, Told};
+pub use drive::{Controller, STOP_WITHIN, Settings, Told};
 pub use event::Event;
 pub use failure::{Failure, Reason};
 pub use forge::{Forge, JobList};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cml_cloud::LaunchId;
-use cml_controller::{Controller, News, Packages, Settings, Told};
+use cml_controller::{Controller, News, Packages, STOP_WITHIN, Settings, Told};
 use cml_daemon::{Access, Board, Counters, Face, Intake};
 use cml_github::{GitHub, Scope, WebhookSecret};
 use cml_journal::SqliteJournal;
@@ -36,6 +36,8 @@ pub(crate) use recipes::query;
 const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
 /// systemd is told of life this often, if it asked to be; its patience is longer.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
+/// What the rest of the process gets to end, after the launches under way.
+const STOP_SERVING_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to do without a token.
 const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: read and write\" (interrupted jobs run again) and \
@@ -110,16 +112,16 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     let alive = tokio::spawn(signs_of_life(stop.clone()));
+    let stopping = tokio::spawn(tell_of_the_end(stop.clone()));
     let running = async {
         let result = controller.run(&news, &stop).await;
-        let_systemd_know(&[sd_notify::NotifyState::Stopping]);
         stop.cancel();
         result
     };
     let store = crate::prices::store_path(&dir);
     let pricing = prices::keep(&clouds, &store, prices_wanted, prices_every, &stop);
     let (result, ()) = tokio::join!(running, pricing);
-    drop(tokio::join!(serving, reloading, alive));
+    drop(tokio::join!(serving, reloading, alive, stopping));
     result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     Ok(String::new())
 }
@@ -249,6 +251,17 @@ async fn signs_of_life(stop: CancellationToken) {
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
         }
     }
+}
+
+/// systemd waits for the launches under way as long as the controller does.
+async fn tell_of_the_end(stop: CancellationToken) {
+    stop.cancelled().await;
+    let most = STOP_WITHIN + STOP_SERVING_WITHIN;
+    let microseconds = u32::try_from(most.as_micros()).unwrap_or(u32::MAX);
+    let_systemd_know(&[
+        sd_notify::NotifyState::Stopping,
+        sd_notify::NotifyState::ExtendTimeoutUsec(microseconds),
+    ]);
 }
 
 /// Without systemd there is nobody to tell.
