@@ -100,7 +100,9 @@ fn guessed(launch: LaunchId, runner: &str, assumed: &Assumed, book: &Book) -> Op
         market,
         price: quote.map(|quote| quote.price),
         resources: facts.map_or(unknown, |facts| facts.resources.clone()),
-        disk: Some(disk), quota: None, driver: cml_cloud::Driver::None,
+        disk: Some(disk),
+        quota: None,
+        driver: cml_cloud::Driver::None,
         region,
         instance_type,
     })
@@ -126,6 +128,7 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             launch,
             spec: "launch".to_owned(),
             labels: Vec::new(),
+            region: Some(offer.region.clone()),
             job: first,
             // Long after: it was not the deadline that ended it.
             deadline: Deadline(gone.checked_add(SignedDuration::from_hours(24)).unwrap_or(gone)),
