@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use cml_cloud::{Cloud, LaunchId, LaunchRequest, Offer};
+use cml_cloud::{Cloud, LaunchId, LaunchRequest};
 use cml_fleet::{Account, Balance, Job, JobState};
 use cml_journal::{Journal, JournalError, State};
 use cml_spec::{Period, Spec};
@@ -18,13 +18,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Asked, OFFERS_EVERY, PRICES_EVERY, Questions, is_fresh};
+use crate::ask::{Asked, PRICES_EVERY, Questions, is_fresh};
 use crate::carry::{Done, Hands, Key, LaunchDone, key};
 use crate::fleet::{Fleet, Look, NotLaunched, Now, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::launch::Clock;
 use crate::news::{News, Wanted};
+use crate::sale::Sale;
 
 /// Between two looks while machines live or jobs wait: people and clouds end machines without telling.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -46,6 +47,9 @@ const SIGHT_MAX: Duration = Duration::from_secs(60);
 pub struct Settings<'a> {
     /// What is wanted; [`News::want`] changes it.
     pub wanted: Wanted,
+    /// What its machines are tagged with; none: the journal's own name, made when it is first opened. Two daemons of one scope
+    /// need two, and one that loses its journal needs its own again.
+    pub name: Option<String>,
     /// Between two polls of all jobs: webhooks are quicker, and may be lost.
     pub poll_every: SignedDuration,
     /// The clock.
@@ -81,7 +85,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// Takes a journal over.
     ///
     /// # Errors
-    /// [`JournalError`] when it cannot be read.
+    /// [`JournalError`] when it cannot be read, or a new one cannot be written.
     pub fn open(
         cloud: &'a C,
         forge: &'a F,
@@ -90,14 +94,16 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     ) -> Result<Self, JournalError> {
         let mut fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
         fleet.set_budgets(settings.wanted.budgets.clone());
-        let hands = Hands::new(cloud, forge, settings.wanted.recipes.clone(), settings.clock);
+        let new_name = || (settings.new_id)().to_string();
+        let name = fleet.name(settings.name.as_deref(), (settings.clock)(), &new_name)?;
+        let hands = Hands::new(cloud, forge, name, settings.wanted.recipes.clone(), settings.clock);
         let mind = Mind {
             settings,
             born: Instant::now(),
             jobs: JobTable::default(),
             polled_at: None,
             poll_rest: SignedDuration::ZERO,
-            offers: BTreeMap::new(),
+            offers: Sale::default(),
             prices_at: None,
             untidy: BTreeMap::new(),
             under_way: BTreeSet::new(),
@@ -192,7 +198,7 @@ struct Mind<'a> {
     polled_at: Option<Timestamp>,
     /// What the last poll asks the next one to wait.
     poll_rest: SignedDuration,
-    offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
+    offers: Sale,
     prices_at: Option<Timestamp>,
     /// Launches whose user data still lies beside their machine.
     untidy: BTreeMap<LaunchId, Box<LaunchRequest>>,
@@ -220,7 +226,7 @@ impl Mind<'_> {
             fleet.set_budgets(wanted.budgets);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.
-            self.offers.clear();
+            self.offers.forget();
             is_news = true;
         }
         is_news
@@ -257,7 +263,7 @@ impl Mind<'_> {
     ) -> Questions {
         let now = (self.settings.clock)();
         let recipes = hands.recipes();
-        let is_old = |name: &&String| !is_fresh(self.offers.get(*name).map(|(at, _)| *at), now, OFFERS_EVERY);
+        let is_old = |name: &&String| self.offers.is_old(name, now);
         Questions {
             now,
             poll: !is_fresh(self.polled_at, now, self.settings.poll_every.max(self.poll_rest)),
@@ -373,13 +379,15 @@ impl Mind<'_> {
             self.jobs.polled(jobs.jobs, &jobs.unseen, at);
             self.polled_at = Some(at);
         }
-        self.offers.extend(offers.into_iter().map(|(name, offers)| (name, (at, offers))));
+        for (name, answer) in offers {
+            self.offers.take_in(&name, answer, at);
+        }
         self.prices_at = prices_at.or(self.prices_at);
-        let offers = self.offers.iter().map(|(name, (_, offers))| (name.clone(), offers.clone()));
         Look {
             // Before the first poll nobody knows what is queued.
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
-            offers: offers.collect(),
+            offers: self.offers.offers(),
+            unanswered: self.offers.unanswered(),
             ..look
         }
     }

@@ -9,6 +9,7 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer,
     UserData,
 };
+use cml_fleet::labels;
 use cml_github::{GitHubErrorKind, JitRequest, Removal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ const ADOPT_WAIT: Duration = Duration::from_secs(20);
 /// One order with everybody who is needed for it.
 pub(crate) struct Steps<'a, C, F> {
     pub(crate) order: &'a Order,
+    /// Whose machines these are, for the tags.
+    pub(crate) controller: &'a str,
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
     pub(crate) tell: &'a (dyn Fn(Event) + Sync),
@@ -60,17 +63,20 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         if self.stop.is_cancelled() { Err(Reason::Interrupted) } else { Ok(()) }
     }
 
-    pub(crate) async fn register(&self, made: &mut Made) -> Result<Registered, Reason> {
+    /// Registers the runner of a machine that is one of these offers: its labels name its architecture.
+    pub(crate) async fn register(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
         match self.order.recipe.lifetime {
-            Lifetime::OneJob => self.register_jit(made).await,
+            Lifetime::OneJob => self.register_jit(offers, made).await,
             Lifetime::ManyJobs => self.register_by_token(made).await,
         }
     }
 
-    async fn register_jit(&self, made: &mut Made) -> Result<Registered, Reason> {
+    async fn register_jit(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
+        let recipe = &self.order.recipe;
+        let arch = offers.first().map(|offer| offer.resources.arch);
         let request = JitRequest {
             name: self.order.runner_name.clone(),
-            labels: self.order.recipe.labels.clone(),
+            labels: labels::registered(&recipe.labels, recipe.default_labels, arch),
             group: self.order.recipe.group.clone(),
             work_folder: None,
         };
@@ -166,17 +172,17 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
     }
 
-    pub(crate) async fn render(
+    pub(crate) fn render(
         &self,
-        registration: Registration,
+        registration: &Registration,
+        package: &RunnerPackage,
         offers: &[Offer],
     ) -> Result<UserData, Reason> {
-        let package = self.package(offers).await?;
         cml_bootstrap::render(&Bootstrap {
             launch: self.order.launch,
             runner_name: self.order.runner_name.clone(),
-            registration,
-            package,
+            registration: registration.clone(),
+            package: package.clone(),
             deadline: self.order.deadline,
             boot_timeout: self.order.recipe.boot_timeout,
             idle_timeout: self.order.recipe.idle_timeout,
@@ -187,7 +193,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         .map_err(Reason::Bootstrap)
     }
 
-    async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
+    pub(crate) async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
         let asked;
         let packages = match &self.order.recipe.packages {
             Packages::Exactly(package) => return Ok(package.clone()),
@@ -247,7 +253,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             attempt,
             spec: self.order.recipe.spec.clone(),
             owner: self.forge.scope(),
-            controller: "launch".to_owned(),
+            controller: self.controller.to_owned(),
             runner_name: self.order.runner_name.clone(),
             deadline: self.order.deadline,
             offers,

@@ -188,6 +188,7 @@ fn words(line: &Line) -> String {
             format!("{instance}: {} {} in {place} was bought ({launch})", offer.market, offer.instance_type)
         }
         Event::InstanceFound { spec, instance, .. } => format!("{instance}: a machine of {spec} was found"),
+        Event::ControllerNamed { name } => format!("machines are tagged as {name}'s"),
         Event::LaunchFailed { launch, why } => format!("nothing was bought: {why} ({launch})"),
         Event::Refused { refusal } => {
             let place = refusal.zone.as_deref().unwrap_or(&refusal.region);

@@ -220,7 +220,8 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
     })?;
     let recipe = Recipe {
         spec: "demo".to_owned(),
-        labels: vec!["self-hosted".to_owned(), "cml-demo".to_owned()],
+        labels: vec!["cml-demo".to_owned()],
+        default_labels: true,
         group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query: OfferQuery {

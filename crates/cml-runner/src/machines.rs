@@ -1,7 +1,7 @@
 //! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
 
 use cml_aws::AwsCloud;
-use cml_cloud::{Cloud, Instance, InstanceFilter};
+use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
 use cml_controller::{ReapReport, StopError, Target};
 use cml_github::Runner;
 use cml_spec::duration;
@@ -57,9 +57,26 @@ async fn open(place: &Where) -> Result<AnyCloud, Trouble> {
     AnyCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
 }
 
+/// Warns of every region that could not be asked: what is shown is not all that there is.
+pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
+    let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
+    for RegionFailure { region, error } in &answer.failed {
+        progress.warn(&format!("nothing is known of {region}: {error}"));
+    }
+    answer
+}
+
+/// What the regions that answered show; an error when none did.
+fn shown(answer: ByRegion<Instance>) -> Result<Vec<Instance>, Trouble> {
+    if answer.found.is_empty() && !answer.failed.is_empty() {
+        return Ok(answer.into_whole()?);
+    }
+    Ok(told_of(answer).found)
+}
+
 pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
     let cloud = open(place).await?;
-    let mut instances = cloud.instances(&filter(place)).await?.into_whole()?;
+    let mut instances = shown(cloud.instances(&filter(place)).await?)?;
     instances.retain(Instance::is_alive);
     // Machines can be listed without GitHub; what it knows of them is then left out.
     let runners = match place::github(global) {
@@ -155,6 +172,9 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, T
         Progress::new(false)
             .warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));
     }
+    for RegionFailure { region, error } in &report.silent {
+        Progress::new(false).warn(&format!("nothing was reaped in {region}: {error}"));
+    }
     if let Some((id, error)) = report.failed.first() {
         let mut trouble = Trouble::from(error.clone());
         trouble.message =
@@ -196,10 +216,7 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
 pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
     let cloud = open(&args.place).await?;
     let named = args.target.as_str();
-    let instance = cloud
-        .instances(&filter(&args.place))
-        .await?
-        .into_whole()?
+    let instance = shown(cloud.instances(&filter(&args.place)).await?)?
         .into_iter()
         .find(|instance| {
             instance.id.0 == named

@@ -80,6 +80,9 @@ impl Progress {
             return self
                 .waiting(*seconds, &format!("waiting for the runner to come online ({seconds} s{state})"));
         }
+        if let Event::RegionSkipped { error } = event {
+            return self.warn(&format!("skipped: {error}"));
+        }
         if let Some(text) = words(event) {
             self.line(&text);
         }
@@ -129,6 +132,9 @@ fn words(event: &Event) -> Option<String> {
         Event::Adopted { instance } => format!("this launch id has its machine already: {instance}"),
         Event::Online { runner } => format!("the runner {runner} is online"),
         Event::Undoing => "removing what was made".to_owned(),
-        Event::Offers { .. } | Event::Packages { .. } | Event::Waiting { .. } => return None,
+        Event::Offers { .. }
+        | Event::Packages { .. }
+        | Event::RegionSkipped { .. }
+        | Event::Waiting { .. } => return None,
     })
 }

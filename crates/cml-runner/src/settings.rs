@@ -91,6 +91,7 @@ pub(crate) fn order(
     let recipe = Recipe {
         spec: "launch".to_owned(),
         labels,
+        default_labels: true,
         group: RunnerGroup::Id(args.group_id),
         lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
         query: OfferQuery {

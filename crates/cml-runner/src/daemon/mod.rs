@@ -104,6 +104,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let new_id = || LaunchId::new(new_ulid());
     let settings = Settings {
         wanted,
+        name: args.controller.clone(),
         poll_every: poll_every(&args.poll)?,
         clock: &now,
         new_id: &new_id,

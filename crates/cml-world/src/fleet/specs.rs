@@ -94,6 +94,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
     Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
+        default_labels: spec.default_labels,
         group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query,
