@@ -384,7 +384,7 @@ async fn requests_that_aws_would_not_take_are_refused_with_the_parameter_and_tol
     let sent = sent.header("content-type", "application/x-amz-json-1.1").body(body).send().await;
     assert_eq!(sent.expect("an answer").status(), 400);
     let wrong = front.take_wrong().remove(0).why;
-    assert_eq!(wrong, ["Name is 5, no string", "Depth is no parameter of AWS's"]);
+    assert_eq!(wrong, ["Depth is no parameter of AWS's", "Name is 5, no string"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

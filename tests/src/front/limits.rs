@@ -23,7 +23,7 @@ pub(super) fn beyond(ask: &Ask) -> Option<Refusal> {
     if ask.service != "ec2" {
         return None;
     }
-    tags(ask).or_else(|| token(ask)).or_else(|| filters(ask)).or_else(|| match ask.action.as_str() {
+    let of_action = || match ask.action.as_str() {
         "CreateLaunchTemplate" => {
             template_name(ask).or_else(|| user_data(ask.get("LaunchTemplateData.UserData")))
         }
@@ -35,7 +35,8 @@ pub(super) fn beyond(ask: &Ask) -> Option<Refusal> {
             "The parameter instancesSet cannot be used with the parameter maxResults",
         )),
         _ => None,
-    })
+    };
+    tags(ask).or_else(|| filters(ask)).or_else(of_action).or_else(|| token(ask))
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {
