@@ -84,7 +84,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
                 tell(Event::Undoing);
             }
             let left_behind = made.undo(cloud, forge).await;
-            Err(Failure { reason, left_behind })
+            Err(Failure { reason: reason.heard(), left_behind })
         }
     }
 }
@@ -247,7 +247,7 @@ fn spec(order: &Order, now: Timestamp) -> Spec {
     Spec {
         name: recipe.spec.clone(),
         labels: recipe.labels.clone(),
-        default_labels: true,
+        default_labels: recipe.default_labels,
         group: None,
         spot: recipe.query.spot,
         max: 1,

@@ -46,6 +46,8 @@ pub struct Recipe {
     pub spec: String,
     /// Labels of the runner.
     pub labels: Vec<String>,
+    /// Whether it has `self-hosted`, the system and the architecture beside them.
+    pub default_labels: bool,
     /// Runner group.
     pub group: RunnerGroup,
     /// How many jobs.
