@@ -13,6 +13,7 @@ boot_timeout='{{ boot_timeout }}' # seconds
 idle_timeout='{{ idle_timeout }}' # seconds, or never
 package_url='{{ package_url }}'
 package_sha256='{{ package_sha256 }}' # empty when not known
+package_token='{{ package_token }}'   # secret, empty where none is needed: never an argument
 registration_kind='{{ registration_kind }}' # jit or token
 registration='{{ registration }}'           # secret: never an argument
 ssh_authorized_key='{{ ssh_authorized_key }}'

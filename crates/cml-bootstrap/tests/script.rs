@@ -27,6 +27,7 @@ fn bootstrap() -> Bootstrap {
         package: RunnerPackage {
             url: "https://example.com/runner.tar.gz".to_owned(),
             sha256: Some("ab".repeat(32)),
+            token: None,
         },
         deadline: Deadline(Timestamp::from_second(1_767_229_200).expect("in range")),
         boot_timeout: SignedDuration::from_mins(10),
@@ -42,6 +43,15 @@ fn the_preview_shows_everything_but_the_secret() {
     let bootstrap = Bootstrap { machine: On::Cloud { gpu: true }, ..bootstrap() };
     let text = preview(&bootstrap).expect("renders");
     assert!(!text.contains("c2VjcmV0"), "the secret shows");
+    let with_token = RunnerPackage { token: Some(SecretString::from("T0ken")), ..bootstrap.package.clone() };
+    let with_token = Bootstrap { package: with_token, ..bootstrap.clone() };
+    let shown = preview(&with_token).expect("renders");
+    assert!(
+        !shown.contains("T0ken") && shown.contains("package_token='<redacted>'"),
+        "the download's token shows"
+    );
+    let sent = render(&Bootstrap { machine: On::Local, ..with_token }).expect("renders").expose().to_vec();
+    assert!(String::from_utf8_lossy(&sent).contains("package_token='T0ken'"), "the machine does not get it");
     let (values, _) = text.split_once("machine=${").expect("the values come first");
     insta::assert_snapshot!(values);
 }
@@ -53,6 +63,7 @@ fn the_preview_of_a_token_registration_hides_the_token() {
         url: "https://github.com/acme/vision".to_owned(),
         token: SecretString::from("AABBCC"),
         labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        default_labels: true,
         group: Some("lab's".to_owned()),
     };
     let text = preview(&bootstrap).expect("renders");
@@ -192,7 +203,8 @@ impl Machine {
         let now = Timestamp::now();
         let mut bootstrap = bootstrap();
         bootstrap.launch = LaunchId::new(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 7));
-        bootstrap.package = RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum };
+        bootstrap.package =
+            RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum, token: None };
         bootstrap.deadline = Deadline(now + SignedDuration::from_secs(60));
         bootstrap.setup = Setup::default();
         Self { dir, bootstrap }
@@ -312,12 +324,57 @@ fn a_token_goes_to_config_sh_by_its_environment() {
         url: "https://github.com/acme/vision".to_owned(),
         token: SecretString::from("AABBCC"),
         labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        default_labels: true,
         group: None,
     };
     let console = machine.run();
     ended(&console, "stage=listening cause=runner_exited status=0");
     let args = "args --unattended --replace --url https://github.com/acme/vision --name cml-it's mine --labels cml,gpu\n";
     assert!(console.contains(args) && console.contains("with a token\n"), "{console}");
+}
+
+#[test]
+fn a_runner_without_default_labels_is_configured_so() {
+    let mut machine = Machine::with_runner("#!/bin/sh\necho Listening for Jobs\n");
+    machine.bootstrap.registration = Registration::Token {
+        url: "https://github.com/acme/vision".to_owned(),
+        token: SecretString::from("AABBCC"),
+        labels: vec!["gpu".to_owned()],
+        default_labels: false,
+        group: None,
+    };
+    let console = machine.run();
+    assert!(console.contains("--labels gpu --no-default-labels\n"), "{console}");
+}
+
+/// As run-helper.sh of the runner has it: what it knows as an outcome of its own only if it is asked for, and 0 for the rest.
+/// <https://github.com/actions/runner/blob/main/src/Misc/layoutroot/run-helper.sh.template>
+const DEPRECATED: &str = "#!/bin/sh\necho 'An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.'\n\
+    if [ \"$ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE\" = 1 ]; then exit 7; fi\n\
+    echo 'Runner listener exit with terminated error, stop the service, no retry needed.'\n";
+
+#[test]
+fn a_version_that_gets_no_jobs_any_more_is_told_as_such() {
+    let console = Machine::with_runner(DEPRECATED).run();
+    ended(&console, "stage=run cause=runner_deprecated status=7");
+}
+
+#[test]
+fn a_runner_that_ends_well_without_a_job_is_told_from_one_that_failed() {
+    let console = Machine::with_runner(
+        "#!/bin/sh\necho Listening for Jobs\nsleep 1\necho 'Runner listener exit with 0 return code, stop the service, no retry needed.'\n",
+    )
+    .run();
+    ended(&console, "stage=listening cause=no_job status=0");
+    for failure in [
+        "An error occurred: Access denied. System:ServiceIdentity needs permission.",
+        "Runner listener exit with Session Conflict error, stop the service, no retry needed.",
+        "Exiting with unknown error code: 137",
+        "The runner registration has been deleted from the server, please re-configure.",
+    ] {
+        let console = Machine::with_runner(&format!("#!/bin/sh\necho '{failure}'\n")).run();
+        ended(&console, "stage=run cause=runner_exited status=0");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
-use cml_github::GitHubError;
+use cml_github::{GitHubError, GitHubErrorKind};
 use cml_journal::JournalError;
 
 /// A launch failed; nothing of it is left but what `left_behind` names.
@@ -18,7 +18,7 @@ pub struct Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason, left_behind: Vec::new() }
+        Self { reason: reason.heard(), left_behind: Vec::new() }
     }
 }
 
@@ -73,6 +73,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// A wait at GitHub that a signal has cut short is an interrupt, wherever it was.
+    pub(crate) fn heard(self) -> Self {
+        match self {
+            Self::GitHub(error) if error.kind == GitHubErrorKind::Interrupted => Self::Interrupted,
+            other => other,
+        }
+    }
+
     /// The worst kind among the refusals, for exit codes: quota says more than capacity. Regions that failed otherwise say
     /// nothing of either.
     #[must_use]

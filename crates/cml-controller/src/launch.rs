@@ -90,7 +90,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
                 tell(Event::Undoing);
             }
             let left_behind = made.undo(cloud, forge).await;
-            Err(Failure { reason, left_behind })
+            Err(Failure { reason: reason.heard(), left_behind })
         }
     }
 }

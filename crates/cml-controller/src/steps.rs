@@ -10,7 +10,7 @@ use cml_cloud::{
     UserData,
 };
 use cml_fleet::labels;
-use cml_github::{GitHubErrorKind, JitRequest, Removal};
+use cml_github::{GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
@@ -23,6 +23,10 @@ use crate::undo::{Made, RunnerMade};
 const REPEATS_MAX: u32 = 4;
 /// Pause before the first repeat; it doubles.
 const REPEAT_PAUSE: Duration = Duration::from_millis(700);
+/// How long a registration is tried again while GitHub stumbles, as long as its client repeats a read; the pauses double.
+const REGISTER_FOR: Duration = Duration::from_secs(25);
+const REGISTER_PAUSE: Duration = Duration::from_millis(300);
+const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a launch whose name is registered already may take to show its machine before it counts as dead.
 const ADOPT_WAIT: Duration = Duration::from_secs(20);
 
@@ -87,11 +91,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                     Some(found) => return Ok(found),
                     None => answer = self.forge.jit_runner(&request).await,
                 },
-                // The answer was lost: the runner may be registered with a configuration that nobody has.
-                GitHubErrorKind::Transient => {
-                    self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
-                    answer = self.forge.jit_runner(&request).await;
-                }
+                GitHubErrorKind::Transient => answer = self.register_again(&request, error.clone()).await?,
                 _ => {}
             }
         }
@@ -112,6 +112,35 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
     }
 
+    /// An answer was lost: the runner may be registered with a configuration that nobody has. So its name is looked up and freed
+    /// before each new try, for as long as a read would be repeated.
+    async fn register_again(
+        &self,
+        request: &JitRequest,
+        lost: GitHubError,
+    ) -> Result<Result<JitRunner, GitHubError>, Reason> {
+        let began = tokio::time::Instant::now();
+        let mut pause = REGISTER_PAUSE;
+        let mut answer = Err(lost);
+        while let Err(error) = &answer {
+            if error.kind != GitHubErrorKind::Transient
+                || began.elapsed() >= REGISTER_FOR
+                || !(self.may_repeat)()
+            {
+                break;
+            }
+            (self.tell)(Event::Repeating { cause: error.to_string() });
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(REGISTER_PAUSE_MAX);
+            self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
+            answer = self.forge.jit_runner(request).await;
+        }
+        Ok(answer)
+    }
+
     async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
         let name = &self.order.runner_name;
         let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
@@ -126,6 +155,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             url: self.forge.runner_url(),
             token,
             labels: self.order.recipe.labels.clone(),
+            default_labels: self.order.recipe.default_labels,
             group: None,
         }))
     }
@@ -211,6 +241,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             .map(|package| RunnerPackage {
                 url: package.download_url.clone(),
                 sha256: package.sha256_checksum.clone(),
+                token: package.temp_download_token.clone(),
             })
             .ok_or(Reason::NoPackage(arch))
     }

@@ -12,7 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use cml_controller::from_github;
-use cml_github::{WebhookSecret, read_delivery};
+use cml_github::{WebhookSecret, payload, read_delivery};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -163,7 +163,9 @@ async fn webhook(
 ) -> Response {
     let began = Instant::now();
     let (outcome, status, words) = take_in(&face, &headers, body).await;
-    face.counters.webhook(outcome);
+    if face.counters.webhook(outcome) && status.is_client_error() {
+        tracing::warn!(status = status.as_u16(), "a webhook was refused: {words} (told once of each kind)");
+    }
     face.counters.webhook_seconds.observe(began.elapsed().as_secs_f64());
     (status, format!("{words}\n")).into_response()
 }
@@ -186,12 +188,16 @@ async fn take_in(
         let words = "X-Hub-Signature-256 is not this body's signature by our secret".to_owned();
         return ("forged", StatusCode::UNAUTHORIZED, words);
     }
+    let json = match payload(text("content-type"), &body) {
+        Ok(json) => json,
+        Err(error) => return ("unsupported", StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
+    };
     let delivery = text("x-github-delivery");
     if delivery.is_empty() || delivery.len() > 128 {
         let words = "X-GitHub-Delivery names no delivery".to_owned();
         return ("malformed", StatusCode::BAD_REQUEST, words);
     }
-    let heard = match read_delivery(text("x-github-event"), &body) {
+    let heard = match read_delivery(text("x-github-event"), &json) {
         Ok(cml_github::Heard::Job(heard)) => heard,
         Ok(cml_github::Heard::Ping) => return ("ignored", StatusCode::OK, "pong".to_owned()),
         Ok(cml_github::Heard::Other) => {

@@ -4,6 +4,7 @@ use octocrab::Octocrab;
 use octocrab::models::{AppId, InstallationId};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::GitHubError;
 use crate::location::Location;
@@ -64,25 +65,34 @@ impl Speaker {
     }
 
     /// The client to speak with.
-    pub(crate) async fn client(&self, location: &Location) -> Result<&Octocrab, GitHubError> {
+    pub(crate) async fn client(
+        &self,
+        location: &Location,
+        stop: &CancellationToken,
+    ) -> Result<&Octocrab, GitHubError> {
         match self {
             Self::Token(client) => Ok(client),
             Self::App(app) => {
-                let install = || install(&app.itself, app.installation_id, location);
+                let install = || install(&app.itself, app.installation_id, location, stop);
                 app.installed.get_or_try_init(install).await
             }
         }
     }
 }
 
-async fn install(app: &Octocrab, known: Option<u64>, location: &Location) -> Result<Octocrab, GitHubError> {
+async fn install(
+    app: &Octocrab,
+    known: Option<u64>,
+    location: &Location,
+    stop: &CancellationToken,
+) -> Result<Octocrab, GitHubError> {
     let id = match known {
         Some(id) => id,
         None => {
             let scope = &location.scope;
             let call = Call {
                 hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
-                ..Call::new(format!("finding the App's installation on {scope}"), location)
+                ..Call::new(format!("finding the App's installation on {scope}"), location, stop)
             };
             let path = format!("{}/installation", scope.api_path());
             transport::get::<InstallationAnswer>(app, &path, &call).await?.id

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{GitHubError, GitHubErrorKind, refused};
-use crate::jobs::PER_PAGE;
+use crate::lists::PER_PAGE;
 use crate::location::Scope;
 use crate::runners::{GitHub, escaped};
 use crate::transport;
@@ -15,10 +15,13 @@ pub struct Pull {
     /// Its number.
     pub number: u64,
     /// `open` or `closed`.
+    #[serde(default)]
     pub state: String,
     /// Where people see it.
+    #[serde(default)]
     pub html_url: String,
     /// For the GraphQL API.
+    #[serde(default)]
     pub node_id: String,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A delivery is believed only after its signature was checked over the bytes as they came.
 
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -69,6 +71,35 @@ pub struct BadDelivery {
     cause: String,
 }
 
+/// The body of a delivery is in a form that GitHub does not send.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    /// Neither JSON nor a form.
+    #[error("webhooks are read as JSON: set the content type to application/json (this one came as {0:?})")]
+    ContentType(String),
+    /// A form without its one field.
+    #[error("the form of this webhook has no `payload`: set the content type to application/json")]
+    NoPayload,
+}
+
+/// The JSON in a delivery's body. GitHub sends it as it is, or as the field `payload` of a form, which is what a hook does whose
+/// content type was left alone. The signature is over the body, not over this.
+/// <https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks#creating-a-repository-webhook>
+///
+/// # Errors
+/// [`BadBody`] with what to set.
+pub fn payload<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, BadBody> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "" | "application/json" => Ok(Cow::Borrowed(body)),
+        "application/x-www-form-urlencoded" => url::form_urlencoded::parse(body)
+            .find(|(name, _)| name == "payload")
+            .map(|(_, value)| Cow::Owned(value.into_owned().into_bytes()))
+            .ok_or(BadBody::NoPayload),
+        _ => Err(BadBody::ContentType(content_type.chars().take(80).collect())),
+    }
+}
+
 #[derive(Deserialize)]
 struct Payload {
     workflow_job: JobPayload,
@@ -86,10 +117,12 @@ struct JobPayload {
     #[serde(default)]
     name: String,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Option<Vec<String>>,
     status: String,
     #[serde(default)]
     conclusion: Option<String>,
+    #[serde(default)]
+    runner_id: Option<u64>,
     #[serde(default)]
     runner_name: Option<String>,
     #[serde(default)]
@@ -144,9 +177,11 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         run_id: job.run_id,
         attempt,
         name: job.name,
-        labels: job.labels,
+        // GitHub sends `[]` for a job that asks for no label; null and no key are read as the same.
+        labels: job.labels.unwrap_or_default(),
         status: job.status,
         conclusion: job.conclusion,
+        runner_id: job.runner_id.filter(|id| *id != 0),
         runner_name: job.runner_name.filter(|name| !name.is_empty()),
         workflow: job.workflow_name.unwrap_or_default(),
         branch: job.head_branch.unwrap_or_default(),
@@ -181,6 +216,31 @@ mod tests {
         }
         assert!(!secret.signed(b"Hello, World", right));
         assert!(WebhookSecret::new(SecretString::from("")).is_none(), "everybody could sign");
+    }
+
+    #[test]
+    fn a_form_holds_the_same_delivery_and_anything_else_is_told_what_to_set() {
+        let json = br#"{"zen":"Keep it logically awesome & 100% simple."}"#;
+        let read = |kind: &str, body: &[u8]| payload(kind, body).map(|json| json.into_owned());
+        assert_eq!(read("application/json", json).as_deref(), Ok(&json[..]));
+        assert_eq!(read("application/json; charset=utf-8", json).as_deref(), Ok(&json[..]));
+        let form = b"payload=%7B%22zen%22%3A%22Keep+it+logically+awesome+%26+100%25+simple.%22%7D";
+        assert_eq!(read("application/x-www-form-urlencoded", form).as_deref(), Ok(&json[..]));
+        assert_eq!(read("application/x-www-form-urlencoded", json), Err(BadBody::NoPayload));
+        let error = read("text/xml", json).expect_err("no such content type");
+        assert!(error.to_string().contains("set the content type to application/json"), "{error}");
+    }
+
+    #[test]
+    fn no_labels_null_and_no_key_are_the_same() {
+        for labels in [r#""labels":[],"#, r#""labels":null,"#, ""] {
+            let body = format!(
+                r#"{{"workflow_job":{{"id":1,"run_id":2,{labels}"status":"queued"}},"repository":{{"full_name":"acme/vision"}}}}"#
+            );
+            let heard = read_delivery("workflow_job", body.as_bytes()).expect(labels);
+            let Heard::Job(heard) = heard else { panic!("a job") };
+            assert!(heard.job.labels.is_empty(), "{labels}");
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ async fn a_list_of_several_pages_is_read_whole_with_credentials_on_each() {
         github.jit_runner(&request(&format!("cml-{number}"))).await.expect("registers");
     }
     assert_eq!(github.runners(None).await.expect("lists").len(), 205);
-    assert_eq!(calls(&world, "GET", "/actions/runners"), 3);
+    // Every page but the last is looked at twice: what went from one of them would have moved the others.
+    assert_eq!(calls(&world, "GET", "/actions/runners"), 5);
     keeps_the_contract(&world);
 }
 

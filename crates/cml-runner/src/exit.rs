@@ -219,6 +219,7 @@ impl From<GitHubError> for Trouble {
             GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => {
                 Code::Denied
             }
+            GitHubErrorKind::Interrupted => Code::Interrupted,
             _ => Code::Failed,
         };
         Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }

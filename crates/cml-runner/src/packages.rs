@@ -49,6 +49,7 @@ impl PackageCache {
                 download_url: it.download_url,
                 filename: it.filename,
                 sha256_checksum: it.sha256_checksum,
+                temp_download_token: None,
             };
             kept.packages.into_iter().map(download).collect()
         })
@@ -56,6 +57,10 @@ impl PackageCache {
 
     /// Keeps GitHub's answer; a cache that cannot be written costs one call next time, no more.
     pub(crate) fn write(&self, packages: &[RunnerDownload], now: Timestamp) {
+        // A token is a secret and lives for minutes: the list is asked for each time.
+        if packages.iter().any(|package| package.temp_download_token.is_some()) {
+            return;
+        }
         let package = |it: &RunnerDownload| Package {
             os: it.os.clone(),
             architecture: it.architecture.clone(),

@@ -37,8 +37,7 @@ struct JobLine {
 }
 
 pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let stop = signals::stop_token(signals::Left::default())?;
     let mut files = vec![args.spec.clone()];
     files.extend(args.compare.clone());
     let configs: Result<Vec<Config>, Trouble> = files.iter().map(|path| read(path)).collect();

@@ -182,6 +182,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
         );
     }
     alike(&all, problems);
+    grouped(github.as_ref(), &all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
     Some(Config { github, reports, runners, budgets, warnings: Vec::new() })
 }
@@ -243,6 +244,27 @@ fn alike(all: &BTreeMap<&str, (Runners, Fields<'_>)>, problems: &mut Problems<'_
         } else {
             first.insert(key(runners), name);
         }
+    }
+}
+
+/// Runner groups are of organizations and enterprises.
+/// <https://docs.github.com/en/actions/concepts/runners/runner-groups>
+fn grouped(
+    github: Option<&GitHubConfig>,
+    all: &BTreeMap<&str, (Runners, Fields<'_>)>,
+    problems: &mut Problems<'_>,
+) {
+    let owner = match github.map(|github| github.scope.split('/').collect::<Vec<_>>()).as_deref() {
+        Some([owner, _]) if !owner.eq_ignore_ascii_case("enterprises") => (*owner).to_owned(),
+        _ => return,
+    };
+    for (_, fields) in all.values().filter(|(runners, _)| runners.spec.group.is_some()) {
+        problems.wrong(
+            fields.place("group"),
+            &fields.path("group"),
+            "a repository has no runner groups, and github.scope is one",
+            format!("leave `group` out, or write `scope: {owner}`"),
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 //! What may not happen here: I/O (the text comes from the caller), and any decision.
 
 mod budget;
+pub mod checks;
 pub mod duration;
 mod fields;
 mod file;

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 use crate::budget;
+use crate::checks;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
@@ -64,11 +65,6 @@ const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
 /// GitHub ends a workflow run after this; no machine is of use for longer.
 /// <https://docs.github.com/en/actions/reference/limits>
 const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(35 * 24);
-/// GitHub's limit on the labels of a runner, and ours on one of them.
-const LABELS_MAX: usize = 100;
-const LABEL_CHARS_MAX: usize = 256;
-/// EC2 takes 50 tags; some are ours. <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html>
-const TAGS_MAX: usize = 40;
 
 /// Reads one; none when something that it cannot do without is missing.
 pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Runners> {
@@ -319,39 +315,19 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
             "such as `labels: [cml, gpu]`",
         );
     }
-    if words.len() > LABELS_MAX {
-        problems.wrong(
-            fields.place("labels"),
-            &path,
-            format!("{} labels; GitHub takes {LABELS_MAX}", words.len()),
-            "",
-        );
-    }
     let mut all: Vec<String> = Vec::new();
     for (label, place) in words {
-        let trouble = if label.trim().is_empty() {
-            Some(("an empty label matches no job", "leave it out"))
-        } else if label.contains("${{") {
-            Some((
-                "expressions are for workflows: nothing replaces this one here",
-                "write the label that the job ends up with",
-            ))
-        } else if label.contains(',') {
-            Some(("a label with a comma matches no job", "write two labels: [a, b]"))
-        } else if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
-            Some(("no job can ask for this label", "at most 256 printable characters"))
-        } else if all.iter().any(|known| known.eq_ignore_ascii_case(label)) {
-            Some(("the label is there twice; GitHub does not tell their case", "leave one of them out"))
-        } else {
-            None
-        };
-        match trouble {
-            Some((what, help)) => problems.wrong(place, &path, what, help),
-            None => {
+        match checks::label(label, &all) {
+            Err(wrong) => problems.wrong(place, &path, wrong.what, wrong.help),
+            Ok(()) => {
                 hosted(label, place, &path, problems);
                 all.push(label.to_owned());
             }
         }
+    }
+    let default_labels = fields.truth("default_labels", &mut Problems::of("")).unwrap_or(true);
+    if let Err(wrong) = checks::label_count(&all, default_labels) {
+        problems.wrong(fields.place("labels"), &path, wrong.what, wrong.help);
     }
     all
 }
@@ -471,26 +447,13 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
             problems.wrong(value.place, &path, "a tag's value is a word", "such as `tags: { team: vision }`");
             continue;
         };
-        if word.starts_with("aws:") || word.starts_with("cml-runner:") {
-            problems.wrong(
-                key.place,
-                &path,
-                format!("`{word}` is not yours to set"),
-                "tags of your own begin otherwise",
-            );
-        } else if word.is_empty() || word.chars().count() > 128 || text.chars().count() > 256 {
-            let help = "EC2 takes keys of 1 to 128 characters and values of at most 256";
-            problems.wrong(key.place, &path, "the tag is too long, or has no name", help);
+        if let Err(wrong) = checks::tag(word, text, &all) {
+            problems.wrong(key.place, &path, wrong.what, wrong.help);
         }
         all.insert(word.to_owned(), text.clone());
     }
-    if all.len() > TAGS_MAX {
-        problems.wrong(
-            fields.place("tags"),
-            &path,
-            format!("{} tags are more than EC2 takes", all.len()),
-            "40 at most",
-        );
+    if let Err(wrong) = checks::tag_count(&all) {
+        problems.wrong(fields.place("tags"), &path, wrong.what, wrong.help);
     }
     all
 }

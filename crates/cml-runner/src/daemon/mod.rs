@@ -28,7 +28,7 @@ use crate::clouds::Clouds;
 use crate::exit::{Code, Trouble};
 use crate::launch::new_ulid;
 use crate::place;
-use crate::signals;
+use crate::signals::{self, Left};
 
 pub(crate) use recipes::query;
 
@@ -45,10 +45,11 @@ const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: r
                         App (--app-id and --app-key-file, or github.auth of the file)";
 
 pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let left = Left::default();
+    let stop = signals::stop_token(left.clone())?;
     let config = crate::validate::read(&args.config)?;
     let github = place::github_with(&with_file(global, &config), NO_TOKEN)?;
+    let github = github.stopping(stop.clone());
     let github = Arc::new(match args.registrations_per_minute {
         Some(most) => github.paced(most),
         None => github,
@@ -64,6 +65,11 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
     let journal_path = args.journal.clone().unwrap_or_else(|| dir.join(crate::cost::DAEMON_JOURNAL));
+    left.may_be(vec![format!(
+        "the machines of the pools, and launches that are under way: a daemon that is started again takes them over from {}, \
+         and each machine ends itself by its deadline",
+        journal_path.display()
+    )]);
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
     let (specs_of_now, specs) = watch::channel(specs(&config));
     let prices_every = prices::every(&args.prices_every)?;

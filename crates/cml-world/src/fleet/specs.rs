@@ -113,6 +113,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
         packages: Packages::Exactly(RunnerPackage {
             url: "https://example.invalid/runner.tar.gz".to_owned(),
             sha256: None,
+            token: None,
         }),
     }
 }
