@@ -8,10 +8,12 @@ use cml_cloud::{
     OfferQuery,
 };
 use cml_prices::Book;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
+use crate::errors::in_region;
 use crate::notices::MayAsk;
 use crate::template;
 
@@ -80,7 +82,7 @@ impl Cloud for AwsCloud {
     }
 
     async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
-        self.find_offers(query).await.map(ByRegion::whole)
+        self.find_offers(query).await
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
@@ -100,15 +102,17 @@ impl Cloud for AwsCloud {
         dry_run: bool,
     ) -> Result<ByRegion<String>, CloudError> {
         let mut swept = ByRegion::default();
-        for region in self.regions_of(filter)? {
-            let answer = self.sweep_region(&region, filter.owner.as_deref(), older_than, dry_run).await;
-            swept.add(&region, answer);
+        let regions = self.regions_of(filter)?;
+        let owner = filter.owner.as_deref();
+        let asked = regions.iter().map(|region| self.sweep_region(region, owner, older_than, dry_run));
+        for (region, answer) in regions.iter().zip(join_all(asked).await) {
+            swept.add(region, answer.map_err(|error| in_region(region, error)));
         }
         Ok(swept)
     }
 
     async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
-        self.list(filter).await.map(ByRegion::whole)
+        self.list(filter).await
     }
 
     async fn spot_prices(

@@ -6,7 +6,7 @@ use cml_cloud::{CloudError, InstanceId};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::errors::{codes, failed};
 
 impl AwsCloud {
     pub(crate) async fn read_console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
@@ -14,7 +14,7 @@ impl AwsCloud {
         Self::check_instance_id(&doing, id)?;
         // The latest output is to be had from Nitro types only; others give what they wrote some minutes ago.
         match self.console_output(region, id, &doing, true).await {
-            Err(error) if error.code.as_deref() == Some("UnsupportedOperation") => {
+            Err(error) if error.code.as_deref().is_some_and(codes::is_unsupported_here) => {
                 self.console_output(region, id, &doing, false).await
             }
             result => result,

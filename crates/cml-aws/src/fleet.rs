@@ -17,7 +17,9 @@ use cml_cloud::{
 };
 
 use crate::cloud::AwsCloud;
-use crate::errors::{failed, hint_for, is_gone, kind_of, readable};
+use crate::disks;
+use crate::errors::codes::{self, is_gone, is_taken, is_unknown_template};
+use crate::errors::{failed, hint_for, in_region, readable};
 use crate::instances::is_instance_id;
 use crate::network::{Landing, Subnet};
 use crate::template;
@@ -31,12 +33,27 @@ pub(crate) const AGAIN: &str = "-again";
 /// How long a machine that must exist may take to show.
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(1500);
+/// How long EC2 is given to know a template that it has just made.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+const TEMPLATE_PAUSES: [Duration; 4] = [
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+    Duration::from_millis(3200),
+];
 
 impl AwsCloud {
     pub(crate) async fn buy(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        let bought = self.buy_there(request).await;
+        let region = request.offers.first().map_or("", |offer| offer.region.as_str());
+        bought.map_err(|error| in_region(region, error))
+    }
+
+    async fn buy_there(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         let Some(first) = request.offers.first() else {
             return Err(CloudError::new(ErrorKind::Invalid, "launching", "there is no offer to buy from"));
         };
+        must_be_alike(request)?;
         if request.user_data.expose().len() > USER_DATA_MAX_BYTES {
             return Err(CloudError::new(
                 ErrorKind::Invalid,
@@ -49,7 +66,10 @@ impl AwsCloud {
             .hint("make the startup script smaller: let it download the rest"));
         }
         if self.asked_again.contains(request) {
-            return self.try_version(request, first, AGAIN).await.map_err(Missed::into_error);
+            return self
+                .try_version(request, first, AGAIN)
+                .await
+                .map_err(|missed| may_pass(missed.into_error()));
         }
         let region = first.region.as_str();
         match self.try_version(request, first, "").await {
@@ -57,7 +77,7 @@ impl AwsCloud {
             Err(Missed::Other(error)) => return Err(error),
             Err(Missed::Gone(error)) => {
                 tracing::info!(%error, "something remembered from an earlier launch is gone, asking AWS again");
-                self.forget_image(region, &request.image, first.resources.arch, has_gpu(first));
+                self.forget_image(region, &request.image, first.resources.arch, first.driver);
                 self.forget_landing(region, &request.network);
             }
             // The registration in that template is dead by now; its machine, if it was bought, is this launch's.
@@ -71,7 +91,7 @@ impl AwsCloud {
         // What comes now is another call, so it gets another token: the first has bought nothing.
         self.remove_template(region, &template::name(request, "")).await?;
         self.asked_again.add(request);
-        self.try_version(request, first, AGAIN).await.map_err(Missed::into_error)
+        self.try_version(request, first, AGAIN).await.map_err(|missed| may_pass(missed.into_error()))
     }
 
     async fn try_version(
@@ -82,23 +102,50 @@ impl AwsCloud {
     ) -> Result<Launched, Missed> {
         let region = first.region.as_str();
         let (image, landing) = tokio::try_join!(
-            self.image(region, &request.image, first.resources.arch, has_gpu(first)),
+            self.image(region, &request.image, first.resources.arch, first.driver),
             self.landing(region, &request.network)
         )
         .map_err(Missed::Other)?;
-        let made = self.make_template(request, region, version, &image, &landing.group).await;
+        let disks = disks::planned(&image, request.disk_gib).map_err(Missed::Other)?;
+        let made = self.make_template(request, region, version, &image, &disks, &landing.group).await;
         made.map_err(|error| match error.code.as_deref() {
             Some(code) if is_taken(code) => Missed::TemplateTaken(error),
             Some(code) if is_gone(code) => Missed::Gone(error),
             _ => Missed::Other(error),
         })?;
-        match self.create_fleet(request, region, version, &landing).await {
+        match self.create_fleet_once_known(request, region, version, &landing).await {
             Err(error) if error.code.as_deref().is_some_and(is_taken) => {
                 self.earlier_life(request, first, error).await.map_err(Missed::Other)
             }
-            Err(error) if all_gone(&error) => Err(Missed::Gone(error)),
+            Err(error) if all_are(&error, is_gone) => Err(Missed::Gone(error)),
+            // A fleet that has answered gives the same answer to the same token: another template and another token it is.
+            Err(error) if all_are(&error, is_unknown_template) => Err(Missed::Gone(error)),
             result => result.map_err(Missed::Other),
         }
+    }
+
+    /// EC2 may not know a template for some moments after it was made. It has refused the call then, and the same call with
+    /// the same token is asked again.
+    async fn create_fleet_once_known(
+        &self,
+        request: &LaunchRequest,
+        region: &str,
+        version: &str,
+        landing: &Landing,
+    ) -> Result<Launched, CloudError> {
+        for pause in TEMPLATE_PAUSES {
+            match self.create_fleet(request, region, version, landing).await {
+                Err(error)
+                    if error.failures.is_empty()
+                        && error.code.as_deref().is_some_and(is_unknown_template) =>
+                {
+                    tracing::debug!(%error, "EC2 does not know the template yet");
+                    tokio::time::sleep(pause).await;
+                }
+                result => return result,
+            }
+        }
+        self.create_fleet(request, region, version, landing).await
     }
 
     /// The token was used for another fleet: an earlier life of this launch id bought a machine.
@@ -128,7 +175,8 @@ impl AwsCloud {
             ..InstanceFilter::default()
         };
         for look in 1..=looks {
-            if let Some(found) = self.list(&filter).await?.into_iter().find(Instance::is_alive) {
+            let found = self.list(&filter).await?.into_whole()?;
+            if let Some(found) = found.into_iter().find(Instance::is_alive) {
                 return Ok(Some(found));
             }
             if look < looks {
@@ -211,24 +259,40 @@ impl Missed {
     }
 }
 
+/// A template that EC2 still does not know is no fault of the request.
+fn may_pass(error: CloudError) -> CloudError {
+    if all_are(&error, is_unknown_template) {
+        return CloudError { kind: ErrorKind::Transient, ..error };
+    }
+    error
+}
+
 fn launched_before(request: &LaunchRequest, first: &Offer, instance: Instance) -> Launched {
     let same = |offer: &&Offer| offer.instance_type == instance.instance_type && offer.zone == instance.zone;
     let offer = request.offers.iter().find(same).unwrap_or(first).clone();
     Launched { id: instance.id, offer, failures: Vec::new() }
 }
 
-fn has_gpu(offer: &Offer) -> bool {
-    offer.resources.gpu.is_some()
+/// One call boots one image in one place: its offers must be alike in all that image, script and price depend on.
+fn must_be_alike(request: &LaunchRequest) -> Result<(), CloudError> {
+    let kind = |offer: &Offer| (offer.region.clone(), offer.market, offer.resources.arch, offer.driver);
+    let mut kinds = request.offers.iter().map(kind);
+    let first = kinds.next();
+    if kinds.all(|other| Some(&other) == first.as_ref()) {
+        return Ok(());
+    }
+    Err(CloudError::new(
+        ErrorKind::Invalid,
+        "launching",
+        "the offers of one call differ in region, market, architecture or driver",
+    )
+    .hint("this is a bug of cml-runner: please report it"))
 }
 
-/// A client token or a name that was used before with other parameters.
-fn is_taken(code: &str) -> bool {
-    code == "IdempotentParameterMismatch" || code.contains("AlreadyExists")
-}
-
-fn all_gone(error: &CloudError) -> bool {
-    let itself = error.code.as_deref().is_some_and(is_gone);
-    itself || (!error.failures.is_empty() && error.failures.iter().all(|failure| is_gone(&failure.code)))
+/// Whether the call failed for this, as a whole or in every way to buy.
+fn all_are(error: &CloudError, is: fn(&str) -> bool) -> bool {
+    let itself = error.failures.is_empty() && error.code.as_deref().is_some_and(is);
+    itself || (!error.failures.is_empty() && error.failures.iter().all(|failure| is(&failure.code)))
 }
 
 fn overrides(request: &LaunchRequest, landing: &Landing) -> Vec<FleetLaunchTemplateOverridesRequest> {
@@ -299,12 +363,9 @@ fn offer_of<'a>(
 fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &Landing) -> OfferFailure {
     let code = error.error_code().unwrap_or("Unknown");
     let way = error.launch_template_and_overrides().and_then(|it| it.overrides());
-    // "Your requested instance type is not supported in your requested Availability Zone": another zone may do.
-    let elsewhere = ["Unsupported", "InvalidFleetConfiguration"].contains(&code);
-    let otherwise = if elsewhere { ErrorKind::Capacity } else { ErrorKind::Invalid };
     OfferFailure {
         offer: way.and_then(|way| offer_of(request, way, landing)).cloned(),
-        kind: kind_of(code).unwrap_or(otherwise),
+        kind: codes::kind_in_fleet(code),
         code: code.to_owned(),
         message: readable(error.error_message().unwrap_or_default()),
     }
@@ -331,6 +392,7 @@ fn nothing_bought(doing: &str, failures: Vec<OfferFailure>) -> CloudError {
         }
         None => "AWS launched nothing and gave no reason".to_owned(),
     };
-    let hint = hint_for(kind, &code, "ec2:CreateFleet");
+    let words = told.map_or("", |failure| failure.message.as_str());
+    let hint = hint_for(kind, &code, words, "ec2:CreateFleet");
     CloudError::new(kind, doing, cause).code(code).hint(hint).failures(failures)
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceLifecycleType, InstanceStateName};
 use cml_cloud::{
-    CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, Market, tag,
+    ByRegion, CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, Market,
+    tag,
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::errors::{codes, failed, in_region};
 use crate::regions;
 
 /// A page of the list; EC2's largest.
@@ -54,16 +56,24 @@ impl AwsCloud {
         Ok(regions)
     }
 
-    pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+    pub(crate) async fn list(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
+        let regions = self.regions_of(filter)?;
+        let asked = regions.iter().map(|region| self.list_all_of(region, filter));
+        let mut all = ByRegion::default();
+        for (region, answer) in regions.iter().zip(join_all(asked).await) {
+            all.add(region, answer.map_err(|error| in_region(region, error)));
+        }
+        Ok(all)
+    }
+
+    async fn list_all_of(&self, region: &str, filter: &InstanceFilter) -> Result<Vec<Instance>, CloudError> {
+        if filter.ids.is_empty() {
+            return self.list_region(region, filter).await;
+        }
         let mut all = Vec::new();
-        for region in self.regions_of(filter)? {
-            if filter.ids.is_empty() {
-                all.extend(self.list_region(&region, filter).await?);
-            }
-            for ids in filter.ids.chunks(FILTER_VALUES_MAX) {
-                let some = InstanceFilter { ids: ids.to_vec(), ..filter.clone() };
-                all.extend(self.list_region(&region, &some).await?);
-            }
+        for ids in filter.ids.chunks(FILTER_VALUES_MAX) {
+            let some = InstanceFilter { ids: ids.to_vec(), ..filter.clone() };
+            all.extend(self.list_region(region, &some).await?);
         }
         Ok(all)
     }
@@ -112,7 +122,7 @@ impl AwsCloud {
             .await;
             match ended {
                 Ok(_) => return Ok(()),
-                Err(error) if error.code.as_deref() == Some("InvalidInstanceID.NotFound") => {
+                Err(error) if error.code.as_deref().is_some_and(codes::is_unknown_instance) => {
                     tokio::time::sleep(UNKNOWN_LOOK_EVERY).await;
                 }
                 Err(error) => return Err(error),
@@ -158,6 +168,7 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
         controller: tagged(tag::CONTROLLER).map(str::to_owned),
         runner_name: tagged(tag::RUNNER).map(str::to_owned),
         ended_because: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
+        taken_back: it.state_reason().and_then(|reason| reason.code()).is_some_and(codes::is_interruption),
     })
 }
 

@@ -1,7 +1,8 @@
 //! Types that have what is needed, the cheapest first.
 
-use cml_cloud::{CloudError, ErrorKind, Needs, OfferQuery, Resources, UsdPerHour};
+use cml_cloud::{CloudError, Driver, ErrorKind, Needs, OfferQuery, Resources, UsdPerHour};
 
+use crate::drivers;
 use crate::sizes::{self, Asked};
 use cml_prices::catalog::{self, TypeFacts};
 
@@ -21,6 +22,8 @@ pub struct Choice {
     pub name: String,
     /// What it has; none for a type that is newer than our table.
     pub resources: Option<Resources>,
+    /// What its image must bring; for a type that is newer than our table, as its family says.
+    pub driver: Driver,
     /// On-demand, Linux, us-east-1; none where it is not known.
     pub on_demand: Option<UsdPerHour>,
 }
@@ -33,6 +36,7 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     let choice = |facts: &TypeFacts| Choice {
         name: facts.name.clone(),
         resources: Some(facts.resources.clone()),
+        driver: drivers::needed(&facts.name, facts.resources.gpu.as_ref()),
         on_demand: facts.on_demand,
     };
     if let Some(needs) = &query.needs {
@@ -42,7 +46,10 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     for name in &query.types {
         match sizes::read(name, query.gpu.as_deref())? {
             Asked::Known(known) => all.extend(known.into_iter().map(choice)),
-            Asked::Newer(name) => all.push(Choice { name, resources: None, on_demand: None }),
+            Asked::Newer(name) => {
+                let driver = drivers::needed(&name, None);
+                all.push(Choice { name, resources: None, driver, on_demand: None });
+            }
         }
     }
     Ok(all)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::errors::{codes, failed};
 
 /// Our group's name.
 pub(crate) const GROUP: &str = "cml-runner";
@@ -179,7 +179,7 @@ impl AwsCloud {
             Ok(made) => made.group_id().map(str::to_owned),
             Err(error) => {
                 let error = failed(&doing, "ec2:CreateSecurityGroup", &error);
-                let maybe_made = error.code.as_deref() == Some("InvalidGroup.Duplicate")
+                let maybe_made = error.code.as_deref().is_some_and(codes::is_duplicate_group)
                     || error.kind == ErrorKind::Transient;
                 if !maybe_made {
                     return Err(error);

@@ -1,78 +1,143 @@
-//! Ways to buy what the user asked for, best first.
+//! Ways to buy what you asked for, best first, region by region: a failure of one region is that region's.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::InstanceType;
-use cml_cloud::{Arch, CloudError, Disk, ErrorKind, Gpu, Market, Offer, OfferQuery, Resources, SpotPolicy};
+use cml_cloud::{
+    Arch, ByRegion, CloudError, Disk, Driver, ErrorKind, Gpu, Market, Offer, OfferQuery, RegionFailure,
+    Resources, SpotPolicy,
+};
+use cml_prices::{Book, TypeFacts};
+use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use crate::clients::repeat;
 use crate::clock::now;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
-use crate::needs;
+use crate::errors::{all_failed, codes, failed, in_region};
+use crate::network::Subnets;
 use crate::prices::SpotPrices;
+use crate::quotas::QuotaClass;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
-use cml_prices::{Book, TypeFacts};
-use jiff::Timestamp;
+use crate::{disks, drivers, images, needs};
 
-/// Root disk where the user names none and the image needs no more, GiB.
-pub const DEFAULT_DISK_GIB: u32 = 35;
-/// The size when the user names none, as in CML.
+/// The size when you name none, as in CML.
 const DEFAULT_SIZE: &str = "m";
 
+/// A type, and what its image must bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kind {
+    facts: TypeFacts,
+    driver: Driver,
+}
+
+impl Kind {
+    fn of(facts: &TypeFacts) -> Self {
+        let driver = drivers::needed(&facts.name, facts.resources.gpu.as_ref());
+        Self { facts: facts.clone(), driver }
+    }
+}
+
+/// What was asked for, as far as it is known without asking AWS.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Known(Kind),
+    /// A type that is newer than our table.
+    Newer(String),
+}
+
+/// Why a region has no offers.
+enum Missing {
+    /// Its own trouble.
+    Here(CloudError),
+    /// What was asked for can be had nowhere as it is.
+    Everywhere(CloudError),
+}
+
+impl From<CloudError> for Missing {
+    fn from(error: CloudError) -> Self {
+        Self::Here(error)
+    }
+}
+
+/// What one region sells: spot, and on demand.
+type Sold = (Vec<Offer>, Vec<Offer>);
+
 impl AwsCloud {
-    pub(crate) async fn find_offers(&self, query: &OfferQuery) -> Result<Vec<Offer>, CloudError> {
+    pub(crate) async fn find_offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
         let places = self.places(&query.regions)?;
+        images::check_name(&query.image)?;
+        let wanted = wanted(query)?;
         let book = self.prices();
-        let mut spot = Vec::new();
+        let asked = places.iter().map(|place| self.sold_in(place, query, &wanted, &book));
+        let mut all = ByRegion::default();
         let mut on_demand = Vec::new();
-        for place in &places {
-            let types = self.types(&place.region, query).await?;
-            let subnets = self.subnets(&place.region, &query.network).await?;
-            let zones: Vec<&str> = subnets
-                .zones()
-                .into_iter()
-                .filter(|zone| place.zone.as_deref().is_none_or(|one| one == *zone))
-                .collect();
-            if zones.is_empty() {
-                return Err(no_subnet(place));
-            }
-            let names: Vec<String> = types.iter().map(|facts| facts.name.clone()).collect();
-            let prices = match self.spot_prices(&place.region, &names).await {
-                Ok(prices) => Some(prices),
-                // The list's order will do: a missing price list stops no job.
-                Err(error)
-                    if error.kind != ErrorKind::Denied
-                        || error.code.as_deref() == Some("UnauthorizedOperation") =>
-                {
-                    tracing::warn!(%error, "spot prices are not known; the order is that of the on-demand prices");
-                    None
+        for (place, sold) in places.iter().zip(join_all(asked).await) {
+            match sold {
+                Ok((spot, listed)) => {
+                    all.found.extend(spot);
+                    on_demand.extend(listed);
                 }
-                Err(error) => return Err(error),
-            };
-            let sales = Sales {
-                region: &place.region,
-                zones: &zones,
-                types: &types,
-                prices: prices.as_ref(),
-                disk_gib: query.disk_gib.unwrap_or(DEFAULT_DISK_GIB),
-                book: &book,
-                now: now(),
-            };
-            if query.spot != SpotPolicy::Never {
-                spot.extend(sales.spot(query));
-            }
-            if query.spot != SpotPolicy::Only {
-                on_demand.extend(sales.on_demand());
+                Err(Missing::Everywhere(error)) => return Err(error),
+                Err(Missing::Here(error)) => all.failed.push(RegionFailure {
+                    region: place.region.clone(),
+                    error: in_region(&place.region, error),
+                }),
             }
         }
         // Any spot of any region before any on-demand.
-        spot.append(&mut on_demand);
-        if spot.is_empty() {
-            return Err(none_fits(&places, query));
+        all.found.append(&mut on_demand);
+        if all.found.is_empty() {
+            let regions: Vec<&str> = places.iter().map(|place| place.region.as_str()).collect();
+            return Err(all_failed(&format!("looking for offers in {}", regions.join(", ")), &all.failed));
         }
-        Ok(spot)
+        for failure in &all.failed {
+            tracing::warn!(region = failure.region, error = %failure.error, "the region is left out");
+        }
+        Ok(all)
+    }
+
+    async fn sold_in(
+        &self,
+        place: &Place,
+        query: &OfferQuery,
+        wanted: &[Wanted],
+        book: &Book,
+    ) -> Result<Sold, Missing> {
+        let region = place.region.as_str();
+        let kinds = self.kinds(region, query, wanted).await?;
+        let subnets = self.subnets(region, &query.network).await?;
+        let zones: Vec<&str> = subnets
+            .zones()
+            .into_iter()
+            .filter(|zone| place.zone.as_deref().is_none_or(|one| one == *zone))
+            .collect();
+        if zones.is_empty() {
+            return Err(no_subnet(place, &subnets).into());
+        }
+        let sizes = self.disk_sizes(region, query, &kinds).await?;
+        let names: Vec<String> = kinds.iter().map(|kind| kind.facts.name.clone()).collect();
+        let prices = match self.spot_prices(region, &names).await {
+            Ok(prices) => Some(prices),
+            // The list's order will do: a missing price list stops no job.
+            Err(error)
+                if error.kind != ErrorKind::Denied
+                    || error.code.as_deref().is_some_and(codes::is_unauthorized) =>
+            {
+                tracing::warn!(%error, "spot prices are not known; the order is that of the on-demand prices");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let sales =
+            Sales { region, zones: &zones, kinds: &kinds, prices: prices.as_ref(), sizes, book, now: now() };
+        let spot = if query.spot == SpotPolicy::Never { Vec::new() } else { sales.spot(query) };
+        let on_demand = if query.spot == SpotPolicy::Only { Vec::new() } else { sales.on_demand() };
+        if spot.is_empty() && on_demand.is_empty() {
+            return Err(none_fits(place, &names, &subnets, &zones, query).into());
+        }
+        Ok((spot, on_demand))
     }
 
     fn places(&self, regions: &[String]) -> Result<Vec<Place>, CloudError> {
@@ -89,29 +154,55 @@ impl AwsCloud {
         Ok(places)
     }
 
-    async fn types(&self, region: &str, query: &OfferQuery) -> Result<Vec<TypeFacts>, CloudError> {
-        if let Some(needs) = &query.needs {
-            return Ok(needs::fitting(needs)?.into_iter().cloned().collect());
-        }
-        let default = [DEFAULT_SIZE.to_owned()];
-        let asked = if query.types.is_empty() { &default[..] } else { &query.types };
-        let mut types: Vec<TypeFacts> = Vec::new();
-        for name in asked {
-            let found = match sizes::read(name, query.gpu.as_deref())? {
-                Asked::Known(known) => known.into_iter().cloned().collect(),
-                Asked::Newer(name) => vec![self.ask_type(region, &name).await?],
+    /// What was asked for, with what the region says of types that are newer than our table.
+    async fn kinds(&self, region: &str, query: &OfferQuery, wanted: &[Wanted]) -> Result<Vec<Kind>, Missing> {
+        let mut kinds: Vec<Kind> = Vec::new();
+        for one in wanted {
+            let kind = match one {
+                Wanted::Known(kind) => kind.clone(),
+                Wanted::Newer(name) => self.ask_type(region, name).await?,
             };
-            for facts in found {
-                if !types.contains(&facts) {
-                    types.push(facts);
-                }
+            if !images::has_image(&query.image, kind.driver) {
+                return Err(Missing::Everywhere(images::no_image(&[&kind.facts.name], kind.driver)));
+            }
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
             }
         }
-        Ok(types)
+        Ok(kinds)
+    }
+
+    /// All disks of a machine together, GiB, by what decides about its image. A kind of machine that has no image here is not
+    /// offered, as long as another has one.
+    async fn disk_sizes(&self, region: &str, query: &OfferQuery, kinds: &[Kind]) -> Result<Sizes, Missing> {
+        let mut sizes = Sizes::new();
+        let mut lacking: Vec<((Arch, Driver), CloudError)> = Vec::new();
+        for kind in kinds {
+            let key = (kind.facts.resources.arch, kind.driver);
+            if sizes.contains_key(&key) || lacking.iter().any(|(known, _)| *known == key) {
+                continue;
+            }
+            match self.image(region, &query.image, key.0, key.1).await {
+                Ok(image) => {
+                    let planned = disks::planned(&image, query.disk_gib).map_err(Missing::Everywhere)?;
+                    sizes.insert(key, disks::total_gib(&planned));
+                }
+                Err(error) => lacking.push((key, error)),
+            }
+        }
+        if sizes.is_empty()
+            && let Some((_, error)) = lacking.into_iter().next()
+        {
+            return Err(error.into());
+        }
+        for (_, error) in lacking {
+            tracing::warn!(region, %error, "some of the types have no image there and are left out");
+        }
+        Ok(sizes)
     }
 
     /// A type that is newer than our table, or does not exist: EC2 knows.
-    async fn ask_type(&self, region: &str, name: &str) -> Result<TypeFacts, CloudError> {
+    async fn ask_type(&self, region: &str, name: &str) -> Result<Kind, CloudError> {
         let doing = format!("asking about instance type {name} in {region}");
         let client = self.clients.ec2(region);
         let asked = repeat(|| async {
@@ -132,12 +223,14 @@ impl AwsCloud {
         let is_arm = info
             .processor_info()
             .is_some_and(|cpu| cpu.supported_architectures().iter().any(|arch| arch.as_str() == "arm64"));
-        let gpu = info.gpu_info().and_then(|gpus| gpus.gpus().first()).map(|gpu| Gpu {
+        let first = info.gpu_info().and_then(|gpus| gpus.gpus().first());
+        let gpu = first.map(|gpu| Gpu {
             name: gpu.name().unwrap_or_default().to_ascii_lowercase(),
             count: small(gpu.count()),
             memory_mib: number(gpu.memory_info().and_then(|memory| memory.size_in_mib()).map(i64::from)),
         });
-        Ok(TypeFacts {
+        let driver = drivers::needed_by_maker(name, gpu.as_ref(), first.and_then(|gpu| gpu.manufacturer()));
+        let facts = TypeFacts {
             name: name.to_owned(),
             resources: Resources {
                 vcpus: small(info.v_cpu_info().and_then(|cpu| cpu.default_v_cpus())),
@@ -146,19 +239,47 @@ impl AwsCloud {
                 arch: if is_arm { Arch::Arm64 } else { Arch::X64 },
             },
             on_demand: None,
-        })
+        };
+        Ok(Kind { facts, driver })
     }
 }
 
-/// What one region sells.
+/// What was asked for, by the embedded table: a name that is no type is an error before AWS is asked.
+fn wanted(query: &OfferQuery) -> Result<Vec<Wanted>, CloudError> {
+    if let Some(needs) = &query.needs {
+        let fitting: Vec<Kind> = needs::fitting(needs)?.into_iter().map(Kind::of).collect();
+        let (served, unserved): (Vec<Kind>, Vec<Kind>) =
+            fitting.into_iter().partition(|kind| images::has_image(&query.image, kind.driver));
+        // Chosen by us, so a type without an image is not chosen, unless there is no other.
+        return match (served.is_empty(), unserved.first()) {
+            (true, Some(kind)) => Err(images::no_image(&[&kind.facts.name], kind.driver)),
+            _ => Ok(served.into_iter().map(Wanted::Known).collect()),
+        };
+    }
+    let default = [DEFAULT_SIZE.to_owned()];
+    let asked = if query.types.is_empty() { &default[..] } else { &query.types };
+    let mut all = Vec::new();
+    for name in asked {
+        match sizes::read(name, query.gpu.as_deref())? {
+            Asked::Known(known) => all.extend(known.into_iter().map(|facts| Wanted::Known(Kind::of(facts)))),
+            Asked::Newer(name) => all.push(Wanted::Newer(name)),
+        }
+    }
+    Ok(all)
+}
+
+/// GiB of all disks of a machine, by what decides about its image.
+type Sizes = BTreeMap<(Arch, Driver), u32>;
+
+/// The market of one region.
 struct Sales<'a> {
     region: &'a str,
     zones: &'a [&'a str],
-    types: &'a [TypeFacts],
+    kinds: &'a [Kind],
     /// None when they could not be had.
     prices: Option<&'a SpotPrices>,
-    /// Root disk of every machine, GiB.
-    disk_gib: u32,
+    /// Machines whose size is not here have no image, and are not offered.
+    sizes: Sizes,
     /// List prices.
     book: &'a Book,
     now: Timestamp,
@@ -169,14 +290,14 @@ impl Sales<'_> {
     fn spot(&self, query: &OfferQuery) -> Vec<Offer> {
         let none = BTreeMap::new();
         let mut offers = Vec::new();
-        for facts in self.types {
-            let of_type = self.prices.map(|prices| prices.get(&facts.name).unwrap_or(&none));
+        for kind in self.kinds {
+            let of_type = self.prices.map(|prices| prices.get(&kind.facts.name).unwrap_or(&none));
             for zone in self.zones {
                 let price = of_type.and_then(|zones| zones.get(*zone)).copied();
                 let is_sold = price.is_some() || of_type.is_none_or(BTreeMap::is_empty);
                 let too_much = price.zip(query.spot_price_max).is_some_and(|(price, most)| price > most);
                 if is_sold && !too_much {
-                    offers.push(self.offer(facts, zone, Market::Spot, price));
+                    offers.extend(self.offer(kind, zone, Market::Spot, price));
                 }
             }
         }
@@ -187,64 +308,97 @@ impl Sales<'_> {
     /// On-demand offers, the cheapest type first. A zone without a spot price for the type does not have the type.
     fn on_demand(&self) -> Vec<Offer> {
         let mut offers = Vec::new();
-        for facts in self.types {
-            let sold =
-                self.prices.and_then(|prices| prices.get(&facts.name)).filter(|zones| !zones.is_empty());
+        for kind in self.kinds {
+            let name = &kind.facts.name;
+            let sold = self.prices.and_then(|prices| prices.get(name)).filter(|zones| !zones.is_empty());
             for zone in self.zones.iter().filter(|zone| sold.is_none_or(|sold| sold.contains_key(**zone))) {
-                let listed = self.book.on_demand(self.region, &facts.name, self.now);
-                offers.push(self.offer(facts, zone, Market::OnDemand, listed.map(|quote| quote.price)));
+                let listed = self.book.on_demand(self.region, name, self.now);
+                offers.extend(self.offer(kind, zone, Market::OnDemand, listed.map(|quote| quote.price)));
             }
         }
         offers.sort_by_key(|offer| (offer.price.is_none(), offer.price));
         offers
     }
 
+    /// None where there is no image for such a machine.
     fn offer(
         &self,
-        facts: &TypeFacts,
+        kind: &Kind,
         zone: &str,
         market: Market,
         price: Option<cml_cloud::UsdPerHour>,
-    ) -> Offer {
-        Offer {
+    ) -> Option<Offer> {
+        let facts = &kind.facts;
+        let gib = *self.sizes.get(&(facts.resources.arch, kind.driver))?;
+        let quota = QuotaClass::of(&facts.name).and_then(|class| class.quota(market));
+        Some(Offer {
             region: self.region.to_owned(),
             zone: Some(zone.to_owned()),
             instance_type: facts.name.clone(),
             market,
             price,
             resources: facts.resources.clone(),
-            quota: None,
-            driver: cml_cloud::Driver::None,
-            disk: Some(Disk { gib: self.disk_gib, price: self.book.volume_gib_month(self.region).price }),
-        }
+            quota: quota.map(|quota| quota.name.to_owned()),
+            driver: kind.driver,
+            disk: Some(Disk { gib, price: self.book.volume_gib_month(self.region).price }),
+        })
     }
 }
 
-fn no_subnet(place: &Place) -> CloudError {
-    let zone = place.zone.as_deref().unwrap_or("any zone");
+/// Subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
+fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {
+    let is_meant = |zone: &str| zones.is_none_or(|zones| zones.contains(&zone));
+    let each = subnets.subnets.iter().filter(|subnet| is_meant(&subnet.zone));
+    each.map(|subnet| format!("{} ({})", subnet.id, subnet.zone)).collect::<Vec<_>>().join(", ")
+}
+
+fn no_subnet(place: &Place, subnets: &Subnets) -> CloudError {
+    let zone = place.zone.as_deref().unwrap_or(&place.region);
     CloudError::new(
         ErrorKind::Invalid,
         format!("looking for offers in {}", place.region),
-        format!("no subnet lies in {zone}"),
+        format!("no subnet lies in {zone}: there are {}", listed(subnets, None)),
     )
-    .hint("name another zone or region (--region), or subnets (--subnet)")
+    .hint("name another zone or region (--region), or other subnets (--subnet)")
 }
 
-fn none_fits(places: &[Place], query: &OfferQuery) -> CloudError {
-    let regions: Vec<&str> = places.iter().map(|place| place.region.as_str()).collect();
+fn none_fits(
+    place: &Place,
+    types: &[String],
+    subnets: &Subnets,
+    zones: &[&str],
+    query: &OfferQuery,
+) -> CloudError {
     let limit = query.spot_price_max.map(|most| format!(" at {most} or less")).unwrap_or_default();
+    let types = types.join(", ");
+    let there = if query.network.subnets.is_empty() {
+        format!("in {}", place.zone.as_deref().unwrap_or(&place.region))
+    } else {
+        format!("in the zone of {}", listed(subnets, Some(zones)))
+    };
+    let mut cures = Vec::new();
+    if query.spot_price_max.is_some() {
+        cures.push("raise or leave out --spot-price");
+    }
+    if !query.network.subnets.is_empty() {
+        cures.push("name subnets in other zones (--subnet)");
+    }
+    cures.push("add types (--type) or regions (--region)");
+    if query.spot == SpotPolicy::Only {
+        cures.push("allow on-demand (--spot prefer)");
+    }
     CloudError::new(
         ErrorKind::Capacity,
-        format!("looking for offers in {}", regions.join(", ")),
-        format!("none of the types is sold there{limit}"),
+        format!("looking for offers in {}", place.region),
+        format!("{types} is not sold {there}{limit}"),
     )
-    .hint("raise or leave out --spot-price, add types or regions, or allow on-demand (--spot prefer)")
+    .hint(cures.join(", or "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_cloud::{Network, UsdPerHour};
+    use cml_cloud::{Network, Span, UsdPerHour};
     use cml_prices::{OnDemandPrice, catalog};
 
     fn query(spot_price_max: Option<&str>) -> OfferQuery {
@@ -273,9 +427,9 @@ mod tests {
 
     #[test]
     fn cheap_zones_come_first_and_zones_that_do_not_sell_a_type_are_left_out() {
-        let types: Vec<TypeFacts> = ["g4dn.xlarge", "g5.xlarge"]
+        let kinds: Vec<Kind> = ["g4dn.xlarge", "g5.xlarge"]
             .iter()
-            .map(|name| catalog::find(name).expect("known").clone())
+            .map(|name| Kind::of(catalog::find(name).expect("known")))
             .collect();
         let zones = |list: &[(&str, &str)]| {
             list.iter().map(|(zone, price)| ((*zone).to_owned(), usd(price))).collect()
@@ -296,9 +450,9 @@ mod tests {
         let sales = Sales {
             region: "r",
             zones: &["a", "b"],
-            types: &types,
+            kinds: &kinds,
             prices: Some(&prices),
-            disk_gib: DEFAULT_DISK_GIB,
+            sizes: Sizes::from([((Arch::X64, Driver::Nvidia), 75)]),
             book: &book,
             now: Timestamp::UNIX_EPOCH,
         };
@@ -311,7 +465,44 @@ mod tests {
             shown(&sales.on_demand()),
             ["g4dn.xlarge a $0.526/h", "g4dn.xlarge b $0.526/h", "g5.xlarge a $1.2/h"]
         );
+        let offer = sales.spot(&query(None)).remove(0);
+        assert_eq!((offer.driver, offer.disk.map(|disk| disk.gib)), (Driver::Nvidia, Some(75)));
+        assert_eq!(offer.quota.as_deref(), Some("All G and VT Spot Instance Requests"));
         let blind = Sales { prices: None, ..sales };
         assert_eq!(blind.spot(&query(None)).len(), 4);
+    }
+
+    #[test]
+    fn a_type_without_a_driver_in_the_default_image_is_refused_and_never_chosen_for_a_need() {
+        let named = |name: &str, image: Option<&str>| {
+            let image = cml_cloud::Image { name: image.map(str::to_owned) };
+            OfferQuery { types: vec![name.to_owned()], image, ..query(None) }
+        };
+        let needs = |models: &[&str]| OfferQuery {
+            needs: Some(cml_cloud::Needs {
+                gpu: Some(models.iter().map(|&model| model.to_owned()).collect()),
+                gpus: Span { least: 1, most: None },
+                gpu_memory_mib: Span::default(),
+                vcpus: Span::default(),
+                memory_mib: Span::default(),
+                arch: Arch::X64,
+            }),
+            ..query(None)
+        };
+        let kinds = |query: &OfferQuery| -> Vec<Driver> {
+            let all = wanted(query).expect("can be had");
+            let driver = |one: &Wanted| match one {
+                Wanted::Known(kind) => kind.driver,
+                Wanted::Newer(name) => panic!("{name} is known"),
+            };
+            all.iter().map(driver).collect()
+        };
+        // Named types are refused where the region is asked, with the image at hand.
+        assert_eq!(kinds(&named("g4ad.xlarge", Some("ami-1"))), [Driver::Amd]);
+        assert!(!images::has_image(&named("g4ad.xlarge", None).image, Driver::Amd));
+        assert!(images::has_image(&named("g4ad.xlarge", Some("ami-1")).image, Driver::Amd));
+        let error = wanted(&needs(&["v100"])).expect_err("no default image drives it");
+        assert!(error.cause.contains("p3dn.24xlarge") && error.cause.contains("no default image"), "{error}");
+        assert!(kinds(&needs(&["v100", "t4"])).iter().all(|driver| *driver == Driver::Nvidia));
     }
 }

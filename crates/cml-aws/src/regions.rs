@@ -83,6 +83,33 @@ pub(crate) fn place(name: &str) -> Result<Place, CloudError> {
         .hint(format!("did you mean {near}? Names are as in https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html; us-east, us-west, eu-north and eu-west are understood too")))
 }
 
+/// Regions that every account has from its first day; all others of the commercial partition must be enabled first.
+/// <https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html>
+const ENABLED: &[&str] = &[
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Whether an account must enable the region before it can use it.
+pub(crate) fn needs_opt_in(region: &str) -> bool {
+    REGIONS.contains(&region) && !ENABLED.contains(&region)
+}
+
 /// Known by name, or of a partition whose regions are not listed here.
 fn is_region(name: &str) -> bool {
     REGIONS.contains(&name) || name.starts_with("us-gov-") || name.starts_with("cn-")

@@ -14,12 +14,9 @@ use jiff::Timestamp;
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::disks::{self, Disk};
+use crate::errors::{codes, failed};
 use crate::images::Found;
-
-/// Where the volume of the cache is attached; the machine's script knows its names.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
-const CACHE_DEVICE: &str = "/dev/sdf";
 
 /// The template's name: one for each launch, try and version of the try.
 pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
@@ -32,7 +29,7 @@ pub(crate) fn tags(request: &LaunchRequest) -> Vec<Tag> {
 }
 
 /// Everything about the machine but its type, its zone and its price.
-fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTemplateData {
+fn data(request: &LaunchRequest, image: &Found, disks: &[Disk], group: &str) -> RequestLaunchTemplateData {
     // Version 2 of the metadata service only, and not from within containers: a job cannot be tricked into giving away
     // the machine's role.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
@@ -40,32 +37,29 @@ fn data(request: &LaunchRequest, image: &Found, group: &str) -> RequestLaunchTem
         .http_tokens(LaunchTemplateHttpTokensState::Required)
         .http_put_response_hop_limit(1)
         .build();
-    let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
-        .volume_type(VolumeType::Gp3)
-        .volume_size(
-            i32::try_from(request.disk_gib.unwrap_or(crate::offers::DEFAULT_DISK_GIB)).unwrap_or(i32::MAX),
-        )
-        .encrypted(true)
-        .delete_on_termination(true)
-        .build();
-    let root =
-        LaunchTemplateBlockDeviceMappingRequest::builder().device_name(&image.root_device).ebs(disk).build();
     let mut data = RequestLaunchTemplateData::builder()
         .image_id(&image.id)
         .user_data(STANDARD.encode(request.user_data.expose()))
         .metadata_options(metadata)
         // The machine ends itself by powering off.
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-        .block_device_mappings(root)
+        .set_block_device_mappings(Some(disks::for_template(disks)))
         .security_group_ids(group);
     if let Some(snapshot) = &request.cache_snapshot {
-        let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
-            .snapshot_id(snapshot)
-            .volume_type(VolumeType::Gp3)
-            .delete_on_termination(true)
-            .build();
-        let device = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(CACHE_DEVICE);
-        data = data.block_device_mappings(device.ebs(volume).build());
+        match disks::cache_device(image) {
+            Some(device) => {
+                let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
+                    .snapshot_id(snapshot)
+                    .volume_type(VolumeType::Gp3)
+                    .delete_on_termination(true)
+                    .build();
+                let mapping = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(device);
+                data = data.block_device_mappings(mapping.ebs(volume).build());
+            }
+            None => {
+                tracing::warn!(image = image.id, "the image leaves no device free: the machine gets no cache")
+            }
+        }
     }
     // The fleet's own call tags the instance.
     for kind in [ResourceType::Volume, ResourceType::NetworkInterface] {
@@ -88,6 +82,7 @@ impl AwsCloud {
         region: &str,
         version: &str,
         image: &Found,
+        disks: &[Disk],
         group: &str,
     ) -> Result<(), CloudError> {
         let doing = format!("preparing the launch in {region}");
@@ -98,7 +93,7 @@ impl AwsCloud {
         let call = call.launch_template_name(name(request, version));
         let call = call.client_token(format!("{}{version}", request.client_token()));
         let call = call.tag_specifications(own_tags.build());
-        let sent = call.launch_template_data(data(request, image, group)).send().await;
+        let sent = call.launch_template_data(data(request, image, disks, group)).send().await;
         sent.map(|_| ()).map_err(|error| failed(&doing, "ec2:CreateLaunchTemplate", &error))
     }
 
@@ -113,7 +108,7 @@ impl AwsCloud {
         .await;
         match removed {
             Ok(_) => Ok(()),
-            Err(error) if error.code.as_deref().is_some_and(|code| code.contains("NotFound")) => Ok(()),
+            Err(error) if error.code.as_deref().is_some_and(codes::is_unknown_template) => Ok(()),
             Err(error) => Err(error),
         }
     }

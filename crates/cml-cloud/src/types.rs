@@ -396,6 +396,9 @@ pub struct Instance {
     pub runner_name: Option<String>,
     /// Why it ended, in the cloud's words, where it says so.
     pub ended_because: Option<String>,
+    /// Whether the cloud took it back: a spot interruption.
+    #[serde(default)]
+    pub taken_back: bool,
 }
 
 impl Instance {

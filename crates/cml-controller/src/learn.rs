@@ -127,8 +127,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         return;
     }
     events.extend(doing(state, record, sight));
-    let words = sight.instance.and_then(|it| it.ended_because.as_deref()).unwrap_or_default();
-    let taken_back = words.contains("Server.Spot");
+    let taken_back = sight.instance.is_some_and(|it| it.taken_back);
     let gone = match sight.instance {
         Some(instance) => instance.state == InstanceState::Terminated,
         // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.

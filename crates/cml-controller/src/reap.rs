@@ -163,6 +163,7 @@ mod tests {
             controller: None,
             runner_name: Some("cml-a".to_owned()),
             ended_because: None,
+            taken_back: false,
         }
     }
 

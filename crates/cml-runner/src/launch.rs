@@ -153,10 +153,10 @@ fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
 
 /// That a machine has ended, by the cloud's clock where it says so.
 fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::Event {
-    let words = gone.and_then(|instance| instance.ended_because.as_deref()).unwrap_or_default();
+    let taken_back = gone.is_some_and(|instance| instance.taken_back);
     cml_journal::Event::InstanceGone {
         launch,
-        end: if words.contains("Server.Spot") { End::TakenBack } else { End::Ours },
+        end: if taken_back { End::TakenBack } else { End::Ours },
         started_at: gone.map(|instance| instance.started_at),
         ended_at: gone.and_then(|instance| instance.ended_at),
     }

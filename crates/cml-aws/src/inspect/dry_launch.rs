@@ -5,24 +5,24 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,
-    InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceType, MarketType, ResourceType,
-    ShutdownBehavior, Tag, TagSpecification, VolumeType,
+    HttpTokensState, IamInstanceProfileSpecification, InstanceMarketOptionsRequest,
+    InstanceMetadataOptionsRequest, InstanceType, MarketType, ResourceType, ShutdownBehavior, Tag,
+    TagSpecification,
 };
 use cml_cloud::{CloudError, ErrorKind, Market, tag};
 
+use super::ImageFacts;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::disks;
+use crate::errors::{codes, failed, in_region};
 
 /// What would be launched.
 #[derive(Clone, Debug)]
 pub struct DryLaunch<'a> {
     /// `us-east-1`.
     pub region: &'a str,
-    /// `ami-…`.
-    pub image: &'a str,
-    /// The device that the image boots from.
-    pub root_device: &'a str,
+    /// What would boot.
+    pub image: &'a ImageFacts,
     /// `g5.xlarge`.
     pub instance_type: &'a str,
     /// `subnet-…`.
@@ -33,12 +33,21 @@ pub struct DryLaunch<'a> {
     pub market: Market,
     /// The scope that it would work for, `acme/vision`.
     pub owner: &'a str,
-    /// Root disk, GiB.
-    pub disk_gib: u32,
+    /// Root disk, GiB; none: as a launch chooses it.
+    pub disk_gib: Option<u32>,
     /// Tags of the user's own.
     pub tags: &'a BTreeMap<String, String>,
     /// The instance profile that the machine would be given.
     pub instance_profile: Option<&'a str>,
+}
+
+/// What EC2 says of a launch that it was only asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// It would launch it.
+    Ok,
+    /// The zone does not sell this very type.
+    NotSold,
 }
 
 impl AwsCloud {
@@ -46,7 +55,7 @@ impl AwsCloud {
     ///
     /// # Errors
     /// What a launch would get, as far as EC2 says it before it looks for capacity.
-    pub async fn dry_launch(&self, asked: &DryLaunch<'_>) -> Result<(), CloudError> {
+    pub async fn dry_launch(&self, asked: &DryLaunch<'_>) -> Result<DryRun, CloudError> {
         let doing = format!("asking for a dry run of a launch in {}", asked.region);
         let mark = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let mut marks: Vec<Tag> = asked.tags.iter().map(|(key, value)| mark(key, value)).collect();
@@ -58,6 +67,7 @@ impl AwsCloud {
             mark(tag::SPEC, "doctor"),
             mark(tag::DEADLINE, "doctor"),
             mark(tag::OWNER, asked.owner),
+            mark(tag::CONTROLLER, "doctor"),
             mark(tag::RUNNER, "doctor"),
         ]);
         // As a launch says it: an organization's rules may ask for these.
@@ -65,13 +75,7 @@ impl AwsCloud {
             .http_tokens(HttpTokensState::Required)
             .http_put_response_hop_limit(1)
             .build();
-        let disk = EbsBlockDevice::builder()
-            .volume_type(VolumeType::Gp3)
-            .volume_size(i32::try_from(asked.disk_gib).unwrap_or(i32::MAX))
-            .encrypted(true)
-            .delete_on_termination(true)
-            .build();
-        let root = BlockDeviceMapping::builder().device_name(asked.root_device).ebs(disk).build();
+        let disks = disks::for_dry_run(&disks::planned(&asked.image.0, asked.disk_gib)?);
         let profile = asked.instance_profile.map(|profile| {
             let spec = IamInstanceProfileSpecification::builder();
             if profile.starts_with("arn:") { spec.arn(profile).build() } else { spec.name(profile).build() }
@@ -81,12 +85,12 @@ impl AwsCloud {
             .ec2(asked.region)
             .run_instances()
             .dry_run(true)
-            .image_id(asked.image)
+            .image_id(asked.image.id())
             .instance_type(InstanceType::from(asked.instance_type))
             .subnet_id(asked.subnet)
             .set_security_group_ids(asked.group.map(|group| vec![group.to_owned()]))
             .metadata_options(metadata)
-            .block_device_mappings(root)
+            .set_block_device_mappings(Some(disks))
             .set_iam_instance_profile(profile)
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .min_count(1)
@@ -101,8 +105,9 @@ impl AwsCloud {
             );
         }
         match call.send().await.map_err(|error| failed(&doing, "ec2:RunInstances", &error)) {
-            Err(error) if error.code.as_deref() == Some("DryRunOperation") => Ok(()),
-            Err(error) => Err(error),
+            Err(error) if error.code.as_deref().is_some_and(codes::would_succeed) => Ok(DryRun::Ok),
+            Err(error) if error.code.as_deref().is_some_and(codes::is_not_sold) => Ok(DryRun::NotSold),
+            Err(error) => Err(in_region(asked.region, error)),
             // It was no dry run to whoever answered: what it may have made must not stay.
             Ok(made) => {
                 for instance in made.instances() {

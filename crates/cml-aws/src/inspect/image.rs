@@ -1,25 +1,48 @@
 //! What an image is, and whether it is known to drive a GPU.
 
-use cml_cloud::{Arch, CloudError, Image};
+use cml_cloud::{Arch, CloudError, Driver, Image};
 
-use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
-
-/// Words in the names of images that bring a driver.
-const DRIVER_WORDS: [&str; 5] = ["nvidia", "deep learning", "cuda", "gpu", "dlami"];
+use crate::disks;
+use crate::errors::in_region;
+use crate::images::Found;
 
 /// What an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFacts {
+pub struct ImageFacts(pub(crate) Found);
+
+impl ImageFacts {
     /// `ami-…`.
-    pub id: String,
-    /// The device that it boots from.
-    pub root_device: String,
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
     /// The name its maker gave it; empty when it has none.
-    pub name: String,
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// Whether its name or description tells of an NVIDIA driver. Nothing else tells from the outside.
-    pub tells_of_driver: bool,
+    #[must_use]
+    pub fn tells_of_driver(&self) -> bool {
+        self.0.tells_of_driver
+    }
+
+    /// All disks of a machine that boots it, GiB together.
+    ///
+    /// # Errors
+    /// [`Invalid`](cml_cloud::ErrorKind::Invalid) when a smaller root was asked for than the image needs.
+    pub fn disks_gib(&self, asked_gib: Option<u32>) -> Result<u32, CloudError> {
+        disks::planned(&self.0, asked_gib).map(|disks| disks::total_gib(&disks))
+    }
+
+    /// Its EBS volumes beside the root.
+    #[must_use]
+    pub fn more_volumes(&self) -> usize {
+        self.0.volumes.len()
+    }
 }
 
 impl AwsCloud {
@@ -32,25 +55,9 @@ impl AwsCloud {
         region: &str,
         image: &Image,
         arch: Arch,
-        has_gpu: bool,
+        driver: Driver,
     ) -> Result<ImageFacts, CloudError> {
-        let found = self.image(region, image, arch, has_gpu).await?;
-        let doing = format!("looking at image {} in {region}", found.id);
-        let client = self.clients.ec2(region);
-        let answer = repeat(|| async {
-            let sent = client.describe_images().image_ids(&found.id).send().await;
-            sent.map_err(|error| failed(&doing, "ec2:DescribeImages", &error))
-        })
-        .await?;
-        let described = answer.images().first();
-        let name = described.and_then(|image| image.name()).unwrap_or_default();
-        let description = described.and_then(|image| image.description()).unwrap_or_default();
-        let words = format!("{name} {description}").to_lowercase();
-        Ok(ImageFacts {
-            id: found.id,
-            root_device: found.root_device,
-            name: name.to_owned(),
-            tells_of_driver: DRIVER_WORDS.iter().any(|word| words.contains(word)),
-        })
+        let found = self.image(region, image, arch, driver).await;
+        found.map(ImageFacts).map_err(|error| in_region(region, error))
     }
 }

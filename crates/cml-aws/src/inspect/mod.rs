@@ -8,9 +8,10 @@ mod network;
 mod permissions;
 mod quotas;
 
-pub use dry_launch::DryLaunch;
+pub use crate::quotas::{QuotaClass, ServiceQuota};
+pub use dry_launch::{DryLaunch, DryRun};
 pub use identity::Identity;
 pub use image::ImageFacts;
 pub use network::{GroupFacts, NetworkFacts, SubnetFacts, WayOut};
 pub use permissions::{DAEMON_ACTIONS, LAUNCH_ACTIONS, Needed, Permissions, Verdict};
-pub use quotas::{Quota, QuotaClass};
+pub use quotas::Quota;

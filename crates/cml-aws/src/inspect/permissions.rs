@@ -8,7 +8,7 @@ use cml_cloud::{CloudError, ErrorKind, tag};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
+use crate::errors::{codes, failed};
 use crate::inspect::Identity;
 
 /// One permission, and what goes wrong without it.
@@ -291,7 +291,7 @@ fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, 
     match answer {
         Ok(()) => Ok(Verdict::Unknown(format!("{} did not take a dry run for one", needed.action))),
         Err(error) => match (error.code.as_deref(), error.kind) {
-            (Some("DryRunOperation"), _) => Ok(Verdict::Allowed),
+            (Some(code), _) if codes::would_succeed(code) => Ok(Verdict::Allowed),
             (_, ErrorKind::Denied) => Ok(Verdict::Denied("AWS refuses it".to_owned())),
             (Some(code), _) => Ok(Verdict::Unknown(format!("AWS answered {code}"))),
             (None, _) => Err(error),
@@ -310,7 +310,7 @@ fn circumstances(region: &str, owner: &str) -> Vec<ContextEntry> {
             .build()
     };
     let one = ContextKeyTypeEnum::String;
-    let keys = [tag::LAUNCH, tag::SPEC, tag::DEADLINE, tag::OWNER, tag::RUNNER];
+    let keys = [tag::LAUNCH, tag::SPEC, tag::DEADLINE, tag::OWNER, tag::CONTROLLER, tag::RUNNER];
     let mut all = vec![
         text("aws:RequestedRegion".to_owned(), &[region], one.clone()),
         text("aws:TagKeys".to_owned(), &keys, ContextKeyTypeEnum::StringList),

@@ -199,6 +199,7 @@ pub(crate) fn machine(
             controller: None,
             runner_name: Some(id.runner_name()),
             ended_because: None,
+            taken_back: false,
         });
     }
     if doing != Doing::Done && doing != Doing::Asked {

@@ -1,7 +1,9 @@
 //! The account: whose it is, what may be done in it, how much, and whether a machine would get anywhere.
 
 use cml_aws::AwsCloud;
-use cml_aws::inspect::{DAEMON_ACTIONS, DryLaunch, Identity, LAUNCH_ACTIONS, Needed, NetworkFacts, Verdict};
+use cml_aws::inspect::{
+    DAEMON_ACTIONS, DryLaunch, DryRun, Identity, LAUNCH_ACTIONS, Needed, NetworkFacts, Verdict,
+};
 use cml_cloud::{CloudError, ErrorKind, Market};
 use jiff::SignedDuration;
 
@@ -163,7 +165,7 @@ async fn dry_launch(
 ) {
     let name = format!("dry run {region}");
     let is_of_kind = |choice: &&cml_aws::Choice| {
-        choice.resources.as_ref().is_none_or(|it| (it.arch, it.gpu.is_some()) == *kind)
+        choice.resources.as_ref().is_none_or(|it| (it.arch, choice.driver) == *kind)
     };
     let (Some(choice), Some(subnet)) = (want.types.iter().find(is_of_kind), network.subnets.first()) else {
         return checks.skip(&name, "there is no type or no subnet to ask with", None);
@@ -171,21 +173,22 @@ async fn dry_launch(
     let market = want.markets().first().copied().unwrap_or(Market::OnDemand);
     let asked = DryLaunch {
         region,
-        image: &image.id,
-        root_device: &image.root_device,
+        image,
         instance_type: &choice.name,
         subnet: &subnet.id,
         group: network.group.as_ref().map(|group| group.id.as_str()),
         market,
         owner,
-        disk_gib: want.query.disk_gib.unwrap_or(cml_aws::DEFAULT_DISK_GIB),
+        disk_gib: want.query.disk_gib,
         tags: &want.tags,
         instance_profile: want.instance_profile.as_deref(),
     };
     match cloud.dry_launch(&asked).await {
-        Ok(()) => checks.ok(&name, format!("EC2 would launch {} ({market}) in {}", choice.name, subnet.zone)),
+        Ok(DryRun::Ok) => {
+            checks.ok(&name, format!("EC2 would launch {} ({market}) in {}", choice.name, subnet.zone))
+        }
         // A zone without this very type says nothing of the others.
-        Err(error) if error.code.as_deref() == Some("Unsupported") => {
+        Ok(DryRun::NotSold) => {
             checks.skip(&name, format!("{} does not sell {}", subnet.zone, choice.name), None);
         }
         Err(error) => failed(checks, &name, &error),

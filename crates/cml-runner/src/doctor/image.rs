@@ -1,8 +1,8 @@
-//! Images: that they are there, and drive a GPU where there is one.
+//! Images: that they are there, drive a GPU where there is one, and fit on the disk that was asked for.
 
 use cml_aws::AwsCloud;
 use cml_aws::inspect::ImageFacts;
-use cml_cloud::Arch;
+use cml_cloud::{Arch, Driver};
 
 use super::aws::failed;
 use super::checks::Checks;
@@ -11,7 +11,7 @@ use super::wants::Want;
 /// A want that has its image, and for which kind of machine.
 pub(super) struct Bootable<'a> {
     pub(super) want: &'a Want,
-    pub(super) kind: (Arch, bool),
+    pub(super) kind: (Arch, Driver),
     pub(super) image: ImageFacts,
 }
 
@@ -25,11 +25,24 @@ pub(super) async fn look<'a>(
     let mut first = None;
     for want in wants {
         let name = format!("image {}", want.name);
-        for (arch, has_gpu) in want.kinds() {
-            match cloud.image_facts(region, &want.image, arch, has_gpu).await {
+        for (arch, driver) in want.kinds() {
+            match cloud.image_facts(region, &want.image, arch, driver).await {
                 Ok(image) => {
-                    let found = format!("{} {} in {region}", image.id, image.name);
-                    if has_gpu && !image.tells_of_driver {
+                    let disks_gib = match image.disks_gib(want.query.disk_gib) {
+                        Ok(gib) => gib,
+                        Err(error) => {
+                            failed(checks, &name, &error);
+                            continue;
+                        }
+                    };
+                    let disks = match image.more_volumes() {
+                        0 => format!("disk of {disks_gib} GiB"),
+                        more => format!("{} disks, {disks_gib} GiB together", more + 1),
+                    };
+                    let found = format!("{} {} in {region}, {disks}", image.id(), image.name());
+                    if matches!(driver, Driver::Nvidia | Driver::NvidiaProprietary)
+                        && !image.tells_of_driver()
+                    {
                         checks.warn(
                             &name,
                             format!("{found}: nothing tells of an NVIDIA driver, and these machines have a GPU"),
@@ -38,7 +51,7 @@ pub(super) async fn look<'a>(
                     } else {
                         checks.ok(&name, found);
                     }
-                    first.get_or_insert(Bootable { want, kind: (arch, has_gpu), image });
+                    first.get_or_insert(Bootable { want, kind: (arch, driver), image });
                 }
                 Err(error) => failed(checks, &name, &error),
             }

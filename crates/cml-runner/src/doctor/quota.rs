@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_aws::AwsCloud;
 use cml_aws::inspect::QuotaClass;
-use cml_cloud::Market;
+use cml_cloud::{CloudError, Market};
 
 use super::aws::not_seen;
 use super::checks::Checks;
@@ -20,8 +20,8 @@ pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wa
         if quotas.contains_key(&key) {
             continue;
         }
-        let known = match cloud.quota(region, key.0, key.1).await {
-            Ok(quota) => quota.map(|quota| quota.vcpus),
+        let known = match quota_of(cloud, region, key).await {
+            Ok(vcpus) => vcpus,
             Err(error) => {
                 not_seen(checks, &name, "servicequotas:GetServiceQuota", &error);
                 None
@@ -34,6 +34,16 @@ pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wa
             judge(checks, &name, region, (*class, *market, *vcpus), wants, &quotas);
         }
     }
+}
+
+/// vCPUs at once; none where AWS has no such quota.
+async fn quota_of(
+    cloud: &AwsCloud,
+    region: &str,
+    (class, market): (QuotaClass, Market),
+) -> Result<Option<u64>, CloudError> {
+    let Some(asked) = class.quota(market) else { return Ok(None) };
+    Ok(cloud.quota(region, asked).await?.map(|quota| quota.vcpus))
 }
 
 /// vCPUs of the smallest machine that will do, by what it counts for.
@@ -72,7 +82,7 @@ fn judge(
     let of_this = |want: &&Want| Some((want.name.clone(), want.max, *smallest(want).get(&(class, market))?));
     let asking: Vec<(String, u64, u64)> = wants.iter().filter_map(of_this).collect();
     let all: u64 = asking.iter().map(|(_, max, smallest)| max * smallest).sum();
-    let code = class.code(market);
+    let Some(cml_aws::inspect::ServiceQuota { code, .. }) = class.quota(market) else { return };
     let fix = format!(
         "ask for {all} at https://{region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}\n\
          (it can take a day), or by\n\

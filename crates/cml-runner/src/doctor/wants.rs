@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cml_aws::Choice;
-use cml_cloud::{Arch, Image, Market, Network, OfferQuery, SpotPolicy};
+use cml_cloud::{Arch, Driver, Image, Market, Network, OfferQuery, SpotPolicy};
 use cml_spec::{Config, Proxy};
 
 use super::args::Doctor;
@@ -127,12 +127,13 @@ impl Want {
         }
     }
 
-    /// Kinds of images that it boots: architecture, and whether there is a GPU.
-    pub(crate) fn kinds(&self) -> Vec<(Arch, bool)> {
-        let known = self.types.iter().filter_map(|choice| choice.resources.as_ref());
-        let mut kinds: Vec<(Arch, bool)> = known.map(|it| (it.arch, it.gpu.is_some())).collect();
+    /// Kinds of images that it boots: architecture, and the driver of its accelerators.
+    pub(crate) fn kinds(&self) -> Vec<(Arch, Driver)> {
+        let known =
+            self.types.iter().filter_map(|choice| Some((choice.resources.as_ref()?.arch, choice.driver)));
+        let mut kinds: Vec<(Arch, Driver)> = known.collect();
         kinds.sort_unstable();
         kinds.dedup();
-        if kinds.is_empty() { vec![(Arch::X64, false)] } else { kinds }
+        if kinds.is_empty() { vec![(Arch::X64, Driver::None)] } else { kinds }
     }
 }

@@ -103,6 +103,7 @@ impl Machine {
             owner: self.is_tagged.then(|| OWNER.to_owned()),
             runner_name: self.is_tagged.then(|| self.runner_name.clone()),
             ended_because: because.map(str::to_owned),
+            taken_back: ended.is_some_and(|end| end.taken_back),
         })
     }
 }

@@ -1,0 +1,402 @@
+//! AWS's error codes: what kind of trouble each is, and what you can do about it. No other file of the workspace compares a
+//! code of AWS's or a word of its messages.
+//!
+//! Sources: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html> for EC2, the common errors of the
+//! other services (<https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>), and for what an instant
+//! fleet puts inside its 200 also Karpenter (aws/karpenter-provider-aws pkg/errors/errors.go), which meets them every day.
+
+use cml_cloud::ErrorKind::{self, Capacity, Denied, Invalid, Quota, Throttled, Transient};
+
+/// What you can do, where it depends on the code and not only on its kind.
+pub(super) enum Advice {
+    /// As for every other code of the kind.
+    OfKind,
+    /// This.
+    Words(&'static str),
+}
+use Advice::{OfKind, Words};
+
+const VCPUS: Advice = Words(
+    "the account's vCPU quota for these types is used up: ask for more under Service Quotas, Amazon EC2 (\"All … Spot Instance \
+     Requests\" for spot, \"Running On-Demand … instances\" otherwise; new accounts have 0 vCPUs of G and P types): \
+     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-quotas.html",
+);
+const EXPIRED: Advice = Words(
+    "the AWS credentials have expired: sign in again, or raise the session's duration (in a workflow: \
+     role-duration-seconds)",
+);
+const TEMPLATE: Advice =
+    Words("EC2 does not know the launch template that was made a moment ago: run it again");
+const DISK_PLACE: Advice =
+    Words("add zones or regions (--region), or try again later: EBS has no room there now");
+
+/// Codes with their kind and the cure, by kind. A code that is not here is judged by [`kind_in_fleet`] or by its HTTP status.
+const CODES: &[(&str, ErrorKind, Advice)] = &[
+    ("InsufficientInstanceCapacity", Capacity, OfKind),
+    ("InsufficientCapacity", Capacity, OfKind),
+    ("InsufficientHostCapacity", Capacity, OfKind),
+    ("InsufficientReservedInstanceCapacity", Capacity, OfKind),
+    ("InsufficientCapacityOnHost", Capacity, OfKind),
+    ("InsufficientAddressCapacity", Capacity, OfKind),
+    ("InsufficientVolumeCapacity", Capacity, DISK_PLACE),
+    ("UnfulfillableCapacity", Capacity, OfKind),
+    ("SpotMaxPriceTooLow", Capacity, Words("raise or leave out --spot-price")),
+    (
+        "InsufficientFreeAddressesInSubnet",
+        Capacity,
+        Words("name other subnets (--subnet): this one has no free address left"),
+    ),
+    ("VcpuLimitExceeded", Quota, VCPUS),
+    ("MaxSpotInstanceCountExceeded", Quota, VCPUS),
+    (
+        "InstanceLimitExceeded",
+        Quota,
+        Words(
+            "the account's limit of running instances is reached: end some, or ask for more under Service Quotas, Amazon EC2",
+        ),
+    ),
+    (
+        "MaxFleetCountExceeded",
+        Quota,
+        Words(
+            "the account's limit of EC2 Fleets is reached: delete some, or ask for more under Service Quotas, EC2 Fleet",
+        ),
+    ),
+    (
+        "VolumeLimitExceeded",
+        Quota,
+        Words(
+            "the account's EBS storage quota is used up: delete volumes, take a smaller disk (--disk), or ask for more under \
+               Service Quotas, Amazon EBS",
+        ),
+    ),
+    (
+        "MaxIOPSLimitExceeded",
+        Quota,
+        Words(
+            "the account's EBS IOPS quota is used up: delete volumes, or ask for more under Service Quotas, Amazon EBS",
+        ),
+    ),
+    (
+        "MaxTemplateLimitExceeded",
+        Quota,
+        Words(
+            "the region's limit of launch templates is reached: `cml-runner reap` removes leftovers of its own",
+        ),
+    ),
+    (
+        "SecurityGroupLimitExceeded",
+        Quota,
+        Words(
+            "the VPC's limit of security groups is reached: delete some, or name one with --security-group",
+        ),
+    ),
+    (
+        "NetworkInterfaceLimitExceeded",
+        Quota,
+        Words(
+            "the region's limit of network interfaces is reached: delete unused ones, or ask for more under Service Quotas, \
+               Amazon VPC",
+        ),
+    ),
+    ("RequestLimitExceeded", Throttled, OfKind),
+    ("Throttling", Throttled, OfKind),
+    ("ThrottlingException", Throttled, OfKind),
+    ("ThrottledException", Throttled, OfKind),
+    ("EC2ThrottledException", Throttled, OfKind),
+    ("RequestThrottled", Throttled, OfKind),
+    ("RequestThrottledException", Throttled, OfKind),
+    ("TooManyRequestsException", Throttled, OfKind),
+    // Cost Explorer's word for too many calls.
+    ("LimitExceededException", Throttled, OfKind),
+    ("SlowDown", Throttled, OfKind),
+    ("UnauthorizedOperation", Denied, OfKind),
+    ("AccessDenied", Denied, OfKind),
+    ("AccessDeniedException", Denied, OfKind),
+    ("AuthFailure", Denied, OfKind),
+    (
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+        Denied,
+        Words(
+            "the first spot launch of an account needs iam:CreateServiceLinkedRole, or once: aws iam \
+               create-service-linked-role --aws-service-name spot.amazonaws.com",
+        ),
+    ),
+    ("Blocked", Denied, Words("AWS has blocked this account: ask AWS Support")),
+    ("ExpiredToken", Denied, EXPIRED),
+    ("ExpiredTokenException", Denied, EXPIRED),
+    ("RequestExpired", Denied, EXPIRED),
+    ("IncompleteSignature", Denied, OfKind),
+    ("InvalidAccessKeyId", Denied, OfKind),
+    ("InvalidClientTokenId", Denied, OfKind),
+    ("MissingAuthenticationToken", Denied, OfKind),
+    ("SignatureDoesNotMatch", Denied, OfKind),
+    ("UnrecognizedClientException", Denied, OfKind),
+    (
+        "OptInRequired",
+        Denied,
+        Words(
+            "the region or the image must be enabled for the account first: Account, AWS Regions for a region; AWS Marketplace \
+               for an image",
+        ),
+    ),
+    (
+        "PendingVerification",
+        Denied,
+        Words(
+            "AWS is still validating the account for this region: wait (it takes minutes, at most four hours), or use another \
+               region (--region)",
+        ),
+    ),
+    ("InternalError", Transient, OfKind),
+    ("InternalFailure", Transient, OfKind),
+    ("InternalServerError", Transient, OfKind),
+    ("ServerInternal", Transient, OfKind),
+    ("Unavailable", Transient, OfKind),
+    ("ServiceUnavailable", Transient, OfKind),
+    ("RequestTimeout", Transient, OfKind),
+    ("RequestTimeoutException", Transient, OfKind),
+    (
+        "InvalidBlockDeviceMapping",
+        Invalid,
+        Words(
+            "the disk is smaller than the image's snapshot, or the disks do not fit the image: give at least the size that AWS \
+               names (--disk N, or `disk: NGiB` in cml.yaml)",
+        ),
+    ),
+    (
+        "TagLimitExceeded",
+        Invalid,
+        Words(
+            "a resource takes 50 tags at most, the program's own 7 included: give fewer (--tag, or `tags` in cml.yaml)",
+        ),
+    ),
+    (
+        "InvalidKMSKey.InvalidState",
+        Invalid,
+        Words(
+            "the KMS key that encrypts EBS volumes by default is disabled or gone: choose another one (EC2, Settings, EBS \
+               encryption)",
+        ),
+    ),
+    ("InvalidLaunchTemplateName.NotFoundException", Invalid, TEMPLATE),
+    ("InvalidLaunchTemplateId.NotFound", Invalid, TEMPLATE),
+];
+
+/// Codes that mean one thing in an answer about the whole call and another one about a single way to buy, where the next way
+/// may still do: "Your requested instance type is not supported in your requested Availability Zone".
+const OF_ONE_WAY: &[(&str, ErrorKind)] =
+    &[("Unsupported", Capacity), ("InvalidFleetConfiguration", Capacity)];
+
+/// Without the old prefix that codes wear inside a fleet's answer and in an instance's reason.
+fn bare(code: &str) -> &str {
+    code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code)
+}
+
+fn row(code: &str) -> Option<&'static (&'static str, ErrorKind, Advice)> {
+    CODES.iter().find(|(known, ..)| *known == bare(code))
+}
+
+/// What kind of refusal a code is; none when only the HTTP status can tell.
+pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
+    row(code).map(|(_, kind, _)| *kind)
+}
+
+/// What kind of refusal a code is inside the 200 of a fleet, where no status tells. A failure of AWS's own may pass; a code
+/// that is not known is taken for a refusal of the request.
+pub(crate) fn kind_in_fleet(code: &str) -> ErrorKind {
+    let of_one_way = OF_ONE_WAY.iter().find(|(known, _)| *known == bare(code)).map(|(_, kind)| *kind);
+    let by_prefix = || if code.starts_with("Server.") { Transient } else { Invalid };
+    of_one_way.or_else(|| kind_of(code)).unwrap_or_else(by_prefix)
+}
+
+/// The cure of this very code, where it has one of its own.
+pub(super) fn advice(code: &str) -> Option<&'static str> {
+    match row(code) {
+        Some((.., Words(words))) => Some(words),
+        _ => None,
+    }
+}
+
+/// A permission is missing, or a policy forbids it.
+pub(crate) fn is_unauthorized(code: &str) -> bool {
+    ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"].contains(&bare(code))
+}
+
+/// AWS does not know the credentials: in a region that is not enabled it says so of good ones too.
+/// <https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html>
+pub(crate) fn is_unknown_to_region(code: &str) -> bool {
+    ["AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId"].contains(&bare(code))
+}
+
+/// What the message of a refusal says forbids it; none for a permission that nothing gives.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
+pub(super) fn forbidden_by(message: &str) -> Option<&'static str> {
+    const POLICIES: [(&str, &str); 5] = [
+        ("service control policy", "a service control policy of your AWS organization"),
+        ("resource control policy", "a resource control policy of your AWS organization"),
+        ("permissions boundary", "the permissions boundary of the role or user"),
+        ("session policy", "the session's policy"),
+        ("VPC endpoint policy", "the policy of the VPC endpoint"),
+    ];
+    let by_policy = POLICIES.iter().find(|(words, _)| message.contains(words)).map(|(_, policy)| *policy);
+    by_policy.or_else(|| message.contains("explicit deny").then_some("a policy with an explicit deny"))
+}
+
+/// Something that we knew from earlier and that is gone by now: an image, a subnet, a group.
+pub(crate) fn is_gone(code: &str) -> bool {
+    [
+        "InvalidAMIID.",
+        "InvalidSubnetID.",
+        "InvalidSubnet.",
+        "InvalidGroup.",
+        "InvalidGroupId.",
+        "InvalidSecurityGroupID.",
+    ]
+    .iter()
+    .any(|prefix| bare(code).starts_with(prefix))
+}
+
+/// EC2 does not know a launch template: for a moment after it was made, or because it is gone.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+pub(crate) fn is_unknown_template(code: &str) -> bool {
+    let code = bare(code);
+    code.starts_with("InvalidLaunchTemplate") && code.contains("NotFound")
+}
+
+/// A client token or a name that was used before with other parameters.
+pub(crate) fn is_taken(code: &str) -> bool {
+    code == "IdempotentParameterMismatch" || code.contains("AlreadyExists")
+}
+
+/// Another call has made a security group of this name.
+pub(crate) fn is_duplicate_group(code: &str) -> bool {
+    code == "InvalidGroup.Duplicate"
+}
+
+/// EC2 does not know the instance, or not yet.
+pub(crate) fn is_unknown_instance(code: &str) -> bool {
+    code == "InvalidInstanceID.NotFound"
+}
+
+/// SSM has no such parameter.
+pub(crate) fn is_unknown_parameter(code: &str) -> bool {
+    code == "ParameterNotFound"
+}
+
+/// The region has no such quota.
+pub(crate) fn is_unknown_quota(code: &str) -> bool {
+    code == "NoSuchResourceException"
+}
+
+/// A dry run that would have gone well. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
+pub(crate) fn would_succeed(code: &str) -> bool {
+    code == "DryRunOperation"
+}
+
+/// The zone does not sell the type.
+pub(crate) fn is_not_sold(code: &str) -> bool {
+    bare(code) == "Unsupported"
+}
+
+/// This type of machine cannot do what was asked of it.
+pub(crate) fn is_unsupported_here(code: &str) -> bool {
+    code == "UnsupportedOperation"
+}
+
+/// The reason of an instance's end is that EC2 took it back.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>
+pub(crate) fn is_interruption(reason: &str) -> bool {
+    ["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"].contains(&reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_kinds_also_in_their_old_dress() {
+        for (code, kind) in [
+            ("InsufficientInstanceCapacity", Some(Capacity)),
+            ("Server.InsufficientInstanceCapacity", Some(Capacity)),
+            ("InsufficientVolumeCapacity", Some(Capacity)),
+            ("MaxSpotInstanceCountExceeded", Some(Quota)),
+            ("VcpuLimitExceeded", Some(Quota)),
+            ("VolumeLimitExceeded", Some(Quota)),
+            ("MaxFleetCountExceeded", Some(Quota)),
+            ("RequestLimitExceeded", Some(Throttled)),
+            ("Client.RequestLimitExceeded", Some(Throttled)),
+            ("UnauthorizedOperation", Some(Denied)),
+            ("PendingVerification", Some(Denied)),
+            ("Server.InternalError", Some(Transient)),
+            ("TagLimitExceeded", Some(Invalid)),
+            ("InvalidParameterValue", None),
+            // No code is judged by how it ends.
+            ("SomethingNewLimitExceeded", None),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn inside_the_200_of_a_fleet_a_failure_of_awss_own_may_pass_and_an_unknown_refusal_stays_one() {
+        for (code, kind) in [
+            ("ServerInternal", Transient),
+            ("Server.SomethingNew", Transient),
+            ("InternalFailure", Transient),
+            ("Unavailable", Transient),
+            ("Unsupported", Capacity),
+            ("Client.Unsupported", Capacity),
+            ("InvalidFleetConfiguration", Capacity),
+            ("SomethingNew", Invalid),
+            ("Client.SomethingNew", Invalid),
+            ("InvalidBlockDeviceMapping", Invalid),
+        ] {
+            assert_eq!(kind_in_fleet(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_once_in_the_table() {
+        for (at, (code, ..)) in CODES.iter().enumerate() {
+            assert!(CODES[..at].iter().all(|(earlier, ..)| earlier != code), "{code}");
+        }
+    }
+
+    #[test]
+    fn vcpus_are_named_where_they_are_what_is_lacking_and_nowhere_else() {
+        for (code, ..) in CODES {
+            let told = advice(code).is_some_and(|words| words.contains("vCPU"));
+            assert_eq!(told, ["VcpuLimitExceeded", "MaxSpotInstanceCountExceeded"].contains(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_told_from_what_is_wrong() {
+        assert!(is_gone("InvalidSubnetID.NotFound") && is_gone("Client.InvalidAMIID.Unavailable"));
+        assert!(!is_gone("InvalidParameterValue"));
+        assert!(is_unknown_template("InvalidLaunchTemplateName.NotFoundException"));
+        assert!(is_unknown_template("InvalidLaunchTemplateId.NotFound"));
+        assert!(!is_unknown_template("InvalidLaunchTemplateName.AlreadyExistsException"));
+    }
+
+    #[test]
+    fn an_interruption_is_read_from_the_reason_that_ec2_gives() {
+        assert!(
+            is_interruption("Server.SpotInstanceTermination")
+                && is_interruption("Server.SpotInstanceShutdown")
+        );
+        assert!(
+            !is_interruption("Server.InternalError") && !is_interruption("Client.InstanceInitiatedShutdown")
+        );
+    }
+
+    #[test]
+    fn a_policy_that_forbids_is_told_from_a_permission_that_is_missing() {
+        let scp = "User: x is not authorized to perform: ec2:CreateFleet with an explicit deny in a service control policy";
+        assert!(forbidden_by(scp).is_some_and(|policy| policy.contains("organization")));
+        assert_eq!(forbidden_by("You are not authorized to perform this operation."), None);
+        assert_eq!(forbidden_by("because no identity-based policy allows the ec2:CreateFleet action"), None);
+        assert!(forbidden_by("with an explicit deny in an identity-based policy").is_some());
+    }
+}
