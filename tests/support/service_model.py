@@ -55,7 +55,8 @@ class Held:
     def text(self, shape, value, at):
         self.length(shape, len(value), at, "characters")
         allowed = shape.metadata.get("enum")
-        if allowed and value not in allowed:
+        # Types come more often than models of them; EC2 itself refuses one that it does not have.
+        if allowed and value not in allowed and shape.name != "InstanceType":
             self.say(at, f"is {value!r}, which is none of its {len(allowed)} values")
         pattern = shape.metadata.get("pattern")
         if pattern and (known := compiled(pattern)) and not known.fullmatch(value) and not known.match(value):

@@ -66,7 +66,7 @@ fn page() -> String {
 #[test]
 fn each_belief_has_its_source_its_place_and_its_check() {
     let page = page();
-    let wrong = wrong_with(&page, &root());
+    let wrong = wrong_with(&page, root());
     assert!(wrong.is_empty(), "docs/outside.md:\n{}", wrong.join("\n"));
     let sections = page.matches("\n## ").count();
     assert_eq!(page.matches(HEADER).count(), sections, "one table a section");
@@ -78,7 +78,7 @@ fn a_row_without_source_place_or_check_is_told() {
     let row = |source: &str, place: &str, check: &str| format!("| it is so | {source} | {place} | {check} |");
     let (good, file) = ("[a page](https://docs.github.com)", "`tests/tests/outside.rs`");
     let test = "`tests/tests/outside.rs::a_row_without_source_place_or_check_is_told`";
-    let wrong = |row: String| wrong_with(&row, &root()).len();
+    let wrong = |row: String| wrong_with(&row, root()).len();
     assert_eq!(wrong(row(good, file, test)), 0);
     assert_eq!(wrong(row(good, file, UNGUARDED)), 0);
     assert_eq!(wrong(row("common knowledge", file, test)), 1);
