@@ -177,6 +177,11 @@ impl GitHub {
         self.speaker.client(&self.location).await
     }
 
+    /// A client whose `/graphql` is GitHub's.
+    pub(crate) async fn graphql_client(&self) -> Result<octocrab::Octocrab, GitHubError> {
+        self.speaker.graphql(&self.location).await
+    }
+
     pub(crate) fn speaker(&self) -> &Speaker {
         &self.speaker
     }
