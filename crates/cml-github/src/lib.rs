@@ -39,6 +39,6 @@ pub use location::{BadLocation, Location, Scope};
 pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerGroup};
 pub use objects::{CommitRecord, Reference, TreeEntry};
 pub use poll::Polled;
-pub use pulls::{MergeMethod, NewPull, Pull};
+pub use pulls::{AutoMerge, MergeMethod, NewPull, Pull};
 pub use runners::GitHub;
 pub use webhook::{BadBody, BadDelivery, Heard, HeardJob, WebhookSecret, payload, read_delivery};

@@ -147,6 +147,17 @@ impl Location {
         Ok(Self { web, api, scope })
     }
 
+    /// What `/graphql` is below: the API's own address, but for an Enterprise Server, which has GraphQL beside its REST API.
+    /// <https://docs.github.com/en/enterprise-server@3.17/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint>
+    pub(crate) fn graphql_base(&self) -> Url {
+        let mut base = self.api.clone();
+        let beside = base.path().trim_end_matches('/').strip_suffix("/v3").map(str::to_owned);
+        if let Some(beside) = beside {
+            base.set_path(&beside);
+        }
+        base
+    }
+
     /// The address that a runner registers with, such as `https://github.com/acme/vision`.
     #[must_use]
     pub fn runner_url(&self) -> String {

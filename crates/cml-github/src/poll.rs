@@ -183,7 +183,7 @@ impl GitHub {
             return Ok(only.iter().filter(|name| is_theirs(name)).cloned().collect());
         }
         let base = match self.speaker() {
-            Speaker::Token(_) => format!("/orgs/{organization}/repos?type=all&"),
+            Speaker::Token { .. } => format!("/orgs/{organization}/repos?type=all&"),
             Speaker::App(_) => "/installation/repositories?".to_owned(),
         };
         let call = &self.call("listing the repositories of");

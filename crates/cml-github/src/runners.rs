@@ -208,6 +208,11 @@ impl GitHub {
         &self.stop
     }
 
+    /// A client whose `/graphql` is GitHub's.
+    pub(crate) async fn graphql_client(&self) -> Result<octocrab::Octocrab, GitHubError> {
+        self.speaker.graphql(&self.location, &self.stop).await
+    }
+
     pub(crate) fn speaker(&self) -> &Speaker {
         &self.speaker
     }

@@ -238,8 +238,9 @@ fn tell(trouble: &Trouble, json: bool) {
         text.push_str(&format!("\nhint: {hint}\n"));
     }
     drop(std::io::stderr().write_all(text.as_bytes()));
-    if json {
-        drop(std::io::stdout().write_all(format!("{}\n", trouble.json()).as_bytes()));
+    let output = if json { Some(format!("{}\n", trouble.json())) } else { trouble.output.clone() };
+    if let Some(output) = output {
+        drop(std::io::stdout().write_all(output.as_bytes()));
     }
 }
 

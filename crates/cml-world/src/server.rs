@@ -121,6 +121,8 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
 pub(crate) fn api_path(path: &str) -> &str {
     match path {
         "/api/graphql" => "/graphql",
+        // An Enterprise Server has it beside the REST API only.
+        "/api/v3/graphql" => path,
         _ => path.strip_prefix("/api/v3").unwrap_or(path),
     }
 }
