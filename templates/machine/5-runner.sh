@@ -128,14 +128,13 @@ HOOK
     fi
     echo 'exit 0' >>"$shared/${pair#*:}.sh"
   done
-  # Runs as the runner's user. The secret comes by the environment and goes on by it.
+  # Runs as the runner's user. Values and the secret come by the environment; the secret goes on by it.
   cat >"$shared/start.sh" <<'START'
 #!/bin/sh
-name='{{ runner_name }}' url='{{ runner_url }}' labels='{{ runner_labels }}' group='{{ runner_group }}' own='{{ own_labels }}'
 shared=${0%/*}
-action=$CML_ACTION
+action=$CML_ACTION name=${CML_NAME:-} url=${CML_URL:-} labels=${CML_LABELS:-} group=${CML_GROUP:-} own=${CML_OWN_LABELS:-}
 cd "$CML_RUNNER_DIR" || exit 1
-unset CML_ACTION CML_RUNNER_DIR
+unset CML_ACTION CML_RUNNER_DIR CML_NAME CML_URL CML_LABELS CML_GROUP CML_OWN_LABELS
 if [ "$(id -u)" -eq 0 ]; then export RUNNER_ALLOW_RUNASROOT=1; fi
 if command -v dockerd >/dev/null; then export RUNNER_WAIT_FOR_DOCKER_IN_SECONDS=60; fi
 if [ "$action" = configure ]; then
@@ -160,6 +159,13 @@ environment() { # ACTION SECRET
   line "CML_ACTION=$1"
   line "CML_RUNNER_DIR=$runner_dir"
   line "CML_MACHINE_FACTS=$facts"
+  if [ "$1" = configure ]; then
+    line "CML_NAME=$runner_name"
+    line "CML_URL=$runner_url"
+    line "CML_LABELS=$runner_labels"
+    line "CML_GROUP=$runner_group"
+    line "CML_OWN_LABELS=$own_labels"
+  fi
   if [ -n "$2" ]; then line "$2=$registration"; fi
   if [ "$machine" != local ]; then line "HOME=$runner_home"; fi
   proxies

@@ -37,6 +37,8 @@ const TEMPLATE: &str = concat!(
     include_str!("../../../templates/machine/6-main.sh"),
 );
 const REDACTED: &str = "<redacted>";
+/// Values that may have several lines. All others are one, and go into lines of `NAME=VALUE`.
+const OF_MANY_LINES: &[&str] = &["offers", "ssh_authorized_key"];
 
 /// How the runner becomes known to GitHub.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ pub struct Explained {
 /// cloud-init unpacks; the local provider takes any size.
 ///
 /// # Errors
-/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::NulByte`] for a value that no shell can hold;
+/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::ControlCharacter`] for a value that is not one line;
 /// [`BootstrapError::Package`] for a package whose name is none.
 pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
     let registration = match &bootstrap.registration {
@@ -264,9 +266,9 @@ fn text(
         scratch => if setup.scratch { "auto" } else { "none" },
         cache => setup.cache.as_ref().map_or("", |cache| cache.path.as_str()),
         packages => setup.packages.join(" "),
-        http_proxy => one_line(setup.proxy.http.as_deref()),
-        https_proxy => one_line(setup.proxy.https.as_deref()),
-        no_proxy => one_line(setup.proxy.not_for.as_deref()),
+        http_proxy => setup.proxy.http.as_deref().unwrap_or_default(),
+        https_proxy => setup.proxy.https.as_deref().unwrap_or_default(),
+        no_proxy => setup.proxy.not_for.as_deref().unwrap_or_default(),
         ca_certificates => script(setup.ca_certificates.as_deref().map(str::as_bytes)),
         startup_script => script(setup.startup_script.as_deref()),
         pre_job => script(setup.pre_job.as_deref()),
@@ -274,10 +276,5 @@ fn text(
         on_interruption => script(setup.on_interruption.as_deref()),
         ssh_authorized_key => setup.ssh_authorized_key.as_deref().unwrap_or_default(),
     };
-    quote::render(template, &values)
-}
-
-/// What goes into lines of NAME=VALUE.
-fn one_line(text: Option<&str>) -> String {
-    text.unwrap_or_default().chars().filter(|it| !it.is_control()).collect()
+    quote::render(template, &values, OF_MANY_LINES)
 }

@@ -70,13 +70,16 @@ fn the_preview_of_a_token_registration_hides_the_token() {
     assert!(!text.contains("AABBCC"), "the secret shows");
     let values = text
         .lines()
-        .filter(|line| line.starts_with('r') && line.contains("='") || line.starts_with("name='"))
+        .filter(|line| line.starts_with('r') && line.contains("='"))
         .collect::<Vec<_>>()
         .join("\n");
     insta::assert_snapshot!(values, @r"
     registration_kind='token' # jit or token
     registration='<redacted>'           # secret: never an argument
-    name='cml-it'\''s mine' url='https://github.com/acme/vision' labels='cml,gpu' group='lab'\''s'
+    runner_name='cml-it'\''s mine'
+    runner_url='https://github.com/acme/vision'
+    runner_labels='cml,gpu'
+    runner_group='lab'\''s'
     ");
 }
 
@@ -257,21 +260,21 @@ fn ended(console: &str, words: &str) {
 }
 
 const ONE_JOB: &str = r#"#!/bin/sh
-echo "Listening for Jobs"
+echo "2026-11-29 10:00:00Z: Listening for Jobs"
 echo "got $ACTIONS_RUNNER_INPUT_JITCONFIG"
 tr '\0' ' ' </proc/$$/cmdline | grep c2Vj && echo "secret in argv"
 cat "$HOME"/.cml-shared/registration 2>/dev/null && echo "secret still in its file"
-echo "Running job: build"
+echo "2026-11-29 10:00:00Z: Running job: build"
 "$ACTIONS_RUNNER_HOOK_JOB_STARTED" || echo "hook failed"
 [ -e "$HOME/.cml-shared/busy" ] || echo "not busy"
 "$ACTIONS_RUNNER_HOOK_JOB_COMPLETED" || echo "hook failed"
-echo "Job build completed with result: Succeeded"
+echo "2026-11-29 10:00:00Z: Job build completed with result: Succeeded"
 "#;
 
 #[test]
 fn a_job_finds_what_the_machine_knows_of_itself_and_what_its_gpus_do() {
-    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: report\nuntil [ -s \"$CML_MACHINE_FACTS/gpu\" ]; do sleep 0.1; done\ncat \"$CML_MACHINE_FACTS\"/*\n\
-               echo Job report completed with result: Succeeded\n";
+    let run = "#!/bin/sh\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: report\"\nuntil [ -s \"$CML_MACHINE_FACTS/gpu\" ]; do sleep 0.1; done\ncat \"$CML_MACHINE_FACTS\"/*\n\
+               echo \"2026-11-29 10:00:00Z: Job report completed with result: Succeeded\"\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.offers = vec![offer(7), offer(7)];
     let tools = machine.dir.path().join("tools");
@@ -319,7 +322,9 @@ fn one_job_is_done_and_the_machine_ends() {
 
 #[test]
 fn a_token_goes_to_config_sh_by_its_environment() {
-    let mut machine = Machine::with_runner("#!/bin/sh\ncat configured\necho Listening for Jobs; sleep 3\n");
+    let mut machine = Machine::with_runner(
+        "#!/bin/sh\ncat configured\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"; sleep 3\n",
+    );
     machine.bootstrap.registration = Registration::Token {
         url: "https://github.com/acme/vision".to_owned(),
         token: SecretString::from("AABBCC"),
@@ -407,7 +412,7 @@ fn a_runner_that_never_listens_ends_the_machine() {
 
 #[test]
 fn an_idle_runner_is_stopped_gently() {
-    let run = "#!/bin/sh\ntrap 'echo told to stop; exit 0' TERM\necho Listening for Jobs\nwhile :; do sleep 0.2; done\n";
+    let run = "#!/bin/sh\ntrap 'echo told to stop; exit 0' TERM\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\nwhile :; do sleep 0.2; done\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
     let console = machine.run();
@@ -417,8 +422,8 @@ fn an_idle_runner_is_stopped_gently() {
 
 #[test]
 fn a_busy_runner_is_not_idle() {
-    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: long\nsleep 6\n\
-               echo Job long completed with result: Succeeded\n";
+    let run = "#!/bin/sh\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: long\"\nsleep 6\n\
+               echo \"2026-11-29 10:00:00Z: Job long completed with result: Succeeded\"\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
     ended(&machine.run(), "stage=listening cause=job_done status=0");
@@ -426,7 +431,7 @@ fn a_busy_runner_is_not_idle() {
 
 #[test]
 fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
-    let run = "#!/bin/sh\ntrap '' TERM INT\necho Listening for Jobs\necho Running job: endless\n\
+    let run = "#!/bin/sh\ntrap '' TERM INT\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: endless\"\n\
                setsid sh -c 'trap \"\" TERM; echo $$ >hidden; while :; do sleep 1; done' &\nwhile :; do sleep 1; done\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.deadline = Deadline(Timestamp::now() + SignedDuration::from_secs(6));
@@ -434,4 +439,37 @@ fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
     let hidden = std::fs::read_to_string(machine.home().join("actions-runner/hidden")).expect("it ran");
     let left = Path::new("/proc").join(hidden.trim()).join("environ");
     assert!(std::fs::read(left).unwrap_or_default().is_empty(), "a child outlived the machine");
+}
+
+#[test]
+fn values_reach_config_sh_as_they_are() {
+    let hostile = "a b'\"`id`$(id)\\ $HOME <<START %s";
+    let mut machine = Machine::with_runner("#!/bin/sh\ncat arguments; sleep 3\n");
+    // A line for each argument, before anything speaks of it.
+    let package = machine.dir.path().join("package");
+    program(
+        &package.join("config.sh"),
+        "#!/bin/sh\nprintf 'argument %s\\n' \"$@\" >arguments\nenv | sed -n 's/^CML_\\(NAME\\|URL\\|LABELS\\|GROUP\\)=/left /p' >>arguments\n",
+    );
+    let tarball = machine.dir.path().join("runner.tar.gz");
+    let tar = Command::new("tar").arg("-czf").arg(&tarball).arg("-C").arg(&package).arg(".").status();
+    assert!(tar.expect("tar runs").success());
+    machine.bootstrap.package.sha256 = None;
+    machine.bootstrap.runner_name = format!("name {hostile}");
+    machine.bootstrap.registration = Registration::Token {
+        url: format!("url {hostile}"),
+        token: SecretString::from("AABBCC"),
+        labels: vec![format!("label {hostile}"), "START".to_owned()],
+        group: Some(format!("group {hostile}")),
+    };
+    let console = machine.run();
+    for line in [
+        format!("argument name {hostile}\n"),
+        format!("argument url {hostile}\n"),
+        format!("argument label {hostile},START\n"),
+        format!("argument group {hostile}\n"),
+    ] {
+        assert!(console.contains(&line), "no {line:?} in {console}");
+    }
+    assert!(!console.contains("left "), "the job's environment has our values: {console}");
 }

@@ -106,7 +106,7 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
     table.load_style(presets::NOTHING);
     table.set_header(["INSTANCE", "STATE", "TYPE", "MARKET", "WHERE", "RUNNER", "RUNNER STATE", "ENDS BY"]);
     for instance in &instances {
-        table.add_row([
+        let cells = [
             instance.id.to_string(),
             instance.state.to_string(),
             instance.instance_type.clone(),
@@ -115,7 +115,8 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
             instance.runner_name.clone().unwrap_or_default(),
             state(instance).unwrap_or_default().to_owned(),
             instance.deadline.map_or_else(|| "no deadline tag!".to_owned(), |deadline| deadline.to_string()),
-        ]);
+        ];
+        table.add_row(cells.map(|cell| cml_text::line(&cell).into_owned()));
     }
     Ok(format!("{}\n", table.trim_fmt()))
 }
@@ -156,7 +157,7 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
     Ok(if global.json {
         format!("{}\n", json!({"instance_id": id, "runner_removed": runner_removed}))
     } else {
-        format!("ended {id}\n")
+        format!("ended {}\n", cml_text::line(&id.0))
     })
 }
 
@@ -196,16 +197,17 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
             json!({"dry_run": dry_run, "instances": instances, "runners": report.runners, "left_behind": report.swept})
         );
     }
+    use cml_text::line;
     let (ended, removed) = if dry_run { ("would end", "would remove") } else { ("ended", "removed") };
     let mut text = String::new();
     for (instance, why) in &report.instances {
-        text.push_str(&format!("{ended} {}: {why}\n", instance.id));
+        text.push_str(&format!("{ended} {}: {}\n", line(&instance.id.0), line(&why.to_string())));
     }
     for runner in &report.runners {
-        text.push_str(&format!("{removed} the runner {runner}: it has no machine\n"));
+        text.push_str(&format!("{removed} the runner {}: it has no machine\n", line(runner)));
     }
     for name in &report.swept {
-        text.push_str(&format!("{removed} {name}: a launch that was killed left it\n"));
+        text.push_str(&format!("{removed} {}: a launch that was killed left it\n", line(name)));
     }
     if text.is_empty() {
         text.push_str("nothing to reap\n");
@@ -227,5 +229,20 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
             Trouble::new(Code::Failed, format!("no instance is called {named}"))
                 .hint(elsewhere(&cloud, &args.place.regions))
         })?;
-    Ok(cloud.console(&instance.region, &instance.id).await?)
+    let console = cloud.console(&instance.region, &instance.id).await?;
+    Ok(cml_text::lines(&console).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_runners_are_one_line_whatever_is_in_them() {
+        let name = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
+        let report = ReapReport { runners: vec![name.clone()], swept: vec![name], ..ReapReport::default() };
+        let text = reap_words(&report, false, true);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains("##["), "{text:?}");
+    }
 }

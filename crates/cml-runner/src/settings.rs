@@ -7,12 +7,13 @@ use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Market, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::RunnerGroup;
-use cml_spec::{Setup, checks, duration};
+use cml_spec::{Setup, checks, duration, of_one_line};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
 
 use crate::exit::{Code, Trouble};
+use crate::setup::word;
 
 /// GitHub's limit on a runner's name.
 const NAME_CHARS_MAX: usize = 64;
@@ -63,7 +64,7 @@ pub(crate) fn order(
     }
     let labels = labels(&args.labels, args.default_labels)?;
     let name = args.name.clone().unwrap_or_else(|| own_name(args, launch));
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || of_one_line(&name).is_err() {
         return Err(usage(format!(
             "--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters"
         )));
@@ -87,6 +88,8 @@ pub(crate) fn order(
         (Some(url), sha256) => Some(Packages::Exactly(package(url, sha256.as_deref())?)),
         (None, _) => packages,
     };
+    let image = Image { name: word("--image", args.image.as_deref())? };
+    let network = network(args)?;
     let recipe = Recipe {
         spec: "launch".to_owned(),
         labels,
@@ -94,19 +97,20 @@ pub(crate) fn order(
         group: RunnerGroup::Id(args.group_id),
         lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
         query: OfferQuery {
-            regions: words(&args.regions),
-            types: words(&args.types),
+            regions: words("--region", &args.regions)?,
+            types: words("--type", &args.types)?,
             needs: None,
-            gpu: args.gpu.clone().filter(|gpu| gpu != "nogpu"),
+            gpu: word("--gpu", args.gpu.as_deref())?.filter(|gpu| gpu != "nogpu"),
             spot: spot_policy(args),
             spot_price_max: spot_price(args.spot_price.as_deref())?,
-            network: network(args),
-            image: Image { name: args.image.clone() },
+            network: network.clone(),
+            image: image.clone(),
             disk_gib: args.disk_gib,
         },
-        image: Image { name: args.image.clone() },
-        network: network(args),
-        instance_profile: args.instance_profile.clone().filter(|profile| !profile.is_empty()),
+        image,
+        network,
+        instance_profile: word("--instance-profile", args.instance_profile.as_deref())?
+            .filter(|profile| !profile.is_empty()),
         tags: tags(&args.tags)?,
         boot_timeout,
         idle_timeout,
@@ -129,6 +133,7 @@ pub(crate) fn order(
 /// A package that is named: a machine that cannot fetch it costs money before it says so.
 fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
+    word("--package-url", Some(url))?;
     if !url::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
         return Err(usage(format!(
             "--package-url: {url:?} is no address that begins with https:// or http://"
@@ -144,19 +149,21 @@ fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
     Ok(RunnerPackage { url: url.to_owned(), sha256: sha256.map(str::to_owned), token: None })
 }
 
-fn network(args: &Launch) -> Network {
-    Network {
-        subnets: words(&args.subnets),
-        security_group: args.security_group.clone().filter(|group| !group.is_empty()),
-    }
+fn network(args: &Launch) -> Result<Network, Trouble> {
+    let group = word("--security-group", args.security_group.as_deref())?;
+    Ok(Network {
+        subnets: words("--subnet", &args.subnets)?,
+        security_group: group.filter(|group| !group.is_empty()),
+    })
 }
 
-fn words(values: &[String]) -> Vec<String> {
-    values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+fn words(flag: &str, values: &[String]) -> Result<Vec<String>, Trouble> {
+    let words: Result<Vec<_>, Trouble> = values.iter().map(|value| word(flag, Some(value))).collect();
+    Ok(words?.into_iter().flatten().filter(|value| !value.is_empty()).collect())
 }
 
 fn labels(values: &[String], default_labels: bool) -> Result<Vec<String>, Trouble> {
-    let labels = words(values);
+    let labels = words("--labels", values)?;
     if labels.is_empty() {
         let message = "--labels is empty: is the expression or variable that gives it set?";
         return Err(Trouble::new(Code::Usage, message));
@@ -185,6 +192,7 @@ fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
 fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
     let mut tags = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
+        word("--tag", Some(pair))?;
         let Some((key, value)) = pair.split_once('=') else {
             let message = format!("--tag: {pair:?} is not KEY=VALUE");
             return Err(Trouble::new(Code::Usage, message));
@@ -272,5 +280,29 @@ mod tests {
         assert!(says(&many).starts_with("--tag: 44 tags"), "{}", says(&many));
         assert_eq!(says(&many[2..]), "");
         assert_eq!(says(&["--labels", "cml, gpu", "--tag", "team=vision"]), "");
+    }
+
+    #[test]
+    fn no_flag_takes_what_would_begin_a_line_of_its_own() {
+        for flag in [
+            "--labels",
+            "--name",
+            "--region",
+            "--type",
+            "--gpu",
+            "--image",
+            "--subnet",
+            "--security-group",
+            "--instance-profile",
+            "--tag",
+        ] {
+            for value in ["k=a\nb", "k=a\rb", "k=a\u{1b}[31mb", "k=a\u{202e}b"] {
+                assert!(says(&[flag, value]).starts_with(flag), "{flag} {value:?}");
+            }
+            // Quotes in YAML leave a line break at the end.
+            if !["--name"].contains(&flag) {
+                assert_eq!(says(&[flag, "k=a\n"]), "", "{flag}");
+            }
+        }
     }
 }

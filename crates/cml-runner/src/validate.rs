@@ -38,7 +38,7 @@ fn right(name: &str, config: &Config) -> String {
         _ => format!("{count} specs are"),
     };
     text.push_str(&format!("{name}: {specs} right\n"));
-    text
+    cml_text::lines(&text).into_owned()
 }
 
 /// Reads a file that has to be right; what is doubtful about it is logged.

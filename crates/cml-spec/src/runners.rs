@@ -143,9 +143,8 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
 }
 
 fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Setup {
-    let script = |key, problems: &mut Problems<'_>| {
-        fields.text(key, "|", problems).map(|text| text.as_bytes().to_vec())
-    };
+    let script =
+        |key, problems: &mut Problems<'_>| fields.block(key, problems).map(|text| text.as_bytes().to_vec());
     let mut packages = Vec::new();
     for (word, place) in fields.words("packages", "[git-lfs, ffmpeg]", problems) {
         if is_package_name(word) {
@@ -155,7 +154,7 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
             problems.wrong(place, &fields.path("packages"), what, "such as `packages: [git-lfs, ffmpeg]`");
         }
     }
-    let ca_certificates = fields.text("ca_certificates", "|", problems).map(str::to_owned);
+    let ca_certificates = fields.block("ca_certificates", problems).map(str::to_owned);
     if ca_certificates.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
         problems.wrong(
             fields.place("ca_certificates"),
@@ -194,9 +193,19 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
             .unwrap_or(fields.node("instance_profile").is_some()),
         proxy: proxy(fields, problems),
         ca_certificates,
-        ssh_authorized_key: fields
-            .text("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems)
-            .map(str::to_owned),
+        ssh_authorized_key: ssh_authorized_key(fields, problems),
+    }
+}
+
+fn ssh_authorized_key(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let key = "ssh_authorized_key";
+    match crate::setup::authorized_keys(fields.block(key, problems)?) {
+        Ok(keys) => Some(keys),
+        Err(what) => {
+            let help = "such as `ssh_authorized_key: ssh-ed25519 AAAA… me`";
+            problems.wrong(fields.place(key), &fields.path(key), what, help);
+            None
+        }
     }
 }
 
@@ -218,18 +227,8 @@ fn cache(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Cache> {
 
 fn proxy(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Proxy {
     let Some(proxy) = fields.open("proxy", PROXY_KEYS, problems) else { return Proxy::default() };
-    let one = |key, example, problems: &mut Problems<'_>| {
-        let text = proxy.text(key, example, problems).map(str::to_owned);
-        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
-            problems.wrong(
-                proxy.place(key),
-                &proxy.path(key),
-                "is more than one line",
-                format!("such as `{example}`"),
-            );
-        }
-        text
-    };
+    let one =
+        |key, example, problems: &mut Problems<'_>| proxy.text(key, example, problems).map(str::to_owned);
     Proxy {
         http: one("http", "http://proxy.example.com:3128", problems),
         https: one("https", "http://proxy.example.com:3128", problems),

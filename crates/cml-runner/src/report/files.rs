@@ -62,7 +62,7 @@ pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
 
 /// The same with variables of its own.
 pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, String> {
-    let output = Command::new("git")
+    let output = crate::secrets::without(Command::new("git"))
         .envs(env.iter().copied())
         .args(["-c", "safe.directory=*", "-c", "core.quotePath=false"])
         .args(args)
@@ -133,9 +133,9 @@ pub(crate) fn warn(message: &str) {
         return;
     }
     let line = if env("GITHUB_ACTIONS").is_some() {
-        format!("::warning::{}", message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
+        crate::progress::annotation(message)
     } else {
-        format!("warning: {message}")
+        format!("warning: {}", cml_text::lines(message))
     };
     #[allow(clippy::print_stderr, reason = "warnings go to stderr, whatever the log level")]
     {
