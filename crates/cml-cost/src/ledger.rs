@@ -359,7 +359,7 @@ impl Writer<'_> {
     /// Each machine once, whoever tells of it and how often.
     fn keep(&mut self, entry: &Entry, book: &Book) -> rusqlite::Result<()> {
         let pieces = cut(entry, book, self)?;
-        let cost: Nanos = pieces.iter().map(Piece::cost).sum();
+        let cost = pieces.iter().map(Piece::cost).fold(0, Nanos::saturating_add);
         let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";
         let mut insert = self.transaction.prepare_cached(insert)?;
         if insert.execute(params![entry.launch.to_string(), entry.launch.made_at().as_second(), cost])? == 0 {

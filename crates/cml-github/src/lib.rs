@@ -6,6 +6,7 @@
 //!
 //! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
 
+mod answers;
 mod auth;
 mod checks;
 mod comments;
@@ -29,6 +30,7 @@ mod runners;
 mod transport;
 mod webhook;
 
+pub use answers::understood_as;
 pub use auth::Auth;
 pub use checks::{CHECK_TEXT_LIMIT, Check, CheckOutput, NewCheck};
 pub use comments::{Comment, CommentTarget};

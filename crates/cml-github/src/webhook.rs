@@ -43,6 +43,9 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
+/// Characters of what is wrong with a delivery: serde repeats the value, which may be as long as the body.
+const CAUSE_CHARS: usize = 300;
+
 /// What a delivery says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -159,8 +162,10 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         "workflow_job" => {}
         _ => return Ok(Heard::Other),
     }
-    let payload: Payload = serde_json::from_slice(body)
-        .map_err(|error| BadDelivery { event: event.to_owned(), cause: error.to_string() })?;
+    let payload: Payload = serde_json::from_slice(body).map_err(|error| BadDelivery {
+        event: event.to_owned(),
+        cause: error.to_string().chars().take(CAUSE_CHARS).collect(),
+    })?;
     let job = payload.workflow_job;
     let attempt = job.run_attempt.unwrap_or(1);
     let run = RunRecord {
@@ -247,6 +252,8 @@ mod tests {
     fn a_job_event_without_a_job_is_told_and_other_events_are_not_ours() {
         let error = read_delivery("workflow_job", br#"{"workflow_job":null}"#).expect_err("no job");
         assert!(error.to_string().contains("not what GitHub documents"), "{error}");
+        let long = format!("{{\"workflow_job\":\"{}\"}}", "x".repeat(100_000));
+        assert!(read_delivery("workflow_job", long.as_bytes()).expect_err("no job").to_string().len() < 1000);
         assert_eq!(read_delivery("push", b"not even JSON").expect("nobody's concern"), Heard::Other);
         assert_eq!(read_delivery("ping", b"{}").expect("a ping"), Heard::Ping);
     }

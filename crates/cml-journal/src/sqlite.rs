@@ -9,6 +9,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::event::Event;
 use crate::{Journal, Seen};
 
+/// Characters of what is wrong with a line.
+const CAUSE_CHARS: usize = 300;
 /// How long one process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// Steps from one version of the schema to the next; the version is how many were taken.
@@ -134,7 +136,12 @@ impl SqliteJournal {
             .map_err(failed)?;
         rows.map(|row| {
             let (number, at, text): (i64, String, String) = row.map_err(failed)?;
-            let bad = |cause: String| JournalError::Line { path: self.path.clone(), number, cause };
+            // Parsers repeat what they do not understand, which may be as long as the line.
+            let bad = |cause: String| JournalError::Line {
+                path: self.path.clone(),
+                number,
+                cause: cause.chars().take(CAUSE_CHARS).collect(),
+            };
             let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
             let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
             Ok(Line { number, at, event })
@@ -188,7 +195,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
+        cml_cloud::private::make_directory(dir)?;
     }
     match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),

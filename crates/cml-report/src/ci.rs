@@ -18,7 +18,8 @@ pub struct Ci {
     pub workflow: Option<String>,
     /// The run's id.
     pub run_id: Option<u64>,
-    /// The branch to which a change would go.
+    /// The branch to which a change would go; none where a stranger has named it. In a pull request from a fork `GITHUB_HEAD_REF`
+    /// is a branch of the fork, and even the base is chosen by whoever has opened it.
     pub branch: Option<String>,
 }
 
@@ -47,7 +48,7 @@ impl Ci {
             may_be_strangers: is_of_fork || matches!(name.as_str(), "workflow_run" | "issue_comment"),
             workflow: env("GITHUB_WORKFLOW"),
             run_id: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
-            branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")),
+            branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")).filter(|_| !is_of_fork),
         }
     }
 }
@@ -98,6 +99,21 @@ mod tests {
         }
         assert!(is_strangers("workflow_run", &json!({})) && is_strangers("issue_comment", &json!({})));
         assert!(!is_strangers("push", &json!({})));
+    }
+
+    #[test]
+    fn a_fork_names_no_branch_of_this_repository() {
+        let event = |head: Value| json!({"pull_request": {"number": 7, "head": {"repo": head}, "base": {"repo": {"full_name": "acme/vision"}}}});
+        let branch = |name: &str, head: Value| {
+            let env =
+                [("GITHUB_EVENT_NAME", name), ("GITHUB_HEAD_REF", "main"), ("GITHUB_REF_NAME", "develop")];
+            read(&env, Some(&event(head))).branch
+        };
+        for name in ["pull_request", "pull_request_target", "pull_request_review"] {
+            assert_eq!(branch(name, json!({"full_name": "mallory/vision"})), None, "{name}");
+            assert_eq!(branch(name, Value::Null), None, "{name}");
+            assert_eq!(branch(name, json!({"full_name": "acme/vision"})).as_deref(), Some("main"), "{name}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     }
     let github = place::github(global)?.stopping(stop.clone());
     no_group_of_a_repository(args, &github.location().scope)?;
-    let cache = PackageCache::new(&place::cache_dir(), github.location());
+    let cache = PackageCache::new(place::cache_dir().as_deref(), github.location());
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
     let known = cache.read(now()).map(Packages::Known);
     let setup = crate::setup::setup(&args.setup, args.instance_profile.is_some())?;

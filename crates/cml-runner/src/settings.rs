@@ -192,7 +192,7 @@ fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
 fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
     let mut tags = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
-        word("--tag", Some(pair))?;
+        let pair = word("--tag", Some(pair))?.unwrap_or_default();
         let Some((key, value)) = pair.split_once('=') else {
             let message = format!("--tag: {pair:?} is not KEY=VALUE");
             return Err(Trouble::new(Code::Usage, message));

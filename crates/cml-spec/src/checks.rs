@@ -18,7 +18,7 @@ fn wrong(what: impl Into<String>, help: impl Into<String>) -> Wrong {
 /// Labels of one runner, by GitHub's own limit, and the characters of one of them, by the runner's.
 /// <https://docs.github.com/en/rest/actions/self-hosted-runners>,
 /// <https://github.com/actions/runner/blob/main/src/Runner.Listener/Configuration/Validators.cs>
-const LABELS_MAX: usize = 100;
+pub(crate) const LABELS_MAX: usize = 100;
 const LABEL_CHARS_MAX: usize = 256;
 /// `self-hosted`, the system and the architecture.
 const DEFAULT_LABELS: usize = 3;

@@ -315,7 +315,8 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
         );
     }
     let mut all: Vec<String> = Vec::new();
-    for (label, place) in words {
+    // What is beyond the limit is wrong already, and each is held against all before it.
+    for (label, place) in words.into_iter().take(checks::LABELS_MAX + 1) {
         match checks::label(label, &all) {
             Err(wrong) => problems.wrong(place, &path, wrong.what, wrong.help),
             Ok(()) => {
@@ -461,7 +462,8 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
 pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse::<Decimal>().ok());
     amount
-        .filter(|amount| *amount > Decimal::ZERO)
+        // More than a billion is a mistake, and sums of it would overflow.
+        .filter(|amount| *amount > Decimal::ZERO && *amount <= Decimal::from(1_000_000_000))
         .ok_or_else(|| format!("`{text}` is no amount of US dollars"))
 }
 

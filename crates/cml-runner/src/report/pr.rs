@@ -30,8 +30,23 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
     {
         head.clone_from(own);
     }
+    let merges = args.merge || args.rebase || args.squash;
+    if merges && ci.may_be_strangers {
+        let what =
+            "nothing is merged in a run that may be a stranger's: what is checked out may be their code";
+        return Err(Trouble::new(Code::Usage, what)
+            .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"));
+    }
     let base = match (&args.target_branch, &ci.branch) {
         (Some(branch), _) | (None, Some(branch)) => branch.clone(),
+        // Neither a fork's branch, nor one that a stranger's checkout stands on.
+        (None, None) if ci.may_be_strangers => {
+            return Err(Trouble::new(
+                Code::Usage,
+                "in a pull request from a fork its author names the branches",
+            )
+            .hint("name the branch to change with --target-branch"));
+        }
         (None, None) => git(&["symbolic-ref", "--short", "HEAD"]).map_err(|cause| {
             Trouble::new(Code::Usage, format!("it is not known which branch to change: {cause}"))
                 .hint("name it with --target-branch")
