@@ -100,7 +100,9 @@ fn guessed(launch: LaunchId, runner: &str, assumed: &Assumed, book: &Book) -> Op
         market,
         price: quote.map(|quote| quote.price),
         resources: facts.map_or(unknown, |facts| facts.resources.clone()),
-        disk: Some(disk), quota: None, driver: cml_cloud::Driver::None,
+        disk: Some(disk),
+        quota: None,
+        driver: cml_cloud::Driver::None,
         region,
         instance_type,
     })

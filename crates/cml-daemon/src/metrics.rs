@@ -46,7 +46,18 @@ struct OfService {
 }
 
 /// What becomes of webhooks.
-const OUTCOMES: [&str; 7] = ["kept", "repeated", "ignored", "forged", "malformed", "too_large", "not_kept"];
+const OUTCOMES: [&str; 10] = [
+    "kept",
+    "repeated",
+    "ignored",
+    "out_of_scope",
+    "stale",
+    "forged",
+    "malformed",
+    "too_large",
+    "no_room",
+    "not_kept",
+];
 
 impl Default for Counters {
     fn default() -> Self {

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::GitHubError;
+use crate::names::repository_path;
+use crate::origin::Origin;
 use crate::pages::Cost;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
@@ -150,8 +152,8 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers.
     pub async fn run(&self, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
-        let path = format!("/repos/{repository}/actions/runs/{run_id}");
         let call = self.call_about("looking at a run of");
+        let path = format!("{}/actions/runs/{run_id}", repository_path(repository, &call.doing)?);
         let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
         Ok(found.as_ref().map(RunRecord::from))
     }
@@ -178,9 +180,10 @@ impl GitHub {
     /// [`GitHubErrorKind::Forbidden`] while the run is under way; the others as GitHub answers.
     pub async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
         let call = self.call_about("running a job again of");
+        let base = repository_path(repository, &call.doing)?;
         let path = match only {
-            Some(job) => format!("/repos/{repository}/actions/jobs/{job}/rerun"),
-            None => format!("/repos/{repository}/actions/runs/{run_id}/rerun-failed-jobs"),
+            Some(job) => format!("{base}/actions/jobs/{job}/rerun"),
+            None => format!("{base}/actions/runs/{run_id}/rerun-failed-jobs"),
         };
         let _: serde_json::Value =
             transport::post(self.client().await?, &path, Some(&json!({})), &call).await?;
@@ -203,9 +206,18 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Jobs of a run's latest attempt.
+    /// Jobs of a run's latest attempt. Where somebody has run it again since the run was listed, the run is asked for once more:
+    /// who stands behind an attempt is known of this attempt alone.
     pub(crate) async fn jobs_of(&self, run: &RunRecord, cost: &Cost) -> Result<Vec<JobRecord>, GitHubError> {
-        self.jobs_of_attempts(run, "latest", cost).await
+        let mut jobs = self.jobs_of_attempts(run, "latest", cost).await?;
+        if jobs.iter().all(|job| job.attempt <= run.attempt) {
+            return Ok(jobs);
+        }
+        let now = self.run(&run.repository, run.id).await?.unwrap_or_else(|| run.clone());
+        for job in &mut jobs {
+            job.run = now.of_attempt(job.attempt);
+        }
+        Ok(jobs)
     }
 
     async fn jobs_of_attempts(
@@ -215,13 +227,12 @@ impl GitHub {
         cost: &Cost,
     ) -> Result<Vec<JobRecord>, GitHubError> {
         let call = self.call_about("listing the jobs of a run of");
+        let base = repository_path(&run.repository, &call.doing)?;
         let client = self.client().await?;
         let mut all: Vec<JobRecord> = Vec::new();
         for page in 1.. {
-            let path = format!(
-                "/repos/{}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}&page={page}",
-                run.repository, run.id
-            );
+            let path =
+                format!("{base}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}&page={page}", run.id);
             let answer = self.memory.jobs.get(client, &path, &call, cost).await?;
             for wire in &answer.jobs {
                 if all.iter().all(|known| known.id != wire.id) {
@@ -238,6 +249,23 @@ impl GitHub {
     pub(crate) fn call_about(&self, doing: &str) -> Call<'_> {
         let location = self.location();
         Call::new(format!("{doing} {}", location.scope), location)
+    }
+}
+
+impl RunRecord {
+    /// Whose code it executes.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        // GitHub does not say which inputs a run was given.
+        Origin::of(&self.event, &self.repository, self.head_repository.as_deref(), true)
+    }
+
+    /// The record for a job of this attempt. Of a later attempt than GitHub has told nobody knows who began it.
+    fn of_attempt(&self, attempt: u32) -> Self {
+        if attempt <= self.attempt {
+            return self.clone();
+        }
+        Self { head_repository: None, actor: String::new(), ..self.clone() }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::auth::Speaker;
 use crate::error::{GitHubError, GitHubErrorKind};
 use crate::jobs::{Followed, JobPage, JobRecord, PER_PAGE, RunPage, RunRecord};
 use crate::location::Scope;
+use crate::names::repository_path;
 use crate::pages::{Cost, Pages};
 use crate::runners::GitHub;
 use crate::transport::Call;
@@ -134,10 +135,8 @@ impl GitHub {
                 });
             }
         };
-        let is_theirs =
-            |name: &str| name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(organization));
         if !only.is_empty() {
-            return Ok(only.iter().filter(|name| is_theirs(name)).cloned().collect());
+            return Ok(only.iter().filter(|name| self.location().scope.holds(name)).cloned().collect());
         }
         let base = match self.speaker() {
             Speaker::Token(_) => format!("/orgs/{organization}/repos?type=all&"),
@@ -150,7 +149,9 @@ impl GitHub {
             let answer = self.memory.repositories.get(client, &path, &call, cost).await?;
             let (RepositoryPage::Organization(repositories) | RepositoryPage::Installation { repositories }) =
                 answer.as_ref();
-            let lives = |one: &&Repository| !one.archived && !one.disabled && is_theirs(&one.full_name);
+            let lives = |one: &&Repository| {
+                !one.archived && !one.disabled && self.location().scope.holds(&one.full_name)
+            };
             all.extend(repositories.iter().filter(lives).map(|one| one.full_name.clone()));
             if repositories.len() < PER_PAGE {
                 break;
@@ -166,12 +167,11 @@ impl GitHub {
         cost: &Cost,
     ) -> Result<Vec<RunRecord>, GitHubError> {
         let call = Call::new(format!("listing the runs of {repository}"), self.location());
+        let base = repository_path(repository, &call.doing)?;
         let mut all = Vec::new();
         for status in OPEN {
             for page in 1.. {
-                let path = format!(
-                    "/repos/{repository}/actions/runs?status={status}&per_page={PER_PAGE}&page={page}"
-                );
+                let path = format!("{base}/actions/runs?status={status}&per_page={PER_PAGE}&page={page}");
                 let answer = self.memory.runs.get(client, &path, &call, cost).await?;
                 all.extend(answer.workflow_runs.iter().map(RunRecord::from));
                 if answer.workflow_runs.len() < PER_PAGE {
