@@ -88,7 +88,8 @@ async fn half_sent_requests_keep_nobody_out_and_do_not_hold_up_the_end() {
 async fn a_connection_that_sends_nothing_more_is_closed() {
     let port = free_port();
     let sim = Sim::start().await;
-    let mut daemon = Daemon::start(&sim.user(), LOCAL, port, &[]);
+    let user = sim.user();
+    let mut daemon = Daemon::start(&user, LOCAL, port, &[]);
     daemon.until_ready().await;
     let began = Instant::now();
     let mut closed = Vec::new();
@@ -112,7 +113,8 @@ async fn a_connection_that_sends_nothing_more_is_closed() {
 async fn bodies_that_nobody_signed_cost_no_memory() {
     let port = free_port();
     let sim = Sim::start_with_webhook(port).await;
-    let mut daemon = Daemon::start(&user(&sim), LOCAL, port, &[]);
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, port, &[]);
     daemon.until_ready().await;
     let before = daemon.resident_kib();
     let zeros = "0".repeat(64);
@@ -167,7 +169,8 @@ async fn send(daemon: &Daemon, id: &str, body: &str) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_of_other_repositories_are_nothing_and_reach_no_path_of_the_api() {
     let sim = Sim::start().await;
-    let mut daemon = Daemon::start(&user(&sim), LOCAL, free_port(), &["--poll", "1h"]);
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, free_port(), &["--poll", "1h"]);
     daemon.until_ready().await;
     let before = sim.calls().len();
     for (number, repository) in [
@@ -200,7 +203,8 @@ async fn deliveries_of_other_repositories_are_nothing_and_reach_no_path_of_the_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_is_replayed_buys_nothing() {
     let sim = Sim::start().await;
-    let mut daemon = Daemon::start(&user(&sim), LOCAL, free_port(), &["--poll", "10s"]);
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, free_port(), &["--poll", "10s"]);
     daemon.until_ready().await;
     let job = sim.queue("small", "echo once");
     sim.succeeds(job).await;
@@ -261,8 +265,9 @@ async fn a_journal_that_was_removed_is_told_and_no_new_one_is_made_by_looking() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_name_for_this_machine_is_not_answered() {
     let sim = Sim::start().await;
+    let user = sim.user();
     let mut daemon =
-        Daemon::start(&sim.user(), LOCAL, free_port(), &["--public-url", "https://runners.example.com"]);
+        Daemon::start(&user, LOCAL, free_port(), &["--public-url", "https://runners.example.com"]);
     daemon.until_ready().await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     for (host, expected) in [("attacker.example", 421), ("localhost", 200), ("runners.example.com", 200)] {
