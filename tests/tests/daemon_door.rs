@@ -202,12 +202,15 @@ async fn deliveries_of_other_repositories_are_nothing_and_reach_no_path_of_the_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_is_replayed_buys_nothing() {
-    let sim = Sim::start().await;
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
-    let mut daemon = Daemon::start(&user, LOCAL, free_port(), &["--poll", "10s"]);
+    let mut daemon = Daemon::start(&user, LOCAL, port, &[]);
     daemon.until_ready().await;
     let job = sim.queue("small", "echo once");
     sim.succeeds(job).await;
+    let none = |all: &Value| all["jobs"] == json!([]);
+    let _ = daemon.until("/api/v1/jobs", "its end is heard of", none).await;
     let run = sim.jobs().iter().find(|one| one.id == job).expect("is listed").run_id.0;
     let launches = || sim.calls().iter().filter(|call| call.ends_with("generate-jitconfig")).count();
     let before = launches();
@@ -221,6 +224,7 @@ async fn a_delivery_that_is_replayed_buys_nothing() {
     let (status, words) = send(&daemon, "old", &old).await;
     assert_eq!(status, 200);
     assert!(words.contains("longer ago than GitHub delivers again"), "{words}");
+    let _ = daemon.until("/api/v1/runners", "no machine is left", |all| all["runners"] == json!([])).await;
     assert_eq!(launches(), before);
     assert_eq!(daemon.json("/api/v1/jobs").await["jobs"], json!([]));
     let _ = daemon.end().await.expect_code(0);

@@ -228,15 +228,15 @@ fn unfit(face: &Face, headers: &HeaderMap) -> Option<Outcome> {
         let words = "webhooks are not taken in: the daemon has no secret (set CML_RUNNER_WEBHOOK_SECRET, or --webhook-secret-file)".to_owned();
         return Some(("forged", StatusCode::NOT_FOUND, words));
     }
+    let length = text(headers, "content-length");
+    if length.parse().is_ok_and(|length: usize| length > BODY_BYTES_MAX) {
+        return Some(too_large());
+    }
     if !WebhookSecret::has_form(text(headers, "x-hub-signature-256")) {
         let words =
             "X-Hub-Signature-256 holds no signature: the webhook needs a secret, the same as the daemon's"
                 .to_owned();
         return Some(("forged", StatusCode::UNAUTHORIZED, words));
-    }
-    let length = text(headers, "content-length");
-    if length.parse().is_ok_and(|length: usize| length > BODY_BYTES_MAX) {
-        return Some(too_large());
     }
     let delivery = text(headers, "x-github-delivery");
     if delivery.is_empty() || delivery.len() > 128 {

@@ -19,8 +19,8 @@ use crate::actions::now;
 
 /// Attempts of runs that are remembered.
 const RUNS_MAX: usize = 2000;
-/// An answer is believed for so long: a run ends.
-const RUN_STAYS: Duration = Duration::from_secs(60);
+/// An answer is believed for so long, as the jobs of a matrix come one after the other: then the run may be over.
+const RUN_STAYS: Duration = Duration::from_secs(5);
 /// Jobs that wait for GitHub's word. The oldest of more are left to the poll.
 const WAITING_MAX: usize = 4096;
 /// Questions under way at once, of GitHub's 100 connections.
@@ -52,16 +52,21 @@ pub(crate) struct Hearing {
     news: Arc<News>,
     specs: watch::Receiver<Vec<Spec>>,
     waiting: Mutex<VecDeque<(Heard, Timestamp)>>,
+    runs: Mutex<Runs>,
     bell: Notify,
 }
 
 impl Hearing {
     pub(crate) fn new(news: Arc<News>, specs: watch::Receiver<Vec<Spec>>) -> Self {
-        Self { news, specs, waiting: Mutex::default(), bell: Notify::new() }
+        Self { news, specs, waiting: Mutex::default(), runs: Mutex::default(), bell: Notify::new() }
     }
 
     /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
     pub(crate) fn hear(&self, heard: Heard, at: Timestamp) {
+        if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
+            // Its run may be over with it: the next job of the run is asked about anew.
+            self.runs().known.remove(&attempt_of(&heard));
+        }
         if heard.job.state != JobState::Queued || spec_for(&self.specs.borrow(), &heard.job).is_none() {
             self.tell(heard, at);
             return;
@@ -91,6 +96,10 @@ impl Hearing {
         self.news.tell(job, at);
     }
 
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn waiting(&self) -> MutexGuard<'_, VecDeque<(Heard, Timestamp)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +108,6 @@ impl Hearing {
 /// Completes what is heard and tells the controller, several runs at a time. A job of which GitHub does not say whose it is, is
 /// not told: the poll tells it, with everything that is known.
 pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
-    let mut runs = Runs::default();
     let mut asked: BTreeMap<Attempt, Vec<(Heard, Timestamp)>> = BTreeMap::new();
     let mut under_way = JoinSet::new();
     loop {
@@ -107,9 +115,10 @@ pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
             && let Some((heard, at)) = hearing.next()
         {
             let job = &heard.job;
-            let attempt = (job.repository.to_lowercase(), job.run_id, job.attempt);
-            if let Some(run) = runs.get(&attempt) {
-                judge(&hearing, run, heard, at);
+            let attempt = attempt_of(&heard);
+            let known = hearing.runs().get(&attempt).cloned();
+            if let Some(run) = known {
+                judge(&hearing, &run, heard, at);
             } else if let Some(same) = asked.get_mut(&attempt) {
                 if same.len() < WAITING_MAX {
                     same.push((heard, at));
@@ -138,7 +147,7 @@ pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
                 for (heard, at) in jobs {
                     judge(&hearing, &run, heard, at);
                 }
-                runs.insert(attempt, run);
+                hearing.runs().insert(attempt, run);
             }
             Ok(None) => tracing::info!(run = attempt.1, "GitHub has no such run: its jobs are nothing"),
             Err(error) => {
@@ -146,6 +155,11 @@ pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
             }
         }
     }
+}
+
+fn attempt_of(heard: &Heard) -> Attempt {
+    let job = &heard.job;
+    (job.repository.to_lowercase(), job.run_id, job.attempt)
 }
 
 async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
