@@ -187,7 +187,13 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
 
 /// Trouble that people or other processes end.
 fn may_pass(error: &JournalError) -> bool {
-    matches!(error, JournalError::Full { .. } | JournalError::Busy { .. } | JournalError::Other { .. })
+    matches!(
+        error,
+        JournalError::Full { .. }
+            | JournalError::Busy { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::Other { .. }
+    )
 }
 
 /// What changes between calls.

@@ -111,7 +111,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; then nothing of this call is kept but whole chunks.
     pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
-        let journal = SqliteJournal::open(path)?;
+        let journal = SqliteJournal::open_to_read(path)?;
         let source = path.display().to_string();
         let Some(first) = journal.some_after(0, 1)?.pop() else { return Ok(()) };
         let first = format!("{first:?}");

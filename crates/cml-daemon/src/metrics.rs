@@ -46,8 +46,19 @@ struct OfService {
 }
 
 /// What becomes of webhooks.
-const OUTCOMES: [&str; 8] =
-    ["kept", "repeated", "ignored", "forged", "malformed", "unsupported", "too_large", "not_kept"];
+const OUTCOMES: [&str; 11] = [
+    "kept",
+    "repeated",
+    "ignored",
+    "out_of_scope",
+    "stale",
+    "forged",
+    "malformed",
+    "unsupported",
+    "too_large",
+    "no_room",
+    "not_kept",
+];
 
 impl Default for Counters {
     fn default() -> Self {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::error::{GitHubError, refused};
 use crate::lists::{PER_PAGE, Page, Reader};
+use crate::names::segment;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
 
@@ -37,7 +38,7 @@ impl CommentTarget {
     /// The list of its comments. A pull request's are an issue's.
     fn list(&self) -> String {
         match self {
-            Self::Commit(sha) => format!("/commits/{sha}/comments"),
+            Self::Commit(sha) => format!("/commits/{}/comments", segment(sha)),
             Self::Pull(number) | Self::Issue(number) => format!("/issues/{number}/comments"),
         }
     }

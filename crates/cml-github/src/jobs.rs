@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::error::GitHubError;
 use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
 use crate::location::Scope;
+use crate::names::repository_path;
+use crate::origin::Origin;
 use crate::pages::Cost;
 use crate::runners::GitHub;
 use crate::transport;
@@ -195,8 +197,8 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers.
     pub async fn run(&self, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
-        let path = format!("/repos/{repository}/actions/runs/{run_id}");
         let call = self.call("looking at a run of");
+        let path = format!("{}/actions/runs/{run_id}", repository_path(repository, &call.doing)?);
         let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
         Ok(found.map(|run| RunRecord::of(run, repository)))
     }
@@ -229,9 +231,10 @@ impl GitHub {
     /// [`GitHubErrorKind::Forbidden`] while the run is under way; the others as GitHub answers.
     pub async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
         let call = self.call("running a job again of");
+        let base = repository_path(repository, &call.doing)?;
         let path = match only {
-            Some(job) => format!("/repos/{repository}/actions/jobs/{job}/rerun"),
-            None => format!("/repos/{repository}/actions/runs/{run_id}/rerun-failed-jobs"),
+            Some(job) => format!("{base}/actions/jobs/{job}/rerun"),
+            None => format!("{base}/actions/runs/{run_id}/rerun-failed-jobs"),
         };
         let _: serde_json::Value =
             transport::post(self.client().await?, &path, Some(&json!({})), &call).await?;
@@ -252,13 +255,22 @@ impl GitHub {
         Ok(runs.into_iter().map(|run| RunRecord::of(run, repository)).collect())
     }
 
-    /// Jobs of a run's latest attempt.
+    /// Jobs of a run's latest attempt. Where somebody has run it again since the run was listed, the run is asked for once more:
+    /// who stands behind an attempt is known of this attempt alone.
     pub(crate) async fn jobs_of(
         &self,
         run: &RunRecord,
         cost: &Cost,
     ) -> Result<Reading<JobRecord>, GitHubError> {
-        self.jobs_of_attempts(run, "latest", cost).await
+        let mut jobs = self.jobs_of_attempts(run, "latest", cost).await?;
+        if jobs.items.iter().all(|job| job.attempt <= run.attempt) {
+            return Ok(jobs);
+        }
+        let now = self.run(&run.repository, run.id).await?.unwrap_or_else(|| run.clone());
+        for job in &mut jobs.items {
+            job.run = now.of_attempt(job.attempt);
+        }
+        Ok(jobs)
     }
 
     async fn jobs_of_attempts(
@@ -269,10 +281,8 @@ impl GitHub {
     ) -> Result<Reading<JobRecord>, GitHubError> {
         let call = &self.call("listing the jobs of a run of");
         let client = self.client().await?;
-        let base = format!(
-            "/repos/{}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}",
-            run.repository, run.id
-        );
+        let base = repository_path(&run.repository, &call.doing)?;
+        let base = format!("{base}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}", run.id);
         let page = |number: usize| {
             let path = format!("{base}&page={number}");
             async move { self.memory.jobs.get(client, &path, call, cost).await }
@@ -284,6 +294,21 @@ impl GitHub {
 }
 
 impl RunRecord {
+    /// Whose code it executes.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        // GitHub does not say which inputs a run was given.
+        Origin::of(&self.event, &self.repository, self.head_repository.as_deref(), true)
+    }
+
+    /// The record for a job of this attempt. Of a later attempt than GitHub has told nobody knows who began it.
+    fn of_attempt(&self, attempt: u32) -> Self {
+        if attempt <= self.attempt {
+            return self.clone();
+        }
+        Self { head_repository: None, actor: String::new(), ..self.clone() }
+    }
+
     /// A run of this repository, which GitHub repeats in nearly every answer.
     pub(crate) fn of(wire: RunWire, asked: &str) -> Self {
         let actor = wire.triggering_actor.or(wire.actor);

@@ -13,6 +13,7 @@ use crate::error::{GitHubError, GitHubErrorKind};
 use crate::jobs::{Followed, JobPage, JobRecord, RunPage, RunRecord};
 use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
 use crate::location::Scope;
+use crate::names::repository_path;
 use crate::pages::{Cost, Pages};
 use crate::runners::GitHub;
 use crate::transport::Call;
@@ -177,10 +178,8 @@ impl GitHub {
                 });
             }
         };
-        let is_theirs =
-            |name: &str| name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(organization));
         if !only.is_empty() {
-            return Ok(only.iter().filter(|name| is_theirs(name)).cloned().collect());
+            return Ok(only.iter().filter(|name| self.location().scope.holds(name)).cloned().collect());
         }
         let base = match self.speaker() {
             Speaker::Token { .. } => format!("/orgs/{organization}/repos?type=all&"),
@@ -192,7 +191,7 @@ impl GitHub {
             async move { self.memory.repositories.get(client, &path, call, cost).await }
         };
         let repositories: Vec<Repository> = Reader::ANY.whole(call, page).await?;
-        let lives = |one: &Repository| !one.archived && !one.disabled && is_theirs(&one.full_name);
+        let lives = |one: &Repository| !one.archived && !one.disabled && self.location().scope.holds(&one.full_name);
         Ok(repositories.into_iter().filter(lives).map(|one| one.full_name).collect())
     }
 
@@ -206,7 +205,7 @@ impl GitHub {
         let call = &Call::new(doing, self.location(), self.stop());
         let mut all = Reading { items: Vec::new(), is_whole: true };
         for status in OPEN {
-            let base = format!("/repos/{repository}/actions/runs?status={status}&per_page={PER_PAGE}");
+            let base = format!("{}/actions/runs?status={status}&per_page={PER_PAGE}", repository_path(repository, &call.doing)?);
             let page = |number: usize| {
                 let path = format!("{base}&page={number}");
                 async move { self.memory.runs.get(client, &path, call, cost).await }

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::error::{GitHubError, GitHubErrorKind, refused};
 use crate::lists::PER_PAGE;
 use crate::location::Scope;
+use crate::names::segment;
 use crate::runners::{GitHub, escaped};
 use crate::transport;
 
@@ -86,7 +87,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<Pull>, GitHubError> {
         let call = self.writing("looking for the pull requests of a commit of", "pull-requests");
-        let path = self.repository_path(&format!("/commits/{sha}/pulls?per_page={PER_PAGE}"))?;
+        let path = self.repository_path(&format!("/commits/{}/pulls?per_page={PER_PAGE}", segment(sha)))?;
         let mut all: Vec<Pull> = transport::get(self.client().await?, &path, &call).await?;
         all.sort_by_key(|pull| pull.state != "open");
         Ok(all)

@@ -248,6 +248,10 @@ pub(crate) struct Daemon {
     /// Where webhooks, the page, the API and the metrics are served
     #[arg(long, env = "CML_RUNNER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub(crate) listen: SocketAddr,
+    /// Where people look at the page through a proxy, such as https://runners.example.com: cookies stay with https, and
+    /// without a token this name is answered, too
+    #[arg(long, env = "CML_RUNNER_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// File with the webhook's secret [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
     #[arg(long, env = "CML_RUNNER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub(crate) webhook_secret_file: Option<PathBuf>,

@@ -195,7 +195,7 @@ async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble
         let (started, ended) = (job.started_at?, job.completed_at?);
         let seconds = ended.duration_since(started).as_secs();
         let hosted = !job.labels.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
-        let from_fork = job.run.head_repository.is_some_and(|head| head != job.run.repository);
+        let from_fork = job.run.origin() == cml_github::Origin::Foreign;
         (!hosted && seconds > 0).then_some(PastJob {
             queued_at: job.created_at.unwrap_or(started),
             labels: job.labels,
