@@ -76,7 +76,7 @@ fn the_preview_of_a_token_registration_hides_the_token() {
     insta::assert_snapshot!(values, @r"
     registration_kind='token' # jit or token
     registration='<redacted>'           # secret: never an argument
-    name='cml-it'\''s mine' url='https://github.com/acme/vision' labels='cml,gpu' group='lab'\''s'
+    name='cml-it'\''s mine' url='https://github.com/acme/vision' labels='cml,gpu' group='lab'\''s' own='yes'
     ");
 }
 
