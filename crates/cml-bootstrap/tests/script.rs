@@ -80,6 +80,7 @@ fn the_preview_of_a_token_registration_hides_the_token() {
     runner_url='https://github.com/acme/vision'
     runner_labels='cml,gpu'
     runner_group='lab'\''s'
+    own_labels='yes'
     ");
 }
 

@@ -23,7 +23,8 @@ pub fn understood_as(body: &[u8]) -> usize {
         is::<Vec<Comment>>(body),
         is::<Check>(body),
         is::<Vec<Pull>>(body),
-        serde_json::from_slice::<RunWire>(body).is_ok_and(|run| !RunRecord::of(run, "acme/vision").repository.is_empty()),
+        serde_json::from_slice::<RunWire>(body)
+            .is_ok_and(|run| !RunRecord::of(run, "acme/vision").repository.is_empty()),
     ];
     read.into_iter().filter(|it| *it).count()
 }

@@ -191,7 +191,8 @@ impl GitHub {
             async move { self.memory.repositories.get(client, &path, call, cost).await }
         };
         let repositories: Vec<Repository> = Reader::ANY.whole(call, page).await?;
-        let lives = |one: &Repository| !one.archived && !one.disabled && self.location().scope.holds(&one.full_name);
+        let lives =
+            |one: &Repository| !one.archived && !one.disabled && self.location().scope.holds(&one.full_name);
         Ok(repositories.into_iter().filter(lives).map(|one| one.full_name).collect())
     }
 
@@ -205,7 +206,10 @@ impl GitHub {
         let call = &Call::new(doing, self.location(), self.stop());
         let mut all = Reading { items: Vec::new(), is_whole: true };
         for status in OPEN {
-            let base = format!("{}/actions/runs?status={status}&per_page={PER_PAGE}", repository_path(repository, &call.doing)?);
+            let base = format!(
+                "{}/actions/runs?status={status}&per_page={PER_PAGE}",
+                repository_path(repository, &call.doing)?
+            );
             let page = |number: usize| {
                 let path = format!("{base}&page={number}");
                 async move { self.memory.runs.get(client, &path, call, cost).await }
