@@ -190,12 +190,13 @@ impl AwsCloud {
                 Err(error) => lacking.push((key, error)),
             }
         }
+        let mut lacking = lacking.into_iter().map(|(_, error)| error);
         if sizes.is_empty()
-            && let Some((_, error)) = lacking.into_iter().next()
+            && let Some(error) = lacking.next()
         {
             return Err(error.into());
         }
-        for (_, error) in lacking {
+        for error in lacking {
             tracing::warn!(region, %error, "some of the types have no image there and are left out");
         }
         Ok(sizes)
