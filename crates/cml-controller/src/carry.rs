@@ -283,6 +283,10 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         cause: Cause,
     ) -> Result<bool, GitHubError> {
         let known = match (runner, name) {
+            // A moment ago it was there, without a job: GitHub's answer to the removal is its word.
+            (Some(id), _) if cause == Cause::Idle => {
+                return Ok(self.forge.remove_runner(id).await? != Removal::Busy);
+            }
             (Some(id), _) => self.forge.runner(id).await?,
             (None, Some(name)) => {
                 let mut all = self.forge.runners(Some(name)).await?.into_iter();

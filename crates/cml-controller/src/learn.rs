@@ -118,9 +118,11 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     let launch = record.id;
     if let (Some(instance), None) = (sight.instance, &record.bought) {
         // The call's answer was lost, or who made it was killed.
-        // The dearest of what was asked for is what it may cost, and no price of this machine's.
-        let mut offer = as_offer(instance, sight.sold);
-        offer.disk = record.disk;
+        // By the list it costs what its type costs. On spot the dearest of what was asked for is what it may cost, and no price
+        // of this machine's: the history has that.
+        let listed = sight.sold.filter(|offer| offer.market == Market::OnDemand);
+        let price = listed.and_then(|offer| offer.price);
+        let offer = Offer { price, disk: record.disk, ..as_offer(instance, sight.sold) };
         let id = instance.id.clone();
         events.push(Event::LaunchBought { launch, instance: id, offer });
         // Its prices are asked for from the next look on; should it be gone already, that look bills it.

@@ -238,3 +238,58 @@ fn a_runner_that_is_connected_keeps_its_launch_alive_though_the_cloud_shows_noth
     assert_eq!(step(400, vec![busy.clone()]), [], "it was not given up after five minutes");
     assert_eq!(step(2000, vec![busy]), []);
 }
+
+#[test]
+fn a_machine_whose_answer_was_lost_costs_what_its_own_type_costs_by_the_list() {
+    let spec = Spec { spot: SpotPolicy::Never, ..spec() };
+    let mut fleet = Fleet::open(MemoryJournal::default(), vec![spec]).expect("opens");
+    let mut step = |second, instances| {
+        let mut look = look(vec![job(JobState::Queued, None)], instances, Vec::new());
+        let offers = look.offers.get_mut("gpu").expect("offers");
+        offers[0].market = Market::OnDemand;
+        let dearer = Offer {
+            instance_type: "g6.xlarge".to_owned(),
+            price: Some(UsdPerHour("0.72".parse().expect("a number"))),
+            ..offers[0].clone()
+        };
+        offers.push(dearer);
+        fleet.step(look, now(second), &mut || id(1)).expect("the journal is there");
+    };
+    step(0, Vec::new());
+    let mut machine = instance(id(1), InstanceState::Running);
+    machine.market = Market::OnDemand;
+    step(20, vec![machine.clone()]);
+    (machine.state, machine.ended_at) = (InstanceState::Terminated, Some(at(1000)));
+    step(1010, vec![machine]);
+    let costs: Vec<String> = fleet.state().ledger().iter().map(|entry| entry.cost.to_string()).collect();
+    assert_eq!(costs, ["$0.1"], "0.36 USD an hour for 1000 s");
+}
+
+#[test]
+fn a_machine_of_another_controller_is_not_taken_in() {
+    let mut fleet = fleet();
+    for controller in [Some("launch"), Some("another-daemon"), None] {
+        let mut machine = instance(id(1), InstanceState::Running);
+        machine.controller = controller.map(str::to_owned);
+        let look = look(vec![job(JobState::Queued, None)], vec![machine], Vec::new());
+        let plan = fleet.preview(look, now(0)).expect("is planned");
+        assert!(fleet.state().launches().is_empty(), "{controller:?}");
+        assert_eq!(plan.actions.len(), 1, "{controller:?}: the pool may still have its one machine");
+    }
+}
+
+#[test]
+fn a_controller_keeps_its_name_and_what_it_was_called_before_stays_its_own() {
+    let mut fleet = Fleet::open(MemoryJournal::default(), vec![spec()]).expect("opens");
+    let name = |fleet: &mut Fleet<_>, given: Option<&str>| {
+        fleet.name(given, at(0), &|| "made-up".to_owned()).expect("is named")
+    };
+    assert_eq!(name(&mut fleet, None), "made-up");
+    assert_eq!(fleet.name(None, at(1), &|| "another".to_owned()).expect("is named"), "made-up");
+    assert_eq!(name(&mut fleet, Some("pools")), "pools");
+    assert_eq!(name(&mut fleet, None), "pools");
+    for tag in ["made-up", "pools"] {
+        assert!(fleet.state().is_ours(id(9), Some(tag)), "{tag}");
+    }
+    assert!(!fleet.state().is_ours(id(9), Some("launch")));
+}
