@@ -190,10 +190,8 @@ impl AwsCloud {
                 Err(error) => lacking.push((key, error)),
             }
         }
-        if sizes.is_empty()
-            && let Some((_, error)) = lacking.into_iter().next()
-        {
-            return Err(error.into());
+        if sizes.is_empty() && !lacking.is_empty() {
+            return Err(lacking.swap_remove(0).1.into());
         }
         for (_, error) in lacking {
             tracing::warn!(region, %error, "some of the types have no image there and are left out");
