@@ -45,6 +45,10 @@ bench:
     cargo test --release -p cml-e2e --test bench_daemon --test bench_scale -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
+# Give a surface what nobody would type, for so many seconds (cargo install --locked cargo-fuzz@0.13.2): webhook, cml_yaml, report, …
+fuzz TARGET SECONDS:
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=512 -timeout=20
+
 # Tell one history of the simulated world, event by event
 sim SEED:
     cargo run --release --quiet -p cml-world -- replay {{SEED}}

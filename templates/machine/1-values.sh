@@ -3,7 +3,8 @@
 #
 # cloud-init runs it as root in the earliest stage that has a network (as a boothook), or the local provider as anybody
 # (CML_MACHINE=local). Whatever happens, it ends with a line `cml-runner: last words: ...` on the console and the
-# machine powered off. Every value below is put in by cml-bootstrap, quoted for the shell.
+# machine powered off. Every value below is put in by cml-bootstrap, quoted for the shell; none stands anywhere else, and
+# never in a here-document, where quotes do not protect.
 set -u
 
 launch='{{ launch }}'
@@ -13,8 +14,15 @@ boot_timeout='{{ boot_timeout }}' # seconds
 idle_timeout='{{ idle_timeout }}' # seconds, or never
 package_url='{{ package_url }}'
 package_sha256='{{ package_sha256 }}' # empty when not known
+package_token='{{ package_token }}'   # secret, empty where none is needed: never an argument
 registration_kind='{{ registration_kind }}' # jit or token
 registration='{{ registration }}'           # secret: never an argument
+# For config.sh, where the runner is registered by a token:
+runner_name='{{ runner_name }}'
+runner_url='{{ runner_url }}'
+runner_labels='{{ runner_labels }}'
+runner_group='{{ runner_group }}'
+own_labels='{{ own_labels }}'
 ssh_authorized_key='{{ ssh_authorized_key }}'
 gpu='{{ gpu }}'           # yes where the machine was bought for its GPU
 offers='{{ offers }}'     # lines of offer=TYPE ZONE MARKET USD_PER_HOUR

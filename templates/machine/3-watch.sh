@@ -18,16 +18,35 @@ watch_deadline() {
   power_off
 }
 
-listening() { grep -q 'Listening for Jobs' "$log" 2>/dev/null; }
+# The runner's own lines, `2026-11-29 13:00:01Z: ...` (JobDispatcher.cs in actions/runner), matched as a whole: the name of a
+# job stands in them, and it may say anything.
+said_at='^[0-9]\{4\}-[0-9][0-9]-[0-9][0-9] [0-9:]\{8\}Z: '
+job_begins="${said_at}Running job: "
+job_ends="${said_at}Job .* completed with result: [A-Za-z]*\$"
+
+listening() { grep -q "${said_at}Listening for Jobs" "$log" 2>/dev/null; }
 
 count() { grep -c "$1" "$2" 2>/dev/null || :; }
 
-jobs_started() { echo "$(count 'Running job: ' "$log") $(count started "$shared/jobs")"; }
+jobs_started() { echo "$(count "$job_begins" "$log") $(count started "$shared/jobs")"; }
+
+# Whether the process that runs a job is there.
+worker_runs() {
+  # Of a machine that is not ours alone, only our own.
+  if [ "$machine" != local ]; then
+    grep -qsx 'Runner\.Worker' /proc/[0-9]*/comm
+    return
+  fi
+  for pid in $(instance_pids); do
+    if grep -qsx 'Runner\.Worker' "/proc/$pid/comm"; then return 0; fi
+  done
+  return 1
+}
 
 # A worker that was killed runs no hook at its end; the runner's own words are then all there is.
 forget_stale_mark() {
-  running=$(count 'Running job: ' "$log")
-  if [ -e "$shared/busy" ] && [ "${running:-0}" -gt 0 ] && [ "$(count 'completed with result: ' "$log")" -ge "$running" ]; then
+  running=$(count "$job_begins" "$log")
+  if [ -e "$shared/busy" ] && [ "${running:-0}" -gt 0 ] && [ "$(count "$job_ends" "$log")" -ge "$running" ] && ! worker_runs; then
     stale=$((${stale:-0} + 1))
     if [ "$stale" -ge 10 ]; then rm -f "$shared/busy"; fi
   else
@@ -38,8 +57,8 @@ forget_stale_mark() {
 # The runner's own words come some seconds before the hook's mark; either is enough.
 busy() {
   [ -e "$shared/busy" ] && return 0
-  running=$(count 'Running job: ' "$log")
-  [ "${running:-0}" -gt "$(count 'completed with result: ' "$log")" ]
+  running=$(count "$job_begins" "$log")
+  [ "${running:-0}" -gt "$(count "$job_ends" "$log")" ]
 }
 
 watch_runner() {

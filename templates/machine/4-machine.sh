@@ -65,15 +65,18 @@ interpreter() {
 close_metadata() {
   if [ "$machine" = local ] || [ "$metadata" = open ]; then return; fi
   nft -f - 2>/dev/null <<'RULES' && return
-table ip cml_runner
-delete table ip cml_runner
-table ip cml_runner {
+table inet cml_runner
+delete table inet cml_runner
+table inet cml_runner {
   chain output {
     type filter hook output priority 0;
     ip daddr 169.254.169.254 meta skuid "runner" reject
+    ip6 daddr fd00:ec2::254 meta skuid "runner" reject
   }
 }
 RULES
+  # Launches ask for no IPv6 address of the service; an image without ip6tables is no worse off for it.
+  ip6tables -I OUTPUT -d fd00:ec2::254 -m owner --uid-owner runner -j REJECT 2>/dev/null
   iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner runner -j REJECT 2>/dev/null && return
   if ! has_systemd; then tell 'neither nft nor iptables can close the metadata service to the job'; fi
 }

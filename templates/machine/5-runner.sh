@@ -1,12 +1,25 @@
 # ---- the runner ----
 
+# A token that the download takes, in the form that the program reads.
+download_token() { if [ -n "$package_token" ]; then line "header = $1Authorization: Bearer $package_token$1"; fi; }
+
 # Prints the HTTP status, where it is known.
 download() {
   if command -v curl >/dev/null; then
-    curl --fail --silent --show-error --location --continue-at - --connect-timeout 20 --speed-limit 1024 \
+    download_token '"' | curl --config - --fail --silent --show-error --location --continue-at - --connect-timeout 20 --speed-limit 1024 \
       --speed-time 60 --max-time 1800 --write-out '%{http_code}' --output "$2" "$1"
   else
-    wget --quiet --continue --tries=1 --timeout=60 --output-document="$2" "$1"
+    set -- "$1" "$2" --quiet --continue --tries=1 --timeout=60
+    if [ -n "$package_token" ]; then
+      (umask 077 && download_token '' >"$state/wgetrc")
+      set -- "$@" --config="$state/wgetrc"
+    fi
+    address=$1 file=$2
+    shift 2
+    wget "$@" --output-document="$file" "$address"
+    code=$?
+    rm -f "$state/wgetrc"
+    return "$code"
   fi
 }
 
@@ -115,22 +128,25 @@ HOOK
     fi
     echo 'exit 0' >>"$shared/${pair#*:}.sh"
   done
-  # Runs as the runner's user. The secret comes by the environment and goes on by it.
+  # Runs as the runner's user. Values and the secret come by the environment; the secret goes on by it.
   cat >"$shared/start.sh" <<'START'
 #!/bin/sh
-name='{{ runner_name }}' url='{{ runner_url }}' labels='{{ runner_labels }}' group='{{ runner_group }}'
 shared=${0%/*}
-action=$CML_ACTION
+action=$CML_ACTION name=${CML_NAME:-} url=${CML_URL:-} labels=${CML_LABELS:-} group=${CML_GROUP:-} own=${CML_OWN_LABELS:-}
 cd "$CML_RUNNER_DIR" || exit 1
-unset CML_ACTION CML_RUNNER_DIR
+unset CML_ACTION CML_RUNNER_DIR CML_NAME CML_URL CML_LABELS CML_GROUP CML_OWN_LABELS
 if [ "$(id -u)" -eq 0 ]; then export RUNNER_ALLOW_RUNASROOT=1; fi
 if command -v dockerd >/dev/null; then export RUNNER_WAIT_FOR_DOCKER_IN_SECONDS=60; fi
 if [ "$action" = configure ]; then
-  exec ./config.sh --unattended --replace --url "$url" --name "$name" --labels "$labels" ${group:+--runnergroup "$group"}
+  set -- --unattended --replace --url "$url" --name "$name" --labels "$labels" ${group:+--runnergroup "$group"}
+  if [ -z "$own" ]; then set -- "$@" --no-default-labels; fi
+  exec ./config.sh "$@"
 fi
 export ACTIONS_RUNNER_HOOK_JOB_STARTED="$shared/job-started.sh"
 export ACTIONS_RUNNER_HOOK_JOB_COMPLETED="$shared/job-completed.sh"
 export RUNNER_MANUALLY_TRAP_SIG=1
+# Else the runner turns this outcome into another one.
+export ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
 echo "$$" >"$shared/pid"
 exec ./run.sh
 START
@@ -143,6 +159,13 @@ environment() { # ACTION SECRET
   line "CML_ACTION=$1"
   line "CML_RUNNER_DIR=$runner_dir"
   line "CML_MACHINE_FACTS=$facts"
+  if [ "$1" = configure ]; then
+    line "CML_NAME=$runner_name"
+    line "CML_URL=$runner_url"
+    line "CML_LABELS=$runner_labels"
+    line "CML_GROUP=$runner_group"
+    line "CML_OWN_LABELS=$own_labels"
+  fi
   if [ -n "$2" ]; then line "$2=$registration"; fi
   if [ "$machine" != local ]; then line "HOME=$runner_home"; fi
   proxies
@@ -183,6 +206,10 @@ start_service() {
 
 start() { if has_systemd; then start_service "$@"; else start_here "$@"; fi; }
 
+# How the runner's own program says that it did not end well.
+# https://github.com/actions/runner/blob/main/src/Misc/layoutroot/run-helper.sh.template
+runner_failure='An error occurred|exit with (terminated|Session Conflict) error|Exiting with unknown error code|registration has been deleted'
+
 run_runner() {
   touch "$log"
   # Line by line: a login prompt that starts hangs up whoever keeps the console open.
@@ -201,6 +228,12 @@ run_runner() {
     start run ACTIONS_RUNNER_INPUT_JITCONFIG
   fi
   code=$?
-  if [ "$(jobs_started)" = "0 " ] || [ "$(jobs_started)" = "0 0" ]; then end runner_exited "$code"; fi
-  end job_done "$code"
+  if [ "$code" -eq 7 ]; then end runner_deprecated 7; fi
+  case $(jobs_started) in
+    '0 ' | '0 0') ;;
+    *) end job_done "$code" ;;
+  esac
+  # The runner turns most of its failures into 0. What it says of them is in its log.
+  if [ "$code" -eq 0 ] && [ "$registration_kind" = jit ] && ! grep -qE "$runner_failure" "$log"; then end no_job 0; fi
+  end runner_exited "$code"
 }

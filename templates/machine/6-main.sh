@@ -63,7 +63,7 @@ TasksMax=infinity
 LimitNOFILE=1048576
 OOMPolicy=continue
 IgnoreSIGPIPE=no
-$([ "$metadata" = open ] || echo IPAddressDeny=169.254.169.254)
+$([ "$metadata" = open ] || echo IPAddressDeny=169.254.169.254 fd00:ec2::254)
 UNIT
   # Where something ignores that the machine is to end, it is not waited for as long as by default (90 s).
   mkdir -p /run/systemd/system.conf.d

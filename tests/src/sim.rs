@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use cml_world::{JobView, SimGitHub, SimSettings, Webhook};
+use cml_world::{JobView, Posture, SimGitHub, SimSettings, Webhook};
 use serde_json::Value;
 
 use crate::daemon::WEBHOOK_SECRET;
@@ -34,9 +34,14 @@ impl Sim {
 
     /// Starts one that sends webhooks to a daemon on this port.
     pub async fn start_with_webhook(port: u16) -> Self {
+        Self::start_with_hook(port, Posture::default()).await
+    }
+
+    /// The same, set up in another way.
+    pub async fn start_with_hook(port: u16, posture: Posture) -> Self {
         let url = format!("http://127.0.0.1:{port}/webhook");
         let webhook = Some(Webhook { url, secret: WEBHOOK_SECRET.to_owned() });
-        Self::start_with(SimSettings { webhook, ..SimSettings::default() }).await
+        Self::start_with(SimSettings { webhook, posture, ..SimSettings::default() }).await
     }
 
     /// Starts one with these settings and [`TOKEN`].

@@ -14,6 +14,8 @@ from moto.cloudformation.models import CloudFormationBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+import service_model
+
 LIFETIME_SECONDS = 20 * 60
 
 
@@ -55,7 +57,10 @@ def main() -> None:
     timer = threading.Timer(LIFETIME_SECONDS, os._exit, args=(0,))
     timer.daemon = True
     timer.start()
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+    # EC2's model is large: read beside the start, so that no call waits for it.
+    threading.Thread(target=service_model.model, args=("ec2",), daemon=True).start()
+    emulator = service_model.app(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, emulator, threaded=True)
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -103,6 +103,7 @@ async fn a_spot_fleet_over_three_types_and_all_zones_runs_the_job_and_is_gone() 
     for (name, value) in [
         ("MetadataOptions.HttpTokens", "required"),
         ("MetadataOptions.HttpPutResponseHopLimit", "1"),
+        ("MetadataOptions.HttpProtocolIpv6", "disabled"),
         ("InstanceInitiatedShutdownBehavior", "terminate"),
         ("BlockDeviceMapping.1.Ebs.Encrypted", "true"),
         ("BlockDeviceMapping.1.Ebs.VolumeType", "gp3"),

@@ -135,17 +135,16 @@ async fn a_burst_within_an_api_budget() {
     const PER_MINUTE: usize = 120;
     const JOBS: usize = 200;
     let port = free_port();
-    let sim = Sim::start().await;
+    // GitHub is asked for every run, so they must be there: the simulated one sends the webhooks.
+    let sim = Sim::start_with_webhook(port).await;
     let front = Front::start().await;
     let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
     let paced = ["--poll", "1h", "--registrations-per-minute", &PER_MINUTE.to_string()];
     let mut daemon = Daemon::start(&user, CONFIG, port, &paced);
     daemon.until_ready().await;
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let url = daemon.url("/webhook");
     let began = Instant::now();
-    for job in 1..=JOBS as u64 {
-        send(&client, &url, job, &delivery(job, "queued", "gpu")).await;
+    for _ in 0..JOBS {
+        let _ = sim.queue("gpu", "true");
     }
     wait::until_true("all launches", Duration::from_secs(180), async || front.count("CreateFleet") >= JOBS)
         .await;
@@ -162,23 +161,20 @@ async fn a_burst_within_an_api_budget() {
 #[ignore = "a benchmark: run it with `just bench`"]
 async fn from_webhook_to_launch() {
     let port = free_port();
-    let sim = Sim::start().await;
+    let sim = Sim::start_with_webhook(port).await;
     let front = Front::start().await;
     let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
     let mut daemon = Daemon::start(&user, CONFIG, port, &["--poll", "1h"]);
     daemon.until_ready().await;
     println!("resident, idle: {} KiB", daemon.resident_kib());
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let url = daemon.url("/webhook");
     let (mut to_registration, mut to_first_call, mut to_launch) = (Vec::new(), Vec::new(), Vec::new());
     let registrations =
         |sim: &Sim| sim.calls().iter().filter(|call| call.contains("generate-jitconfig")).count();
     for job in 1..=60_u64 {
         let (fleets, templates, known) =
             (front.count("CreateFleet"), front.count("CreateLaunchTemplate"), registrations(&sim));
-        let body = delivery(job, "queued", "gpu");
         let began = Instant::now();
-        send(&client, &url, job, &body).await;
+        let _ = sim.queue("gpu", "true");
         let since = || began.elapsed().as_secs_f64() * 1000.0;
         while registrations(&sim) == known {
             tokio::time::sleep(Duration::from_micros(200)).await;
@@ -204,8 +200,8 @@ async fn from_webhook_to_launch() {
     }
     let fleets = front.count("CreateFleet");
     let began = Instant::now();
-    for job in 1001..=1200_u64 {
-        send(&client, &url, job, &delivery(job, "queued", "gpu")).await;
+    for _ in 0..200 {
+        let _ = sim.queue("gpu", "true");
     }
     let (sent, known) = (began.elapsed(), 60);
     wait::until_true("200 registrations", Duration::from_secs(120), async || {
@@ -234,4 +230,61 @@ async fn from_webhook_to_launch() {
         began.elapsed().as_secs_f64()
     );
     let _ = daemon.kill().await;
+}
+
+/// What anybody can do to the daemon without a secret, all at once.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a benchmark: run it with `just bench`"]
+async fn the_door() {
+    const HALF_OPEN: usize = 5000;
+    const BODIES: usize = 1000;
+    let port = free_port();
+    let sim = Sim::start_with_webhook(port).await;
+    let user = sim.user().with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    let local = "runners:\n  a:\n    labels: [a]\n    cloud: local\n    max: 1\n";
+    let mut daemon = Daemon::start(&user, local, port, &["--poll", "10s"]);
+    daemon.until_ready().await;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let wanted = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, wanted).expect("this process opens many");
+    println!("resident, idle: {} KiB", daemon.resident_kib());
+    let opened = tokio::task::spawn_blocking(move || {
+        use std::io::Write;
+        let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        let mut open = Vec::new();
+        for _ in 0..HALF_OPEN {
+            let mut stream = connect();
+            drop(stream.write_all(b"POST /webhook HTTP/1.1\r\nHost: x\r\n"));
+            open.push(stream);
+        }
+        for _ in 0..BODIES {
+            let mut stream = connect();
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(200)));
+            drop(stream.write_all(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n"));
+            drop(stream.write_all(&vec![b'a'; 1_048_000]));
+            open.push(stream);
+        }
+        open
+    });
+    let calls = sim.calls().len();
+    let (mut slowest, mut most, mut asked) = (Duration::ZERO, 0, 0);
+    while !opened.is_finished() || asked < 20 {
+        let began = Instant::now();
+        let (status, _) = daemon.get("/healthz").await.expect("health answers");
+        assert_eq!(status, 200);
+        (slowest, asked) = (slowest.max(began.elapsed()), asked + 1);
+        most = most.max(daemon.resident_kib());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let open = opened.await.expect("all were opened");
+    println!(
+        "{HALF_OPEN} half-open connections and {BODIES} unsigned bodies of 1 MiB: health asked {asked} times, slowest {:.0} ms; \
+         resident at most {most} KiB; calls to GitHub meanwhile: {}",
+        slowest.as_secs_f64() * 1000.0,
+        sim.calls().len() - calls
+    );
+    let began = Instant::now();
+    let _ = daemon.end().await.expect_code(0);
+    println!("SIGTERM to the end: {:.1} s", began.elapsed().as_secs_f64());
+    drop(open);
 }

@@ -105,6 +105,7 @@ fn a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle() {
             url: lab.sim.repo_url(),
             token: SecretString::from(lab.registration_token().await),
             labels: vec!["many".to_owned()],
+            default_labels: true,
             group: None,
         };
         bootstrap.idle_timeout = Some(SignedDuration::from_secs(3));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
+use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port, signature};
 use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
@@ -113,6 +113,40 @@ async fn another_configuration_is_in_force_at_once_and_a_bad_one_changes_nothing
     }
     let _ = daemon.end().await.expect_code(0);
     user.until_quiet(VANISH).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_sends_forms_is_read_and_one_that_sends_anything_else_is_told_what_to_set() {
+    let port = free_port();
+    let form = cml_world::Posture { hook_content_type: "form".to_owned(), ..cml_world::Posture::default() };
+    let sim = Sim::start_with_hook(port, form).await;
+    let user = user(&sim);
+    let mut daemon = Daemon::start(&user, LOCAL, port, &["--poll", "1h"]);
+    daemon.until_ready().await;
+    let job = sim.queue("small", "true");
+    sim.succeeds(job).await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let send = |content_type: &'static str, body: &'static str| {
+        let request = client
+            .post(daemon.url("/webhook"))
+            .header("content-type", content_type)
+            .header("x-github-event", "ping")
+            .header("x-github-delivery", "a-ping")
+            .header("x-hub-signature-256", signature(body));
+        async move {
+            let answer = request.body(body).send().await.expect("an answer");
+            (answer.status().as_u16(), answer.text().await.expect("a text"))
+        }
+    };
+    let ping = send("application/x-www-form-urlencoded", "payload=%7B%22zen%22%3A%22z%22%7D").await;
+    assert_eq!(ping, (200, "pong\n".to_owned()));
+    for _ in 0..3 {
+        let (status, words) = send("text/xml", "<ping/>").await;
+        assert_eq!(status, 415, "{words}");
+        assert!(words.contains("set the content type to application/json"), "{words}");
+    }
+    let said = daemon.end().await.expect_code(0).said();
+    assert_eq!(said.matches("set the content type to application/json").count(), 1, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

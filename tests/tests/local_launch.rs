@@ -7,6 +7,7 @@ use cml_e2e::runner::{Ran, Runner, Running};
 use cml_e2e::secrets::{self, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
 use cml_e2e::wait;
+use cml_world::{Fault, FaultKind};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -71,13 +72,18 @@ async fn a_job_gets_a_machine_and_the_machine_is_gone_after_it() {
     nothing_is_left(&user, &sim).await;
     let written = std::fs::read_to_string(outputs).expect("GITHUB_OUTPUT");
     let instance = launched["instance_id"].as_str().expect("an id");
-    for line in [
-        format!("runner=cml-{}", id(1)),
-        "label=cml,gpu".into(),
-        format!("instance-id={instance}"),
-        format!("launch-id={}", id(1)),
+    for (name, value) in [
+        ("runner", format!("cml-{}", id(1))),
+        ("label", "cml,gpu".to_owned()),
+        ("instance-id", instance.to_owned()),
+        ("launch-id", id(1)),
     ] {
-        assert!(written.lines().any(|has| has == line), "no {line} in {written}");
+        let is_it = |has: &[&str]| {
+            let (named, delimiter) = has[0].split_once("<<").unwrap_or_default();
+            named == name && has[1] == value && has[2] == delimiter
+        };
+        let lines: Vec<&str> = written.lines().collect();
+        assert!(lines.windows(3).any(is_it), "no {name} in {written}");
     }
     assert!(std::fs::read_to_string(summary).expect("a summary").contains(&id(1)));
 }
@@ -227,6 +233,91 @@ async fn a_signal_at_any_step_leaves_nothing() {
             nothing_is_left(&user, &sim).await;
         }
     }
+}
+
+/// A refusal for a minute of what begins with POST and has this in its path.
+fn a_minutes_limit(path: &str) -> Fault {
+    let kind = FaultKind::secondary_rate_limit(60);
+    Fault { method: "POST".to_owned(), path_contains: path.to_owned(), kind, times: 1 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_heard_while_github_lets_wait_and_nothing_is_registered_after_it() {
+    for (flag, path) in [("--single", "generate-jitconfig"), ("--reusable", "registration-token")] {
+        let sim = Sim::start().await;
+        sim.fail_next(a_minutes_limit(path));
+        let user = sim.user();
+        let running = user.start(&launch(&[flag]));
+        running.until_it_says("rate limit: waiting").await;
+        running.signal(Signal::INT);
+        let ran = running.finish_within(Duration::from_secs(20)).await.expect_code(7);
+        assert_eq!(ran.json()["error"]["kind"], "interrupted", "{flag}");
+        assert_eq!(sim.exchanges().iter().filter(|it| it.path.contains(path)).count(), 1, "{flag}");
+        nothing_is_left(&user, &sim).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_says_what_may_stay() {
+    let sim = Sim::start().await;
+    let user = sim.user();
+    let hold = script("sleep 300");
+    let running =
+        user.start(&launch(&["--launch-id", &id(9), "--startup-script", &hold, "--max-lifetime", "60s"]));
+    running.until_it_says("got local-").await;
+    // Taking the runner back takes a minute: GitHub asks for it.
+    sim.fail_next(Fault { method: "DELETE".to_owned(), ..a_minutes_limit("/actions/runners") });
+    running.signal(Signal::TERM);
+    while !sim.exchanges().iter().any(|it| it.method == "DELETE") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.signal(Signal::TERM);
+    let ran = running.finish_within(Duration::from_secs(20)).await.expect_code(7);
+    let runner = format!("the runner cml-{} at acme/vision: `cml-runner reap`", id(9));
+    shows(&ran, &["leaving at once", &runner, "the machine local-", "the journal "]);
+    user.until_quiet(Duration::from_secs(90)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_outlasts_some_seconds_of_trouble_at_github() {
+    let sim = Sim::start().await;
+    let user = sim.user();
+    let trouble = |kind, times| Fault {
+        method: "POST".to_owned(),
+        path_contains: "generate-jitconfig".to_owned(),
+        kind,
+        times,
+    };
+    sim.fail_next(trouble(FaultKind::Status(502, "{}".to_owned()), 3));
+    sim.fail_next(trouble(FaultKind::DropAfterDoing, 1));
+    let job = sim.queue("cml", "true");
+    let _ = user.run(&launch(&[])).await.expect_code(0);
+    sim.succeeds(job).await;
+    nothing_is_left(&user, &sim).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runners_package_is_fetched_with_the_token_that_came_with_its_address() {
+    let token = "t0p-secret-download";
+    let posture =
+        cml_world::Posture { download_token: Some(token.to_owned()), ..cml_world::Posture::default() };
+    let sim = Sim::start_with(cml_world::SimSettings { posture, ..cml_world::SimSettings::default() }).await;
+    let user = sim.user();
+    for _ in 0..2 {
+        let job = sim.queue("cml", "true");
+        let launched = user.run(&launch(&[])).await.expect_code(0);
+        assert_no_secret("what the launch said", &launched.said(), &[token.to_owned()]);
+        sim.succeeds(job).await;
+    }
+    nothing_is_left(&user, &sim).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_a_repository_is_refused_before_any_call() {
+    let sim = Sim::start().await;
+    let refused = sim.user().run(&launch(&["--group-id", "7"])).await.expect_code(2);
+    shows(&refused, &["a repository has no runner groups", "hint:"]);
+    assert!(sim.calls().is_empty(), "{:?}", sim.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -225,6 +225,17 @@ fn what_is_not_ours_is_denied(all: &[Asked]) {
             assert!(!is_allowed(&owner, &asked.without(key)), "nobody's");
         }
     }
+    let named = "aws:RequestTag/cml-runner:owner";
+    for asked in of("ec2:CreateLaunchTemplate", "launch-template") {
+        assert!(!is_allowed(&owner, &asked.without(named)), "nobody's template");
+    }
+    let tagged: Vec<&Asked> = all.iter().filter(|asked| asked.context.contains_key(named)).collect();
+    assert!(tagged.len() > 10, "{tagged:#?}");
+    for asked in tagged {
+        assert!(is_allowed(&owner, asked), "its own: {asked:#?}");
+        let of_another = asked.clone().with(named, "acme/speech");
+        assert!(!is_allowed(&owner, &of_another), "in another owner's name: {of_another:#?}");
+    }
     // Tags on what is there already would make it ours.
     of("ec2:CreateTags", "instance")
         .into_iter()

@@ -2,7 +2,7 @@
 
 use cml_e2e::desk::{Desk, WORKFLOW_TOKEN, sim_with_workflow_token};
 use cml_e2e::sim::Sim;
-use cml_world::SimSettings;
+use cml_world::{Fault, FaultKind, SimSettings};
 
 /// A checkout whose commit the simulated GitHub has.
 async fn checkout(sim: &Sim) -> Desk {
@@ -68,6 +68,50 @@ async fn a_pull_request_is_merged_later_or_at_once_as_github_allows() {
     assert!(pull.auto_merge.is_some() || pull.merge_commit.is_some(), "{pull:#?}");
     let ran = in_repo(&desk, &["cml-pr", "model.json", "--squash", "--rebase"]).await.expect_code(1);
     assert!(ran.stderr.contains("cannot be used with"), "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_cannot_be_merged_later_stays_open_and_its_address_is_printed() {
+    let error = |kind: &str, message: &str| {
+        let body = serde_json::json!({"data": null, "errors": [{"type": kind, "message": message}]});
+        FaultKind::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
+    };
+    let status = |status| FaultKind::Status(status, r#"{"message":"no"}"#.to_owned());
+    let answers = [
+        status(401),
+        status(403),
+        status(404),
+        status(502),
+        error("FORBIDDEN", "Resource not accessible by integration"),
+        error("UNPROCESSABLE", "Pull request Pull request is in unstable status"),
+        error("RATE_LIMITED", "API rate limit exceeded"),
+    ];
+    for kind in answers {
+        let sim = Sim::start_with(SimSettings { auto_merge: true, ..SimSettings::default() }).await;
+        let desk = checkout(&sim).await;
+        desk.write("repo/model.json", b"{\"accuracy\": 0.9}\n");
+        sim.fail_next(Fault {
+            method: "POST".to_owned(),
+            path_contains: "graphql".to_owned(),
+            kind: kind.clone(),
+            times: 9,
+        });
+        let ran = in_repo(&desk, &["cml-pr", "model.json", "--squash"]).await;
+        let pull = sim.pulls().remove(0);
+        assert!(pull.merge_commit.is_none(), "{kind:?}: {pull:#?}");
+        let url = format!("{}/pull/{}", sim.repo_url(), pull.number);
+        assert_eq!(ran.stdout, format!("{url}\n"), "{kind:?}: {ran:#?}");
+        assert!(ran.code != Some(0) && ran.stderr.contains("was not merged"), "{kind:?}: {ran:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_with_nothing_to_wait_for_is_merged_at_once() {
+    let sim = Sim::start().await;
+    let desk = checkout(&sim).await;
+    desk.write("repo/model.json", b"{\"accuracy\": 0.9}\n");
+    let _ = in_repo(&desk, &["cml-pr", "model.json", "--squash"]).await.expect_code(0);
+    assert!(sim.pulls()[0].merge_commit.is_some(), "auto-merge is not configured: {:#?}", sim.pulls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

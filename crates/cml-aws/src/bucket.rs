@@ -74,6 +74,7 @@ impl Bucket {
         if !there {
             let body = ByteStream::from(bytes.to_vec());
             let put = self.client.put_object().bucket(&self.name).key(&key).content_type(mime).body(body);
+            let put = put.set_content_disposition(disposition(mime).map(str::to_owned));
             put.send().await.map_err(|error| self.refused(&key, &error))?;
         }
         if let Some(base) = &self.public_url {
@@ -122,7 +123,54 @@ impl Bucket {
     }
 }
 
+/// How a browser is to take a file that is opened by its own address. What could run a script there (HTML, SVG, XML, and what
+/// nobody knows) is saved instead: S3 sets no Content-Security-Policy, and other reports may lie under the same host. In a page's
+/// `<img>` this header means nothing. <https://www.rfc-editor.org/rfc/rfc6266>
+fn disposition(mime: &str) -> Option<&'static str> {
+    let kind = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_inert = match kind.split_once('/') {
+        Some(("image", subtype)) => subtype != "svg+xml" && !subtype.ends_with("xml"),
+        Some(("video" | "audio", _)) => true,
+        _ => matches!(
+            kind.as_str(),
+            "text/plain" | "text/csv" | "text/markdown" | "application/json" | "application/pdf"
+        ),
+    };
+    if is_inert { None } else { Some("attachment") }
+}
+
 /// A key as it stands in a URL.
 fn escaped(key: &str) -> String {
     percent_encoding::utf8_percent_encode(key, &PATH).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_run_a_script_on_the_buckets_domain_is_saved_and_not_opened() {
+        for shown in [
+            "image/png",
+            "image/webp",
+            "video/mp4",
+            "text/plain",
+            "text/csv; charset=utf-8",
+            "application/json",
+        ] {
+            assert_eq!(disposition(shown), None, "{shown}");
+        }
+        for active in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            " image/svg+xml",
+            "application/xhtml+xml",
+            "text/xml",
+            "image/x+xml",
+            "",
+            "x",
+        ] {
+            assert_eq!(disposition(active), Some("attachment"), "{active}");
+        }
+    }
 }

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use cml_cloud::private;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
+
+/// The largest answer that is kept, bytes: the types of a region have some megabytes.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// Files in a directory, one per question.
 #[derive(Clone, Debug)]
@@ -33,13 +37,15 @@ impl Cache {
         Some(self.dir.as_ref()?.join(format!("ec2-{name}.json")))
     }
 
-    /// The kept answer, if it is younger than this. Anything unreadable counts as nothing.
+    /// The kept answer, if it is younger than this. Anything unreadable counts as nothing, and so does what others could have
+    /// written: it names the image that is booted.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         question: &str,
         younger_than: SignedDuration,
     ) -> Option<T> {
-        let kept: Kept<T> = serde_json::from_slice(&std::fs::read(self.file(question)?).ok()?).ok()?;
+        let bytes = private::read_own(&self.file(question)?, LARGEST_BYTES)?;
+        let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
         let age = now().duration_since(kept.fetched_at);
         (!age.is_negative() && age < younger_than).then_some(kept.value)
     }
@@ -47,15 +53,8 @@ impl Cache {
     /// Keeps an answer; a cache that cannot be written costs a call next time, no more.
     pub(crate) fn write<T: Serialize>(&self, question: &str, value: T) {
         let Some(file) = self.file(question) else { return };
-        let write = || -> std::io::Result<()> {
-            if let Some(dir) = file.parent() {
-                std::fs::create_dir_all(dir)?;
-            }
-            let partial = file.with_extension(format!("{}.partial", std::process::id()));
-            std::fs::write(&partial, serde_json::to_vec(&Kept { fetched_at: now(), value })?)?;
-            std::fs::rename(partial, &file)
-        };
-        if let Err(error) = write() {
+        let kept = serde_json::to_vec(&Kept { fetched_at: now(), value });
+        if let Err(error) = kept.map_err(Into::into).and_then(|bytes| private::write_own(&file, &bytes)) {
             tracing::debug!(%error, file = %file.display(), "an answer of AWS could not be kept");
         }
     }
@@ -82,6 +81,12 @@ mod tests {
         assert_eq!(read(0), None);
         let elsewhere = Cache::new(Some(dir.path().to_owned()), None);
         assert_eq!(elsewhere.read::<String>("image", SignedDuration::from_secs(60)), None);
+        let file = cache.file("image").expect("a file");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o622);
+        std::fs::set_permissions(&file, open).expect("is changed");
+        assert_eq!(read(60), None, "others could have written it");
+        cache.write("image", "ami-2");
+        assert_eq!(read(60).as_deref(), Some("ami-2"));
         cache.forget("image");
         assert_eq!(read(60), None);
     }

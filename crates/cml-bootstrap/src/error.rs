@@ -20,9 +20,14 @@ pub enum BootstrapError {
         /// What to do about it.
         advice: &'static str,
     },
-    /// A value holds a NUL byte: no shell can carry it.
-    #[error("a value of the user data ({0:?}) holds a NUL byte, which no shell can carry")]
-    NulByte(String),
+    /// A value that is one line holds a line break or another control character: it would begin a line of its own somewhere.
+    #[error("{name} of the user data holds a control character (U+{:04X}): take it out", u32::from(*character))]
+    ControlCharacter {
+        /// The value's name in the template.
+        name: String,
+        /// The first one in it.
+        character: char,
+    },
     /// What should be a package's name is none.
     #[error("{0:?} is no name of a package: letters, digits and . + : = ~ _ - only")]
     Package(String),

@@ -37,6 +37,8 @@ const TEMPLATE: &str = concat!(
     include_str!("../../../templates/machine/6-main.sh"),
 );
 const REDACTED: &str = "<redacted>";
+/// Values that may have several lines. All others are one, and go into lines of `NAME=VALUE`.
+const OF_MANY_LINES: &[&str] = &["offers", "ssh_authorized_key"];
 
 /// How the runner becomes known to GitHub.
 #[derive(Clone, Debug)]
@@ -54,18 +56,22 @@ pub enum Registration {
         token: SecretString,
         /// Labels beside the runner's own.
         labels: Vec<String>,
+        /// Whether the runner adds its own labels: `self-hosted`, the system and the architecture.
+        default_labels: bool,
         /// Runner group; none: the default one.
         group: Option<String>,
     },
 }
 
 /// The runner's own software.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunnerPackage {
     /// Where the `.tar.gz` is.
     pub url: String,
     /// Its SHA-256 in hexadecimal, where known: then nothing else is unpacked.
     pub sha256: Option<String>,
+    /// A bearer token that the download takes, where GitHub gave one with the address. Secret.
+    pub token: Option<SecretString>,
 }
 
 /// What the script will run on.
@@ -129,30 +135,39 @@ pub struct Explained {
 /// cloud-init unpacks; the local provider takes any size.
 ///
 /// # Errors
-/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::NulByte`] for a value that no shell can hold;
+/// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::ControlCharacter`] for a value that is not one line;
 /// [`BootstrapError::Package`] for a package whose name is none.
 pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
-    let secret = match &bootstrap.registration {
+    let registration = match &bootstrap.registration {
         Registration::Jit { encoded } => encoded.expose_secret(),
         Registration::Token { token, .. } => token.expose_secret(),
     };
-    let mut answer = fitting(bootstrap, secret, offers::LINES_MAX);
+    let download = bootstrap.package.token.as_ref().map_or("", |token| token.expose_secret());
+    let secrets = Secrets { registration, download };
+    let mut answer = fitting(bootstrap, &secrets, offers::LINES_MAX);
     // What is nice to know makes room for what is needed.
     for fewer in [offers::LINES_MAX / 4, 0] {
         if matches!(answer, Err(BootstrapError::TooLarge { .. })) {
-            answer = fitting(bootstrap, secret, fewer);
+            answer = fitting(bootstrap, &secrets, fewer);
         }
     }
     answer
 }
 
+/// What only the machine may see.
+struct Secrets<'a> {
+    registration: &'a str,
+    /// Empty where the download takes none.
+    download: &'a str,
+}
+
 /// The same with so many offers.
-fn fitting(bootstrap: &Bootstrap, secret: &str, offers: usize) -> Result<UserData, BootstrapError> {
-    let plain = text(bootstrap, secret, TEMPLATE, offers)?;
+fn fitting(bootstrap: &Bootstrap, secrets: &Secrets<'_>, offers: usize) -> Result<UserData, BootstrapError> {
+    let plain = text(bootstrap, secrets, TEMPLATE, offers)?;
     if bootstrap.machine == Machine::Local {
         return Ok(UserData::new(plain.into_bytes()));
     }
-    let terse = text(bootstrap, secret, &size::terse(TEMPLATE), offers)?;
+    let terse = text(bootstrap, secrets, &size::terse(TEMPLATE), offers)?;
     size::fit(&multipart::wrap(&plain), &multipart::wrap(&terse), &own_part(&bootstrap.setup))
         .map(UserData::new)
 }
@@ -162,7 +177,7 @@ fn fitting(bootstrap: &Bootstrap, secret: &str, offers: usize) -> Result<UserDat
 /// # Errors
 /// As [`render`], but for the size.
 pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
-    let script = text(bootstrap, REDACTED, TEMPLATE, offers::LINES_MAX)?;
+    let script = text(bootstrap, &redacted(bootstrap), TEMPLATE, offers::LINES_MAX)?;
     Ok(match bootstrap.machine {
         Machine::Local => script,
         Machine::Cloud { .. } => multipart::wrap(&script),
@@ -176,7 +191,7 @@ pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
 pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
     let sent = render(bootstrap)?.expose().to_vec();
     let own = own_part(&bootstrap.setup).len();
-    let script = text(bootstrap, REDACTED, TEMPLATE, offers::LINES_MAX)?.len() - own;
+    let script = text(bootstrap, &redacted(bootstrap), TEMPLATE, offers::LINES_MAX)?.len() - own;
     let mut parts = vec![Part {
         what: "the script, in the earliest stage of cloud-init that has a network (boothook); it goes on as a service",
         bytes: script,
@@ -193,6 +208,12 @@ pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
     Ok(Explained { parts, packed: size::is_packed(&sent), sent: sent.len() })
 }
 
+/// What stands in the secrets' place.
+fn redacted(bootstrap: &Bootstrap) -> Secrets<'static> {
+    let download = if bootstrap.package.token.is_some() { REDACTED } else { "" };
+    Secrets { registration: REDACTED, download }
+}
+
 /// What the user gave, as it stands in the script.
 fn own_part(setup: &Setup) -> String {
     let own = [
@@ -207,14 +228,14 @@ fn own_part(setup: &Setup) -> String {
 
 fn text(
     bootstrap: &Bootstrap,
-    secret: &str,
+    secrets: &Secrets<'_>,
     template: &str,
     offers: usize,
 ) -> Result<String, BootstrapError> {
-    let (kind, url, labels, group) = match &bootstrap.registration {
-        Registration::Jit { .. } => ("jit", "", String::new(), None),
-        Registration::Token { url, labels, group, .. } => {
-            ("token", url.as_str(), labels.join(","), group.as_deref())
+    let (kind, url, labels, default_labels, group) = match &bootstrap.registration {
+        Registration::Jit { .. } => ("jit", "", String::new(), true, None),
+        Registration::Token { url, labels, default_labels, group, .. } => {
+            ("token", url.as_str(), labels.join(","), *default_labels, group.as_deref())
         }
     };
     let setup = &bootstrap.setup;
@@ -233,9 +254,11 @@ fn text(
         package_url => bootstrap.package.url.as_str(),
         package_sha256 => bootstrap.package.sha256.as_deref().unwrap_or_default().to_ascii_lowercase(),
         registration_kind => kind,
-        registration => secret,
+        package_token => secrets.download,
+        registration => secrets.registration,
         runner_url => url,
         runner_labels => labels,
+        own_labels => if default_labels { "yes" } else { "" },
         runner_group => group.unwrap_or_default(),
         gpu => if bootstrap.machine == (Machine::Cloud { gpu: true }) { "yes" } else { "" },
         offers => offers::lines(&bootstrap.offers, offers),
@@ -243,9 +266,9 @@ fn text(
         scratch => if setup.scratch { "auto" } else { "none" },
         cache => setup.cache.as_ref().map_or("", |cache| cache.path.as_str()),
         packages => setup.packages.join(" "),
-        http_proxy => one_line(setup.proxy.http.as_deref()),
-        https_proxy => one_line(setup.proxy.https.as_deref()),
-        no_proxy => one_line(setup.proxy.not_for.as_deref()),
+        http_proxy => setup.proxy.http.as_deref().unwrap_or_default(),
+        https_proxy => setup.proxy.https.as_deref().unwrap_or_default(),
+        no_proxy => setup.proxy.not_for.as_deref().unwrap_or_default(),
         ca_certificates => script(setup.ca_certificates.as_deref().map(str::as_bytes)),
         startup_script => script(setup.startup_script.as_deref()),
         pre_job => script(setup.pre_job.as_deref()),
@@ -253,10 +276,5 @@ fn text(
         on_interruption => script(setup.on_interruption.as_deref()),
         ssh_authorized_key => setup.ssh_authorized_key.as_deref().unwrap_or_default(),
     };
-    quote::render(template, &values)
-}
-
-/// What goes into lines of NAME=VALUE.
-fn one_line(text: Option<&str>) -> String {
-    text.unwrap_or_default().chars().filter(|it| !it.is_control()).collect()
+    quote::render(template, &values, OF_MANY_LINES)
 }

@@ -1,21 +1,35 @@
 //! The message that cloud-init takes apart: <https://docs.cloud-init.io/en/latest/explanation/format/mime.html>.
 
+use std::fmt::Write as _;
+
 /// Settings of cloud-init's own stages, which run beside our service.
 pub(crate) const SETTINGS: &str = include_str!("../../../templates/machine/cloud-config.yaml");
 
-/// Nothing in the script or the settings begins a line with it: values are in base64, or stand behind their name.
-const BOUNDARY: &str = "=cml-runner=";
-
 /// The script runs in the earliest stage that has a network.
 pub(crate) fn wrap(script: &str) -> String {
+    let boundary = boundary(&[script, SETTINGS]);
     let part = |kind: &str, text: &str| {
         format!(
-            "--{BOUNDARY}\nContent-Type: text/{kind}; charset=\"utf-8\"\nContent-Transfer-Encoding: 8bit\nMIME-Version: 1.0\n\n{text}\n"
+            "--{boundary}\nContent-Type: text/{kind}; charset=\"utf-8\"\nContent-Transfer-Encoding: 8bit\nMIME-Version: 1.0\n\n{text}\n"
         )
     };
     format!(
-        "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n{}{}--{BOUNDARY}--\n",
+        "Content-Type: multipart/mixed; boundary=\"{boundary}\"\nMIME-Version: 1.0\n\n{}{}--{boundary}--\n",
         part("cloud-boothook", script),
         part("cloud-config", SETTINGS),
     )
+}
+
+/// What ends a part, and stands nowhere in the parts: a value that holds it would otherwise bring parts of its own. The same
+/// parts have the same boundary, since a repeated launch call must have the same bytes.
+fn boundary(parts: &[&str]) -> String {
+    let mut boundary = "=cml-runner=".to_owned();
+    let mut number = 0_u32;
+    while parts.iter().any(|part| part.contains(&boundary)) {
+        number += 1;
+        boundary.clear();
+        // Writing into memory cannot fail.
+        let _ = write!(boundary, "=cml-runner-{number}=");
+    }
+    boundary
 }

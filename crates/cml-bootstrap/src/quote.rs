@@ -9,14 +9,21 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use crate::BootstrapError;
 
-/// Renders; every value becomes one single-quoted word of the shell.
+/// Renders; every value becomes one single-quoted word of the shell. Those of many lines may hold line breaks.
 ///
 /// # Errors
-/// A value with a NUL byte; a template that does not parse or names what is not given.
-pub(crate) fn render(template: &str, values: &Value) -> Result<String, BootstrapError> {
+/// A value with another control character; a template that does not parse or names what is not given.
+pub(crate) fn render(
+    template: &str,
+    values: &Value,
+    of_many_lines: &[&str],
+) -> Result<String, BootstrapError> {
     for name in values.try_iter()? {
-        if values.get_item(&name)?.as_str().is_some_and(|text| text.contains('\0')) {
-            return Err(BootstrapError::NulByte(name.to_string()));
+        let value = values.get_item(&name)?;
+        let may_break = name.as_str().is_some_and(|name| of_many_lines.contains(&name));
+        let is_wrong = |it: &char| it.is_control() && !(*it == '\n' && may_break);
+        if let Some(character) = value.as_str().and_then(|text| text.chars().find(is_wrong)) {
+            return Err(BootstrapError::ControlCharacter { name: name.to_string(), character });
         }
     }
     let mut engine = Environment::new();
@@ -46,14 +53,15 @@ mod tests {
     use super::*;
 
     fn through_a_shell(text: &str) -> Vec<u8> {
-        let script = render("printf %s '{{ value }}'\n", &context! { value => text }).expect("renders");
+        let script =
+            render("printf %s '{{ value }}'\n", &context! { value => text }, &["value"]).expect("renders");
         std::process::Command::new("sh").arg("-c").arg(script).output().expect("sh runs").stdout
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
-        fn any_text_survives_the_shell(text in "[^\0]{0,80}") {
+        fn any_text_survives_the_shell(text in r"[\PC\n]{0,80}") {
             prop_assert_eq!(through_a_shell(&text), text.as_bytes());
         }
     }
@@ -68,14 +76,20 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_byte_is_refused_by_name() {
-        let error =
-            render("x='{{ value }}'", &context! { value => "a\0b" }).expect_err("no shell can carry it");
-        assert!(error.to_string().contains("\"value\""), "{error}");
+    fn control_characters_are_refused_by_name() {
+        let refused = |text: &str, of_many_lines: &[&str]| {
+            let error = render("x='{{ value }}'", &context! { value => text }, of_many_lines).err();
+            error.map(|error| error.to_string()).unwrap_or_default()
+        };
+        for text in ["a\0b", "a\nb", "a\rb", "\u{1b}[31m", "a\u{85}b"] {
+            assert!(refused(text, &["other"]).starts_with("value of the user data holds"), "{text:?}");
+        }
+        assert_eq!(refused("a\nb", &["value"]), "");
+        assert!(refused("a\rb", &["value"]).contains("U+000D"));
     }
 
     #[test]
     fn a_name_that_is_not_given_is_an_error() {
-        render("x='{{ other }}'", &context! { value => "a" }).expect_err("strict");
+        render("x='{{ other }}'", &context! { value => "a" }, &[]).expect_err("strict");
     }
 }

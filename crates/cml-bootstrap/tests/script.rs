@@ -27,6 +27,7 @@ fn bootstrap() -> Bootstrap {
         package: RunnerPackage {
             url: "https://example.com/runner.tar.gz".to_owned(),
             sha256: Some("ab".repeat(32)),
+            token: None,
         },
         deadline: Deadline(Timestamp::from_second(1_767_229_200).expect("in range")),
         boot_timeout: SignedDuration::from_mins(10),
@@ -42,6 +43,15 @@ fn the_preview_shows_everything_but_the_secret() {
     let bootstrap = Bootstrap { machine: On::Cloud { gpu: true }, ..bootstrap() };
     let text = preview(&bootstrap).expect("renders");
     assert!(!text.contains("c2VjcmV0"), "the secret shows");
+    let with_token = RunnerPackage { token: Some(SecretString::from("T0ken")), ..bootstrap.package.clone() };
+    let with_token = Bootstrap { package: with_token, ..bootstrap.clone() };
+    let shown = preview(&with_token).expect("renders");
+    assert!(
+        !shown.contains("T0ken") && shown.contains("package_token='<redacted>'"),
+        "the download's token shows"
+    );
+    let sent = render(&Bootstrap { machine: On::Local, ..with_token }).expect("renders").expose().to_vec();
+    assert!(String::from_utf8_lossy(&sent).contains("package_token='T0ken'"), "the machine does not get it");
     let (values, _) = text.split_once("machine=${").expect("the values come first");
     insta::assert_snapshot!(values);
 }
@@ -53,19 +63,24 @@ fn the_preview_of_a_token_registration_hides_the_token() {
         url: "https://github.com/acme/vision".to_owned(),
         token: SecretString::from("AABBCC"),
         labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        default_labels: true,
         group: Some("lab's".to_owned()),
     };
     let text = preview(&bootstrap).expect("renders");
     assert!(!text.contains("AABBCC"), "the secret shows");
     let values = text
         .lines()
-        .filter(|line| line.starts_with('r') && line.contains("='") || line.starts_with("name='"))
+        .filter(|line| line.starts_with('r') && line.contains("='"))
         .collect::<Vec<_>>()
         .join("\n");
     insta::assert_snapshot!(values, @r"
     registration_kind='token' # jit or token
     registration='<redacted>'           # secret: never an argument
-    name='cml-it'\''s mine' url='https://github.com/acme/vision' labels='cml,gpu' group='lab'\''s'
+    runner_name='cml-it'\''s mine'
+    runner_url='https://github.com/acme/vision'
+    runner_labels='cml,gpu'
+    runner_group='lab'\''s'
+    own_labels='yes'
     ");
 }
 
@@ -192,7 +207,8 @@ impl Machine {
         let now = Timestamp::now();
         let mut bootstrap = bootstrap();
         bootstrap.launch = LaunchId::new(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 7));
-        bootstrap.package = RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum };
+        bootstrap.package =
+            RunnerPackage { url: format!("file://{}", tarball.display()), sha256: sum, token: None };
         bootstrap.deadline = Deadline(now + SignedDuration::from_secs(60));
         bootstrap.setup = Setup::default();
         Self { dir, bootstrap }
@@ -245,21 +261,21 @@ fn ended(console: &str, words: &str) {
 }
 
 const ONE_JOB: &str = r#"#!/bin/sh
-echo "Listening for Jobs"
+echo "2026-11-29 10:00:00Z: Listening for Jobs"
 echo "got $ACTIONS_RUNNER_INPUT_JITCONFIG"
 tr '\0' ' ' </proc/$$/cmdline | grep c2Vj && echo "secret in argv"
 cat "$HOME"/.cml-shared/registration 2>/dev/null && echo "secret still in its file"
-echo "Running job: build"
+echo "2026-11-29 10:00:00Z: Running job: build"
 "$ACTIONS_RUNNER_HOOK_JOB_STARTED" || echo "hook failed"
 [ -e "$HOME/.cml-shared/busy" ] || echo "not busy"
 "$ACTIONS_RUNNER_HOOK_JOB_COMPLETED" || echo "hook failed"
-echo "Job build completed with result: Succeeded"
+echo "2026-11-29 10:00:00Z: Job build completed with result: Succeeded"
 "#;
 
 #[test]
 fn a_job_finds_what_the_machine_knows_of_itself_and_what_its_gpus_do() {
-    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: report\nuntil [ -s \"$CML_MACHINE_FACTS/gpu\" ]; do sleep 0.1; done\ncat \"$CML_MACHINE_FACTS\"/*\n\
-               echo Job report completed with result: Succeeded\n";
+    let run = "#!/bin/sh\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: report\"\nuntil [ -s \"$CML_MACHINE_FACTS/gpu\" ]; do sleep 0.1; done\ncat \"$CML_MACHINE_FACTS\"/*\n\
+               echo \"2026-11-29 10:00:00Z: Job report completed with result: Succeeded\"\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.offers = vec![offer(7), offer(7)];
     let tools = machine.dir.path().join("tools");
@@ -307,17 +323,64 @@ fn one_job_is_done_and_the_machine_ends() {
 
 #[test]
 fn a_token_goes_to_config_sh_by_its_environment() {
-    let mut machine = Machine::with_runner("#!/bin/sh\ncat configured\necho Listening for Jobs; sleep 3\n");
+    let mut machine = Machine::with_runner(
+        "#!/bin/sh\ncat configured\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"; sleep 3\n",
+    );
     machine.bootstrap.registration = Registration::Token {
         url: "https://github.com/acme/vision".to_owned(),
         token: SecretString::from("AABBCC"),
         labels: vec!["cml".to_owned(), "gpu".to_owned()],
+        default_labels: true,
         group: None,
     };
     let console = machine.run();
     ended(&console, "stage=listening cause=runner_exited status=0");
     let args = "args --unattended --replace --url https://github.com/acme/vision --name cml-it's mine --labels cml,gpu\n";
     assert!(console.contains(args) && console.contains("with a token\n"), "{console}");
+}
+
+#[test]
+fn a_runner_without_default_labels_is_configured_so() {
+    let mut machine = Machine::with_runner("#!/bin/sh\necho Listening for Jobs\n");
+    machine.bootstrap.registration = Registration::Token {
+        url: "https://github.com/acme/vision".to_owned(),
+        token: SecretString::from("AABBCC"),
+        labels: vec!["gpu".to_owned()],
+        default_labels: false,
+        group: None,
+    };
+    let console = machine.run();
+    assert!(console.contains("--labels gpu --no-default-labels\n"), "{console}");
+}
+
+/// As run-helper.sh of the runner has it: what it knows as an outcome of its own only if it is asked for, and 0 for the rest.
+/// <https://github.com/actions/runner/blob/main/src/Misc/layoutroot/run-helper.sh.template>
+const DEPRECATED: &str = "#!/bin/sh\necho 'An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.'\n\
+    if [ \"$ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE\" = 1 ]; then exit 7; fi\n\
+    echo 'Runner listener exit with terminated error, stop the service, no retry needed.'\n";
+
+#[test]
+fn a_version_that_gets_no_jobs_any_more_is_told_as_such() {
+    let console = Machine::with_runner(DEPRECATED).run();
+    ended(&console, "stage=run cause=runner_deprecated status=7");
+}
+
+#[test]
+fn a_runner_that_ends_well_without_a_job_is_told_from_one_that_failed() {
+    let console = Machine::with_runner(
+        "#!/bin/sh\necho Listening for Jobs\nsleep 1\necho 'Runner listener exit with 0 return code, stop the service, no retry needed.'\n",
+    )
+    .run();
+    ended(&console, "stage=listening cause=no_job status=0");
+    for failure in [
+        "An error occurred: Access denied. System:ServiceIdentity needs permission.",
+        "Runner listener exit with Session Conflict error, stop the service, no retry needed.",
+        "Exiting with unknown error code: 137",
+        "The runner registration has been deleted from the server, please re-configure.",
+    ] {
+        let console = Machine::with_runner(&format!("#!/bin/sh\necho '{failure}'\n")).run();
+        ended(&console, "stage=run cause=runner_exited status=0");
+    }
 }
 
 #[test]
@@ -350,7 +413,7 @@ fn a_runner_that_never_listens_ends_the_machine() {
 
 #[test]
 fn an_idle_runner_is_stopped_gently() {
-    let run = "#!/bin/sh\ntrap 'echo told to stop; exit 0' TERM\necho Listening for Jobs\nwhile :; do sleep 0.2; done\n";
+    let run = "#!/bin/sh\ntrap 'echo told to stop; exit 0' TERM\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\nwhile :; do sleep 0.2; done\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
     let console = machine.run();
@@ -360,8 +423,8 @@ fn an_idle_runner_is_stopped_gently() {
 
 #[test]
 fn a_busy_runner_is_not_idle() {
-    let run = "#!/bin/sh\necho Listening for Jobs\necho Running job: long\nsleep 6\n\
-               echo Job long completed with result: Succeeded\n";
+    let run = "#!/bin/sh\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: long\"\nsleep 6\n\
+               echo \"2026-11-29 10:00:00Z: Job long completed with result: Succeeded\"\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.idle_timeout = Some(SignedDuration::from_secs(2));
     ended(&machine.run(), "stage=listening cause=job_done status=0");
@@ -369,7 +432,7 @@ fn a_busy_runner_is_not_idle() {
 
 #[test]
 fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
-    let run = "#!/bin/sh\ntrap '' TERM INT\necho Listening for Jobs\necho Running job: endless\n\
+    let run = "#!/bin/sh\ntrap '' TERM INT\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: endless\"\n\
                setsid sh -c 'trap \"\" TERM; echo $$ >hidden; while :; do sleep 1; done' &\nwhile :; do sleep 1; done\n";
     let mut machine = Machine::with_runner(run);
     machine.bootstrap.deadline = Deadline(Timestamp::now() + SignedDuration::from_secs(6));
@@ -377,4 +440,37 @@ fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
     let hidden = std::fs::read_to_string(machine.home().join("actions-runner/hidden")).expect("it ran");
     let left = Path::new("/proc").join(hidden.trim()).join("environ");
     assert!(std::fs::read(left).unwrap_or_default().is_empty(), "a child outlived the machine");
+}
+
+#[test]
+fn values_reach_config_sh_as_they_are() {
+    let hostile = "a b'\"`id`$(id)\\ $HOME <<START %s";
+    let mut machine = Machine::with_runner("#!/bin/sh\ncat arguments; sleep 3\n");
+    // A line for each argument, before anything speaks of it.
+    let package = machine.dir.path().join("package");
+    program(
+        &package.join("config.sh"),
+        "#!/bin/sh\nprintf 'argument %s\\n' \"$@\" >arguments\nenv | sed -n 's/^CML_\\(NAME\\|URL\\|LABELS\\|GROUP\\)=/left /p' >>arguments\n",
+    );
+    let tarball = machine.dir.path().join("runner.tar.gz");
+    let tar = Command::new("tar").arg("-czf").arg(&tarball).arg("-C").arg(&package).arg(".").status();
+    assert!(tar.expect("tar runs").success());
+    machine.bootstrap.package.sha256 = None;
+    machine.bootstrap.runner_name = format!("name {hostile}");
+    machine.bootstrap.registration = Registration::Token {
+        url: format!("url {hostile}"),
+        token: SecretString::from("AABBCC"),
+        labels: vec![format!("label {hostile}"), "START".to_owned()],
+        group: Some(format!("group {hostile}")),
+    };
+    let console = machine.run();
+    for line in [
+        format!("argument name {hostile}\n"),
+        format!("argument url {hostile}\n"),
+        format!("argument label {hostile},START\n"),
+        format!("argument group {hostile}\n"),
+    ] {
+        assert!(console.contains(&line), "no {line:?} in {console}");
+    }
+    assert!(!console.contains("left "), "the job's environment has our values: {console}");
 }

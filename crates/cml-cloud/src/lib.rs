@@ -10,6 +10,7 @@ pub mod error;
 pub mod ids;
 pub mod local;
 pub mod money;
+pub mod private;
 pub mod types;
 
 use std::future::Future;

@@ -5,6 +5,38 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+/// The dearest price that is one, US dollars: the dearest machine costs some hundreds an hour. What is beyond it, or below
+/// nothing, is a mistake or an attack, and sums of it would overflow.
+const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// A price that is written down or read: in journals, caches and files.
+mod price {
+    use rust_decimal::Decimal;
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::PRICE_MAX;
+
+    pub(super) fn serialize<S: Serializer>(price: &Decimal, to: S) -> Result<S::Ok, S::Error> {
+        check(price).map_err(S::Error::custom)?;
+        Serialize::serialize(price, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> {
+        let price = <Decimal as Deserialize>::deserialize(from)?;
+        check(&price).map_err(D::Error::custom)?;
+        Ok(price)
+    }
+
+    fn check(price: &Decimal) -> Result<(), String> {
+        if (Decimal::ZERO..=PRICE_MAX).contains(price) {
+            return Ok(());
+        }
+        Err(format!("{price} is no price: prices are from 0 to {PRICE_MAX} USD"))
+    }
+}
+
 /// US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -13,13 +45,13 @@ pub struct Usd(pub Decimal);
 /// US dollars per hour of one running instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UsdPerHour(pub Decimal);
+pub struct UsdPerHour(#[serde(with = "price")] pub Decimal);
 
 impl UsdPerHour {
-    /// What that many seconds cost at this price.
+    /// What that many seconds cost at this price; the most that can be said where it is more than that.
     #[must_use]
     pub fn for_seconds(&self, seconds: u64) -> Usd {
-        Usd(self.0 * Decimal::from(seconds) / Decimal::from(3600))
+        Usd(self.0.saturating_mul(Decimal::from(seconds)) / Decimal::from(3600))
     }
 }
 
@@ -27,7 +59,7 @@ impl UsdPerHour {
 /// <https://aws.amazon.com/ebs/pricing/>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UsdPerGibMonth(pub Decimal);
+pub struct UsdPerGibMonth(#[serde(with = "price")] pub Decimal);
 
 /// A disk that a machine is bought with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +74,7 @@ impl Disk {
     /// What it costs an hour at the most: in the shortest of months.
     #[must_use]
     pub fn hourly_at_most(&self) -> UsdPerHour {
-        UsdPerHour(self.price.0 * Decimal::from(self.gib) / Decimal::from(28 * 24))
+        UsdPerHour(self.price.0.saturating_mul(Decimal::from(self.gib)) / Decimal::from(28 * 24))
     }
 }
 
@@ -61,5 +93,32 @@ impl fmt::Display for UsdPerGibMonth {
 impl fmt::Display for UsdPerHour {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "${}/h", self.0.round_dp(4).normalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_that_is_none_is_neither_read_nor_written() {
+        let read = |text: &str| {
+            serde_json::from_str::<UsdPerHour>(&format!("\"{text}\"")).map_err(|it| it.to_string())
+        };
+        assert_eq!(read("0.526"), Ok(UsdPerHour(Decimal::new(526, 3))));
+        assert_eq!(read("0"), Ok(UsdPerHour(Decimal::ZERO)));
+        for absurd in ["-0.01", "-92233720368547758090.08", "1000000.01", "79228162514264337593543950335"] {
+            assert!(read(absurd).is_err_and(|error| error.contains("is no price")), "{absurd}");
+            let price: Decimal = absurd.parse().expect("a number");
+            assert!(serde_json::to_string(&UsdPerGibMonth(price)).is_err(), "{absurd}");
+        }
+    }
+
+    #[test]
+    fn the_dearest_price_for_ever_is_a_number() {
+        let most = UsdPerHour(Decimal::MAX).for_seconds(u64::MAX);
+        assert!(most.0 > Decimal::ZERO);
+        let disk = Disk { gib: u32::MAX, price: UsdPerGibMonth(Decimal::MAX) };
+        assert!(disk.hourly_at_most().0 > Decimal::ZERO);
     }
 }

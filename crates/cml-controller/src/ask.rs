@@ -51,7 +51,7 @@ pub(crate) struct Asked {
     pub(crate) at: Timestamp,
     pub(crate) look: Look,
     pub(crate) jobs: Option<JobList>,
-    pub(crate) offers: BTreeMap<String, Vec<Offer>>,
+    pub(crate) offers: BTreeMap<String, Result<ByRegion<Offer>, CloudError>>,
     pub(crate) prices_at: Option<Timestamp>,
 }
 
@@ -79,6 +79,10 @@ impl Questions {
             self.jobs(hands),
             self.offers(hands),
         );
+        let (instances, silent_regions) = match instances {
+            Some(it) => (Some(it.found), it.failed.into_iter().map(|failure| failure.region).collect()),
+            None => (None, BTreeSet::new()),
+        };
         let taken_back = self.taken_back(hands, instances.as_deref()).await;
         let (spot_prices, prices_at, prices_are_whole) = self.spot_prices(hands, instances.as_deref()).await;
         let known = |runner: cml_github::Runner| KnownRunner {
@@ -100,13 +104,22 @@ impl Questions {
             ids.filter(|id| listed.jobs.iter().all(|job| job.id != *id)).collect()
         };
         let untold = jobs.as_ref().map_or_else(Vec::new, untold);
-        let look =
-            Look { instances, taken_back, runners, spot_prices, prices_are_whole, untold, ..Look::default() };
+        let look = Look {
+            instances,
+            silent_regions,
+            taken_back,
+            runners,
+            spot_prices,
+            prices_are_whole,
+            untold,
+            ..Look::default()
+        };
         Asked { begun, at: self.now, look, jobs, offers, prices_at }
     }
 
-    /// All machines of ours: by their tags, and those that have lost them by their ids.
-    async fn instances<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<Vec<Instance>> {
+    /// All machines of this scope: by their tags, and those of ours that have lost them by their ids. A region that does not answer
+    /// one of the two is one of which nothing is known.
+    async fn instances<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<ByRegion<Instance>> {
         // Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
         let of_recipes = self.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
         let of_machines = self.machines.iter().map(|machine| machine.offer.region.clone());
@@ -119,15 +132,18 @@ impl Questions {
         };
         let told =
             |error: CloudError| tracing::warn!(%error, "the cloud cannot say which machines there are");
-        let asked = hands.cloud.instances(&by_tag).await.and_then(ByRegion::into_whole);
-        let mut all = asked.map_err(told).ok()?;
-        let shown: BTreeSet<InstanceId> = all.iter().map(|instance| instance.id.clone()).collect();
-        let ids = self.machines.iter().map(|machine| &machine.id);
-        let missing: Vec<InstanceId> = ids.filter(|id| !shown.contains(*id)).cloned().collect();
-        if !missing.is_empty() {
-            let by_id = InstanceFilter { regions, ids: missing, ..InstanceFilter::default() };
-            let asked = hands.cloud.instances(&by_id).await.and_then(ByRegion::into_whole);
-            all.extend(asked.map_err(told).ok()?);
+        let mut all = hands.cloud.instances(&by_tag).await.map_err(told).ok()?;
+        let shown: BTreeSet<InstanceId> = all.found.iter().map(|instance| instance.id.clone()).collect();
+        let missing = || self.machines.iter().filter(|machine| !shown.contains(&machine.id));
+        let regions: BTreeSet<String> = missing().map(|machine| machine.offer.region.clone()).collect();
+        if !regions.is_empty() {
+            let (regions, ids) = (regions.into_iter().collect(), missing().map(|it| it.id.clone()).collect());
+            let by_id = InstanceFilter { regions, ids, ..InstanceFilter::default() };
+            all.extend(hands.cloud.instances(&by_id).await.map_err(told).ok()?);
+        }
+        for failure in &all.failed {
+            let (region, error) = (&failure.region, &failure.error);
+            tracing::warn!(%error, region, "nothing is known of the machines there");
         }
         Some(all)
     }
@@ -161,16 +177,24 @@ impl Questions {
         hands.forge.jobs(&self.followed, &self.only).await.map_err(told).ok()
     }
 
-    async fn offers<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> BTreeMap<String, Vec<Offer>> {
+    async fn offers<C: Cloud, F: Forge>(
+        &self,
+        hands: &Hands<'_, C, F>,
+    ) -> BTreeMap<String, Result<ByRegion<Offer>, CloudError>> {
         let mut all = BTreeMap::new();
         for name in &self.offers_of {
             let Some(recipe) = self.recipes.get(name) else { continue };
-            match hands.cloud.offers(&recipe.query).await {
+            let answer = hands.cloud.offers(&recipe.query).await;
+            match &answer {
                 Ok(offers) => {
-                    all.insert(name.clone(), offers.found);
+                    for failure in &offers.failed {
+                        let (region, error) = (&failure.region, &failure.error);
+                        tracing::warn!(%error, spec = name, region, "it cannot say what is for sale");
+                    }
                 }
                 Err(error) => tracing::warn!(%error, spec = name, "the cloud cannot say what is for sale"),
             }
+            all.insert(name.clone(), answer);
         }
         all
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest, Launched, Offer};
 use cml_fleet::Cause;
-use cml_github::{Removal, RunnerDownload};
+use cml_github::{GitHubError, Removal, RunnerDownload};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ const PACKAGES_EVERY: SignedDuration = SignedDuration::from_mins(30);
 const LAUNCHES_MAX: usize = 30;
 /// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
 const ENDS_MAX: usize = 20;
+/// Launch templates that are removed at once: nobody waits for it.
+const TIDIES_MAX: usize = 4;
 
 /// What the machines of each spec are made of, by the spec's name.
 pub type Recipes = BTreeMap<String, Recipe>;
@@ -37,12 +39,17 @@ pub(crate) struct Hands<'a, C, F> {
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
     pub(crate) clock: Clock<'a>,
+    /// Whose machines these are.
+    controller: String,
     recipes: Mutex<Arc<Recipes>>,
     /// GitHub's runner packages, and when they were asked for.
     packages: Mutex<Option<(Timestamp, Vec<RunnerDownload>)>>,
     launches: Semaphore,
     ends: Semaphore,
-    /// Calls of the daemon are never broken off: it ends between them.
+    tidies: Semaphore,
+    /// Cancelled when the process is asked to stop: a launch that has not called the cloud yet does not do so any more.
+    stop: CancellationToken,
+    /// A call that was made is never broken off: with its own token it is repeated until its outcome is known.
     never: CancellationToken,
 }
 
@@ -50,6 +57,8 @@ pub(crate) struct Hands<'a, C, F> {
 pub(crate) enum Done {
     /// A launch.
     Launch(Box<LaunchDone>),
+    /// What a launch left beside its machine was removed, or is left to `reap`.
+    Tidied,
     /// Anything else shows in the next look.
     Other(Key),
 }
@@ -81,12 +90,38 @@ pub(crate) fn key(order: &Order) -> Option<Key> {
     }
 }
 
+fn stopping() -> NotLaunched {
+    NotLaunched::Before("the daemon was asked to stop".to_owned())
+}
+
 impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
-    pub(crate) fn new(cloud: &'a C, forge: &'a F, recipes: Arc<Recipes>, clock: Clock<'a>) -> Self {
-        let (launches, ends) = (Semaphore::new(LAUNCHES_MAX), Semaphore::new(ENDS_MAX));
+    pub(crate) fn new(
+        cloud: &'a C,
+        forge: &'a F,
+        controller: String,
+        recipes: Arc<Recipes>,
+        clock: Clock<'a>,
+    ) -> Self {
+        let [launches, ends, tidies] = [LAUNCHES_MAX, ENDS_MAX, TIDIES_MAX].map(Semaphore::new);
         let recipes = Mutex::new(recipes);
         let packages = Mutex::new(None);
-        Self { cloud, forge, recipes, packages, clock, launches, ends, never: CancellationToken::new() }
+        let stop = CancellationToken::new();
+        let never = CancellationToken::new();
+        Self { cloud, forge, controller, recipes, packages, clock, launches, ends, tidies, stop, never }
+    }
+
+    /// Launches that have not called the cloud yet end, and what they have made is removed.
+    pub(crate) fn stop_launching(&self) {
+        self.stop.cancel();
+    }
+
+    /// Removes what a launch left beside its machine.
+    pub(crate) async fn tidy(&self, request: Box<LaunchRequest>) -> Done {
+        let _turn = self.tidies.acquire().await;
+        if let Err(error) = self.cloud.tidy(&request).await {
+            tracing::warn!(%error, launch = %request.launch, "its launch template is left; `cml-runner reap` removes it");
+        }
+        Done::Tidied
     }
 
     pub(crate) fn recipes(&self) -> Arc<Recipes> {
@@ -103,14 +138,14 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
                 let (outcome, request) = self.launch(launch, &spec, &offers, deadline).await;
                 Done::Launch(Box::new(LaunchDone { launch, asked: offers, outcome, request }))
             }
-            Order::Terminate { region, instance, runner, cause } => {
+            Order::Terminate { region, instance, runner, name, cause } => {
                 let _turn = self.ends.acquire().await;
-                self.end(&region, &instance, runner, cause).await;
+                self.end(&region, &instance, (runner, name.as_deref()), cause).await;
                 Done::Other(Key::Instance(instance))
             }
             Order::RemoveRunner { runner } => {
                 let _turn = self.ends.acquire().await;
-                if let Err(error) = self.forge.remove_runner(runner).await {
+                if let Err(error) = self.may_end(Some(runner), None, Cause::NoMachine).await {
                     tracing::warn!(%error, runner, "a registration without a machine could not be removed");
                 }
                 Done::Other(Key::Runner(runner))
@@ -134,7 +169,11 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let Some(mut recipe) = self.recipes().get(spec).cloned() else {
             return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
         };
-        let _turn = self.launches.acquire().await;
+        let _turn = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return (Err(stopping()), None),
+            turn = self.launches.acquire() => turn,
+        };
         if let (Packages::Ask, Some(known)) = (&recipe.packages, self.known_packages()) {
             recipe.packages = Packages::Known(known);
         }
@@ -150,6 +189,7 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let may_repeat = || self.in_time(launch).is_ok();
         let steps = Steps {
             order: &order,
+            controller: &self.controller,
             cloud: self.cloud,
             forge: self.forge,
             tell: &tell,
@@ -178,13 +218,17 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         made: &mut Made,
     ) -> Result<Launched, NotLaunched> {
         let before = |why: &dyn std::fmt::Display| NotLaunched::Before(why.to_string());
+        let goes_on = || if self.stop.is_cancelled() { Err(stopping()) } else { Ok(()) };
+        goes_on()?;
         self.in_time(steps.order.launch)?;
-        let registration = match steps.register(made).await.map_err(|reason| before(&reason))? {
+        let registration = match steps.register(offers, made).await.map_err(|reason| before(&reason))? {
             Registered::Fresh(registration) => registration,
             Registered::Elsewhere(..) => return Err(before(&"its id is in use by another process")),
         };
-        let user_data = steps.render(registration, offers).await.map_err(|reason| before(&reason))?;
+        let package = steps.package(offers).await.map_err(|reason| before(&reason))?;
+        let user_data = steps.render(&registration, &package, offers).map_err(|reason| before(&reason))?;
         self.in_time(steps.order.launch)?;
+        goes_on()?;
         let request = steps.request(offers.to_vec(), 1, user_data);
         made.request = Some(request.clone());
         steps.call(&request, made).await.map_err(NotLaunched::Cloud)
@@ -205,20 +249,59 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         Err(NotLaunched::Before(format!("its turn came {} s after it was decided", waited.as_secs())))
     }
 
-    /// The registration first: GitHub refuses that while a job runs, and then only a deadline ends the machine (L3).
-    async fn end(&self, region: &str, instance: &InstanceId, runner: Option<u64>, cause: Cause) {
-        if let Some(runner) = runner {
-            match self.forge.remove_runner(runner).await {
-                Ok(Removal::Busy) if cause != Cause::Deadline => return,
-                Err(error) if !matches!(cause, Cause::Deadline | Cause::Finished) => {
-                    tracing::warn!(%error, %instance, "not ended yet: GitHub cannot say whether it has a job");
-                    return;
-                }
-                _ => {}
+    /// GitHub is asked once more, of this one runner: a list that lacks it is no evidence (L3). Then the registration goes first:
+    /// GitHub refuses that while a job runs, and then only a deadline ends the machine.
+    async fn end(
+        &self,
+        region: &str,
+        instance: &InstanceId,
+        (runner, name): (Option<u64>, Option<&str>),
+        cause: Cause,
+    ) {
+        match self.may_end(runner, name, cause).await {
+            Ok(true) => {}
+            Ok(false) if cause != Cause::Deadline => {
+                tracing::info!(%instance, %cause, "not ended: GitHub still has its runner");
+                return;
             }
+            Err(error) if cause != Cause::Deadline => {
+                tracing::warn!(%error, %instance, "not ended yet: GitHub cannot say whether it has a job");
+                return;
+            }
+            _ => {}
         }
         if let Err(error) = self.cloud.terminate(region, instance).await {
             tracing::warn!(%error, %instance, "a machine could not be ended yet");
         }
+    }
+
+    /// True once GitHub has no runner of this machine any more.
+    async fn may_end(
+        &self,
+        runner: Option<u64>,
+        name: Option<&str>,
+        cause: Cause,
+    ) -> Result<bool, GitHubError> {
+        let known = match (runner, name) {
+            (Some(id), _) => self.forge.runner(id).await?,
+            (None, Some(name)) => {
+                let mut all = self.forge.runners(Some(name)).await?.into_iter();
+                all.find(|runner| runner.name.eq_ignore_ascii_case(name))
+            }
+            // Nothing tells which runner is on it.
+            (None, None) => return Ok(false),
+        };
+        let Some(known) = known else { return Ok(true) };
+        let is_wrong = match cause {
+            // It is not gone, after all. One that is offline now may be at work.
+            Cause::Finished => true,
+            Cause::NeverRegistered | Cause::NoMachine => known.online || known.busy,
+            Cause::Idle => known.busy,
+            Cause::Deadline => false,
+        };
+        if is_wrong {
+            return Ok(false);
+        }
+        Ok(self.forge.remove_runner(known.id).await? != Removal::Busy)
     }
 }

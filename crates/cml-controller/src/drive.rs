@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use cml_cloud::{Cloud, LaunchId, LaunchRequest, Offer};
+use cml_cloud::{Cloud, LaunchId, LaunchRequest};
 use cml_fleet::{Account, Balance, Job, JobState};
 use cml_journal::{Journal, JournalError, State};
 use cml_spec::{Period, Spec};
@@ -18,13 +18,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Asked, OFFERS_EVERY, PRICES_EVERY, Questions, is_fresh};
+use crate::ask::{Asked, PRICES_EVERY, Questions, is_fresh};
 use crate::carry::{Done, Hands, Key, LaunchDone, key};
 use crate::fleet::{Fleet, Look, NotLaunched, Now, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::launch::Clock;
 use crate::news::{News, Wanted};
+use crate::sale::Sale;
 
 /// Between two looks while machines live or jobs wait: people and clouds end machines without telling.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -37,6 +38,8 @@ const LOOKS_APART: Duration = Duration::from_secs(2);
 const LOOK_MAX: Duration = Duration::from_secs(120);
 /// Clocks may differ by this much before it is told: an answer takes its time too.
 const SKEW_MAX: SignedDuration = SignedDuration::from_secs(30);
+/// Calls under way when the process is asked to stop get this long to end or to be undone. systemd is asked for more.
+pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// What an older look showed is no ground for a launch.
 const SIGHT_MAX: Duration = Duration::from_secs(60);
 
@@ -44,6 +47,9 @@ const SIGHT_MAX: Duration = Duration::from_secs(60);
 pub struct Settings<'a> {
     /// What is wanted; [`News::want`] changes it.
     pub wanted: Wanted,
+    /// What its machines are tagged with; none: the journal's own name, made when it is first opened. Two daemons of one scope
+    /// need two, and one that loses its journal needs its own again.
+    pub name: Option<String>,
     /// Between two polls of all jobs: webhooks are quicker, and may be lost.
     pub poll_every: SignedDuration,
     /// The clock.
@@ -79,7 +85,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// Takes a journal over.
     ///
     /// # Errors
-    /// [`JournalError`] when it cannot be read.
+    /// [`JournalError`] when it cannot be read, or a new one cannot be written.
     pub fn open(
         cloud: &'a C,
         forge: &'a F,
@@ -88,14 +94,16 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     ) -> Result<Self, JournalError> {
         let mut fleet = Fleet::open(journal, settings.wanted.specs.clone())?;
         fleet.set_budgets(settings.wanted.budgets.clone());
-        let hands = Hands::new(cloud, forge, settings.wanted.recipes.clone(), settings.clock);
+        let new_name = || (settings.new_id)().to_string();
+        let name = fleet.name(settings.name.as_deref(), (settings.clock)(), &new_name)?;
+        let hands = Hands::new(cloud, forge, name, settings.wanted.recipes.clone(), settings.clock);
         let mind = Mind {
             settings,
             born: Instant::now(),
             jobs: JobTable::default(),
             polled_at: None,
             poll_rest: SignedDuration::ZERO,
-            offers: BTreeMap::new(),
+            offers: Sale::default(),
             prices_at: None,
             untidy: BTreeMap::new(),
             under_way: BTreeSet::new(),
@@ -110,10 +118,11 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// # Errors
     /// [`JournalError`] when the journal cannot be understood; one that is full or busy is waited for.
     pub async fn run(self, news: &News, stop: &CancellationToken) -> Result<(), JournalError> {
-        // The hands are shared by all calls under way; the rest is changed between them.
+        // The hands are shared by all calls under way; the rest is changed between them. No arm of a `select!` awaits: a call
+        // under way that is not polled may hold what another one waits for.
         let Self { hands, mut fleet, mut mind } = self;
         let mut flights: Flights<'_> = FuturesUnordered::new();
-        while !stop.is_cancelled() {
+        'looks: loop {
             mind.hear(news, &hands, &mut fleet);
             let look_began = Instant::now();
             let questions = mind.questions(&hands, &fleet);
@@ -122,6 +131,8 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 loop {
                     tokio::select! {
                         biased;
+                        // Before every decision: what is intended now would not be carried out.
+                        () = stop.cancelled() => break 'looks,
                         Some(done) = flights.next() => {
                             if mind.ended(done, &mut fleet)? {
                                 mind.hurry(&hands, &mut fleet, &mut flights)?;
@@ -145,13 +156,13 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 continue;
             }
             let pause = mind.decide(asked, &hands, &mut fleet, &mut flights)?;
-            mind.tidy(&hands, &fleet).await;
+            mind.tidy(&hands, &fleet, &flights);
             let soon = look_began + LOOKS_APART;
             let mut pause = pin!(tokio::time::sleep(pause));
             loop {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => break,
+                    () = stop.cancelled() => break 'looks,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
                         if mind.ended(done, &mut fleet)? {
@@ -169,13 +180,20 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 }
             }
         }
-        Ok(())
+        hands.stop_launching();
+        mind.finish(flights, &mut fleet).await
     }
 }
 
 /// Trouble that people or other processes end.
 fn may_pass(error: &JournalError) -> bool {
-    matches!(error, JournalError::Full { .. } | JournalError::Busy { .. } | JournalError::Other { .. })
+    matches!(
+        error,
+        JournalError::Full { .. }
+            | JournalError::Busy { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::Other { .. }
+    )
 }
 
 /// What changes between calls.
@@ -186,7 +204,7 @@ struct Mind<'a> {
     polled_at: Option<Timestamp>,
     /// What the last poll asks the next one to wait.
     poll_rest: SignedDuration,
-    offers: BTreeMap<String, (Timestamp, Vec<Offer>)>,
+    offers: Sale,
     prices_at: Option<Timestamp>,
     /// Launches whose user data still lies beside their machine.
     untidy: BTreeMap<LaunchId, Box<LaunchRequest>>,
@@ -214,7 +232,7 @@ impl Mind<'_> {
             fleet.set_budgets(wanted.budgets);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.
-            self.offers.clear();
+            self.offers.forget();
             is_news = true;
         }
         is_news
@@ -223,6 +241,7 @@ impl Mind<'_> {
     /// True when a launch was refused by the cloud.
     fn ended<J: Journal>(&mut self, done: Done, fleet: &mut Fleet<J>) -> Result<bool, JournalError> {
         match done {
+            Done::Tidied => Ok(false),
             Done::Other(key) => {
                 self.under_way.remove(&key);
                 if let Key::Run(run_id) = key {
@@ -250,7 +269,7 @@ impl Mind<'_> {
     ) -> Questions {
         let now = (self.settings.clock)();
         let recipes = hands.recipes();
-        let is_old = |name: &&String| !is_fresh(self.offers.get(*name).map(|(at, _)| *at), now, OFFERS_EVERY);
+        let is_old = |name: &&String| self.offers.is_old(name, now);
         Questions {
             now,
             poll: !is_fresh(self.polled_at, now, self.settings.poll_every.max(self.poll_rest)),
@@ -284,7 +303,8 @@ impl Mind<'_> {
                     (self.settings.on_step)(&Told { at: now.wall, step: &step, state, look });
                 }
                 let is_quiet = fleet.state().is_quiet() && step.orders.is_empty() && step.waiting.is_empty();
-                let most = if is_quiet { QUIET } else { LOOK_EVERY };
+                let poll_every = Duration::try_from(self.settings.poll_every).unwrap_or(QUIET);
+                let most = if is_quiet { QUIET.min(poll_every) } else { LOOK_EVERY };
                 let due = step.next_look_at.map(|at| at.duration_since(now.wall));
                 let due = due.and_then(|due| Duration::try_from(due).ok()).unwrap_or(most);
                 self.fly(step, hands, flights);
@@ -365,13 +385,15 @@ impl Mind<'_> {
             self.jobs.polled(jobs.jobs, &jobs.unseen, at);
             self.polled_at = Some(at);
         }
-        self.offers.extend(offers.into_iter().map(|(name, offers)| (name, (at, offers))));
+        for (name, answer) in offers {
+            self.offers.take_in(&name, answer, at);
+        }
         self.prices_at = prices_at.or(self.prices_at);
-        let offers = self.offers.iter().map(|(name, (_, offers))| (name.clone(), offers.clone()));
         Look {
             // Before the first poll nobody knows what is queued.
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
-            offers: offers.collect(),
+            offers: self.offers.offers(),
+            unanswered: self.offers.unanswered(),
             ..look
         }
     }
@@ -388,8 +410,39 @@ impl Mind<'_> {
         }
     }
 
+    /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
+    /// written down. After a restart no job waits for a machine that was never asked for.
+    async fn finish<J: Journal>(
+        &mut self,
+        mut flights: Flights<'_>,
+        fleet: &mut Fleet<J>,
+    ) -> Result<(), JournalError> {
+        let until = Instant::now() + STOP_WITHIN;
+        while !flights.is_empty() {
+            match tokio::time::timeout_at(until, flights.next()).await {
+                Ok(Some(done)) => {
+                    self.ended(done, fleet)?;
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::warn!(
+                        calls = flights.len(),
+                        "calls under way did not end in time; the next start finds what they have made"
+                    );
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
-    async fn tidy<C: Cloud, F: Forge, J: Journal>(&mut self, hands: &Hands<'_, C, F>, fleet: &Fleet<J>) {
+    fn tidy<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &Fleet<J>,
+        flights: &Flights<'h>,
+    ) {
         if self.untidy.is_empty() {
             return;
         }
@@ -398,10 +451,8 @@ impl Mind<'_> {
             launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
         let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
         for launch in read {
-            if let Some(request) = self.untidy.remove(&launch)
-                && let Err(error) = hands.cloud.tidy(&request).await
-            {
-                tracing::warn!(%error, %launch, "its launch template is left; `cml-runner reap` removes it");
+            if let Some(request) = self.untidy.remove(&launch) {
+                flights.push(Box::pin(hands.tidy(request)));
             }
         }
     }

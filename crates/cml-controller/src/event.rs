@@ -1,6 +1,6 @@
 //! What a launch tells while it works; the command line turns it into words.
 
-use cml_cloud::{InstanceId, InstanceState, Offer, OfferFailure};
+use cml_cloud::{CloudError, InstanceId, InstanceState, Offer, OfferFailure};
 use cml_github::RunnerDownload;
 
 /// One thing that happened.
@@ -10,6 +10,11 @@ pub enum Event {
     Reusing {
         /// Its name.
         runner: String,
+    },
+    /// A region is left out, and why: the others are asked.
+    RegionSkipped {
+        /// What it said.
+        error: CloudError,
     },
     /// So many ways to buy were found.
     Offers {

@@ -2,7 +2,7 @@
 
 use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
-use cml_github::GitHubError;
+use cml_github::{GitHubError, GitHubErrorKind};
 use cml_journal::JournalError;
 
 /// A launch failed; nothing of it is left but what `left_behind` names.
@@ -18,7 +18,7 @@ pub struct Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason, left_behind: Vec::new() }
+        Self { reason: reason.heard(), left_behind: Vec::new() }
     }
 }
 
@@ -73,14 +73,46 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The worst kind among the refusals, for exit codes: quota says more than capacity.
+    /// A wait at GitHub that a signal has cut short is an interrupt, wherever it was.
+    pub(crate) fn heard(self) -> Self {
+        match self {
+            Self::GitHub(error) if error.kind == GitHubErrorKind::Interrupted => Self::Interrupted,
+            other => other,
+        }
+    }
+
+    /// The worst kind among the refusals, for exit codes: quota says more than capacity. Regions that failed otherwise say
+    /// nothing of either.
     #[must_use]
     pub fn refused_by_quota(&self) -> bool {
         match self {
-            Self::NoCapacity(errors) => errors.iter().all(|error| error.kind == ErrorKind::Quota),
+            Self::NoCapacity(errors) => {
+                errors.iter().filter(|error| is_refusal(error)).all(|error| error.kind == ErrorKind::Quota)
+            }
             _ => false,
         }
     }
+
+    /// Why nothing was bought, by what every region and market said.
+    pub(crate) fn none_bought(errors: Vec<CloudError>) -> Self {
+        if errors.is_empty() || errors.iter().any(is_refusal) {
+            return Self::NoCapacity(errors);
+        }
+        let all = summary(errors.get(1..).unwrap_or_default());
+        match errors.into_iter().next() {
+            // The first region is the one that was wanted most: its kind and hint are what is acted upon.
+            Some(first) if !all.is_empty() => {
+                Self::Cloud(CloudError { cause: format!("{}; {all}", first.cause), ..first })
+            }
+            Some(first) => Self::Cloud(first),
+            None => Self::NoCapacity(Vec::new()),
+        }
+    }
+}
+
+/// There is no machine there now; another answer would be about the account or the request.
+fn is_refusal(error: &CloudError) -> bool {
+    matches!(error.kind, ErrorKind::Capacity | ErrorKind::Quota | ErrorKind::Throttled)
 }
 
 fn summary(errors: &[CloudError]) -> String {

@@ -11,7 +11,7 @@ use cml_cloud::{
 };
 use cml_fleet::{
     Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
-    RefusalKind, Waiting, plan, same_quota,
+    RefusalKind, Waiting, labels, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -38,6 +38,8 @@ pub struct Look {
     pub runners: Option<Vec<KnownRunner>>,
     /// What each spec could buy.
     pub offers: BTreeMap<String, Vec<Offer>>,
+    /// Why regions of a spec could not say what they sell, each with its name.
+    pub unanswered: BTreeMap<String, Vec<String>>,
     /// Changes of spot prices.
     pub spot_prices: Vec<SpotPrice>,
     /// Nothing is missing among them: machines that ended can be billed.
@@ -73,8 +75,10 @@ pub enum Order {
         region: String,
         /// The machine.
         instance: InstanceId,
-        /// Its runner's id, if it is registered.
+        /// Its runner's id, if GitHub's list has it.
         runner: Option<u64>,
+        /// Its runner's name.
+        name: Option<String>,
         /// Why.
         cause: Cause,
     },
@@ -161,6 +165,27 @@ impl<J: Journal> Fleet<J> {
         self.state.interrupted().iter().chain(self.state.suspects()).filter_map(follow).collect()
     }
 
+    /// What this controller's machines are tagged with: the name that is given, else the journal's own, else a new one. It is
+    /// in the journal then.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn name(
+        &mut self,
+        given: Option<&str>,
+        now: Timestamp,
+        new_name: &dyn Fn() -> String,
+    ) -> Result<String, JournalError> {
+        loop {
+            self.catch_up()?;
+            if let Some(known) = self.state.controller().filter(|known| given.is_none_or(|it| it == *known)) {
+                return Ok(known.to_owned());
+            }
+            let name = given.map_or_else(new_name, str::to_owned);
+            self.append(now, &[Event::ControllerNamed { name }])?;
+        }
+    }
+
     /// What is known.
     #[must_use]
     pub fn state(&self) -> &State {
@@ -236,8 +261,8 @@ impl<J: Journal> Fleet<J> {
                     intents.extend(self.intent(launch, &spec, job, &offers, deadline));
                     Order::Launch { launch, spec, offers, deadline }
                 }
-                Action::Terminate { region, instance, runner, cause } => {
-                    Order::Terminate { region, instance, runner, cause }
+                Action::Terminate { region, instance, runner, name, cause } => {
+                    Order::Terminate { region, instance, runner, name, cause }
                 }
                 Action::RemoveRunner { runner, .. } => Order::RemoveRunner { runner },
                 Action::Rerun { repository, run_id, jobs, .. } => {
@@ -304,13 +329,16 @@ impl<J: Journal> Fleet<J> {
         let (refused, last) = match outcome {
             Ok(launched) => {
                 let (instance, offer) = (launched.id.clone(), launched.offer.clone());
-                (refusals(&launched.failures, None), Event::LaunchBought { launch, instance, offer })
+                (refusals(&launched.failures, None), Some(Event::LaunchBought { launch, instance, offer }))
             }
-            Err(NotLaunched::Before(why)) => (Vec::new(), Event::LaunchFailed { launch, why: why.clone() }),
-            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => return Vec::new(),
+            Err(NotLaunched::Before(why)) => {
+                (Vec::new(), Some(Event::LaunchFailed { launch, why: why.clone() }))
+            }
             Err(NotLaunched::Cloud(error)) => {
-                let event = Event::LaunchFailed { launch, why: error.to_string() };
-                (refusals(&error.failures, Some((error.kind, asked))), event)
+                // What was bought all the same will show, or nothing does until it counts as never bought.
+                let is_unknown = error.kind == ErrorKind::Transient;
+                let failed = Event::LaunchFailed { launch, why: error.to_string() };
+                (refusals(&error.failures, Some((error.kind, asked))), (!is_unknown).then_some(failed))
             }
         };
         let in_use = |offer: &Offer| {
@@ -320,12 +348,12 @@ impl<J: Journal> Fleet<J> {
             self.state.launches().iter().filter(|record| same(record)).map(|record| record.vcpus).sum()
         };
         let event = |(offer, kind): (Offer, ErrorKind)| {
-            let kind = RefusalKind::of(kind, in_use(&offer))?;
-            let Offer { region, zone, instance_type, market, .. } = offer;
-            let refusal = Refusal { region, zone, instance_type, market, kind, in_a_row: 1, at: now };
-            Some(Event::Refused { refusal })
+            let kind = RefusalKind::of(kind, in_use(&offer));
+            let Offer { region, zone, instance_type, market, quota, .. } = offer;
+            let refusal = Refusal { region, zone, instance_type, market, quota, kind, in_a_row: 1, at: now };
+            Event::Refused { refusal }
         };
-        refused.into_iter().filter_map(event).chain([last]).collect()
+        refused.into_iter().map(event).chain(last).collect()
     }
 
     fn catch_up(&mut self) -> Result<(), JournalError> {
@@ -356,13 +384,16 @@ impl<J: Journal> Fleet<J> {
         offers: &[Offer],
         deadline: Deadline,
     ) -> Option<Event> {
-        let labels = self.specs.iter().find(|known| known.name == spec)?.labels.clone();
+        let wanted = self.specs.iter().find(|known| known.name == spec)?;
+        let arch = offers.first().map(|offer| offer.resources.arch);
+        let labels = labels::registered(&wanted.labels, wanted.default_labels, arch);
         let price = offers.iter().filter_map(|offer| offer.price).max();
         let zero = cml_cloud::UsdPerHour(rust_decimal::Decimal::ZERO);
         Some(Event::LaunchIntended {
             launch,
             spec: spec.to_owned(),
             labels,
+            region: offers.first().map(|offer| offer.region.clone()),
             job,
             deadline,
             price: price.unwrap_or(zero),
@@ -393,6 +424,16 @@ impl<J: Journal> Fleet<J> {
         launches
     }
 
+    /// Launches that show anywhere and are this controller's.
+    fn ours(&self, look: &Look) -> BTreeSet<LaunchId> {
+        let of_machines = look.instances.iter().flatten();
+        let of_machines = of_machines.filter_map(|it| Some((it.launch?, it.controller.as_deref())));
+        let of_runners = look.runners.iter().flatten();
+        let of_runners = of_runners.filter_map(|it| Some((LaunchId::from_runner_name(&it.name)?, None)));
+        let all = of_machines.chain(of_runners);
+        all.filter(|(launch, tag)| self.state.is_ours(*launch, *tag)).map(|(launch, _)| launch).collect()
+    }
+
     fn observed(&mut self, look: Look, clocks: Now) -> Observed {
         let launches = self.watch(clocks.uptime);
         let now = clocks.wall;
@@ -405,8 +446,11 @@ impl<J: Journal> Fleet<J> {
             }
             job
         };
+        let ours = self.ours(&look);
         Observed {
             specs: self.specs.clone(),
+            ours,
+            unanswered: look.unanswered,
             jobs: look.jobs.map(|jobs| jobs.into_iter().map(as_known).collect()),
             launches,
             instances: look.instances,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::LaunchId;
 use cml_fleet::{Job, JobId, JobState};
-use cml_github::JobRecord;
+use cml_github::{JobRecord, Origin};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a job that is over is remembered: late webhooks must not wake it.
@@ -38,7 +38,7 @@ impl JobTable {
             return false;
         }
         let job = match known {
-            Some(known) => with_runner(job, &known.job),
+            Some(known) => with_run(with_runner(job, &known.job), &known.job),
             None => job,
         };
         if concerns_us(&job) {
@@ -121,6 +121,14 @@ fn with_runner(mut job: Job, known: &Job) -> Job {
     job
 }
 
+/// A webhook knows neither the run's event nor where its code comes from: what GitHub was asked before stays known.
+fn with_run(job: Job, known: &Job) -> Job {
+    if !job.event.is_empty() || known.event.is_empty() || job.attempt != known.attempt {
+        return job;
+    }
+    Job { event: known.event.clone(), from_fork: known.from_fork, actor: known.actor.clone(), ..job }
+}
+
 /// How far a job is in its life.
 fn rank(state: JobState) -> u8 {
     match state {
@@ -144,13 +152,14 @@ pub fn from_github(record: JobRecord) -> Job {
         // `waiting`, `pending`, `requested`: it wants nothing yet.
         _ => JobState::Waiting,
     };
+    let from_fork = record.run.origin() == Origin::Foreign;
     let run = record.run;
     Job {
         id: JobId(record.id),
         run_id: record.run_id,
         attempt: record.attempt,
         name: record.name,
-        from_fork: run.head_repository.is_some_and(|head| !head.eq_ignore_ascii_case(&run.repository)),
+        from_fork,
         repository: run.repository,
         labels: record.labels,
         group: None,
@@ -210,6 +219,60 @@ mod tests {
         let ours = Some("cml-01k9z3v6p4q8r2s5t7w0x1y2z3".to_owned());
         assert!(table.hear(Job { runner: ours, ..job(2, JobState::Over) }, at(3)));
         assert_eq!(table.jobs().len(), 1);
+    }
+
+    fn record(event: &str, head: Option<&str>) -> JobRecord {
+        JobRecord {
+            id: 1,
+            run_id: 1,
+            attempt: 1,
+            name: "train".to_owned(),
+            labels: vec!["gpu".to_owned()],
+            status: "queued".to_owned(),
+            conclusion: None,
+            runner_name: None,
+            workflow: String::new(),
+            branch: String::new(),
+            created_at: None,
+            started_at: None,
+            completed_at: None,
+            run: cml_github::RunRecord {
+                id: 1,
+                repository: "acme/vision".to_owned(),
+                head_repository: head.map(str::to_owned),
+                event: event.to_owned(),
+                actor: "mona".to_owned(),
+                status: "queued".to_owned(),
+                attempt: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn code_of_a_deleted_fork_is_a_strangers_and_so_is_what_nobody_was_asked_about() {
+        assert!(from_github(record("pull_request", Some("mallory/vision"))).from_fork);
+        assert!(
+            from_github(record("pull_request", None)).from_fork,
+            "GitHub says null once the fork is deleted"
+        );
+        assert!(from_github(record("", None)).from_fork, "a webhook alone");
+        assert!(!from_github(record("push", Some("Acme/Vision"))).from_fork);
+    }
+
+    #[test]
+    fn a_webhook_that_a_job_has_begun_takes_nothing_back_that_github_was_asked() {
+        let mut table = JobTable::default();
+        table.hear(job(1, JobState::Queued), at(1));
+        let begun = Job {
+            event: String::new(),
+            from_fork: true,
+            actor: "github-actions[bot]".to_owned(),
+            ..job(1, JobState::Running)
+        };
+        table.hear(begun, at(2));
+        let known = table.jobs().pop().expect("is known");
+        assert_eq!((known.state, known.event.as_str(), known.from_fork), (JobState::Running, "push", false));
+        assert_eq!(known.actor, "mona");
     }
 
     #[test]

@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cml_cloud::{Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceId, Launched, Offer};
-use cml_fleet::{Job, JobId, JobState};
-use cml_github::Runner;
+use cml_bootstrap::{Registration, RunnerPackage};
+use cml_cloud::{
+    Arch, Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceId, Launched, Offer, RegionFailure,
+};
+use cml_fleet::{Job, JobId, JobState, labels};
+use cml_github::{Removal, Runner};
 use cml_journal::{Journal, JournalError};
 use cml_spec::{Allow, Forks, Idle, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
@@ -19,8 +22,11 @@ use crate::fleet::{self, Fleet, Look, NotLaunched, Now};
 use crate::forge::Forge;
 use crate::order::{Order, Reuse};
 use crate::steps::{Registered, Steps};
-use crate::undo::{Made, RunnerMade};
+use crate::undo::{Made, RunnerMade, remove_runner};
 use crate::wait::{Wait, until_online};
+
+/// The controller of machines that are launched without a daemon: no daemon's own id is ever this.
+pub const LAUNCH: &str = "launch";
 
 /// The clock, as whoever runs this reads it.
 pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
@@ -75,7 +81,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     }
     let fleet = Fleet::open(journal, Vec::new()).map_err(Reason::Journal)?;
     let mut made = Made::default();
-    let steps = Steps { order, cloud, forge, tell, stop, may_repeat: &|| true };
+    let steps = Steps { order, controller: LAUNCH, cloud, forge, tell, stop, may_repeat: &|| true };
     let mut one = One { steps, fleet, clock };
     match one.run(&mut made).await {
         Ok(outcome) => Ok(outcome),
@@ -84,7 +90,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
                 tell(Event::Undoing);
             }
             let left_behind = made.undo(cloud, forge).await;
-            Err(Failure { reason, left_behind })
+            Err(Failure { reason: reason.heard(), left_behind })
         }
     }
 }
@@ -95,16 +101,32 @@ async fn reusable<F: Forge>(order: &Order, forge: &F) -> Result<Option<Runner>, 
         return Ok(None);
     }
     let runners = forge.runners(None).await.map_err(Reason::GitHub)?;
+    // What a job would ask for. The architecture is what the job's owner finds there.
+    let wanted = labels::registered(&order.recipe.labels, order.recipe.default_labels, None);
     let fits = |runner: &Runner| {
-        let labels_fit = order
-            .recipe
-            .labels
-            .iter()
-            .all(|wanted| runner.labels.iter().any(|has| has.eq_ignore_ascii_case(wanted)));
+        let labels_fit = labels::serves(&runner.labels, &wanted);
         runner.online && labels_fit && (order.reuse == Reuse::Online || !runner.busy)
     };
     let same_name = |runner: &Runner| runner.name.eq_ignore_ascii_case(&order.runner_name);
     Ok(runners.into_iter().find(|runner| fits(runner) || (order.reuse == Reuse::Online && same_name(runner))))
+}
+
+/// A machine that was bought, or that another process buys under the same launch id.
+enum Bought {
+    Here(Launched),
+    Elsewhere(Box<Instance>, RunnerMade),
+}
+
+/// What a machine of one architecture is given.
+struct Ready {
+    arch: Arch,
+    registration: Registration,
+    package: RunnerPackage,
+}
+
+enum Prepared {
+    Here(Ready),
+    Elsewhere(Box<Instance>, RunnerMade),
 }
 
 /// A fleet of one.
@@ -117,17 +139,15 @@ struct One<'a, C, F, J> {
 impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     async fn run(&mut self, made: &mut Made) -> Result<Outcome, Reason> {
         let (order, cloud) = (self.steps.order, self.steps.cloud);
-        let offers = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?.found;
-        (self.steps.tell)(Event::Offers { count: offers.len() });
-        self.steps.not_interrupted()?;
-        let registration = match self.steps.register(made).await? {
-            Registered::Fresh(registration) => registration,
-            Registered::Elsewhere(instance, runner) => return self.adopt(*instance, &runner).await,
+        let sold = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?;
+        for failure in &sold.failed {
+            (self.steps.tell)(Event::RegionSkipped { error: failure.error.clone() });
+        }
+        (self.steps.tell)(Event::Offers { count: sold.found.len() });
+        let launched = match self.buy(sold.found, sold.failed, made).await? {
+            Bought::Here(launched) => launched,
+            Bought::Elsewhere(instance, runner) => return self.adopt(*instance, &runner).await,
         };
-        (self.steps.tell)(Event::Registered { runner: order.runner_name.clone() });
-        self.steps.not_interrupted()?;
-        let user_data = self.steps.render(registration, &offers).await?;
-        let launched = self.buy(&offers, &user_data, made).await?;
         (self.steps.tell)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
         self.steps.not_interrupted()?;
         if let Some(runner) = &made.runner {
@@ -149,55 +169,138 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         })))
     }
 
-    /// Asks the fleet what to buy, buys it, tells the fleet what came of it, until there is a machine or no way to one.
+    /// Asks the fleet what to buy, makes ready for it, buys it, tells the fleet what came of it, until there is a machine or no
+    /// way to one. `failed` are the regions that could not say what they sell.
     async fn buy(
         &mut self,
-        offers: &[Offer],
-        user_data: &cml_cloud::UserData,
+        mut offers: Vec<Offer>,
+        failed: Vec<RegionFailure>,
         made: &mut Made,
-    ) -> Result<Launched, Reason> {
+    ) -> Result<Bought, Reason> {
         let launch = self.steps.order.launch;
         // An earlier life of this launch may have got as far as here. The same calls with the same tokens give the same
         // machine.
-        let again = Err(NotLaunched::Before("begun again with the same launch id".to_owned()));
         if self.fleet.state().launches().iter().any(|record| record.id == launch) {
-            self.fleet.launched(launch, &[], &again, (self.clock)()).map_err(Reason::Journal)?;
+            self.gives_up("begun again with the same launch id")?;
         }
-        let mut refusals: Vec<CloudError> = Vec::new();
+        let mut refusals: Vec<CloudError> = failed.into_iter().map(|failure| failure.error).collect();
+        let mut ready: Option<Ready> = None;
         for attempt in 1.. {
             self.steps.not_interrupted()?;
-            let Some(group) = self.decide(offers).map_err(Reason::Journal)? else { break };
+            let Some(group) = self.decide(&offers).map_err(Reason::Journal)? else { break };
             if let Some(previous) = made.request.take()
                 && let Err(error) = self.steps.cloud.tidy(&previous).await
             {
                 tracing::warn!(%error, "what the refused call left could not be removed; `cml-runner reap` will do it");
             }
-            let request = self.steps.request(group.clone(), attempt, user_data.clone());
+            let for_it = match self.ready(ready.take(), &group, made).await {
+                Ok(Prepared::Here(ready)) => ready,
+                Ok(Prepared::Elsewhere(instance, runner)) => {
+                    self.gives_up("the same launch is under way elsewhere")?;
+                    return Ok(Bought::Elsewhere(instance, runner));
+                }
+                Err(reason) => {
+                    self.gives_up(&reason.to_string())?;
+                    return Err(reason);
+                }
+            };
+            let user_data = self.steps.render(&for_it.registration, &for_it.package, &group)?;
+            ready = Some(for_it);
+            let request = self.steps.request(group.clone(), attempt, user_data);
             (self.steps.tell)(Event::Buying { offers: group.clone(), attempt });
             made.request = Some(request.clone());
-            let result = self.steps.call(&request, made).await.map_err(NotLaunched::Cloud);
+            let result = self.steps.call(&request, made).await;
+            let result = match result {
+                // Its answer was lost, perhaps: what was bought shows.
+                Err(error) if made.unknown => {
+                    match made.find_unknown(self.steps.cloud, self.steps.stop).await {
+                        Some(instance) => Ok(as_launched(&instance, &group)),
+                        None => Err(error),
+                    }
+                }
+                result => result,
+            };
+            let result = result.map_err(NotLaunched::Cloud);
             self.fleet.launched(launch, &group, &result, (self.clock)()).map_err(Reason::Journal)?;
             match result {
                 Ok(launched) => {
+                    made.unknown = false;
                     made.instance = Some((launched.offer.region.clone(), launched.id.clone()));
                     if !launched.failures.is_empty() {
                         (self.steps.tell)(Event::Refused { failures: launched.failures.clone() });
                     }
-                    return Ok(launched);
+                    return Ok(Bought::Here(launched));
                 }
-                Err(NotLaunched::Cloud(error)) => match error.kind {
-                    ErrorKind::Capacity | ErrorKind::Quota | ErrorKind::Throttled => {
-                        (self.steps.tell)(Event::Refused { failures: error.failures.clone() });
-                        refusals.push(error);
+                Err(NotLaunched::Cloud(error)) => {
+                    (self.steps.tell)(told_of(&error));
+                    if made.unknown {
+                        self.steps.not_interrupted()?;
+                        let region = request.offers.first().map(|offer| offer.region.clone());
+                        self.leave(region.as_deref(), &mut offers, made).await?;
+                        ready = None;
                     }
-                    ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Transient => {
-                        return Err(Reason::Cloud(error));
-                    }
-                },
+                    refusals.push(error);
+                }
                 Err(NotLaunched::Before(_)) => {}
             }
         }
-        Err(Reason::NoCapacity(refusals))
+        Err(Reason::none_bought(refusals))
+    }
+
+    /// Nothing of a call with an unknown outcome showed. Should its machine come all the same, it finds its registration gone
+    /// and ends itself; the region is not asked again.
+    async fn leave(
+        &mut self,
+        region: Option<&str>,
+        offers: &mut Vec<Offer>,
+        made: &mut Made,
+    ) -> Result<(), Reason> {
+        self.unregister(made).await?;
+        made.unknown = false;
+        self.gives_up("no answer, and no machine shows")?;
+        offers.retain(|offer| Some(offer.region.as_str()) != region);
+        Ok(())
+    }
+
+    /// Registration and package for these offers; those that are there, where they fit.
+    async fn ready(
+        &self,
+        known: Option<Ready>,
+        group: &[Offer],
+        made: &mut Made,
+    ) -> Result<Prepared, Reason> {
+        let arch = group.first().map_or(Arch::X64, |offer| offer.resources.arch);
+        match known {
+            Some(known) if known.arch == arch => return Ok(Prepared::Here(known)),
+            // Its labels and its package are of another architecture.
+            Some(_) => self.unregister(made).await?,
+            None => {}
+        }
+        let registration = match self.steps.register(group, made).await? {
+            Registered::Fresh(registration) => registration,
+            Registered::Elsewhere(instance, runner) => return Ok(Prepared::Elsewhere(instance, runner)),
+        };
+        (self.steps.tell)(Event::Registered { runner: self.steps.order.runner_name.clone() });
+        self.steps.not_interrupted()?;
+        let package = self.steps.package(group).await?;
+        Ok(Prepared::Here(Ready { arch, registration, package }))
+    }
+
+    async fn unregister(&self, made: &mut Made) -> Result<(), Reason> {
+        let Some(runner) = &made.runner else { return Ok(()) };
+        match remove_runner(self.steps.forge, runner).await.map_err(Reason::GitHub)? {
+            Removal::Busy => Err(Reason::NameTaken { name: self.steps.order.runner_name.clone() }),
+            Removal::Removed | Removal::AlreadyGone => {
+                made.runner = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes that the decision came to nothing.
+    fn gives_up(&mut self, why: &str) -> Result<(), Reason> {
+        let nothing = Err(NotLaunched::Before(why.to_owned()));
+        self.fleet.launched(self.steps.order.launch, &[], &nothing, (self.clock)()).map_err(Reason::Journal)
     }
 
     /// What to ask the cloud for now; none when the fleet knows nothing any more. The intent is in the journal then.
@@ -241,13 +344,31 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     }
 }
 
+/// A call that failed as a whole fails for a reason that is its region's.
+fn told_of(error: &CloudError) -> Event {
+    match error.kind {
+        ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Transient if error.failures.is_empty() => {
+            Event::RegionSkipped { error: error.clone() }
+        }
+        _ => Event::Refused { failures: error.failures.clone() },
+    }
+}
+
+/// What a call bought whose answer was lost.
+fn as_launched(instance: &Instance, group: &[Offer]) -> Launched {
+    let alike = group.iter().filter(|offer| offer.instance_type == instance.instance_type);
+    let offer = alike.max_by_key(|offer| offer.zone == instance.zone).or(group.first()).cloned();
+    let offer = offer.unwrap_or_else(|| crate::learn::as_offer(instance, None));
+    Launched { id: instance.id.clone(), offer, failures: Vec::new() }
+}
+
 /// The order as a spec of at most one machine.
 fn spec(order: &Order, now: Timestamp) -> Spec {
     let recipe = &order.recipe;
     Spec {
         name: recipe.spec.clone(),
         labels: recipe.labels.clone(),
-        default_labels: true,
+        default_labels: recipe.default_labels,
         group: None,
         spot: recipe.query.spot,
         max: 1,

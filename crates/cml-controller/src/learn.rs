@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{Disk, Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice, UsdPerHour};
-use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, spec_for};
+use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice};
+use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, labels, spec_for};
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +44,8 @@ pub(crate) fn learn(
             has_notice: instances.get(&record.id).is_some_and(|it| look.taken_back.contains(&it.id)),
             runner: runners.get(&record.id).copied(),
             job: jobs.get(&record.id).copied(),
-            cloud_answered: look.instances.is_some(),
+            would_show: look.instances.is_some() && record.would_show(&look.silent_regions, now),
+            sold: instances.get(&record.id).and_then(|instance| sold(look, instance)),
             prices_are_whole: look.prices_are_whole,
             now,
         };
@@ -52,7 +53,7 @@ pub(crate) fn learn(
     }
     for (launch, instance) in &instances {
         if known.iter().all(|record| record.id != *launch) && !state.is_over(*launch) {
-            events.extend(found(*launch, instance, specs, look));
+            events.extend(found(state, *launch, instance, specs, look));
         }
     }
     events
@@ -74,7 +75,7 @@ fn by_launch(look: &Look) -> BTreeMap<LaunchId, &Instance> {
 /// Jobs that were not heard of before.
 pub(crate) fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
     let came = |job: &Job| {
-        let spec = spec_for(specs, job).filter(|_| !state.knows(job.id))?;
+        let spec = spec_for(specs, &look.offers, job).filter(|_| !state.knows(job.id))?;
         Some(Event::JobCame { job: job.id, spec: spec.name.clone(), facts: JobFacts::of(job) })
     };
     look.jobs.iter().flatten().filter_map(came).collect()
@@ -102,7 +103,10 @@ struct Sight<'a> {
     runner: Option<&'a KnownRunner>,
     /// The job that its runner has or had.
     job: Option<&'a Job>,
-    cloud_answered: bool,
+    /// Its region has answered: were it there, it would show.
+    would_show: bool,
+    /// What such a machine is offered as now.
+    sold: Option<&'a Offer>,
     prices_are_whole: bool,
     now: Timestamp,
 }
@@ -115,7 +119,8 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     if let (Some(instance), None) = (sight.instance, &record.bought) {
         // The call's answer was lost, or who made it was killed.
         // The dearest of what was asked for is what it may cost, and no price of this machine's.
-        let offer = as_offer(instance, None, record.disk, record.vcpus);
+        let mut offer = as_offer(instance, sight.sold);
+        offer.disk = record.disk;
         let id = instance.id.clone();
         events.push(Event::LaunchBought { launch, instance: id, offer });
         // Its prices are asked for from the next look on; should it be gone already, that look bills it.
@@ -128,7 +133,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.
         None => {
             let is_connected = sight.runner.is_some_and(|runner| runner.online || runner.busy);
-            sight.cloud_answered && record.watched_for > UNSEEN_GRACE && !is_connected
+            sight.would_show && record.watched_for > UNSEEN_GRACE && !is_connected
         }
     };
     if !gone {
@@ -195,28 +200,27 @@ fn doing(state: &State, record: &LaunchRecord, sight: &Sight<'_>) -> Option<Even
     }
 }
 
-/// A machine of ours that no line explains, if its tags tell enough.
-fn found(launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> Option<Event> {
+/// A machine of ours that no line explains, if its tags tell enough. Those of other controllers are none of ours.
+fn found(state: &State, launch: LaunchId, instance: &Instance, specs: &[Spec], look: &Look) -> Option<Event> {
     let (spec, deadline) = (instance.spec.clone()?, instance.deadline?);
-    if !instance.is_alive() {
+    if !instance.is_alive() || !state.is_ours(launch, instance.controller.as_deref()) {
         return None;
     }
-    let labels = specs.iter().find(|known| known.name == spec).map(|known| known.labels.clone());
     // What it costs and weighs is what such a machine costs and weighs now.
-    let alike = |offer: &&Offer| {
-        (&offer.region, &offer.instance_type, offer.market)
-            == (&instance.region, &instance.instance_type, instance.market)
-    };
-    let sold = look.offers.values().flatten().filter(alike).max_by_key(|offer| offer.zone == instance.zone);
+    let sold = sold(look, instance);
+    let arch = sold.map(|offer| offer.resources.arch);
+    let labels = specs
+        .iter()
+        .find(|known| known.name == spec)
+        .map(|known| labels::registered(&known.labels, known.default_labels, arch));
     let price = sold.and_then(|offer| offer.price);
-    let vcpus = sold.map_or(0, |offer| offer.resources.vcpus);
     Some(Event::InstanceFound {
         launch,
         spec,
         labels: labels.unwrap_or_default(),
         deadline,
         instance: instance.id.clone(),
-        offer: as_offer(instance, price, sold.and_then(|offer| offer.disk), vcpus),
+        offer: Offer { price, ..as_offer(instance, sold) },
         started_at: instance.started_at,
     })
 }
@@ -251,17 +255,27 @@ fn suspected(state: &State, look: &Look) -> Vec<Event> {
     look.jobs.iter().flatten().filter_map(told).collect()
 }
 
-/// What must have been bought, from what the cloud shows.
-fn as_offer(instance: &Instance, price: Option<UsdPerHour>, disk: Option<Disk>, vcpus: u32) -> Offer {
+/// What such a machine is offered as now.
+fn sold<'a>(look: &'a Look, instance: &Instance) -> Option<&'a Offer> {
+    let alike = |offer: &&Offer| {
+        (&offer.region, &offer.instance_type, offer.market)
+            == (&instance.region, &instance.instance_type, instance.market)
+    };
+    look.offers.values().flatten().filter(alike).max_by_key(|offer| offer.zone == instance.zone)
+}
+
+/// What must have been bought, from what the cloud shows and from what such a machine is offered as now. Its price is not known.
+pub(crate) fn as_offer(instance: &Instance, sold: Option<&Offer>) -> Offer {
+    let unknown = Resources { vcpus: 0, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 };
     Offer {
         region: instance.region.clone(),
         zone: instance.zone.clone(),
         instance_type: instance.instance_type.clone(),
         market: instance.market,
-        price,
-        resources: Resources { vcpus, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 },
-        disk,
-        quota: None,
-        driver: cml_cloud::Driver::None,
+        price: None,
+        resources: sold.map_or(unknown, |offer| offer.resources.clone()),
+        disk: sold.and_then(|offer| offer.disk),
+        quota: sold.and_then(|offer| offer.quota.clone()),
+        driver: sold.map_or(cml_cloud::Driver::None, |offer| offer.driver),
     }
 }

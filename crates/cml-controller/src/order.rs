@@ -44,8 +44,10 @@ pub enum Packages {
 pub struct Recipe {
     /// Name of the spec, for the tags; `launch` for a launch without one.
     pub spec: String,
-    /// Labels of the runner.
+    /// Labels of the runner: its own.
     pub labels: Vec<String>,
+    /// Whether it also has those that GitHub's configuration step gives: `self-hosted`, `linux` and its architecture.
+    pub default_labels: bool,
     /// Runner group.
     pub group: RunnerGroup,
     /// How many jobs.

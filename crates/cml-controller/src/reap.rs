@@ -2,10 +2,11 @@
 //!
 //! The first net is the machine itself, which powers off at its deadline without anybody's help.
 
-use cml_cloud::{Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId};
-use cml_github::{GitHub, GitHubError, Removal, Runner};
+use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, RegionFailure};
+use cml_github::{GitHubError, Removal, Runner};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::forge::Forge;
 use crate::undo::terminate;
 
 /// Why a machine was ended.
@@ -37,6 +38,8 @@ pub struct ReapReport {
     pub swept: Vec<String>,
     /// Machines that could not be ended, with the reason.
     pub failed: Vec<(InstanceId, CloudError)>,
+    /// Regions that could not be asked: nothing was ended there, and no registration was removed whose machine may be there.
+    pub silent: Vec<RegionFailure>,
     /// GitHub could not be asked: only deadlines were looked at.
     pub github_error: Option<GitHubError>,
 }
@@ -67,17 +70,17 @@ pub fn why_reap(
 ///
 /// # Errors
 /// [`CloudError`] when the machines cannot be listed. Single failures are in the report.
-pub async fn reap<C: Cloud>(
+pub async fn reap<C: Cloud, F: Forge>(
     filter: &InstanceFilter,
     now: Timestamp,
     grace: SignedDuration,
     dry_run: bool,
     cloud: &C,
-    github: &GitHub,
+    github: &F,
 ) -> Result<ReapReport, CloudError> {
     // The cloud first: a machine made after this look is not in the list, and its runner is too young to be removed.
-    let instances = cloud.instances(filter).await?.into_whole()?;
-    let mut report = ReapReport::default();
+    let ByRegion { found: instances, failed: silent } = cloud.instances(filter).await?;
+    let mut report = ReapReport { silent, ..ReapReport::default() };
     let runners = match github.runners(None).await {
         Ok(runners) => Some(runners),
         Err(error) => {
@@ -87,21 +90,42 @@ pub async fn reap<C: Cloud>(
     };
     for instance in &instances {
         let Some(finding) = why_reap(instance, runners.as_deref(), now, grace) else { continue };
+        if finding == Finding::NoRunner && !is_unknown(instance, github).await {
+            continue;
+        }
         if !dry_run && let Err(error) = terminate(cloud, &instance.region, &instance.id).await {
             report.failed.push((instance.id.clone(), error));
             continue;
         }
         report.instances.push((instance.clone(), finding));
     }
-    for runner in runners.iter().flatten().filter(|runner| is_orphan(runner, &instances, now, grace)) {
+    // A region that does not answer may have the machine of any registration.
+    let orphans = runners.iter().flatten().filter(|_| report.silent.is_empty());
+    for runner in orphans.filter(|runner| is_orphan(runner, &instances, now, grace)) {
         let removed = dry_run || matches!(github.remove_runner(runner.id).await, Ok(Removal::Removed));
         if removed {
             report.runners.push(runner.name.clone());
         }
     }
     let older_than = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
-    report.swept = cloud.sweep(filter, older_than, dry_run).await?.into_whole()?;
+    let ByRegion { found: swept, failed } = cloud.sweep(filter, older_than, dry_run).await?;
+    report.swept = swept;
+    let is_new = |failure: &RegionFailure| report.silent.iter().all(|known| known.region != failure.region);
+    let failed: Vec<RegionFailure> = failed.into_iter().filter(is_new).collect();
+    report.silent.extend(failed);
     Ok(report)
+}
+
+/// GitHub is asked once more, of this one runner: a list that lacks it is no evidence (L3).
+async fn is_unknown<F: Forge>(instance: &Instance, github: &F) -> bool {
+    let Some(name) = &instance.runner_name else { return false };
+    match github.runners(Some(name)).await {
+        Ok(found) => found.iter().all(|runner| !runner.name.eq_ignore_ascii_case(name)),
+        Err(error) => {
+            tracing::warn!(%error, id = %instance.id, "not ended: GitHub cannot say whether it has a runner");
+            false
+        }
+    }
 }
 
 fn is_orphan(runner: &Runner, instances: &[Instance], now: Timestamp, grace: SignedDuration) -> bool {

@@ -9,7 +9,8 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer,
     UserData,
 };
-use cml_github::{GitHubErrorKind, JitRequest, Removal};
+use cml_fleet::labels;
+use cml_github::{GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
@@ -22,12 +23,18 @@ use crate::undo::{Made, RunnerMade};
 const REPEATS_MAX: u32 = 4;
 /// Pause before the first repeat; it doubles.
 const REPEAT_PAUSE: Duration = Duration::from_millis(700);
+/// How long a registration is tried again while GitHub stumbles, as long as its client repeats a read; the pauses double.
+const REGISTER_FOR: Duration = Duration::from_secs(25);
+const REGISTER_PAUSE: Duration = Duration::from_millis(300);
+const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a launch whose name is registered already may take to show its machine before it counts as dead.
 const ADOPT_WAIT: Duration = Duration::from_secs(20);
 
 /// One order with everybody who is needed for it.
 pub(crate) struct Steps<'a, C, F> {
     pub(crate) order: &'a Order,
+    /// Whose machines these are, for the tags.
+    pub(crate) controller: &'a str,
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
     pub(crate) tell: &'a (dyn Fn(Event) + Sync),
@@ -60,17 +67,20 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         if self.stop.is_cancelled() { Err(Reason::Interrupted) } else { Ok(()) }
     }
 
-    pub(crate) async fn register(&self, made: &mut Made) -> Result<Registered, Reason> {
+    /// Registers the runner of a machine that is one of these offers: its labels name its architecture.
+    pub(crate) async fn register(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
         match self.order.recipe.lifetime {
-            Lifetime::OneJob => self.register_jit(made).await,
+            Lifetime::OneJob => self.register_jit(offers, made).await,
             Lifetime::ManyJobs => self.register_by_token(made).await,
         }
     }
 
-    async fn register_jit(&self, made: &mut Made) -> Result<Registered, Reason> {
+    async fn register_jit(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
+        let recipe = &self.order.recipe;
+        let arch = offers.first().map(|offer| offer.resources.arch);
         let request = JitRequest {
             name: self.order.runner_name.clone(),
-            labels: self.order.recipe.labels.clone(),
+            labels: labels::registered(&recipe.labels, recipe.default_labels, arch),
             group: self.order.recipe.group.clone(),
             work_folder: None,
         };
@@ -81,11 +91,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                     Some(found) => return Ok(found),
                     None => answer = self.forge.jit_runner(&request).await,
                 },
-                // The answer was lost: the runner may be registered with a configuration that nobody has.
-                GitHubErrorKind::Transient => {
-                    self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
-                    answer = self.forge.jit_runner(&request).await;
-                }
+                GitHubErrorKind::Transient => answer = self.register_again(&request, error.clone()).await?,
                 _ => {}
             }
         }
@@ -106,6 +112,35 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
     }
 
+    /// An answer was lost: the runner may be registered with a configuration that nobody has. So its name is looked up and freed
+    /// before each new try, for as long as a read would be repeated.
+    async fn register_again(
+        &self,
+        request: &JitRequest,
+        lost: GitHubError,
+    ) -> Result<Result<JitRunner, GitHubError>, Reason> {
+        let began = tokio::time::Instant::now();
+        let mut pause = REGISTER_PAUSE;
+        let mut answer = Err(lost);
+        while let Err(error) = &answer {
+            if error.kind != GitHubErrorKind::Transient
+                || began.elapsed() >= REGISTER_FOR
+                || !(self.may_repeat)()
+            {
+                break;
+            }
+            (self.tell)(Event::Repeating { cause: error.to_string() });
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(REGISTER_PAUSE_MAX);
+            self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
+            answer = self.forge.jit_runner(request).await;
+        }
+        Ok(answer)
+    }
+
     async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
         let name = &self.order.runner_name;
         let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
@@ -120,6 +155,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             url: self.forge.runner_url(),
             token,
             labels: self.order.recipe.labels.clone(),
+            default_labels: self.order.recipe.default_labels,
             group: None,
         }))
     }
@@ -166,17 +202,17 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
     }
 
-    pub(crate) async fn render(
+    pub(crate) fn render(
         &self,
-        registration: Registration,
+        registration: &Registration,
+        package: &RunnerPackage,
         offers: &[Offer],
     ) -> Result<UserData, Reason> {
-        let package = self.package(offers).await?;
         cml_bootstrap::render(&Bootstrap {
             launch: self.order.launch,
             runner_name: self.order.runner_name.clone(),
-            registration,
-            package,
+            registration: registration.clone(),
+            package: package.clone(),
             deadline: self.order.deadline,
             boot_timeout: self.order.recipe.boot_timeout,
             idle_timeout: self.order.recipe.idle_timeout,
@@ -187,7 +223,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         .map_err(Reason::Bootstrap)
     }
 
-    async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
+    pub(crate) async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
         let asked;
         let packages = match &self.order.recipe.packages {
             Packages::Exactly(package) => return Ok(package.clone()),
@@ -205,6 +241,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             .map(|package| RunnerPackage {
                 url: package.download_url.clone(),
                 sha256: package.sha256_checksum.clone(),
+                token: package.temp_download_token.clone(),
             })
             .ok_or(Reason::NoPackage(arch))
     }
@@ -247,7 +284,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             attempt,
             spec: self.order.recipe.spec.clone(),
             owner: self.forge.scope(),
-            controller: "launch".to_owned(),
+            controller: self.controller.to_owned(),
             runner_name: self.order.runner_name.clone(),
             deadline: self.order.deadline,
             offers,

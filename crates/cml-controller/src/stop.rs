@@ -1,6 +1,6 @@
 //! Ending one machine on a person's word.
 
-use cml_cloud::{Cloud, CloudError, Instance, InstanceFilter};
+use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter};
 use cml_github::{GitHub, GitHubError, Removal};
 
 use crate::undo::terminate;
@@ -48,13 +48,14 @@ pub async fn stop<C: Cloud>(
     cloud: &C,
     github: Option<&GitHub>,
 ) -> Result<Stopped, StopError> {
-    let instance = cloud
-        .instances(filter)
-        .await?
-        .into_whole()?
-        .into_iter()
-        .find(|instance| instance.is_alive() && matches(target, instance))
-        .ok_or_else(|| StopError::NotFound(target.0.clone()))?;
+    let ByRegion { found, failed } = cloud.instances(filter).await?;
+    let named = found.into_iter().find(|instance| instance.is_alive() && matches(target, instance));
+    let instance = match (named, failed.into_iter().next()) {
+        (Some(instance), _) => instance,
+        // It may be in a region that did not answer.
+        (None, Some(silent)) => return Err(StopError::Cloud(silent.error)),
+        (None, None) => return Err(StopError::NotFound(target.0.clone())),
+    };
     let mut runner_removed = false;
     if let (Some(name), Some(github)) = (&instance.runner_name, github) {
         match github.remove_runner_by_name(name).await {

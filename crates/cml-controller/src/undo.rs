@@ -1,8 +1,9 @@
 //! Taking back what a failed or interrupted launch has made.
 
-use cml_cloud::{Cloud, InstanceFilter, InstanceId, LaunchRequest};
+use cml_cloud::{Cloud, Instance, InstanceFilter, InstanceId, LaunchRequest};
 use cml_github::Removal;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 use crate::forge::Forge;
 
@@ -62,7 +63,9 @@ impl Made {
             }
         }
         if self.instance.is_none() && self.unknown {
-            self.look_for_unknown(cloud).await;
+            // Undoing is what an interrupt asks for: it is not interrupted.
+            let found = self.find_unknown(cloud, &CancellationToken::new()).await;
+            self.instance = found.map(|instance| (instance.region, instance.id));
         }
         if let Some((region, id)) = &self.instance
             && let Err(error) = terminate(cloud, region, id).await
@@ -87,28 +90,38 @@ impl Made {
         }
     }
 
-    async fn look_for_unknown<C: Cloud>(&mut self, cloud: &C) {
-        let Some(request) = &self.request else { return };
-        let region = request.offers.first().map(|offer| offer.region.clone()).unwrap_or_default();
+    /// The machine of a call whose outcome is not known, if it shows.
+    pub(crate) async fn find_unknown<C: Cloud>(
+        &self,
+        cloud: &C,
+        stop: &CancellationToken,
+    ) -> Option<Instance> {
+        let request = self.request.as_ref()?;
         let filter = InstanceFilter {
-            regions: vec![region.clone()],
+            regions: request.offers.first().map(|offer| offer.region.clone()).into_iter().collect(),
             launch: Some(request.launch),
             ..InstanceFilter::default()
         };
         let looks = LOOK_FOR_UNKNOWN.as_secs() / LOOK_EVERY.as_secs();
         for _ in 0..looks {
             if let Ok(found) = cloud.instances(&filter).await
-                && let Some(instance) = found.found.into_iter().find(cml_cloud::Instance::is_alive)
+                && let Some(instance) = found.found.into_iter().find(Instance::is_alive)
             {
-                self.instance = Some((region, instance.id));
-                return;
+                return Some(instance);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         }
+        None
     }
 }
 
-async fn remove_runner<F: Forge>(forge: &F, runner: &RunnerMade) -> Result<Removal, cml_github::GitHubError> {
+pub(crate) async fn remove_runner<F: Forge>(
+    forge: &F,
+    runner: &RunnerMade,
+) -> Result<Removal, cml_github::GitHubError> {
     match runner {
         RunnerMade::Id(id) => forge.remove_runner(*id).await,
         RunnerMade::Name(name) => forge.remove_runner_by_name(name).await,

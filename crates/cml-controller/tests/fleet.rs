@@ -61,7 +61,7 @@ fn instance(launch: LaunchId, state: InstanceState) -> Instance {
         ended_at: None,
         deadline: Some(Deadline(at(3600))),
         owner: Some("acme/vision".to_owned()),
-        controller: None,
+        controller: Some("pools".to_owned()),
         runner_name: Some(launch.runner_name()),
         ended_because: None,
         taken_back: false,
@@ -112,7 +112,9 @@ fn look(jobs: Vec<Job>, instances: Vec<Instance>, runners: Vec<KnownRunner>) -> 
 }
 
 fn fleet() -> Fleet<MemoryJournal> {
-    Fleet::open(MemoryJournal::default(), vec![spec()]).expect("opens")
+    let mut fleet = Fleet::open(MemoryJournal::default(), vec![spec()]).expect("opens");
+    fleet.name(Some("pools"), at(0), &String::new).expect("is named");
+    fleet
 }
 
 #[test]

@@ -319,7 +319,8 @@ pub fn advice_text(advice: &[Advice], window: Window) -> String {
         } else {
             format!("saves {}", dollars(line.saves))
         };
-        text.push_str(&format!("\n{amount}\n  {}\n  {}\n", line.seen, line.change));
+        let (seen, change) = (cml_text::line(&line.seen), cml_text::line(&line.change));
+        text.push_str(&format!("\n{amount}\n  {seen}\n  {change}\n"));
     }
     text.push_str(
         "\nNot advised on: smaller types. How much of a GPU or of memory jobs use is not in the ledger.\n",

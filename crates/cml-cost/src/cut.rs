@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use crate::piece::{Kind, NameId, Nanos, Piece, nanos};
 
 const DAY: i64 = 86_400;
+/// The longest life of a machine that is counted: ten years.
+const DAYS_MAX: usize = 3660;
 
 /// A job's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,10 +97,11 @@ fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
     (tenure, is_guess)
 }
 
-/// A span at its midnights.
+/// A span at its midnights; what is beyond [`DAYS_MAX`] is left out: a journal with such a machine is broken.
 fn days(span: Span) -> impl Iterator<Item = Span> {
     let (from, to) = (span.from.as_second(), span.to.as_second());
     let at = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
     let days = from.div_euclid(DAY)..=(to - 1).max(from).div_euclid(DAY);
-    days.map(move |day| Span { from: at(from.max(day * DAY)), to: at(to.min((day + 1) * DAY)) })
+    days.take(DAYS_MAX)
+        .map(move |day| Span { from: at(from.max(day * DAY)), to: at(to.min((day + 1) * DAY)) })
 }

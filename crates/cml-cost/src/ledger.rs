@@ -111,7 +111,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; then nothing of this call is kept but whole chunks.
     pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
-        let journal = SqliteJournal::open(path)?;
+        let journal = SqliteJournal::open_to_read(path)?;
         let source = path.display().to_string();
         let Some(first) = journal.some_after(0, 1)?.pop() else { return Ok(()) };
         let first = format!("{first:?}");
@@ -359,7 +359,7 @@ impl Writer<'_> {
     /// Each machine once, whoever tells of it and how often.
     fn keep(&mut self, entry: &Entry, book: &Book) -> rusqlite::Result<()> {
         let pieces = cut(entry, book, self)?;
-        let cost: Nanos = pieces.iter().map(Piece::cost).sum();
+        let cost = pieces.iter().map(Piece::cost).fold(0, Nanos::saturating_add);
         let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";
         let mut insert = self.transaction.prepare_cached(insert)?;
         if insert.execute(params![entry.launch.to_string(), entry.launch.made_at().as_second(), cost])? == 0 {

@@ -150,17 +150,17 @@ pub(crate) struct Piece {
 
 impl Piece {
     pub(crate) fn cost(&self) -> Nanos {
-        self.machine + self.disk
+        self.machine.saturating_add(self.disk)
     }
 
     pub(crate) fn seconds(&self) -> i64 {
-        self.to - self.from
+        self.to.saturating_sub(self.from)
     }
 }
 
-/// To the nearest billionth.
+/// To the nearest billionth; the most that can be said where it is more.
 pub(crate) fn nanos(usd: Usd) -> Nanos {
-    (usd.0 * Decimal::from(1_000_000_000)).round().to_i64().unwrap_or(i64::MAX)
+    usd.0.saturating_mul(Decimal::from(1_000_000_000)).round().to_i64().unwrap_or(i64::MAX)
 }
 
 /// A sum of many.

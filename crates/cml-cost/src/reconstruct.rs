@@ -128,6 +128,7 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             launch,
             spec: "launch".to_owned(),
             labels: Vec::new(),
+            region: Some(offer.region.clone()),
             job: first,
             // Long after: it was not the deadline that ended it.
             deadline: Deadline(gone.checked_add(SignedDuration::from_hours(24)).unwrap_or(gone)),

@@ -35,7 +35,7 @@ pub fn table(report: &Report) -> String {
     table.load_style(presets::NOTHING);
     table.set_header(std::iter::once(title(report.query.by)).chain(HEADINGS));
     for Row { name, tally, .. } in &report.rows {
-        table.add_row(std::iter::once(name.clone()).chain(cells(tally)));
+        table.add_row(std::iter::once(cml_text::line(name).into_owned()).chain(cells(tally)));
     }
     table.add_row(std::iter::once("all".to_owned()).chain(cells(&report.total)));
     for column in table.column_iter_mut().skip(1) {
@@ -45,7 +45,7 @@ pub fn table(report: &Report) -> String {
     text.push_str(&table.to_string());
     for line in remarks(report) {
         text.push('\n');
-        text.push_str(&line);
+        text.push_str(&cml_text::line(&line));
     }
     text.push('\n');
     text

@@ -70,12 +70,16 @@ pub fn read_cur(text: impl std::io::Read) -> Result<Bill, BadBill> {
         let Some(launch) = direct.or_else(|| tags.and_then(|tags| tagged(field(tags)))) else { continue };
         let amount: Decimal = Decimal::from_scientific(field(cost))
             .or_else(|_| field(cost).parse())
-            .map_err(|_| BadBill::Amount {
+            .ok()
+            // Sums of more would overflow; a line of a bill has some dollars.
+            .filter(|amount: &Decimal| amount.abs() <= Decimal::from(1_000_000_000))
+            .ok_or_else(|| BadBill::Amount {
                 line: record.position().map_or(0, csv::Position::line),
                 text: field(cost).to_owned(),
             })?;
         let day = field(start).get(..10).unwrap_or_default().to_owned();
-        *bill.entry((launch, day)).or_default() += amount;
+        let sum = bill.entry((launch, day)).or_default();
+        *sum = sum.saturating_add(amount);
     }
     Ok(bill)
 }
@@ -110,7 +114,8 @@ impl Pair {
 pub fn verify(ours: &BTreeMap<String, Usd>, bill: &Bill) -> Vec<Pair> {
     let mut aws: BTreeMap<&str, Decimal> = BTreeMap::new();
     for ((launch, _), cost) in bill {
-        *aws.entry(launch).or_default() += cost;
+        let sum = aws.entry(launch).or_default();
+        *sum = sum.saturating_add(*cost);
     }
     let launches: BTreeSet<&str> = ours.keys().map(String::as_str).chain(aws.keys().copied()).collect();
     let pair = |launch: &str| Pair {
@@ -202,6 +207,11 @@ d,2026-11-25T00:00:00Z,2E-1,01ka
         );
         assert!(error(&LEGACY.replace("7.5,", "much,01kb")).contains("line 4: \"much\" is no amount"));
         assert!(error(&LEGACY.replace("7.5,", "7.5")).contains("no CSV"));
+        let most = "79228162514264337593543950335";
+        assert!(
+            error(&LEGACY.replace("2E-1", most)).contains("is no amount"),
+            "a sum of two of these overflows"
+        );
     }
 
     #[test]

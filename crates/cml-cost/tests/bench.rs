@@ -59,7 +59,17 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
     write(0, &Event::JobCame { job, spec: spec.clone(), facts });
     write(
         0,
-        &Event::LaunchIntended { launch, spec, labels, job: Some(job), deadline, price, disk, vcpus: 4 },
+        &Event::LaunchIntended {
+            launch,
+            spec,
+            labels,
+            region: None,
+            job: Some(job),
+            deadline,
+            price,
+            disk,
+            vcpus: 4,
+        },
     );
     write(2, &Event::LaunchBought { launch, instance: InstanceId(format!("i-{number:017x}")), offer });
     write(60, &Event::RunnerIdle { launch });

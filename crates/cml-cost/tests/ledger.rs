@@ -62,6 +62,7 @@ fn intended(number: u128, job: Option<u64>) -> Event {
         launch: launch(number),
         spec: if number.is_multiple_of(2) { "gpu" } else { "cpu" }.to_owned(),
         labels: vec!["gpu".to_owned()],
+        region: None,
         job: job.map(JobId),
         deadline: Deadline(at(86_400)),
         price: UsdPerHour(Decimal::ONE),

@@ -176,3 +176,18 @@ fn a_launch_whose_end_nobody_saw_gets_it_from_github_and_counts_once() {
     assert_eq!((report.total.machines, report.running.len()), (1, 0));
     assert_eq!(report.rows[0].name, "acme/vision");
 }
+
+#[test]
+fn a_name_in_the_table_is_one_line_whatever_is_in_it() {
+    let mut sample = Sample::of_days(3);
+    let mut report = sample.report(By::Spec);
+    let lines = cml_cost::table(&report).lines().count();
+    report.rows[0].name = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
+    let text = cml_cost::table(&report);
+    assert_eq!(text.lines().count(), lines, "{text}");
+    assert!(
+        text.contains("x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]"),
+        "{text}"
+    );
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}

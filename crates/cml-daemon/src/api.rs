@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use cml_journal::{Line, SqliteJournal};
+use cml_journal::{JournalError, Line, SqliteJournal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,10 +58,12 @@ pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQ
 
 /// The latest lines of the journal, the newest first; read beside the controller, which is not disturbed.
 pub(crate) async fn latest(face: &Face, most: u32) -> Result<Vec<Line>, String> {
-    let path = face.journal.clone();
+    let (path, file) = (face.journal.clone(), face.journal_file.clone());
     let read = move || {
-        let journal = SqliteJournal::open(&path).map_err(|error| error.to_string())?;
-        journal.latest(most).map_err(|error| error.to_string())
+        // Another file of that name is not what the controller writes.
+        file.check(&path)?;
+        SqliteJournal::open_to_read(&path)?.latest(most)
     };
+    let read = move || read().map_err(|error: JournalError| error.to_string());
     tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }

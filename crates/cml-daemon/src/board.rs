@@ -174,7 +174,7 @@ impl Board {
         let whys: BTreeMap<JobId, String> =
             told.step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
         let mut jobs: Vec<JobRow> =
-            told.look.jobs.iter().flatten().filter_map(|job| job_row(job, specs, &whys)).collect();
+            told.look.jobs.iter().flatten().filter_map(|job| job_row(job, specs, told, &whys)).collect();
         jobs.sort_by_key(|job| (job.queued_at, job.id));
         let spent = spent_today(told);
         let pools = specs.iter().map(|spec| pool(spec, &rows, &jobs, &spent, told.at)).collect();
@@ -238,14 +238,14 @@ fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&
     }
 }
 
-fn job_row(job: &Job, specs: &[Spec], whys: &BTreeMap<JobId, String>) -> Option<JobRow> {
+fn job_row(job: &Job, specs: &[Spec], told: &Told<'_>, whys: &BTreeMap<JobId, String>) -> Option<JobRow> {
     let state = match job.state {
         JobState::Queued => "queued",
         JobState::Waiting => "waiting",
         JobState::Running => "running",
         JobState::Over | JobState::Failed { .. } | JobState::Interrupted { .. } => return None,
     };
-    let spec = spec_for(specs, job).map(|spec| spec.name.clone());
+    let spec = spec_for(specs, &told.look.offers, job).map(|spec| spec.name.clone());
     let why = whys.get(&job.id).cloned();
     // A job for GitHub's own machines is none of ours.
     if spec.is_none() && why.is_none() {

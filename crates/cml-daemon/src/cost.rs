@@ -4,13 +4,14 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use cml_cost::{By, Ledger, Month, Report, Site, Window};
 use cml_prices::{Book, Store};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::policy;
 use crate::server::Face;
 
 /// Days that are shown where nothing is asked for.
@@ -32,7 +33,14 @@ pub(crate) async fn page(State(face): State<Face>, Query(asked): Query<Asked>) -
     let (web, scope) = (face.web.trim_end_matches('/').to_owned(), face.scope.clone());
     match made(face, asked).await {
         Ok(report) => match cml_cost::html(&report, Site { scope: &scope, forge: &web }) {
-            Ok(html) => Html(html).into_response(),
+            Ok(html) => {
+                let (html, policy) = policy::without_attributes(&html);
+                // Hashes and fixed words: always a header's value.
+                let Ok(policy) = HeaderValue::from_str(&policy) else {
+                    return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+                };
+                ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+            }
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
         },
         Err(answer) => answer,

@@ -1,9 +1,9 @@
 //! Webhooks on their way in: one writer keeps whatever has come, many deliveries in one commit, and then answers them all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use cml_fleet::Job;
+use cml_fleet::{Job, JobState};
 use cml_journal::{Inbox, JournalError, Letter};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 const BATCH_MAX: usize = 512;
 /// Deliveries that wait for the writer; more are refused, and GitHub is told so.
 const WAITING_MAX: usize = 4096;
-/// A delivery is sent again by GitHub for three days at most; later nothing repeats it.
-/// <https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks>
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(72);
 /// Between two times of forgetting.
 const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A job as a delivery told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
-    /// The job; its event is empty, and whether its code comes from a fork is not known.
+    /// The job. Its event is empty and its code counts as a stranger's until GitHub was asked.
     pub job: Job,
-    /// The repository has forks.
-    pub may_be_fork: bool,
 }
 
 /// A delivery could not be kept: it must not be acknowledged.
@@ -49,11 +44,15 @@ struct Parcel {
 #[derive(Clone, Debug)]
 pub struct Intake {
     parcels: mpsc::Sender<Parcel>,
+    kept_for: SignedDuration,
 }
 
 impl Intake {
     /// Opens the inbox. `tell` hears each new job right after it is durable, on the writer's own thread. What came within
-    /// `again` before `now` is told at once: an earlier life may have died between keeping and telling it.
+    /// `again` before `now` is told at once: an earlier life may have died between keeping and telling it. For `kept_for` GitHub
+    /// delivers again what was not taken; for so long a repeat is known, and what is older is not believed any more.
+    ///
+    /// A file that is damaged is set aside and begun anew: whatever it knew, the poll finds.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -61,11 +60,20 @@ impl Intake {
         path: &Path,
         now: Timestamp,
         again: SignedDuration,
+        kept_for: SignedDuration,
         tell: impl Fn(Heard, Timestamp) + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let mut inbox = Inbox::open(path)?;
-        forget(&mut inbox, now);
-        for letter in inbox.since(now.checked_sub(again).unwrap_or(now))? {
+        let read = |path: &Path| {
+            let mut inbox = Inbox::open(path)?;
+            inbox.forget(now.checked_sub(kept_for).unwrap_or(now))?;
+            let letters = inbox.since(now.checked_sub(again).unwrap_or(now))?;
+            Ok((inbox, letters))
+        };
+        let (inbox, letters) = match read(path) {
+            Err(error) if may_begin_anew(&error) && set_aside(path, &error, now) => read(path)?,
+            done => done?,
+        };
+        for letter in letters {
             match serde_json::from_str(&letter.text) {
                 Ok(heard) => tell(heard, letter.at),
                 Err(error) => {
@@ -74,68 +82,211 @@ impl Intake {
             }
         }
         let (parcels, waiting) = mpsc::channel(WAITING_MAX);
-        thread::spawn(move || write_all(inbox, waiting, now, &tell));
-        Ok(Self { parcels })
+        let writer = Writer { path: path.to_owned(), inbox, kept_for, forgot_at: now };
+        thread::spawn(move || writer.write_all(waiting, &tell));
+        Ok(Self { parcels, kept_for })
     }
 
-    /// Keeps a delivery. True when it is new, false when it came before.
+    /// False for a queued job that GitHub would not tell of any more: only somebody who has kept the delivery does.
+    #[must_use]
+    pub fn is_recent(&self, job: &Job, now: Timestamp) -> bool {
+        job.state != JobState::Queued
+            || job.queued_at == Timestamp::UNIX_EPOCH
+            || now.duration_since(job.queued_at) <= self.kept_for
+    }
+
+    /// Keeps a delivery: `digest` is of the bytes that were signed. True when it is new, false when it came before, by its id or
+    /// by its bytes.
     ///
     /// # Errors
     /// [`NotKept`]; then GitHub has to be told that it was not received.
-    pub async fn keep(&self, delivery: String, heard: Heard, at: Timestamp) -> Result<bool, NotKept> {
+    pub async fn keep(
+        &self,
+        delivery: String,
+        digest: String,
+        heard: Heard,
+        at: Timestamp,
+    ) -> Result<bool, NotKept> {
         let text = serde_json::to_string(&heard).map_err(|error| NotKept::NotWritten(error.to_string()))?;
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { letter: Letter { id: delivery, at, text }, heard, answer };
+        let parcel = Parcel { letter: Letter { id: delivery, digest, at, text }, heard, answer };
         self.parcels.try_send(parcel).map_err(|_| NotKept::TooMany)?;
         let lost = || NotKept::NotWritten("the writer has ended".to_owned());
         answered.await.map_err(|_| lost())?.map_err(NotKept::NotWritten)
     }
 }
 
-/// The writer: ends when nobody can hand anything in any more.
-fn write_all(
-    mut inbox: Inbox,
-    mut waiting: mpsc::Receiver<Parcel>,
-    now: Timestamp,
-    tell: &impl Fn(Heard, Timestamp),
-) {
-    let mut forgot_at = now;
-    while let Some(first) = waiting.blocking_recv() {
-        let mut parcels = vec![first];
-        while parcels.len() < BATCH_MAX
-            && let Ok(next) = waiting.try_recv()
-        {
-            parcels.push(next);
-        }
-        let letters: Vec<Letter> = parcels.iter().map(|parcel| parcel.letter.clone()).collect();
-        match inbox.keep(&letters) {
-            Ok(new) => {
-                for (Parcel { letter, heard, answer }, is_new) in parcels.into_iter().zip(new) {
-                    if is_new {
-                        tell(heard, letter.at);
+/// The one that writes, on a thread of its own.
+struct Writer {
+    path: PathBuf,
+    inbox: Inbox,
+    kept_for: SignedDuration,
+    forgot_at: Timestamp,
+}
+
+impl Writer {
+    /// Ends when nobody can hand anything in any more.
+    fn write_all(mut self, mut waiting: mpsc::Receiver<Parcel>, tell: &impl Fn(Heard, Timestamp)) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut parcels = vec![first];
+            while parcels.len() < BATCH_MAX
+                && let Ok(next) = waiting.try_recv()
+            {
+                parcels.push(next);
+            }
+            let letters: Vec<Letter> = parcels.iter().map(|parcel| parcel.letter.clone()).collect();
+            match self.keep(&letters) {
+                Ok(new) => {
+                    for (Parcel { letter, heard, answer }, is_new) in parcels.into_iter().zip(new) {
+                        if is_new {
+                            tell(heard, letter.at);
+                        }
+                        // Whoever asked may have gone away; it is kept all the same.
+                        drop(answer.send(Ok(is_new)));
                     }
-                    // Whoever asked may have gone away; it is kept all the same.
-                    drop(answer.send(Ok(is_new)));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "webhooks cannot be kept and are refused; the poll will find their jobs");
+                    for parcel in parcels {
+                        drop(parcel.answer.send(Err(error.to_string())));
+                    }
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, "webhooks cannot be kept and are refused; the poll will find their jobs");
-                for parcel in parcels {
-                    drop(parcel.answer.send(Err(error.to_string())));
+            if let Some(latest) = letters.last().map(|letter| letter.at)
+                && latest.duration_since(self.forgot_at) >= FORGET_EVERY
+            {
+                self.forgot_at = latest;
+                if let Err(error) = self.inbox.forget(latest.checked_sub(self.kept_for).unwrap_or(latest)) {
+                    tracing::warn!(%error, "old deliveries could not be forgotten");
                 }
             }
         }
-        if let Some(latest) = letters.last().map(|letter| letter.at)
-            && latest.duration_since(forgot_at) >= FORGET_EVERY
-        {
-            forgot_at = latest;
-            forget(&mut inbox, latest);
+    }
+
+    /// Keeps letters; in another file where this one was damaged or taken away meanwhile.
+    fn keep(&mut self, letters: &[Letter]) -> Result<Vec<bool>, JournalError> {
+        let Some(now) = letters.last().map(|letter| letter.at) else { return Ok(Vec::new()) };
+        match self.inbox.keep(letters) {
+            Err(error @ JournalError::Replaced { .. }) => {
+                tracing::error!(%error, "webhooks go into the file that has the name now");
+            }
+            Err(error) if may_begin_anew(&error) && set_aside(&self.path, &error, now) => {}
+            done => return done,
+        }
+        self.inbox = Inbox::open(&self.path)?;
+        self.inbox.keep(letters)
+    }
+}
+
+/// What the inbox knows, the poll knows a minute later: none of it is worth not starting for.
+fn may_begin_anew(error: &JournalError) -> bool {
+    error.is_of_content()
+}
+
+fn set_aside(path: &Path, error: &JournalError, now: Timestamp) -> bool {
+    match Inbox::set_aside(path, now) {
+        Ok(aside) => {
+            tracing::error!(
+                %error, aside = %aside.display(),
+                "the inbox of webhooks cannot be read: it is set aside and begun anew, and the poll finds the jobs"
+            );
+            true
+        }
+        Err(why) => {
+            tracing::error!(%error, %why, "the inbox of webhooks cannot be read, nor be set aside");
+            false
         }
     }
 }
 
-fn forget(inbox: &mut Inbox, now: Timestamp) {
-    if let Err(error) = inbox.forget(now.checked_sub(KEPT_FOR).unwrap_or(now)) {
-        tracing::warn!(%error, "old deliveries could not be forgotten");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cml_fleet::JobId;
+
+    const KEPT_FOR: SignedDuration = SignedDuration::from_hours(72);
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).expect("in range")
+    }
+
+    fn job(id: u64) -> Job {
+        Job {
+            id: JobId(id),
+            run_id: id,
+            attempt: 1,
+            name: "train".to_owned(),
+            repository: "acme/vision".to_owned(),
+            labels: vec!["gpu".to_owned()],
+            group: None,
+            event: String::new(),
+            from_fork: true,
+            actor: "mona".to_owned(),
+            workflow: String::new(),
+            branch: String::new(),
+            queued_at: now(),
+            state: JobState::Queued,
+            runner: None,
+            interruptions: 0,
+        }
+    }
+
+    fn open(path: &Path) -> Intake {
+        Intake::open(path, now(), SignedDuration::ZERO, KEPT_FOR, |_, _| {}).expect("opens")
+    }
+
+    async fn keep(intake: &Intake, id: &str, digest: &str) -> bool {
+        let heard = Heard { job: job(1) };
+        intake.keep(id.to_owned(), digest.to_owned(), heard, now()).await.expect("is kept")
+    }
+
+    #[tokio::test]
+    async fn a_delivery_counts_once_whatever_id_it_is_sent_under() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let intake = open(&dir.path().join("inbox.db"));
+        assert!(keep(&intake, "one", "digest 1").await);
+        assert!(!keep(&intake, "one", "digest 2").await, "its id came before");
+        assert!(!keep(&intake, "two", "digest 1").await, "its bytes came before");
+        assert!(keep(&intake, "three", "digest 3").await);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_inbox_is_set_aside_at_the_start() {
+        let damaged: [&[u8]; 3] = [&[0x5a; 8192], b"SQLite format 3\0 and no more", b"not a database at all"];
+        for bytes in damaged {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("inbox.db");
+            std::fs::write(&path, bytes).expect("is written");
+            let intake = open(&path);
+            assert!(keep(&intake, "one", "digest").await);
+            let aside = dir.path().join("inbox.db.corrupt-20270115T080000Z");
+            assert_eq!(std::fs::read(&aside).expect("it is set aside"), bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_inbox_that_is_taken_away_is_begun_anew_and_loses_no_delivery() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        let intake = open(&path);
+        assert!(keep(&intake, "one", "digest 1").await);
+        for side in ["", "-wal", "-shm"] {
+            drop(std::fs::remove_file(dir.path().join(format!("inbox.db{side}"))));
+        }
+        assert!(keep(&intake, "two", "digest 2").await);
+        drop(intake);
+        let inbox = Inbox::open(&path).expect("is there again");
+        let kept = inbox.since(Timestamp::UNIX_EPOCH).expect("reads");
+        assert_eq!(kept.iter().map(|letter| letter.id.as_str()).collect::<Vec<&str>>(), ["two"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_queued_before_githubs_last_redelivery_is_not_recent() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let intake = open(&dir.path().join("inbox.db"));
+        let old = Job { queued_at: now() - KEPT_FOR - SignedDuration::from_secs(1), ..job(1) };
+        assert!(intake.is_recent(&job(1), now()));
+        assert!(!intake.is_recent(&old, now()));
+        assert!(intake.is_recent(&Job { state: JobState::Over, ..old }, now()), "an end costs nothing");
     }
 }

@@ -6,14 +6,18 @@
 mod access;
 mod api;
 mod board;
+mod bodies;
 mod cost;
+mod door;
 mod intake;
 mod metrics;
 mod page;
+mod policy;
 mod server;
 
-pub use access::Access;
+pub use access::{Access, PublicUrl, ShortToken};
 pub use board::{Board, JobRow, Pool, RunnerRow, Segment};
+pub use door::Limits;
 pub use intake::{Heard, Intake, NotKept};
 pub use metrics::{Counters, text as metrics};
 pub use server::{Face, serve};

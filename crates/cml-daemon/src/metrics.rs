@@ -46,7 +46,19 @@ struct OfService {
 }
 
 /// What becomes of webhooks.
-const OUTCOMES: [&str; 7] = ["kept", "repeated", "ignored", "forged", "malformed", "too_large", "not_kept"];
+const OUTCOMES: [&str; 11] = [
+    "kept",
+    "repeated",
+    "ignored",
+    "out_of_scope",
+    "stale",
+    "forged",
+    "malformed",
+    "unsupported",
+    "too_large",
+    "no_room",
+    "not_kept",
+];
 
 impl Default for Counters {
     fn default() -> Self {
@@ -60,8 +72,9 @@ impl Default for Counters {
 }
 
 impl Counters {
-    pub(crate) fn webhook(&self, outcome: &'static str) {
-        self.webhooks.get_or_create(&Outcome { outcome }).inc();
+    /// Counts one; true for the first of its kind.
+    pub(crate) fn webhook(&self, outcome: &'static str) -> bool {
+        self.webhooks.get_or_create(&Outcome { outcome }).inc() == 0
     }
 }
 

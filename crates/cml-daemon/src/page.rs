@@ -2,18 +2,20 @@
 
 use std::sync::LazyLock;
 
-use axum::Form;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use axum::{Extension, Form};
 use cml_journal::{Event, Line};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
+use crate::access::LogIn;
 use crate::api::latest;
 use crate::board::{LimitRow, RunnerRow};
+use crate::door::Peer;
 use crate::server::Face;
 
 /// Events on the page.
@@ -188,6 +190,7 @@ fn words(line: &Line) -> String {
             format!("{instance}: {} {} in {place} was bought ({launch})", offer.market, offer.instance_type)
         }
         Event::InstanceFound { spec, instance, .. } => format!("{instance}: a machine of {spec} was found"),
+        Event::ControllerNamed { name } => format!("machines are tagged as {name}'s"),
         Event::LaunchFailed { launch, why } => format!("nothing was bought: {why} ({launch})"),
         Event::Refused { refusal } => {
             let place = refusal.zone.as_deref().unwrap_or(&refusal.region);
@@ -223,15 +226,21 @@ fn words(line: &Line) -> String {
 }
 
 pub(crate) async fn login() -> Response {
-    login_page(false)
+    login_page(StatusCode::OK, "")
 }
 
-fn login_page(was_wrong: bool) -> Response {
-    let made = PAGES.get_template("login").and_then(|page| page.render(context! { was_wrong }));
+/// To an address that has shown too many wrong tokens.
+pub(crate) fn slowed() -> Response {
+    let words = "Too many wrong tokens have come from your address: wait a minute.";
+    let mut answer = login_page(StatusCode::TOO_MANY_REQUESTS, words);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    answer
+}
+
+fn login_page(status: StatusCode, wrong: &str) -> Response {
+    let made = PAGES.get_template("login").and_then(|page| page.render(context! { wrong }));
     match made {
-        Ok(html) => {
-            (if was_wrong { StatusCode::FORBIDDEN } else { StatusCode::OK }, Html(html)).into_response()
-        }
+        Ok(html) => (status, Html(html)).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }
 }
@@ -241,12 +250,17 @@ pub(crate) struct LoginForm {
     token: String,
 }
 
-pub(crate) async fn log_in(State(face): State<Face>, Form(form): Form<LoginForm>) -> Response {
-    match face.access.cookie(form.token.trim()) {
-        Some(cookie) => {
+pub(crate) async fn log_in(
+    State(face): State<Face>,
+    Extension(peer): Extension<Peer>,
+    Form(form): Form<LoginForm>,
+) -> Response {
+    match face.access.log_in(&form.token, peer, (face.clock)()) {
+        LogIn::Right(cookie) => {
             (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/".to_owned())])
                 .into_response()
         }
-        None => login_page(true),
+        LogIn::Wrong => login_page(StatusCode::FORBIDDEN, "That is not the token."),
+        LogIn::Slowed => slowed(),
     }
 }

@@ -4,30 +4,38 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use cml_controller::from_github;
-use cml_github::{WebhookSecret, read_delivery};
+use cml_github::{Scope, WebhookSecret, payload, read_delivery};
+use cml_journal::FileIdentity;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, Verdict};
 use crate::board::Board;
+use crate::bodies::{Bodies, Unread, discard};
+use crate::door::{self, Busy, Limits, Peer};
 use crate::intake::{Heard, Intake};
 use crate::metrics::Counters;
-use crate::{api, cost, metrics, page};
+use crate::{api, cost, metrics, page, policy};
 
 /// GitHub's own limit for a delivery is 25 MB; job events have some 20 kB.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// A token and its name.
+const LOGIN_BYTES_MAX: usize = 4 * 1024;
+/// Pages and answers that are being made at once: each reads files, and some much of them.
+const LOOKS_AT_ONCE: usize = 8;
 /// The controller looks at least every minute; after this much more it is stuck.
 const LOOKS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// A request takes no longer: a slow sender holds nothing up.
@@ -44,11 +52,15 @@ pub struct Face {
     pub webhooks: Option<(Intake, WebhookSecret)>,
     /// The journal, for its latest lines.
     pub journal: PathBuf,
+    /// Which file that was when the controller opened it.
+    pub journal_file: FileIdentity,
     /// The ledger that is made from it.
     pub ledger: PathBuf,
     /// Prices that were fetched.
     pub prices: PathBuf,
-    /// What is served, and where people look at it: `https://github.com/`.
+    /// What is served: a delivery about anything else is nothing.
+    pub serves: Scope,
+    /// The same in words, and where people look at it: `https://github.com/`.
     pub scope: String,
     /// With a slash at its end.
     pub web: String,
@@ -64,15 +76,14 @@ impl Face {
     }
 }
 
-/// Serves until told to stop.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, face: Face, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router(face)).with_graceful_shutdown(async move { stop.cancelled().await }).await
+/// Serves until told to stop, and ends a few seconds later at most.
+pub async fn serve(listener: TcpListener, face: Face, limits: Limits, stop: CancellationToken) {
+    door::serve(listener, router(face), limits, stop).await;
 }
 
 fn router(face: Face) -> Router {
+    let looks = Arc::new(Semaphore::new(LOOKS_AT_ONCE));
+    let bodies = Bodies::default();
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(metrics_text))
@@ -83,12 +94,12 @@ fn router(face: Face) -> Router {
         .route("/api/v1/events", get(api::events))
         .route("/cost", get(cost::page))
         .route("/api/v1/cost", get(cost::json))
-        .route_layer(middleware::from_fn_with_state(face.clone(), guard));
+        .route_layer(middleware::from_fn_with_state((face.clone(), looks), guard));
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/login", get(page::login).post(page::log_in))
-        .route("/webhook", post(webhook).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)));
+        .route("/login", get(page::login).post(page::log_in).layer(DefaultBodyLimit::max(LOGIN_BYTES_MAX)))
+        .route("/webhook", post(webhook).layer(Extension(bodies)));
     guarded
         .merge(open)
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here; the page is at /\n") })
@@ -107,21 +118,38 @@ async fn bounded(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; connect-src 'self'; \
-             form-action 'self'; base-uri 'none'",
-        ),
     ];
     for (name, value) in fixed {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    // A page with rules of its own has named them already.
+    answer
+        .headers_mut()
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert_with(|| HeaderValue::from_static(policy::standing()));
     answer
 }
 
-async fn guard(State(face): State<Face>, request: Request, next: Next) -> Response {
-    if face.access.allows(request.headers()) {
-        return next.run(request).await;
+/// A page or an answer for whoever may look, a few at a time.
+async fn guard(
+    State((face, looks)): State<(Face, Arc<Semaphore>)>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match face.access.judge(request.headers(), request.uri(), peer, (face.clock)()) {
+        Verdict::Allowed => {
+            // Nobody closes it.
+            let _look = looks.acquire().await;
+            return next.run(request).await;
+        }
+        Verdict::Slowed => return page::slowed(),
+        Verdict::WrongHost => {
+            let words = "this page is for this machine: ask for it as localhost or 127.0.0.1 (behind a proxy, name its \
+                         address with --public-url; from other machines, set CML_RUNNER_DAEMON_TOKEN)\n";
+            return (StatusCode::MISDIRECTED_REQUEST, words).into_response();
+        }
+        Verdict::Denied => {}
     }
     let wants_page = ["/", "/cost"].contains(&request.uri().path());
     if wants_page {
@@ -133,6 +161,9 @@ async fn guard(State(face): State<Face>, request: Request, next: Next) -> Respon
 
 /// Ready once the first look was decided upon, and while looks go on.
 async fn ready(State(face): State<Face>) -> Response {
+    if let Err(error) = face.journal_file.check(&face.journal) {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+    }
     let Some(at) = face.board().at else {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting: no look has been decided upon yet\n")
             .into_response();
@@ -155,53 +186,116 @@ async fn metrics_text(State(face): State<Face>) -> Response {
     }
 }
 
-/// Takes a delivery in: signature first, then the words, then the disk, then the answer.
+/// Takes a delivery in: its form first, then its signature, then the words, then the disk, then the answer.
 async fn webhook(
     State(face): State<Face>,
+    Extension(bodies): Extension<Bodies>,
+    Extension(busy): Extension<Busy>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Body,
 ) -> Response {
     let began = Instant::now();
-    let (outcome, status, words) = take_in(&face, &headers, body).await;
-    face.counters.webhook(outcome);
+    let (outcome, status, words) = match unfit(&face, &headers) {
+        Some(answer) => {
+            // Its sender hears why, unless it waits to be asked for the body.
+            if !headers.contains_key(header::EXPECT) {
+                discard(body, BODY_BYTES_MAX).await;
+            }
+            answer
+        }
+        None => take_in(&face, &headers, &bodies, &busy, body).await,
+    };
+    if face.counters.webhook(outcome) && status.is_client_error() {
+        tracing::warn!(status = status.as_u16(), "a webhook was refused: {words} (told once of each kind)");
+    }
     face.counters.webhook_seconds.observe(began.elapsed().as_secs_f64());
     (status, format!("{words}\n")).into_response()
 }
 
-async fn take_in(
-    face: &Face,
-    headers: &HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> (&'static str, StatusCode, String) {
-    let Some((intake, secret)) = &face.webhooks else {
+/// What becomes of a delivery: its count, and the answer.
+type Outcome = (&'static str, StatusCode, String);
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn too_large() -> Outcome {
+    let words = format!("a delivery has at most {BODY_BYTES_MAX} bytes here; job events have some 20,000");
+    ("too_large", StatusCode::PAYLOAD_TOO_LARGE, words)
+}
+
+/// Why a delivery is not worth reading, by its header alone.
+fn unfit(face: &Face, headers: &HeaderMap) -> Option<Outcome> {
+    if face.webhooks.is_none() {
         let words = "webhooks are not taken in: the daemon has no secret (set CML_RUNNER_WEBHOOK_SECRET, or --webhook-secret-file)".to_owned();
-        return ("forged", StatusCode::NOT_FOUND, words);
+        return Some(("forged", StatusCode::NOT_FOUND, words));
+    }
+    let length = text(headers, "content-length");
+    if length.parse().is_ok_and(|length: usize| length > BODY_BYTES_MAX) {
+        return Some(too_large());
+    }
+    if !WebhookSecret::has_form(text(headers, "x-hub-signature-256")) {
+        let words =
+            "X-Hub-Signature-256 holds no signature: the webhook needs a secret, the same as the daemon's"
+                .to_owned();
+        return Some(("forged", StatusCode::UNAUTHORIZED, words));
+    }
+    let delivery = text(headers, "x-github-delivery");
+    if delivery.is_empty() || delivery.len() > 128 {
+        let words = "X-GitHub-Delivery names no delivery".to_owned();
+        return Some(("malformed", StatusCode::BAD_REQUEST, words));
+    }
+    None
+}
+
+async fn take_in(face: &Face, headers: &HeaderMap, bodies: &Bodies, busy: &Busy, body: Body) -> Outcome {
+    // `unfit` has answered for both.
+    let Some((intake, secret)) = &face.webhooks else {
+        return ("forged", StatusCode::NOT_FOUND, String::new());
     };
-    let body = match body {
+    let body = match bodies.read(body, BODY_BYTES_MAX).await {
         Ok(body) => body,
-        Err(error) => return ("too_large", error.status(), error.body_text()),
+        Err(Unread::TooLarge) => return too_large(),
+        Err(Unread::NoRoom) => {
+            let words = "too many deliveries come at once: send it again".to_owned();
+            return ("no_room", StatusCode::SERVICE_UNAVAILABLE, words);
+        }
+        Err(Unread::Cut) => {
+            return ("malformed", StatusCode::BAD_REQUEST, "the body was cut short".to_owned());
+        }
     };
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !secret.signed(&body, text("x-hub-signature-256")) {
+    busy.set(true);
+    if !secret.signed(&body.bytes, text(headers, "x-hub-signature-256")) {
         let words = "X-Hub-Signature-256 is not this body's signature by our secret".to_owned();
         return ("forged", StatusCode::UNAUTHORIZED, words);
     }
-    let delivery = text("x-github-delivery");
-    if delivery.is_empty() || delivery.len() > 128 {
-        let words = "X-GitHub-Delivery names no delivery".to_owned();
-        return ("malformed", StatusCode::BAD_REQUEST, words);
-    }
-    let heard = match read_delivery(text("x-github-event"), &body) {
-        Ok(cml_github::Heard::Job(heard)) => heard,
+    let json = match payload(text(headers, "content-type"), &body.bytes) {
+        Ok(json) => json,
+        Err(error) => return ("unsupported", StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
+    };
+    let record = match read_delivery(text(headers, "x-github-event"), &json) {
+        Ok(cml_github::Heard::Job(record)) => *record,
         Ok(cml_github::Heard::Ping) => return ("ignored", StatusCode::OK, "pong".to_owned()),
         Ok(cml_github::Heard::Other) => {
             return ("ignored", StatusCode::OK, "only workflow_job events are of use here".to_owned());
         }
         Err(error) => return ("malformed", StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let heard = Heard { job: from_github(heard.job), may_be_fork: heard.may_be_fork };
-    let job = heard.job.id;
-    match intake.keep(delivery.to_owned(), heard, (face.clock)()).await {
+    if !face.serves.holds(&record.run.repository) {
+        let words = format!("not of this scope: this daemon serves {}", face.scope);
+        return ("out_of_scope", StatusCode::OK, words);
+    }
+    let heard = Heard { job: from_github(record) };
+    let (job, now) = (heard.job.id, (face.clock)());
+    if !intake.is_recent(&heard.job, now) {
+        let words =
+            format!("job {job} was queued longer ago than GitHub delivers again; the poll tells of it");
+        return ("stale", StatusCode::OK, words);
+    }
+    let digest: String = Sha256::digest(&body.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    // What waits for the disk holds no memory of the body.
+    drop(body);
+    match intake.keep(text(headers, "x-github-delivery").to_owned(), digest, heard, now).await {
         Ok(true) => ("kept", StatusCode::ACCEPTED, format!("job {job} is noted")),
         Ok(false) => ("repeated", StatusCode::OK, "this delivery came before".to_owned()),
         Err(error) => {

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use cml_spec::{Allow, Forks, Spec};
 
-use crate::labels;
+use crate::labels::Demand;
 use crate::observed::{Job, JobState, Observed};
 use crate::refuse::{Rule, Why};
 
 /// A queued job with the specs that may serve it, the most special first.
 pub(crate) struct Wanted<'a> {
     pub(crate) job: &'a Job,
-    /// Its labels as a class.
-    pub(crate) key: Vec<String>,
+    pub(crate) demand: Demand,
     pub(crate) specs: Vec<&'a Spec>,
     /// Why no spec serves it, when none does.
     pub(crate) refused: Option<Why>,
@@ -24,20 +23,13 @@ pub(crate) fn wanted(observed: &Observed) -> Vec<Wanted<'_>> {
         observed.jobs.iter().flatten().filter(|job| job.state == JobState::Queued).collect();
     jobs.sort_by_key(|job| (job.queued_at, job.id));
     jobs.dedup_by_key(|job| job.id);
-    let specs: Vec<(Vec<String>, &Spec)> =
-        observed.specs.iter().map(|spec| (labels::lower(&spec.labels), spec)).collect();
-    // Many jobs are alike: what serves a class is looked up once.
-    let mut known: BTreeMap<(Vec<String>, Option<&str>), Vec<&Spec>> = BTreeMap::new();
+    // Many jobs are alike: what serves a demand is looked up once.
+    let mut known: BTreeMap<Demand, Result<Vec<&Spec>, Why>> = BTreeMap::new();
     let mut wanted = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let class = (labels::key(&job.labels), job.group.as_deref());
-        if let Some(fitting) = known.get(&class) {
-            wanted.push(want(class.0, fitting, job));
-        } else {
-            let fitting = fitting(&specs, &class.0, class.1);
-            wanted.push(want(class.0.clone(), &fitting, job));
-            known.insert(class, fitting);
-        }
+        let demand = Demand::of(job);
+        let fitting = known.entry(demand.clone()).or_insert_with(|| fitting(observed, &demand));
+        wanted.push(want(demand, fitting, job));
     }
     // Last of all: a spec may well have such a label.
     wanted.retain(|wanted| !matches!(wanted.refused, Some(Why::NoSpec { .. })) || !is_hosted(wanted.job));
@@ -56,26 +48,40 @@ fn is_hosted(job: &Job) -> bool {
 
 /// Specs whose runners may take such jobs, the fewest labels beyond what is asked for first: a big machine is kept for
 /// jobs that ask for it.
-fn fitting<'a>(specs: &[(Vec<String>, &'a Spec)], key: &[String], group: Option<&str>) -> Vec<&'a Spec> {
-    let group_fits = |spec: &&Spec| group.is_none_or(|group| spec.group.as_deref() == Some(group));
-    let of_labels = specs.iter().filter(|(labels, _)| labels::serves(labels, key));
-    let mut fitting: Vec<&Spec> = of_labels.map(|(_, spec)| *spec).filter(group_fits).collect();
+fn fitting<'a>(observed: &'a Observed, demand: &Demand) -> Result<Vec<&'a Spec>, Why> {
+    let specs = observed.specs.iter();
+    let mut fitting: Vec<&Spec> = specs.filter(|spec| demand.fits(spec, &observed.offers)).collect();
     fitting.sort_by_key(|spec| (spec.labels.len(), &spec.name));
-    fitting
+    if fitting.is_empty() { Err(why_none(observed, demand)) } else { Ok(fitting) }
 }
 
-fn want<'a>(key: Vec<String>, fitting: &[&'a Spec], job: &'a Job) -> Wanted<'a> {
-    if fitting.is_empty() {
-        let refused = Some(Why::NoSpec { labels: job.labels.clone() });
-        return Wanted { job, key, specs: Vec::new(), refused };
+/// Why no spec serves it.
+fn why_none(observed: &Observed, demand: &Demand) -> Why {
+    if demand.labels.is_empty() && demand.group.is_none() {
+        return Why::NoLabels;
     }
+    let lacks = |spec: &Spec| (demand.missing(spec, &observed.offers), spec.name.clone());
+    let nearest =
+        observed.specs.iter().map(lacks).min_by_key(|(missing, name)| (missing.len(), name.clone()));
+    match (nearest, &demand.group) {
+        (Some((missing, _)), Some(group)) if missing.is_empty() => Why::NoGroup { group: group.clone() },
+        (Some((missing, spec)), _) => Why::NoSpec { nearest: Some(spec), missing },
+        (None, _) => Why::NoSpec { nearest: None, missing: demand.labels.clone() },
+    }
+}
+
+fn want<'a>(demand: Demand, fitting: &Result<Vec<&'a Spec>, Why>, job: &'a Job) -> Wanted<'a> {
+    let fitting = match fitting {
+        Ok(fitting) => fitting,
+        Err(why) => return Wanted { job, demand, specs: Vec::new(), refused: Some(why.clone()) },
+    };
     let first = fitting.first().map(|spec| spec.name.clone()).unwrap_or_default();
     let forbidden = fitting.iter().find_map(|spec| forbids(&spec.allow, job));
     let specs: Vec<&Spec> =
         fitting.iter().copied().filter(|spec| forbids(&spec.allow, job).is_none()).collect();
     let refused =
         if specs.is_empty() { forbidden.map(|rule| Why::Policy { spec: first, rule }) } else { None };
-    Wanted { job, key, specs, refused }
+    Wanted { job, demand, specs, refused }
 }
 
 /// The rule that a job breaks, if it breaks one.

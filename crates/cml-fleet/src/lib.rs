@@ -8,7 +8,7 @@
 mod budget;
 mod demand;
 mod gaps;
-mod labels;
+pub mod labels;
 mod observed;
 mod placement;
 mod plan;
@@ -21,9 +21,10 @@ mod warm;
 
 pub use budget::{Account, Balance, Spending, day_of};
 pub use gaps::auto_idle_timeout;
+pub use labels::spec_for;
 pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
 pub use placement::same_quota;
-pub use plan::{Action, Plan, Waiting, plan, spec_for};
+pub use plan::{Action, Plan, Waiting, plan};
 pub use refuse::{Rule, Why};
 pub use retire::Cause;
 pub use supply::UNSEEN_GRACE;

@@ -88,8 +88,10 @@ pub struct LaunchRecord {
     pub id: LaunchId,
     /// The spec it is of.
     pub spec: String,
-    /// Labels of its runner: the spec's of that time.
+    /// Labels that its runner was registered with, or will be.
     pub labels: Vec<String>,
+    /// The region that was asked for it; not known of launches that were written down before regions were.
+    pub region: Option<String>,
     /// The repository of the job that it is for; none for a machine that is kept ready.
     pub repository: Option<String>,
     /// Who started that job; none as above.
@@ -121,6 +123,22 @@ pub struct LaunchRecord {
     pub is_stopped: bool,
 }
 
+/// A machine that no region shows is gone this long after its deadline, whether its region answers or not: it powers itself off.
+const PAST_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
+
+impl LaunchRecord {
+    /// Whether its machine would show, were it there: its region has answered.
+    #[must_use]
+    pub fn would_show(&self, silent_regions: &BTreeSet<String>, now: Timestamp) -> bool {
+        let region = self.bought.as_ref().map(|offer| &offer.region).or(self.region.as_ref());
+        let is_told_of = match region {
+            Some(region) => !silent_regions.contains(region),
+            None => silent_regions.is_empty(),
+        };
+        is_told_of || now.duration_since(self.deadline.0) > PAST_DEADLINE
+    }
+}
+
 /// What GitHub says is registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownRunner {
@@ -147,6 +165,9 @@ pub struct Refusal {
     pub instance_type: String,
     /// Market.
     pub market: Market,
+    /// The provider's quota that it counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<String>,
     /// What kind.
     pub kind: RefusalKind,
     /// How many in a row, this one included, since the last success.
@@ -162,7 +183,7 @@ pub enum RefusalKind {
     Capacity,
     /// The account's limit, met with this many vCPUs of the class in use.
     Quota {
-        /// In use in that region, class and market when it was met.
+        /// In use of that quota when it was met.
         vcpus_in_use: u32,
     },
     /// Too many calls.
@@ -171,19 +192,21 @@ pub enum RefusalKind {
     Denied,
     /// That type is not sold there.
     Unsupported,
+    /// The region gave no answer: what came of the call is not known.
+    Silent,
 }
 
 impl RefusalKind {
-    /// The core's kind of a cloud's error; none for those that say nothing about the offer.
+    /// The core's kind of a cloud's error.
     #[must_use]
-    pub fn of(kind: ErrorKind, vcpus_in_use: u32) -> Option<Self> {
+    pub fn of(kind: ErrorKind, vcpus_in_use: u32) -> Self {
         match kind {
-            ErrorKind::Capacity => Some(Self::Capacity),
-            ErrorKind::Quota => Some(Self::Quota { vcpus_in_use }),
-            ErrorKind::Throttled => Some(Self::Throttled),
-            ErrorKind::Denied => Some(Self::Denied),
-            ErrorKind::Invalid => Some(Self::Unsupported),
-            ErrorKind::Transient => None,
+            ErrorKind::Capacity => Self::Capacity,
+            ErrorKind::Quota => Self::Quota { vcpus_in_use },
+            ErrorKind::Throttled => Self::Throttled,
+            ErrorKind::Denied => Self::Denied,
+            ErrorKind::Invalid => Self::Unsupported,
+            ErrorKind::Transient => Self::Silent,
         }
     }
 }
@@ -203,8 +226,13 @@ pub struct Observed {
     pub silent_regions: BTreeSet<String>,
     /// Runners; none when GitHub could not be asked.
     pub runners: Option<Vec<KnownRunner>>,
+    /// Launches that show at GitHub or in the cloud and are this controller's. Everything else is somebody else's: it is not
+    /// counted, and ended at its deadline only.
+    pub ours: BTreeSet<LaunchId>,
     /// What each spec could buy, in the provider's order.
     pub offers: BTreeMap<String, Vec<Offer>>,
+    /// Why regions of a spec could not say what they sell, each with its name.
+    pub unanswered: BTreeMap<String, Vec<String>>,
     /// What was refused, the latest of each offer.
     pub refusals: Vec<Refusal>,
     /// Budgets of repositories and persons, over all specs.

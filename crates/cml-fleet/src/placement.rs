@@ -6,7 +6,8 @@ use cml_cloud::{Market, Offer, SpotPolicy};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observed::{Observed, Refusal, RefusalKind};
+use crate::labels::Demand;
+use crate::observed::{Job, Observed, Refusal, RefusalKind};
 use crate::refuse::Why;
 
 /// Missing capacity is asked for again after this; each further refusal doubles it.
@@ -17,48 +18,50 @@ const CAPACITY_LAST: SignedDuration = SignedDuration::from_mins(30);
 const THROTTLED: SignedDuration = SignedDuration::from_secs(20);
 /// Permissions are given by people.
 const DENIED: SignedDuration = SignedDuration::from_mins(5);
+/// A launch whose outcome is unknown counts until it cannot come any more; the other regions are asked before this one is again.
+const SILENT: SignedDuration = SignedDuration::from_mins(10);
 /// A quota may have been raised meanwhile; falling usage is noticed at once.
 const QUOTA: SignedDuration = SignedDuration::from_mins(15);
 
-/// What EC2 counts together against one quota.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits>
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum QuotaClass {
-    Standard,
-    GraphicsAndVideo,
-    Other(char),
-}
-
-fn quota_class(instance_type: &str) -> QuotaClass {
-    match instance_type.chars().next().unwrap_or('?') {
-        'a' | 'c' | 'd' | 'h' | 'i' | 'm' | 'r' | 't' | 'z' => QuotaClass::Standard,
-        'g' | 'v' => QuotaClass::GraphicsAndVideo,
-        other => QuotaClass::Other(other),
-    }
-}
-
-/// True when EC2 counts both against one quota.
+/// True when the provider counts both against one quota.
 #[must_use]
 pub fn same_quota(one: &Offer, other: &Offer) -> bool {
-    let key = |offer: &Offer| quota_key(&offer.region, &offer.instance_type, offer.market);
-    key(one) == key(other)
+    quota_of(one) == quota_of(other)
 }
 
-type QuotaKey = (String, QuotaClass, Market);
+/// What counts together, by the provider's own word; a type of which no quota is known counts alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted<'a> {
+    Together(&'a str),
+    Alone(&'a str),
+}
+
+/// Region, what is counted, market.
+type QuotaKey<'a> = (&'a str, Counted<'a>, Market);
 /// Type, zone and market.
 type PoolKey<'a> = (&'a str, Option<&'a str>, Market);
 
-fn quota_key(region: &str, instance_type: &str, market: Market) -> QuotaKey {
-    (region.to_owned(), quota_class(instance_type), market)
+fn quota_of(offer: &Offer) -> QuotaKey<'_> {
+    quota_key(&offer.region, offer.quota.as_deref(), &offer.instance_type, offer.market)
+}
+
+fn quota_key<'a>(
+    region: &'a str,
+    quota: Option<&'a str>,
+    instance_type: &'a str,
+    market: Market,
+) -> QuotaKey<'a> {
+    (region, quota.map_or(Counted::Alone(instance_type), Counted::Together), market)
 }
 
 /// What was refused, found by what is offered, and what is in use.
 pub(crate) struct Shop<'a> {
     offers: &'a BTreeMap<String, Vec<Offer>>,
+    unanswered: &'a BTreeMap<String, Vec<String>>,
     pools: BTreeMap<PoolKey<'a>, Vec<&'a Refusal>>,
-    quotas: BTreeMap<QuotaKey, &'a Refusal>,
+    quotas: BTreeMap<QuotaKey<'a>, &'a Refusal>,
     regions: BTreeMap<&'a str, Vec<&'a Refusal>>,
-    in_use: BTreeMap<QuotaKey, u32>,
+    in_use: BTreeMap<QuotaKey<'a>, u32>,
     now: Timestamp,
 }
 
@@ -68,12 +71,15 @@ struct Skip {
     /// None when time does not cure it.
     until: Option<Timestamp>,
     said: &'static str,
+    /// It is left out only while there is something else.
+    is_last_resort: bool,
 }
 
 impl<'a> Shop<'a> {
     pub(crate) fn open(observed: &'a Observed, now: Timestamp) -> Self {
         let mut shop = Self {
             offers: &observed.offers,
+            unanswered: &observed.unanswered,
             pools: BTreeMap::new(),
             quotas: BTreeMap::new(),
             regions: BTreeMap::new(),
@@ -83,13 +89,14 @@ impl<'a> Shop<'a> {
         for refusal in &observed.refusals {
             match refusal.kind {
                 RefusalKind::Quota { .. } => {
-                    let key = quota_key(&refusal.region, &refusal.instance_type, refusal.market);
+                    let quota = refusal.quota.as_deref();
+                    let key = quota_key(&refusal.region, quota, &refusal.instance_type, refusal.market);
                     let latest = shop.quotas.entry(key).or_insert(refusal);
                     if refusal.at > latest.at {
                         *latest = refusal;
                     }
                 }
-                RefusalKind::Throttled | RefusalKind::Denied => {
+                RefusalKind::Throttled | RefusalKind::Denied | RefusalKind::Silent => {
                     shop.regions.entry(&refusal.region).or_default().push(refusal);
                 }
                 RefusalKind::Capacity | RefusalKind::Unsupported => {
@@ -101,8 +108,7 @@ impl<'a> Shop<'a> {
         // Whatever is not known to be gone: EC2 counts machines on their way out too.
         for record in &observed.launches {
             if let Some(offer) = &record.bought {
-                let key = quota_key(&offer.region, &offer.instance_type, offer.market);
-                *shop.in_use.entry(key).or_default() += record.vcpus;
+                *shop.in_use.entry(quota_of(offer)).or_default() += record.vcpus;
             }
         }
         shop
@@ -112,23 +118,40 @@ impl<'a> Shop<'a> {
     ///
     /// Every market of the spec in every region before nothing at all: spot here, spot elsewhere, on-demand here,
     /// on-demand elsewhere, in the order in which the provider ranked them.
-    pub(crate) fn choose(&self, spec: &Spec, on_demand_only: bool) -> Result<Vec<&'a Offer>, Why> {
-        let allowed = |offer: &&Offer| match (spec.spot, on_demand_only) {
+    /// Only what the job may run on, if it is for one.
+    pub(crate) fn choose(
+        &self,
+        spec: &Spec,
+        job: Option<&Job>,
+        on_demand_only: bool,
+    ) -> Result<Vec<&'a Offer>, Why> {
+        let unanswered = self.unanswered.get(&spec.name).cloned().unwrap_or_default();
+        let demand = job.map(Demand::of);
+        let fits =
+            |offer: &&Offer| demand.as_ref().is_none_or(|demand| demand.fits_on(spec, offer.resources.arch));
+        let of_market = |offer: &&Offer| match (spec.spot, on_demand_only) {
             (SpotPolicy::Only, _) => offer.market == Market::Spot,
             (SpotPolicy::Never, _) | (SpotPolicy::Prefer, true) => offer.market == Market::OnDemand,
             (SpotPolicy::Prefer, false) => true,
         };
-        let sold: Vec<&Offer> = self.offers.get(&spec.name).into_iter().flatten().filter(allowed).collect();
+        let sold: Vec<&Offer> =
+            self.offers.get(&spec.name).into_iter().flatten().filter(of_market).filter(fits).collect();
         if sold.is_empty() {
-            return Err(Why::NothingForSale { spec: spec.name.clone() });
+            return Err(Why::NothingForSale { spec: spec.name.clone(), unanswered });
         }
         let mut skips: Vec<Skip> = Vec::new();
         let mut open: Vec<&Offer> = Vec::new();
+        let mut in_silence: Vec<&Offer> = Vec::new();
         for offer in sold {
             match self.skip(offer) {
+                Some(skip) if skip.is_last_resort => in_silence.push(offer),
                 Some(skip) => skips.push(skip),
                 None => open.push(offer),
             }
+        }
+        // A region that gave no answer may give one now: rather there than nowhere.
+        if open.is_empty() {
+            open = in_silence;
         }
         let best = open.iter().copied().min_by_key(|offer| offer.market);
         let Some(best) = best else {
@@ -136,21 +159,18 @@ impl<'a> Shop<'a> {
             let first = skips.iter().min_by_key(|skip| (skip.until.is_none(), skip.until, skip.said));
             let said = first.map_or("everything was refused", |skip| skip.said);
             let again_at = first.and_then(|skip| skip.until);
-            return Err(Why::Refused { spec: spec.name.clone(), said, again_at });
+            return Err(Why::Refused { spec: spec.name.clone(), said, again_at, unanswered });
         };
-        // One call takes one image, and an image has one architecture.
-        let alike = |offer: &Offer| {
-            (&offer.region, offer.market, offer.resources.arch)
-                == (&best.region, best.market, best.resources.arch)
-        };
-        open.retain(|offer| alike(offer));
+        // One call takes one image and one script: they depend on the architecture and on the driver.
+        let kind = |offer: &Offer| (offer.region.clone(), offer.market, offer.resources.arch, offer.driver);
+        let best = kind(best);
+        open.retain(|offer| kind(offer) == best);
         Ok(open)
     }
 
     /// Counts a launch that was just decided, so that one plan does not run into the quota it knows.
-    pub(crate) fn take(&mut self, offer: &Offer) {
-        let key = quota_key(&offer.region, &offer.instance_type, offer.market);
-        *self.in_use.entry(key).or_default() += offer.resources.vcpus;
+    pub(crate) fn take(&mut self, offer: &'a Offer) {
+        *self.in_use.entry(quota_of(offer)).or_default() += offer.resources.vcpus;
     }
 
     fn skip(&self, offer: &Offer) -> Option<Skip> {
@@ -164,14 +184,15 @@ impl<'a> Shop<'a> {
             .chain(of_region)
             .filter_map(|refusal| self.still(refusal))
             .chain(self.quota(offer))
-            .max_by_key(|skip| (skip.until.is_none(), skip.until))
+            .max_by_key(|skip| (!skip.is_last_resort, skip.until.is_none(), skip.until))
     }
 
     /// The refusal as a skip, while it holds.
     fn still(&self, refusal: &Refusal) -> Option<Skip> {
         let (length, said) = match refusal.kind {
             RefusalKind::Unsupported => {
-                return Some(Skip { until: None, said: "the type is not sold there" });
+                let said = "the type is not sold there";
+                return Some(Skip { until: None, said, is_last_resort: false });
             }
             RefusalKind::Capacity => {
                 (capacity_skip(refusal.in_a_row), "the cloud has no such machine at the moment")
@@ -179,14 +200,16 @@ impl<'a> Shop<'a> {
             RefusalKind::Throttled => (THROTTLED, "the cloud asks for fewer calls"),
             RefusalKind::Denied => (DENIED, "the credentials may not launch there"),
             RefusalKind::Quota { .. } => (QUOTA, QUOTA_SAID),
+            RefusalKind::Silent => (SILENT, "the cloud does not answer there"),
         };
         let until = refusal.at.checked_add(length).ok()?;
-        (until > self.now).then_some(Skip { until: Some(until), said })
+        let is_last_resort = refusal.kind == RefusalKind::Silent;
+        (until > self.now).then_some(Skip { until: Some(until), said, is_last_resort })
     }
 
     /// A quota that was met holds while as much is in use as then.
     fn quota(&self, offer: &Offer) -> Option<Skip> {
-        let key = quota_key(&offer.region, &offer.instance_type, offer.market);
+        let key = quota_of(offer);
         let refusal = self.quotas.get(&key)?;
         let RefusalKind::Quota { vcpus_in_use } = refusal.kind else { return None };
         let now_in_use = self.in_use.get(&key).copied().unwrap_or(0);

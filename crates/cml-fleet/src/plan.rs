@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::budget::{Balance, Books, cost};
 use crate::demand::{self, Wanted};
-use crate::labels;
+use crate::labels::{self, Demand, spec_for};
 use crate::observed::{Job, JobId, JobState, Observed};
 use crate::placement::Shop;
 use crate::refuse::Why;
@@ -37,8 +37,10 @@ pub enum Action {
         region: String,
         /// The machine.
         instance: InstanceId,
-        /// Its runner's id at GitHub, if it is registered.
+        /// Its runner's id at GitHub, if GitHub's list has it.
         runner: Option<u64>,
+        /// Its runner's name, by which GitHub is asked once more before the machine is ended.
+        name: Option<String>,
         /// Why.
         cause: Cause,
     },
@@ -131,20 +133,25 @@ struct Round<'a> {
     books: Books<'a>,
     /// Machines of each spec, those on their way in and out included.
     count: BTreeMap<String, u32>,
-    /// Machines that a job may get, by the labels of their runners, those online first.
-    free: BTreeMap<Vec<String>, VecDeque<&'a Machine<'a>>>,
+    /// Machines that a job may get, those online first.
+    free: BTreeMap<Taker<'a>, VecDeque<&'a Machine<'a>>>,
 }
+
+/// The labels of a runner, as a key, and its group.
+type Taker<'a> = (Vec<String>, Option<&'a str>);
 
 impl<'a> Round<'a> {
     fn begin(observed: &'a Observed, machines: &'a [Machine<'a>], now: Timestamp) -> Self {
         let mut count: BTreeMap<String, u32> = BTreeMap::new();
-        let mut free: BTreeMap<Vec<String>, VecDeque<&Machine<'_>>> = BTreeMap::new();
+        let mut free: BTreeMap<Taker<'_>, VecDeque<&Machine<'_>>> = BTreeMap::new();
         for machine in machines {
             let Some(record) = machine.record else { continue };
             *count.entry(record.spec.clone()).or_default() += 1;
             // A machine that must go any moment is no help.
             if machine.is_free_or_just_taken(now) && !record.deadline.passed(now) {
-                let queue = free.entry(labels::lower(&record.labels)).or_default();
+                let spec = observed.specs.iter().find(|spec| spec.name == record.spec);
+                let group = spec.and_then(|spec| spec.group.as_deref());
+                let queue = free.entry((labels::key(machine.labels(record)), group)).or_default();
                 match machine.phase {
                     Phase::Idle(_) => queue.push_front(machine),
                     _ => queue.push_back(machine),
@@ -158,7 +165,7 @@ impl<'a> Round<'a> {
 
     /// A machine that is there or on its way, else a launch, else a reason.
     fn serve(&mut self, wanted: &Wanted<'_>, plan: &mut Plan) {
-        if self.take_free(&wanted.key) {
+        if self.take_free(&wanted.demand) {
             return;
         }
         if let Some(why) = &wanted.refused {
@@ -182,12 +189,12 @@ impl<'a> Round<'a> {
     }
 
     /// Gives the job any machine whose runner may take it: the one with the fewest labels that are not asked for.
-    fn take_free(&mut self, key: &[String]) -> bool {
+    fn take_free(&mut self, demand: &Demand) -> bool {
         let fitting = self
             .free
             .iter_mut()
-            .filter(|(labels, queue)| !queue.is_empty() && labels::serves(labels, key))
-            .min_by_key(|(labels, _)| labels.len());
+            .filter(|((labels, group), queue)| !queue.is_empty() && demand.takes(labels, *group))
+            .min_by_key(|((labels, _), _)| labels.len());
         fitting.is_some_and(|(_, queue)| queue.pop_front().is_some())
     }
 
@@ -200,7 +207,7 @@ impl<'a> Round<'a> {
         if self.count.get(name).copied().unwrap_or(0) >= spec.max {
             return Err(Why::Full { spec: name.clone(), max: spec.max });
         }
-        let offers = self.shop.choose(spec, on_demand_only)?;
+        let offers = self.shop.choose(spec, job, on_demand_only)?;
         // The dearest that may be bought is what is promised.
         let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
         let promised = dearest.map(|price| cost(price, None, spec.max_lifetime));
@@ -264,20 +271,17 @@ impl<'a> Round<'a> {
     }
 }
 
-/// The spec that a job belongs to: the most special of those whose runners may take it.
-#[must_use]
-pub fn spec_for<'a>(specs: &'a [Spec], job: &Job) -> Option<&'a Spec> {
-    let key = labels::key(&job.labels);
-    let fitting = specs.iter().filter(|spec| labels::serves(&labels::lower(&spec.labels), &key));
-    fitting.min_by_key(|spec| (spec.labels.len(), &spec.name))
-}
-
 fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
     let instance = machine.instance.filter(|instance| instance.is_alive())?;
     Some(Action::Terminate {
         region: instance.region.clone(),
         instance: instance.id.clone(),
         runner: machine.runner.map(|runner| runner.id),
+        name: machine
+            .runner
+            .map(|runner| runner.name.clone())
+            .or_else(|| instance.runner_name.clone())
+            .or_else(|| machine.launch.map(|launch| launch.runner_name())),
         cause,
     })
 }
@@ -287,7 +291,8 @@ fn reruns(observed: &Observed) -> Vec<Action> {
     let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
     for job in observed.jobs.iter().flatten() {
         if job.state == (JobState::Interrupted { may_rerun: true })
-            && spec_for(&observed.specs, job).is_some_and(|spec| job.interruptions <= spec.reruns.max)
+            && spec_for(&observed.specs, &observed.offers, job)
+                .is_some_and(|spec| job.interruptions <= spec.reruns.max)
         {
             runs.entry(job.run_id).or_default().push(job);
         }

@@ -13,10 +13,11 @@ impl fmt::Display for Plan {
             return writeln!(out, "nothing to do");
         }
         for action in &self.actions {
-            writeln!(out, "{action}")?;
+            writeln!(out, "{}", cml_text::line(&action.to_string()))?;
         }
         for waiting in &self.waiting {
-            writeln!(out, "job {} waits: {}", waiting.job, waiting.why)?;
+            let why = waiting.why.to_string();
+            writeln!(out, "job {} waits: {}", waiting.job, cml_text::line(&why))?;
         }
         Ok(())
     }
@@ -58,5 +59,22 @@ impl fmt::Display for Action {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{JobId, Waiting, Why};
+
+    #[test]
+    fn labels_of_a_job_are_one_line_whatever_is_in_them() {
+        let label = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
+        let waiting = Waiting { job: JobId(1), why: Why::NoSpec { labels: vec![label] } };
+        let text = Plan { waiting: vec![waiting], ..Plan::default() }.to_string();
+        assert_eq!(
+            text,
+            "job 1 waits: no spec has the labels x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]\n"
+        );
     }
 }

@@ -12,8 +12,17 @@ use crate::budget::Balance;
 pub enum Why {
     /// No spec has all the labels that the job asks for.
     NoSpec {
-        /// What it asks for.
-        labels: Vec<String>,
+        /// The spec that lacks fewest of them; none when there is no spec.
+        nearest: Option<String>,
+        /// What that one lacks.
+        missing: Vec<String>,
+    },
+    /// The job asks for no label: it is for GitHub's own machines, or for a runner group that GitHub does not tell.
+    NoLabels,
+    /// Specs have its labels, and none is in the runner group that it asks for.
+    NoGroup {
+        /// The group.
+        group: String,
     },
     /// The spec does not take such jobs.
     Policy {
@@ -44,6 +53,8 @@ pub enum Why {
         said: &'static str,
         /// When the first of it is tried again; none when it is not by itself.
         again_at: Option<Timestamp>,
+        /// Why some regions could not say what they sell.
+        unanswered: Vec<String>,
     },
     /// GitHub does not answer: no runner can be registered.
     GitHubSilent,
@@ -51,6 +62,8 @@ pub enum Why {
     NothingForSale {
         /// The spec.
         spec: String,
+        /// Why its regions could not say what they sell, where that is so.
+        unanswered: Vec<String>,
     },
 }
 
@@ -70,7 +83,16 @@ pub enum Rule {
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSpec { labels } => write!(out, "no spec has the labels {}", labels.join(", ")),
+            Self::NoSpec { nearest: Some(spec), missing } => {
+                write!(out, "no spec has all of its labels: {spec} lacks {}", missing.join(", "))
+            }
+            Self::NoSpec { nearest: None, .. } => out.write_str("there is no spec"),
+            Self::NoLabels => out.write_str(
+                "it asks for no label: it is for GitHub's own machines or for a runner group; runs-on needs the labels of a spec",
+            ),
+            Self::NoGroup { group } => {
+                write!(out, "no spec with its labels is in the runner group {group}")
+            }
             Self::Policy { spec, rule } => write!(out, "{spec} takes no {rule}"),
             Self::Full { spec, max } => {
                 write!(out, "{spec} has its {max} machines; the next one that ends makes room")
@@ -92,17 +114,20 @@ impl fmt::Display for Why {
                     ),
                 }
             }
-            Self::Refused { spec, said, again_at } => {
+            Self::Refused { spec, said, again_at, unanswered } => {
                 write!(out, "{spec}: {said}")?;
-                match again_at {
-                    Some(at) => write!(out, "; tried again at {}", at.strftime("%H:%M:%S UTC")),
-                    None => Ok(()),
+                if let Some(at) = again_at {
+                    write!(out, "; tried again at {}", at.strftime("%H:%M:%S UTC"))?;
                 }
+                unanswered.iter().try_for_each(|why| write!(out, "; {why}"))
             }
             Self::GitHubSilent => out.write_str(
                 "GitHub does not answer, so no runner can be registered; tried again with every look",
             ),
-            Self::NothingForSale { spec } => write!(out, "nothing is for sale that {spec} could buy"),
+            Self::NothingForSale { spec, unanswered } if unanswered.is_empty() => {
+                write!(out, "nothing is for sale that {spec} could buy")
+            }
+            Self::NothingForSale { spec, unanswered } => write!(out, "{spec}: {}", unanswered.join("; ")),
         }
     }
 }

@@ -97,8 +97,9 @@ pub(crate) fn orphans<'a>(
     }
     let alive: BTreeSet<LaunchId> = machines.iter().filter_map(|machine| machine.launch).collect();
     let is_orphan = |runner: &&KnownRunner| {
-        // A name that is not of our making is somebody else's runner.
-        LaunchId::from_runner_name(&runner.name).is_some_and(|launch| {
+        // What this controller has not made is somebody else's runner.
+        let launch = LaunchId::from_runner_name(&runner.name).filter(|launch| observed.ours.contains(launch));
+        launch.is_some_and(|launch| {
             let age = now.duration_since(launch.made_at());
             !alive.contains(&launch) && !runner.online && !runner.busy && age > ORPHAN_GRACE
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cml_cloud::{Deadline, Instance, InstanceId, LaunchId};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observed::{KnownRunner, LaunchRecord, Observed};
+use crate::observed::{JobState, KnownRunner, LaunchRecord, Observed};
 
 /// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not.
 /// EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
@@ -42,6 +42,11 @@ pub(crate) struct Machine<'a> {
 impl Machine<'_> {
     pub(crate) fn spec(&self) -> Option<&str> {
         self.record.map(|record| record.spec.as_str())
+    }
+
+    /// What its runner has: as GitHub lists it, else as it was or will be registered.
+    pub(crate) fn labels<'a>(&'a self, record: &'a LaunchRecord) -> &'a [String] {
+        self.runner.map_or(&record.labels, |runner| &runner.labels)
     }
 
     pub(crate) fn instance_id(&self) -> Option<&InstanceId> {
@@ -81,6 +86,10 @@ pub(crate) fn machines(observed: &Observed, now: Timestamp) -> Vec<Machine<'_>> 
             *known = instance;
         }
     }
+    // What GitHub's list of jobs says of a runner counts like what its list of runners says.
+    let running = observed.jobs.iter().flatten().filter(|job| job.state == JobState::Running);
+    let at_work: BTreeSet<LaunchId> =
+        running.filter_map(|job| LaunchId::from_runner_name(job.runner.as_deref()?)).collect();
     let mut records: Vec<&LaunchRecord> = observed.launches.iter().collect();
     records.sort_by_key(|record| record.id);
     let mut all: Vec<Machine<'_>> = Vec::new();
@@ -88,6 +97,9 @@ pub(crate) fn machines(observed: &Observed, now: Timestamp) -> Vec<Machine<'_>> 
         let instance = instances.remove(&record.id);
         let runner = runners.get(&record.id).copied();
         let Some(phase) = phase(observed, record, instance, runner, now) else { continue };
+        // One answer that shows it without a job is no evidence against another one that shows it at work (L3).
+        let is_at_work = at_work.contains(&record.id) && phase != Phase::Leaving;
+        let phase = if is_at_work { Phase::Busy } else { phase };
         all.push(Machine { launch: Some(record.id), record: Some(record), instance, runner, phase });
     }
     let explained: BTreeSet<&InstanceId> = all.iter().filter_map(Machine::instance_id).collect();
@@ -122,7 +134,8 @@ fn phase(
     use cml_cloud::InstanceState::{Pending, Running, Stopped, Stopping, Terminated};
     // Whatever the cloud shows (a person may have taken the tags off): a runner that is connected runs somewhere.
     let is_connected = runner.is_some_and(|runner| runner.online || runner.busy);
-    match (instance.map(|instance| instance.state), observed.instances.is_some()) {
+    let would_show = observed.instances.is_some() && record.would_show(&observed.silent_regions, now);
+    match (instance.map(|instance| instance.state), would_show) {
         (Some(Terminated), _) => return None,
         (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
         // The cloud was asked and shows nothing: too young to show, or over.

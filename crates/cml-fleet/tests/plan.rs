@@ -82,7 +82,7 @@ fn a_job_that_nobody_serves_is_told_why() {
     insta::assert_snapshot!(shown(&world), @r"
     job 1 waits: gpu takes no code from forks
     job 2 waits: gpu takes no jobs of the event issue_comment
-    job 3 waits: no spec has the labels tpu
+    job 3 waits: no spec has all of its labels: gpu lacks tpu
     ");
     world.specs[0].allow.forks = Forks::Always;
     assert_eq!(launches(&world), 1);
@@ -398,7 +398,7 @@ fn the_interrupted_jobs_of_one_run_run_again_together() {
 fn a_job_for_githubs_own_machines_is_nobodys_concern() {
     let mut world = world(vec![spec("gpu", "cml gpu")]);
     world.jobs = Some(vec![job(1, "ubuntu-latest"), job(2, "self-hosted ubuntu-box")]);
-    insta::assert_snapshot!(shown(&world), @"job 2 waits: no spec has the labels self-hosted, ubuntu-box");
+    insta::assert_snapshot!(shown(&world), @"job 2 waits: no spec has all of its labels: gpu lacks ubuntu-box");
     world.specs.push(spec("own", "ubuntu-latest"));
     world.offers.insert("own".to_owned(), offers());
     assert_eq!(launches(&world), 1, "but for a spec that serves it");

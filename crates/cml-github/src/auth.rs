@@ -4,6 +4,7 @@ use octocrab::Octocrab;
 use octocrab::models::{AppId, InstallationId};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::GitHubError;
 use crate::location::Location;
@@ -29,7 +30,7 @@ pub enum Auth {
 /// A client that may speak for the scope, made when it is first needed.
 #[derive(Debug)]
 pub(crate) enum Speaker {
-    Token(Octocrab),
+    Token { client: Octocrab, token: SecretString },
     App(Box<App>),
 }
 
@@ -52,7 +53,9 @@ impl Speaker {
     pub(crate) fn new(location: &Location, auth: Auth) -> Result<Self, GitHubError> {
         let builder = transport::builder(location)?;
         Ok(match auth {
-            Auth::Token(token) => Self::Token(transport::build(builder.personal_token(token))?),
+            Auth::Token(token) => {
+                Self::Token { client: transport::build(builder.personal_token(token.clone()))?, token }
+            }
             Auth::App { app_id, private_key_pem, installation_id } => {
                 let builder = builder
                     .app_from_rsa_pem(AppId(app_id), private_key_pem.expose_secret())
@@ -64,25 +67,59 @@ impl Speaker {
     }
 
     /// The client to speak with.
-    pub(crate) async fn client(&self, location: &Location) -> Result<&Octocrab, GitHubError> {
+    pub(crate) async fn client(
+        &self,
+        location: &Location,
+        stop: &CancellationToken,
+    ) -> Result<&Octocrab, GitHubError> {
         match self {
-            Self::Token(client) => Ok(client),
+            Self::Token { client, .. } => Ok(client),
             Self::App(app) => {
-                let install = || install(&app.itself, app.installation_id, location);
+                let install = || install(&app.itself, app.installation_id, location, stop);
                 app.installed.get_or_try_init(install).await
             }
         }
     }
 }
 
-async fn install(app: &Octocrab, known: Option<u64>, location: &Location) -> Result<Octocrab, GitHubError> {
+impl Speaker {
+    /// A client for GraphQL. Octocrab puts the base of its REST API before every path, also before a whole address, so that on
+    /// an Enterprise Server GraphQL takes a client of its own.
+    pub(crate) async fn graphql(
+        &self,
+        location: &Location,
+        stop: &CancellationToken,
+    ) -> Result<Octocrab, GitHubError> {
+        let base = location.graphql_base();
+        let client = self.client(location, stop).await?;
+        if base == location.api {
+            return Ok(client.clone());
+        }
+        let token = match self {
+            Self::Token { token, .. } => token.clone(),
+            Self::App(_) => {
+                let call = Call::new("getting the App's token".to_owned(), location, stop);
+                client.installation_token().await.map_err(|error| GitHubError::transport(&call, &error))?
+            }
+        };
+        let there = Location { api: base, ..location.clone() };
+        transport::build(transport::builder(&there)?.personal_token(token))
+    }
+}
+
+async fn install(
+    app: &Octocrab,
+    known: Option<u64>,
+    location: &Location,
+    stop: &CancellationToken,
+) -> Result<Octocrab, GitHubError> {
     let id = match known {
         Some(id) => id,
         None => {
             let scope = &location.scope;
             let call = Call {
                 hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
-                ..Call::new(format!("finding the App's installation on {scope}"), location)
+                ..Call::new(format!("finding the App's installation on {scope}"), location, stop)
             };
             let path = format!("{}/installation", scope.api_path());
             transport::get::<InstallationAnswer>(app, &path, &call).await?.id

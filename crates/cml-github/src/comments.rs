@@ -2,13 +2,14 @@
 //! <https://docs.github.com/en/rest/issues/comments>, <https://docs.github.com/en/rest/commits/comments>
 
 use std::fmt;
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{GitHubError, refused};
-use crate::jobs::PER_PAGE;
+use crate::lists::{PER_PAGE, Page, Reader};
+use crate::names::segment;
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
 
@@ -37,7 +38,7 @@ impl CommentTarget {
     /// The list of its comments. A pull request's are an issue's.
     fn list(&self) -> String {
         match self {
-            Self::Commit(sha) => format!("/commits/{sha}/comments"),
+            Self::Commit(sha) => format!("/commits/{}/comments", segment(sha)),
             Self::Pull(number) | Self::Issue(number) => format!("/issues/{number}/comments"),
         }
     }
@@ -69,8 +70,6 @@ pub struct Comment {
     /// Where people see it.
     #[serde(default)]
     pub html_url: String,
-    /// When it was written.
-    pub created_at: Timestamp,
     #[serde(default)]
     author_association: String,
     #[serde(default)]
@@ -125,6 +124,23 @@ impl Comment {
     }
 }
 
+impl Page for Vec<Comment> {
+    type Item = Comment;
+    type Key = u64;
+
+    fn total(&self) -> Option<u64> {
+        None
+    }
+
+    fn items(&self) -> &[Comment] {
+        self
+    }
+
+    fn key(comment: &Comment) -> u64 {
+        comment.id
+    }
+}
+
 impl GitHub {
     /// All comments there, oldest first.
     ///
@@ -134,22 +150,12 @@ impl GitHub {
         let call = self.about_comment("reading the comments of", on);
         let base = self.repository_path(&on.list())?;
         let client = self.client().await?;
-        let mut all: Vec<Comment> = Vec::new();
-        for page in 1.. {
-            let path = format!("{base}?per_page={PER_PAGE}&page={page}");
-            let answer: Vec<Comment> = transport::get(client, &path, &call).await?;
-            let last = answer.len() < PER_PAGE;
-            for comment in answer {
-                // One that was removed while we turned the page shifts the others: none counts twice.
-                if all.iter().all(|known| known.id != comment.id) {
-                    all.push(comment);
-                }
-            }
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+        let call = &call;
+        let page = |number: usize| {
+            let path = format!("{base}?per_page={PER_PAGE}&page={number}");
+            async move { transport::get::<Vec<Comment>>(client, &path, call).await.map(Arc::new) }
+        };
+        Reader::ANY.whole(call, page).await
     }
 
     /// One comment; none when it is not there (any more).

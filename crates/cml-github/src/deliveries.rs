@@ -21,6 +21,7 @@ const PAGES_MAX: usize = 10;
 #[derive(Deserialize)]
 struct Delivery {
     id: u64,
+    #[serde(default)]
     guid: String,
     delivered_at: Timestamp,
     #[serde(default)]
@@ -45,7 +46,7 @@ impl GitHub {
         let Speaker::App(app) = self.speaker() else { return Ok(0) };
         let since = now - LOST_SINCE;
         let client = app.itself();
-        let call = self.call_about("looking for lost webhooks of");
+        let call = self.call("looking for lost webhooks of");
         // All tries of one delivery share its guid.
         let mut tries: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
         let mut path = Some("/app/hook/deliveries?per_page=100".to_owned());
@@ -65,7 +66,7 @@ impl GitHub {
         // It may be under way: GitHub gives the endpoint 30 seconds at most.
         let is_open =
             |one: &Delivery| one.status_code == 0 && one.delivered_at > now - SignedDuration::from_mins(1);
-        let call = self.call_about("asking for a lost webhook of");
+        let call = self.call("asking for a lost webhook of");
         let mut asked = 0;
         for tries in tries.values() {
             if tries.len() >= TRIES_MAX || tries.iter().any(|one| was_taken(one) || is_open(one)) {

@@ -31,6 +31,8 @@ pub enum GitHubErrorKind {
     Invalid,
     /// Network, time-out or a 5xx. After a write the outcome is unknown.
     Transient,
+    /// We were asked to stop before GitHub was; nothing was done.
+    Interrupted,
 }
 
 /// GitHub said no, or said nothing.
@@ -81,6 +83,26 @@ impl GitHubError {
                 OURS => "check the network and https://www.githubstatus.com, then run it again".to_owned(),
                 _ => "is --repo right, and the network? Then run it again".to_owned(),
             }),
+        }
+    }
+
+    /// A signal asked us to stop: a wait was cut short, or a write was not begun.
+    pub(crate) fn interrupted(call: &Call<'_>) -> Self {
+        Self {
+            kind: GitHubErrorKind::Interrupted,
+            doing: call.doing.clone(),
+            cause: "interrupted by a signal".to_owned(),
+            hint: None,
+        }
+    }
+
+    /// A list was another one on each of its pages, however often it was read.
+    pub(crate) fn list_changed(call: &Call<'_>) -> Self {
+        Self {
+            kind: GitHubErrorKind::Transient,
+            doing: call.doing.clone(),
+            cause: "the list changed while it was read".to_owned(),
+            hint: Some("run it again; it is read whole once it stays the same for some seconds".to_owned()),
         }
     }
 
@@ -283,12 +305,14 @@ fn lacks(answer: &Answer, call: &Call<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::location::Location;
 
     fn of(repo: &str, tell: impl Fn(&Call<'_>) -> GitHubError) -> (String, String) {
         let location = Location::find(Some(repo), &|_| None, None).expect("a repository");
-        let error = tell(&Call::new("asking".to_owned(), &location));
+        let error = tell(&Call::new("asking".to_owned(), &location, &CancellationToken::new()));
         (error.cause, error.hint.unwrap_or_default())
     }
 

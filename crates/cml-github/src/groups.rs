@@ -1,25 +1,42 @@
 //! Runner groups: which repositories may use a runner.
 //! <https://docs.github.com/en/rest/actions/self-hosted-runner-groups>
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
 
 use crate::error::{GitHubError, GitHubErrorKind};
+use crate::lists::{PER_PAGE, Page, Reader};
 use crate::location::Scope;
 use crate::models::RunnerGroup;
 use crate::runners::GitHub;
 use crate::transport;
 
-/// Groups on one page; the most that GitHub gives.
-const PER_PAGE: usize = 100;
-
 #[derive(Deserialize)]
 struct GroupPage {
+    #[serde(default)]
+    total_count: Option<u64>,
     runner_groups: Vec<Group>,
 }
 
-#[derive(Deserialize)]
+impl Page for GroupPage {
+    type Item = Group;
+    type Key = u64;
+
+    fn total(&self) -> Option<u64> {
+        self.total_count
+    }
+
+    fn items(&self) -> &[Group] {
+        &self.runner_groups
+    }
+
+    fn key(group: &Group) -> u64 {
+        group.id
+    }
+}
+
+#[derive(Clone, Deserialize)]
 struct Group {
     id: u64,
     name: String,
@@ -38,7 +55,7 @@ impl GitHub {
         if let Some(id) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(*id);
         }
-        let call = self.call_about("finding a runner group of");
+        let call = self.call("finding a runner group of");
         let invalid = |cause: String, hint: String| GitHubError {
             kind: GitHubErrorKind::Invalid,
             doing: call.doing.clone(),
@@ -51,16 +68,13 @@ impl GitHub {
             return Err(invalid("a repository has no runner groups".to_owned(), hint.to_owned()));
         }
         let client = self.client().await?;
-        let mut known = Vec::new();
-        for page in 1.. {
-            let path = format!("{}/actions/runner-groups?per_page={PER_PAGE}&page={page}", scope.api_path());
-            let answer: GroupPage = transport::get(client, &path, &call).await?;
-            let is_last = answer.runner_groups.len() < PER_PAGE;
-            known.extend(answer.runner_groups);
-            if is_last {
-                break;
-            }
-        }
+        let call = &call;
+        let page = |number: usize| {
+            let path =
+                format!("{}/actions/runner-groups?per_page={PER_PAGE}&page={number}", scope.api_path());
+            async move { transport::get::<GroupPage>(client, &path, call).await.map(Arc::new) }
+        };
+        let known: Vec<Group> = Reader::ANY.whole(call, page).await?;
         let ids = known.iter().map(|group| (group.name.to_lowercase(), group.id)).collect();
         *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = ids;
         let found = known.iter().find(|group| group.name.to_lowercase() == name);

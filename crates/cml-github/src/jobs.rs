@@ -1,18 +1,22 @@
 //! Jobs of a repository's workflow runs.
 //! <https://docs.github.com/en/rest/actions/workflow-runs>, <https://docs.github.com/en/rest/actions/workflow-jobs>
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::GitHubError;
+use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
+use crate::location::Scope;
+use crate::names::repository_path;
+use crate::origin::Origin;
 use crate::pages::Cost;
 use crate::runners::GitHub;
-use crate::transport::{self, Call};
+use crate::transport;
 
-/// Entries of a page; the most that GitHub gives.
-pub(crate) const PER_PAGE: usize = 100;
 /// Runs that one search gives at most, by GitHub's own limit.
 const RUNS_MAX: usize = 1000;
 
@@ -33,7 +37,9 @@ pub struct JobRecord {
     pub status: String,
     /// `success`, `failure`, … once it is over.
     pub conclusion: Option<String>,
-    /// The runner that has or had it.
+    /// The runner that has or had it, by GitHub's id.
+    pub runner_id: Option<u64>,
+    /// The runner that has or had it, by its name.
     pub runner_name: Option<String>,
     /// The workflow's name; empty where GitHub does not say it.
     pub workflow: String,
@@ -81,6 +87,8 @@ pub struct Followed {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct RunPage {
+    #[serde(default)]
+    total_count: Option<u64>,
     pub(crate) workflow_runs: Vec<RunWire>,
 }
 
@@ -97,7 +105,8 @@ pub(crate) struct RunWire {
     actor: Option<Login>,
     #[serde(default)]
     triggering_actor: Option<Login>,
-    repository: Named,
+    #[serde(default)]
+    repository: Option<Named>,
     #[serde(default)]
     head_repository: Option<Named>,
 }
@@ -112,24 +121,62 @@ pub(crate) struct Named {
     full_name: String,
 }
 
+impl Page for RunPage {
+    type Item = RunWire;
+    type Key = u64;
+
+    fn total(&self) -> Option<u64> {
+        self.total_count
+    }
+
+    fn items(&self) -> &[RunWire] {
+        &self.workflow_runs
+    }
+
+    fn key(run: &RunWire) -> u64 {
+        run.id
+    }
+}
+
+impl Page for JobPage {
+    type Item = JobWire;
+    type Key = u64;
+
+    fn total(&self) -> Option<u64> {
+        self.total_count
+    }
+
+    fn items(&self) -> &[JobWire] {
+        &self.jobs
+    }
+
+    fn key(job: &JobWire) -> u64 {
+        job.id
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct JobPage {
+    #[serde(default)]
+    total_count: Option<u64>,
     pub(crate) jobs: Vec<JobWire>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct JobWire {
     id: u64,
-    run_id: u64,
     #[serde(default)]
     run_attempt: Option<u32>,
     #[serde(default)]
     name: String,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Option<Vec<String>>,
+    #[serde(default)]
     status: String,
     #[serde(default)]
     conclusion: Option<String>,
+    #[serde(default)]
+    runner_id: Option<u64>,
     #[serde(default)]
     runner_name: Option<String>,
     #[serde(default)]
@@ -150,10 +197,10 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers.
     pub async fn run(&self, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
-        let path = format!("/repos/{repository}/actions/runs/{run_id}");
-        let call = self.call_about("looking at a run of");
+        let call = self.call("looking at a run of");
+        let path = format!("{}/actions/runs/{run_id}", repository_path(repository, &call.doing)?);
         let found: Option<RunWire> = transport::find(self.client().await?, &path, &call).await?;
-        Ok(found.as_ref().map(RunRecord::from))
+        Ok(found.map(|run| RunRecord::of(run, repository)))
     }
 
     /// Jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which is GitHub's limit.
@@ -164,9 +211,15 @@ impl GitHub {
         let base = self.repository_path("")?;
         let query = format!("{base}/actions/runs?status=completed&created=%3E%3D{since}");
         let mut all = Vec::new();
-        for run in self.search(&query, RUNS_MAX).await? {
+        let Scope::Repository { owner, name } = &self.location().scope else { return Ok(all) };
+        for run in self.search(&query, &format!("{owner}/{name}")).await? {
             // An earlier attempt was on machines of its own.
-            all.extend(self.jobs_of_attempts(&run, "all", &Cost::default()).await?);
+            let call = self.call("listing the jobs of a run of");
+            let jobs = self.jobs_of_attempts(&run, "all", &Cost::default()).await?;
+            if !jobs.is_whole {
+                return Err(GitHubError::list_changed(&call));
+            }
+            all.extend(jobs.items);
         }
         Ok(all)
     }
@@ -177,35 +230,47 @@ impl GitHub {
     /// # Errors
     /// [`GitHubErrorKind::Forbidden`] while the run is under way; the others as GitHub answers.
     pub async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
-        let call = self.call_about("running a job again of");
+        let call = self.call("running a job again of");
+        let base = repository_path(repository, &call.doing)?;
         let path = match only {
-            Some(job) => format!("/repos/{repository}/actions/jobs/{job}/rerun"),
-            None => format!("/repos/{repository}/actions/runs/{run_id}/rerun-failed-jobs"),
+            Some(job) => format!("{base}/actions/jobs/{job}/rerun"),
+            None => format!("{base}/actions/runs/{run_id}/rerun-failed-jobs"),
         };
         let _: serde_json::Value =
             transport::post(self.client().await?, &path, Some(&json!({})), &call).await?;
         Ok(())
     }
 
-    async fn search(&self, query: &str, most: usize) -> Result<Vec<RunRecord>, GitHubError> {
-        let call = self.call_about("listing the runs of");
+    async fn search(&self, query: &str, repository: &str) -> Result<Vec<RunRecord>, GitHubError> {
+        let call = self.call("listing the runs of");
         let client = self.client().await?;
-        let mut all: Vec<RunRecord> = Vec::new();
-        for page in 1.. {
-            let path = format!("{query}&per_page={PER_PAGE}&page={page}");
-            let answer: RunPage = transport::get(client, &path, &call).await?;
-            let last = answer.workflow_runs.len() < PER_PAGE;
-            all.extend(answer.workflow_runs.iter().map(RunRecord::from));
-            if last || all.len() >= most {
-                break;
-            }
-        }
-        Ok(all)
+        let call = &call;
+        let page = |number: usize| {
+            let path = format!("{query}&per_page={PER_PAGE}&page={number}");
+            async move { transport::get::<RunPage>(client, &path, call).await.map(Arc::new) }
+        };
+        // Runs end all the time; one that has ended stays.
+        let reader = Reader { change: Change::Grows, most: RUNS_MAX };
+        let runs: Vec<RunWire> = reader.whole(call, page).await?;
+        Ok(runs.into_iter().map(|run| RunRecord::of(run, repository)).collect())
     }
 
-    /// Jobs of a run's latest attempt.
-    pub(crate) async fn jobs_of(&self, run: &RunRecord, cost: &Cost) -> Result<Vec<JobRecord>, GitHubError> {
-        self.jobs_of_attempts(run, "latest", cost).await
+    /// Jobs of a run's latest attempt. Where somebody has run it again since the run was listed, the run is asked for once more:
+    /// who stands behind an attempt is known of this attempt alone.
+    pub(crate) async fn jobs_of(
+        &self,
+        run: &RunRecord,
+        cost: &Cost,
+    ) -> Result<Reading<JobRecord>, GitHubError> {
+        let mut jobs = self.jobs_of_attempts(run, "latest", cost).await?;
+        if jobs.items.iter().all(|job| job.attempt <= run.attempt) {
+            return Ok(jobs);
+        }
+        let now = self.run(&run.repository, run.id).await?.unwrap_or_else(|| run.clone());
+        for job in &mut jobs.items {
+            job.run = now.of_attempt(job.attempt);
+        }
+        Ok(jobs)
     }
 
     async fn jobs_of_attempts(
@@ -213,44 +278,47 @@ impl GitHub {
         run: &RunRecord,
         which: &str,
         cost: &Cost,
-    ) -> Result<Vec<JobRecord>, GitHubError> {
-        let call = self.call_about("listing the jobs of a run of");
+    ) -> Result<Reading<JobRecord>, GitHubError> {
+        let call = &self.call("listing the jobs of a run of");
         let client = self.client().await?;
-        let mut all: Vec<JobRecord> = Vec::new();
-        for page in 1.. {
-            let path = format!(
-                "/repos/{}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}&page={page}",
-                run.repository, run.id
-            );
-            let answer = self.memory.jobs.get(client, &path, &call, cost).await?;
-            for wire in &answer.jobs {
-                if all.iter().all(|known| known.id != wire.id) {
-                    all.push(JobRecord::of(wire.clone(), run));
-                }
-            }
-            if answer.jobs.len() < PER_PAGE {
-                break;
-            }
-        }
-        Ok(all)
-    }
-
-    pub(crate) fn call_about(&self, doing: &str) -> Call<'_> {
-        let location = self.location();
-        Call::new(format!("{doing} {}", location.scope), location)
+        let base = repository_path(&run.repository, &call.doing)?;
+        let base = format!("{base}/actions/runs/{}/jobs?filter={which}&per_page={PER_PAGE}", run.id);
+        let page = |number: usize| {
+            let path = format!("{base}&page={number}");
+            async move { self.memory.jobs.get(client, &path, call, cost).await }
+        };
+        let reading: Reading<JobWire> = Reader::ANY.read(page).await?;
+        let items = reading.items.into_iter().map(|wire| JobRecord::of(wire, run)).collect();
+        Ok(Reading { items, is_whole: reading.is_whole })
     }
 }
 
-impl From<&RunWire> for RunRecord {
-    fn from(wire: &RunWire) -> Self {
-        let actor = wire.triggering_actor.as_ref().or(wire.actor.as_ref());
+impl RunRecord {
+    /// Whose code it executes.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        // GitHub does not say which inputs a run was given.
+        Origin::of(&self.event, &self.repository, self.head_repository.as_deref(), true)
+    }
+
+    /// The record for a job of this attempt. Of a later attempt than GitHub has told nobody knows who began it.
+    fn of_attempt(&self, attempt: u32) -> Self {
+        if attempt <= self.attempt {
+            return self.clone();
+        }
+        Self { head_repository: None, actor: String::new(), ..self.clone() }
+    }
+
+    /// A run of this repository, which GitHub repeats in nearly every answer.
+    pub(crate) fn of(wire: RunWire, asked: &str) -> Self {
+        let actor = wire.triggering_actor.or(wire.actor);
         Self {
             id: wire.id,
-            repository: wire.repository.full_name.clone(),
-            head_repository: wire.head_repository.as_ref().map(|named| named.full_name.clone()),
-            event: wire.event.clone(),
-            actor: actor.map(|login| login.login.clone()).unwrap_or_default(),
-            status: wire.status.clone().unwrap_or_default(),
+            repository: wire.repository.map_or_else(|| asked.to_owned(), |named| named.full_name),
+            head_repository: wire.head_repository.map(|named| named.full_name),
+            event: wire.event,
+            actor: actor.map(|login| login.login).unwrap_or_default(),
+            status: wire.status.unwrap_or_default(),
             attempt: wire.run_attempt.unwrap_or(1),
         }
     }
@@ -260,13 +328,15 @@ impl JobRecord {
     fn of(wire: JobWire, run: &RunRecord) -> Self {
         Self {
             id: wire.id,
-            run_id: wire.run_id,
+            run_id: run.id,
             attempt: wire.run_attempt.unwrap_or(run.attempt),
             name: wire.name,
-            labels: wire.labels,
+            // None, null and no key are the same: a job that asks for no label.
+            labels: wire.labels.unwrap_or_default(),
             status: wire.status,
             conclusion: wire.conclusion,
             // GitHub gives an empty name before there is a runner.
+            runner_id: wire.runner_id.filter(|id| *id != 0),
             runner_name: wire.runner_name.filter(|name| !name.is_empty()),
             workflow: wire.workflow_name.unwrap_or_default(),
             branch: wire.head_branch.unwrap_or_default(),

@@ -6,6 +6,7 @@
 //!
 //! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
 
+mod answers;
 mod auth;
 mod checks;
 mod comments;
@@ -15,9 +16,12 @@ mod groups;
 mod identity;
 pub mod inspect;
 mod jobs;
+mod lists;
 mod location;
 mod models;
+mod names;
 mod objects;
+mod origin;
 mod pace;
 mod pages;
 mod poll;
@@ -28,6 +32,7 @@ mod runners;
 mod transport;
 mod webhook;
 
+pub use answers::understood_as;
 pub use auth::Auth;
 pub use checks::{CHECK_TEXT_LIMIT, Check, CheckOutput, NewCheck};
 pub use comments::{Comment, CommentTarget};
@@ -37,7 +42,8 @@ pub use jobs::{Followed, JobRecord, RunRecord};
 pub use location::{BadLocation, Location, Scope};
 pub use models::{JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerGroup};
 pub use objects::{CommitRecord, Reference, TreeEntry};
+pub use origin::Origin;
 pub use poll::Polled;
-pub use pulls::{MergeMethod, NewPull, Pull};
+pub use pulls::{AutoMerge, MergeMethod, NewPull, Pull};
 pub use runners::GitHub;
-pub use webhook::{BadDelivery, Heard, HeardJob, WebhookSecret, read_delivery};
+pub use webhook::{BadBody, BadDelivery, Heard, WebhookSecret, payload, read_delivery};

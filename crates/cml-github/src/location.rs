@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
 use url::{Host, Url};
+
+use crate::names::{is_full_name, is_name};
 
 /// What a runner belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,22 @@ impl Scope {
         }
     }
 
+    /// True for a repository (`owner/name` in GitHub's shape) that belongs to the scope. Which organizations an enterprise has
+    /// cannot be known here, so none of its repositories counts.
+    #[must_use]
+    pub fn holds(&self, full_name: &str) -> bool {
+        if !is_full_name(full_name) {
+            return false;
+        }
+        match self {
+            Self::Repository { owner, name } => full_name.eq_ignore_ascii_case(&format!("{owner}/{name}")),
+            Self::Organization(organization) => {
+                full_name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(organization))
+            }
+            Self::Enterprise(_) => false,
+        }
+    }
+
     fn from_path(path: &str) -> Option<Self> {
         let path = path.trim_matches('/');
         let segments: Vec<&str> = path.strip_suffix(".git").unwrap_or(path).split('/').collect();
@@ -53,12 +72,6 @@ impl Scope {
             _ => return None,
         })
     }
-}
-
-/// What GitHub allows in the names of owners and repositories; nothing of it needs escaping in a path.
-fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
-    !text.is_empty() && text.chars().all(allowed) && !text.chars().all(|c| c == '.')
 }
 
 /// One GitHub and the scope that we serve there.
@@ -145,6 +158,26 @@ impl Location {
         };
         encrypted(&api, API_VARIABLE)?;
         Ok(Self { web, api, scope })
+    }
+
+    /// What `/graphql` is below: the API's own address, but for an Enterprise Server, which has GraphQL beside its REST API.
+    /// <https://docs.github.com/en/enterprise-server@3.17/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint>
+    pub(crate) fn graphql_base(&self) -> Url {
+        let mut base = self.api.clone();
+        let beside = base.path().trim_end_matches('/').strip_suffix("/v3").map(str::to_owned);
+        if let Some(beside) = beside {
+            base.set_path(&beside);
+        }
+        base
+    }
+
+    /// For how long GitHub can be asked to deliver a webhook again.
+    /// <https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks>
+    #[must_use]
+    pub fn delivers_again_for(&self) -> SignedDuration {
+        let host = self.web.host_str().unwrap_or_default();
+        let is_cloud = host == "github.com" || host == "www.github.com" || host.ends_with(".ghe.com");
+        SignedDuration::from_hours(24 * if is_cloud { 3 } else { 7 })
     }
 
     /// The address that a runner registers with, such as `https://github.com/acme/vision`.
@@ -306,6 +339,30 @@ mod tests {
         let at = |flag| Location::find(Some(flag), &|_| None, None).expect("ok").runner_url();
         assert_eq!(at("git@github.com:acme/vision.git"), "https://github.com/acme/vision");
         assert_eq!(at("https://git.acme.org/enterprises/acme"), "https://git.acme.org/enterprises/acme");
+    }
+
+    #[test]
+    fn a_scope_holds_its_own_repositories_and_nothing_that_only_looks_like_one() {
+        let scope = |flag| Location::find(Some(flag), &|_| None, None).expect("ok").scope;
+        let repository = scope("https://github.com/acme/vision");
+        let organization = scope("https://github.com/acme");
+        for name in ["acme/vision", "Acme/Vision"] {
+            assert!(repository.holds(name) && organization.holds(name), "{name}");
+        }
+        assert!(!repository.holds("acme/none") && organization.holds("acme/none"));
+        for name in [
+            "evilcorp/miner",
+            "acme2/vision",
+            "acme/vision/..",
+            "acme/..",
+            "acme/vision?x=",
+            "../user?x=",
+            "acme",
+            "",
+        ] {
+            assert!(!repository.holds(name) && !organization.holds(name), "{name}");
+        }
+        assert!(!scope("https://github.com/enterprises/acme").holds("acme/vision"), "not known");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What GitHub says, as far as we need it. Every field that GitHub may leave out may be missing here.
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use crate::lists::Page;
 
 /// A runner to register for one job.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl From<RunnerWire> for Runner {
 }
 
 /// One runner package that GitHub offers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RunnerDownload {
     /// `linux`, `osx`, `win`.
     pub os: String,
@@ -97,6 +99,15 @@ pub struct RunnerDownload {
     /// Its SHA-256 in hexadecimal; GitHub does not promise it.
     #[serde(default)]
     pub sha256_checksum: Option<String>,
+    /// A short-lived bearer token that the download takes; GitHub gives one only where it is needed.
+    #[serde(default, deserialize_with = "secret")]
+    pub temp_download_token: Option<SecretString>,
+}
+
+/// A secret; an empty one is none.
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
 /// What became of a removal.
@@ -110,6 +121,23 @@ pub enum Removal {
     Busy,
 }
 
+impl Page for RunnerPage {
+    type Item = Runner;
+    type Key = u64;
+
+    fn total(&self) -> Option<u64> {
+        Some(self.total_count)
+    }
+
+    fn items(&self) -> &[Runner] {
+        &self.runners
+    }
+
+    fn key(runner: &Runner) -> u64 {
+        runner.id
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct RunnerPage {
     pub(crate) total_count: u64,
@@ -118,8 +146,14 @@ pub(crate) struct RunnerPage {
 
 #[derive(Deserialize)]
 pub(crate) struct JitAnswer {
-    pub(crate) runner: Runner,
+    pub(crate) runner: Registered,
     pub(crate) encoded_jit_config: String,
+}
+
+/// What is needed of a runner that was just registered.
+#[derive(Deserialize)]
+pub(crate) struct Registered {
+    pub(crate) id: u64,
 }
 
 #[derive(Deserialize)]

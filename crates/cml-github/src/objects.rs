@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{GitHubError, refused};
+use crate::names::{reference, segment};
 use crate::runners::GitHub;
 use crate::transport::{self, Call};
 
@@ -131,7 +132,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn tree(&self, sha: &str) -> Result<Vec<(String, String)>, GitHubError> {
         let call = self.about_objects("reading a tree of");
-        let path = self.repository_path(&format!("/git/trees/{sha}?recursive=1"))?;
+        let path = self.repository_path(&format!("/git/trees/{}?recursive=1", segment(sha)))?;
         let tree: TreeWire = transport::get(self.client().await?, &path, &call).await?;
         let blobs = tree.tree.into_iter().filter(|entry| entry.kind == "blob");
         Ok(blobs.map(|entry| (entry.path, entry.sha)).collect())
@@ -163,7 +164,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn commit(&self, sha: &str) -> Result<Option<CommitRecord>, GitHubError> {
         let call = self.about_objects("reading a commit of");
-        let path = self.repository_path(&format!("/git/commits/{sha}"))?;
+        let path = self.repository_path(&format!("/git/commits/{}", segment(sha)))?;
         let found: Option<CommitWire> = transport::find(self.client().await?, &path, &call).await?;
         Ok(found.map(|it| CommitRecord { tree: it.tree.sha, at: it.committer.date }))
     }
@@ -174,7 +175,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn reference(&self, name: &str) -> Result<Option<String>, GitHubError> {
         let call = self.about_objects("looking at a reference of");
-        let path = self.repository_path(&format!("/git/ref/{}", bare(name)))?;
+        let path = self.repository_path(&format!("/git/ref/{}", reference(bare(name))))?;
         let found: Option<ReferenceWire> = transport::find(self.client().await?, &path, &call).await?;
         // GitHub has been seen to answer with a longer name that begins so.
         Ok(found.filter(|it| it.name == name).map(|it| it.object.sha))
@@ -186,7 +187,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn references(&self, prefix: &str) -> Result<Vec<Reference>, GitHubError> {
         let call = self.about_objects("listing references of");
-        let base = self.repository_path(&format!("/git/matching-refs/{}", bare(prefix)))?;
+        let base = self.repository_path(&format!("/git/matching-refs/{}", reference(bare(prefix))))?;
         let client = self.client().await?;
         let mut all: Vec<Reference> = Vec::new();
         let mut query = String::new();
@@ -226,7 +227,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn advance_reference(&self, name: &str, sha: &str) -> Result<bool, GitHubError> {
         let call = self.about_objects("moving a reference of");
-        let path = self.repository_path(&format!("/git/refs/{}", bare(name)))?;
+        let path = self.repository_path(&format!("/git/refs/{}", reference(bare(name))))?;
         let body = json!({"sha": sha, "force": false});
         let answer = transport::patch(self.client().await?, &path, &body, &call).await?;
         if answer.status == 422 && String::from_utf8_lossy(&answer.body).contains("fast forward") {
@@ -241,7 +242,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn delete_reference(&self, name: &str) -> Result<(), GitHubError> {
         let call = self.about_objects("removing a reference of");
-        let path = self.repository_path(&format!("/git/refs/{}", bare(name)))?;
+        let path = self.repository_path(&format!("/git/refs/{}", reference(bare(name))))?;
         let answer = transport::delete(self.client().await?, &path, &call).await?;
         let gone = answer.status == 422 && String::from_utf8_lossy(&answer.body).contains("does not exist");
         if (200..300).contains(&answer.status) || answer.status == 404 || gone {

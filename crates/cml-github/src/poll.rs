@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use crate::auth::Speaker;
 use crate::error::{GitHubError, GitHubErrorKind};
-use crate::jobs::{Followed, JobPage, JobRecord, PER_PAGE, RunPage, RunRecord};
+use crate::jobs::{Followed, JobPage, JobRecord, RunPage, RunRecord};
+use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
 use crate::location::Scope;
+use crate::names::repository_path;
 use crate::pages::{Cost, Pages};
 use crate::runners::GitHub;
 use crate::transport::Call;
@@ -19,6 +21,8 @@ use crate::transport::Call;
 /// States of runs that have jobs which are not over. A run goes from one to a later one of these, so that asked in this order
 /// none slips through but one that goes back.
 const OPEN: [&str; 5] = ["requested", "waiting", "pending", "queued", "in_progress"];
+/// Runs that one of these lists gives at most, by GitHub's own limit.
+const RUNS_MAX: usize = 1000;
 /// Calls under way at once, of GitHub's 100.
 const AT_ONCE: usize = 8;
 
@@ -27,7 +31,8 @@ const AT_ONCE: usize = 8;
 pub struct Polled {
     /// Every job that is not over, and of those that were followed the ones whose attempt is still the latest of its run.
     pub jobs: Vec<JobRecord>,
-    /// Repositories (`owner/name`) that could not be looked into: nothing is known of their jobs.
+    /// Repositories (`owner/name`) that could not be looked into, or whose lists changed while they were read: that a job of
+    /// theirs is not among `jobs` tells nothing.
     pub unseen: BTreeSet<String>,
     /// The next poll should wait this long: GitHub's limits are for everybody.
     pub rest: Duration,
@@ -48,7 +53,32 @@ pub(crate) struct Memory {
 #[serde(untagged)]
 enum RepositoryPage {
     Organization(Vec<Repository>),
-    Installation { repositories: Vec<Repository> },
+    Installation {
+        #[serde(default)]
+        total_count: Option<u64>,
+        repositories: Vec<Repository>,
+    },
+}
+
+impl Page for RepositoryPage {
+    type Item = Repository;
+    type Key = String;
+
+    fn total(&self) -> Option<u64> {
+        match self {
+            Self::Organization(_) => None,
+            Self::Installation { total_count, .. } => *total_count,
+        }
+    }
+
+    fn items(&self) -> &[Repository] {
+        let (Self::Organization(repositories) | Self::Installation { repositories, .. }) = self;
+        repositories
+    }
+
+    fn key(repository: &Repository) -> String {
+        repository.full_name.clone()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -82,7 +112,12 @@ impl GitHub {
         let mut unseen = BTreeSet::new();
         while let Some((repository, found)) = looks.next().await {
             match found {
-                Ok(found) => runs.extend(found.into_iter().map(|run| (run.id, run))),
+                Ok(found) => {
+                    runs.extend(found.items.into_iter().map(|run| (run.id, run)));
+                    if !found.is_whole {
+                        unseen.insert(repository);
+                    }
+                }
                 Err(error) if self.may_be_left_out(&error) => {
                     tracing::warn!(%error, repository, "this repository's jobs are known by webhooks only");
                     unseen.insert(repository);
@@ -98,15 +133,24 @@ impl GitHub {
                 runs.insert(run.id, run);
             }
         }
-        let jobs_of = |run: RunRecord| async move { self.jobs_of(&run, cost).await };
-        let jobs = stream::iter(runs.into_values().map(jobs_of)).buffer_unordered(AT_ONCE);
-        let jobs: Vec<Vec<JobRecord>> = jobs.try_collect().await?;
+        let jobs_of = |run: RunRecord| async move {
+            self.jobs_of(&run, cost).await.map(|reading| (run.repository, reading))
+        };
+        let looks = stream::iter(runs.into_values().map(jobs_of)).buffer_unordered(AT_ONCE);
+        let looks: Vec<(String, Reading<JobRecord>)> = looks.try_collect().await?;
+        let mut jobs = Vec::new();
+        for (repository, reading) in looks {
+            jobs.extend(reading.items);
+            if !reading.is_whole {
+                unseen.insert(repository);
+            }
+        }
         self.memory.repositories.forget_unused();
         self.memory.runs.forget_unused();
         self.memory.jobs.forget_unused();
         let wanted =
             |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
-        let jobs = jobs.into_iter().flatten().filter(wanted).collect();
+        let jobs = jobs.into_iter().filter(wanted).collect();
         Ok(Polled { jobs, unseen, rest: cost.rest(), at: cost.at() })
     }
 
@@ -134,29 +178,22 @@ impl GitHub {
                 });
             }
         };
-        let is_theirs =
-            |name: &str| name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(organization));
         if !only.is_empty() {
-            return Ok(only.iter().filter(|name| is_theirs(name)).cloned().collect());
+            return Ok(only.iter().filter(|name| self.location().scope.holds(name)).cloned().collect());
         }
         let base = match self.speaker() {
-            Speaker::Token(_) => format!("/orgs/{organization}/repos?type=all&"),
+            Speaker::Token { .. } => format!("/orgs/{organization}/repos?type=all&"),
             Speaker::App(_) => "/installation/repositories?".to_owned(),
         };
-        let call = self.call_about("listing the repositories of");
-        let mut all = BTreeSet::new();
-        for page in 1.. {
-            let path = format!("{base}per_page={PER_PAGE}&page={page}");
-            let answer = self.memory.repositories.get(client, &path, &call, cost).await?;
-            let (RepositoryPage::Organization(repositories) | RepositoryPage::Installation { repositories }) =
-                answer.as_ref();
-            let lives = |one: &&Repository| !one.archived && !one.disabled && is_theirs(&one.full_name);
-            all.extend(repositories.iter().filter(lives).map(|one| one.full_name.clone()));
-            if repositories.len() < PER_PAGE {
-                break;
-            }
-        }
-        Ok(all)
+        let call = &self.call("listing the repositories of");
+        let page = |number: usize| {
+            let path = format!("{base}per_page={PER_PAGE}&page={number}");
+            async move { self.memory.repositories.get(client, &path, call, cost).await }
+        };
+        let repositories: Vec<Repository> = Reader::ANY.whole(call, page).await?;
+        let lives =
+            |one: &Repository| !one.archived && !one.disabled && self.location().scope.holds(&one.full_name);
+        Ok(repositories.into_iter().filter(lives).map(|one| one.full_name).collect())
     }
 
     async fn open_runs(
@@ -164,20 +201,24 @@ impl GitHub {
         client: &Octocrab,
         repository: &str,
         cost: &Cost,
-    ) -> Result<Vec<RunRecord>, GitHubError> {
-        let call = Call::new(format!("listing the runs of {repository}"), self.location());
-        let mut all = Vec::new();
+    ) -> Result<Reading<RunRecord>, GitHubError> {
+        let doing = format!("listing the runs of {repository}");
+        let call = &Call::new(doing, self.location(), self.stop());
+        let mut all = Reading { items: Vec::new(), is_whole: true };
         for status in OPEN {
-            for page in 1.. {
-                let path = format!(
-                    "/repos/{repository}/actions/runs?status={status}&per_page={PER_PAGE}&page={page}"
-                );
-                let answer = self.memory.runs.get(client, &path, &call, cost).await?;
-                all.extend(answer.workflow_runs.iter().map(RunRecord::from));
-                if answer.workflow_runs.len() < PER_PAGE {
-                    break;
-                }
-            }
+            let base = format!(
+                "{}/actions/runs?status={status}&per_page={PER_PAGE}",
+                repository_path(repository, &call.doing)?
+            );
+            let page = |number: usize| {
+                let path = format!("{base}&page={number}");
+                async move { self.memory.runs.get(client, &path, call, cost).await }
+            };
+            let reader = Reader { change: Change::Any, most: RUNS_MAX };
+            let reading = reader.read(page).await?;
+            // What is beyond GitHub's limit is on no page.
+            all.is_whole &= reading.is_whole && reading.items.len() < RUNS_MAX;
+            all.items.extend(reading.items.into_iter().map(|run| RunRecord::of(run, repository)));
         }
         Ok(all)
     }

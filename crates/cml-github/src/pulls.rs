@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{GitHubError, GitHubErrorKind, refused};
-use crate::jobs::PER_PAGE;
+use crate::lists::PER_PAGE;
 use crate::location::Scope;
+use crate::names::segment;
 use crate::runners::{GitHub, escaped};
 use crate::transport;
 
@@ -15,10 +16,13 @@ pub struct Pull {
     /// Its number.
     pub number: u64,
     /// `open` or `closed`.
+    #[serde(default)]
     pub state: String,
     /// Where people see it.
+    #[serde(default)]
     pub html_url: String,
     /// For the GraphQL API.
+    #[serde(default)]
     pub node_id: String,
 }
 
@@ -34,6 +38,26 @@ pub struct NewPull<'a> {
     /// The branch to change.
     pub base: &'a str,
 }
+
+/// What came of asking for a merge as soon as the checks allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AutoMerge {
+    /// GitHub merges it once its checks and reviews allow.
+    Enabled,
+    /// GitHub says that there is nothing that it could wait for; its words.
+    NothingToWaitFor(String),
+}
+
+/// GitHub's words where a pull request has nothing to wait for: it can be merged already, or the repository or the branch has
+/// no rules to wait for. CML goes by the first three.
+/// <https://github.com/iterative/cml/blob/main/src/drivers/github.js>,
+/// <https://github.com/peter-evans/enable-pull-request-automerge/issues/1118>
+const NOTHING_TO_WAIT_FOR: [&str; 4] = [
+    "Pull request is in clean status",
+    "Protected branch rules not configured for this branch",
+    "Can't enable auto-merge for this pull request",
+    "Auto merge is not allowed for this repository",
+];
 
 /// How a pull request is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +87,7 @@ impl GitHub {
     /// As GitHub answers.
     pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<Pull>, GitHubError> {
         let call = self.writing("looking for the pull requests of a commit of", "pull-requests");
-        let path = self.repository_path(&format!("/commits/{sha}/pulls?per_page={PER_PAGE}"))?;
+        let path = self.repository_path(&format!("/commits/{}/pulls?per_page={PER_PAGE}", segment(sha)))?;
         let mut all: Vec<Pull> = transport::get(self.client().await?, &path, &call).await?;
         all.sort_by_key(|pull| pull.state != "open");
         Ok(all)
@@ -116,9 +140,12 @@ impl GitHub {
     /// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>
     ///
     /// # Errors
-    /// [`GitHubErrorKind::Invalid`] with GitHub's words when the repository does not allow it, or nothing is to be
-    /// waited for.
-    pub async fn enable_auto_merge(&self, pull: &Pull, method: MergeMethod) -> Result<(), GitHubError> {
+    /// As GitHub answers, by the kind that it gives its GraphQL errors. None of them means that it may be merged at once.
+    pub async fn enable_auto_merge(
+        &self,
+        pull: &Pull,
+        method: MergeMethod,
+    ) -> Result<AutoMerge, GitHubError> {
         const MUTATION: &str = "mutation($id: ID!, $method: PullRequestMergeMethod!) { \
              enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $method}) { clientMutationId } }";
         let call = self.writing("having a pull request merged later in", "pull-requests");
@@ -126,32 +153,59 @@ impl GitHub {
             "query": MUTATION,
             "variables": {"id": pull.node_id, "method": method.word().to_uppercase()},
         });
-        let answer: serde_json::Value =
-            transport::post(self.client().await?, &self.graphql(), Some(&body), &call).await?;
-        let errors: Vec<&str> = answer["errors"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it["message"].as_str())
-            .collect();
-        if errors.is_empty() {
-            return Ok(());
+        let answer: GraphQlAnswer =
+            transport::post(&self.graphql_client().await?, "/graphql", Some(&body), &call).await?;
+        match answer.errors.as_slice() {
+            [] => Ok(AutoMerge::Enabled),
+            errors if errors.iter().all(GraphQlError::is_nothing_to_wait_for) => {
+                Ok(AutoMerge::NothingToWaitFor(words(errors)))
+            }
+            errors => Err(GitHubError {
+                kind: errors.iter().map(GraphQlError::kind).next().unwrap_or(GitHubErrorKind::Invalid),
+                doing: call.doing,
+                cause: format!("GitHub answered: {}", words(errors)),
+                hint: Some(
+                    "the pull request stays open: merge it by hand once its checks have passed; auto-merge takes \
+                     `permissions: {contents: write, pull-requests: write}`"
+                        .to_owned(),
+                ),
+            }),
         }
-        Err(GitHubError {
-            kind: GitHubErrorKind::Invalid,
-            doing: call.doing,
-            cause: format!("GitHub answered: {}", errors.join("; ")),
-            hint: Some("allow auto-merge in the repository's settings (General, Pull Requests)".to_owned()),
-        })
+    }
+}
+
+/// An answer of the GraphQL API: errors come in a 200.
+#[derive(Deserialize)]
+struct GraphQlAnswer {
+    #[serde(default)]
+    errors: Vec<GraphQlError>,
+}
+
+#[derive(Deserialize)]
+struct GraphQlError {
+    #[serde(default)]
+    message: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl GraphQlError {
+    fn is_nothing_to_wait_for(&self) -> bool {
+        NOTHING_TO_WAIT_FOR.iter().any(|said| self.message.contains(said))
     }
 
-    /// An Enterprise Server has GraphQL beside its REST API, not below it.
-    fn graphql(&self) -> String {
-        let api = &self.location().api;
-        let beside = api.path().trim_end_matches('/').strip_suffix("/v3");
-        beside.map_or_else(
-            || "/graphql".to_owned(),
-            |beside| format!("{}{beside}/graphql", api.origin().ascii_serialization()),
-        )
+    fn kind(&self) -> GitHubErrorKind {
+        match self.kind.as_str() {
+            "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GitHubErrorKind::Forbidden,
+            "NOT_FOUND" => GitHubErrorKind::NotFound,
+            "RATE_LIMITED" => GitHubErrorKind::RateLimited { retry_at: None },
+            "SERVICE_UNAVAILABLE" | "INTERNAL" => GitHubErrorKind::Transient,
+            _ => GitHubErrorKind::Invalid,
+        }
     }
+}
+
+fn words(errors: &[GraphQlError]) -> String {
+    let said: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    said.join("; ")
 }

@@ -23,6 +23,6 @@ impl GitHub {
     /// A call that takes this permission of the repository.
     pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> Call<'_> {
         let location = self.location();
-        Call::writing(format!("{doing} {}", location.scope), location, permission)
+        Call::writing(format!("{doing} {}", location.scope), location, permission, self.stop())
     }
 }

@@ -2,14 +2,16 @@
 //! <https://docs.github.com/en/rest/actions/self-hosted-runners>
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Auth, Speaker};
 use crate::error::{GitHubError, GitHubErrorKind, refused};
 use crate::identity::Identity;
+use crate::lists::{PER_PAGE, Reader};
 use crate::location::Location;
 use crate::models::{
     JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
@@ -17,9 +19,6 @@ use crate::models::{
 use crate::pace::{PER_MINUTE, Pace};
 use crate::poll::Memory;
 use crate::transport::{self, Call};
-
-/// Runners on one page; the most that GitHub gives.
-const PER_PAGE: usize = 100;
 
 /// One GitHub, one scope, one identity.
 #[derive(Debug)]
@@ -31,6 +30,7 @@ pub struct GitHub {
     pub(crate) groups: Mutex<BTreeMap<String, u64>>,
     pace: Pace,
     pub(crate) identity: Identity,
+    stop: CancellationToken,
 }
 
 impl GitHub {
@@ -44,13 +44,29 @@ impl GitHub {
         // An Enterprise Server has no such limits unless its owner sets them.
         let is_shared = location.web.host_str() == Some("github.com");
         let pace = Pace::new(is_shared.then_some(PER_MINUTE));
-        Ok(Self { location, speaker, memory: Memory::default(), groups: Mutex::default(), pace, identity })
+        Ok(Self {
+            location,
+            speaker,
+            memory: Memory::default(),
+            groups: Mutex::default(),
+            pace,
+            identity,
+            stop: CancellationToken::new(),
+        })
     }
 
     /// Registers so many runners a minute at most (as many at once, and then one after the other); 0 is no limit.
     #[must_use]
     pub fn paced(self, registrations_per_minute: u32) -> Self {
         Self { pace: Pace::new(Some(registrations_per_minute)), ..self }
+    }
+
+    /// Hears this token in every wait: once it is cancelled, no wait goes on and nothing new is written, which is
+    /// [`GitHubErrorKind::Interrupted`](crate::GitHubErrorKind::Interrupted). A request that is under way is awaited, and what
+    /// removes a runner goes on as before.
+    #[must_use]
+    pub fn stopping(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// Where it is.
@@ -73,7 +89,7 @@ impl GitHub {
             "work_folder": request.work_folder.as_deref().unwrap_or("_work"),
         });
         let path = self.path("generate-jitconfig");
-        self.pace.next().await;
+        call.pause(self.pace.next()).await?;
         let answer: Result<JitAnswer, GitHubError> =
             transport::post(self.client().await?, &path, Some(&body), &call).await;
         if answer.as_ref().is_err_and(|error| error.kind == GitHubErrorKind::NotFound) {
@@ -82,7 +98,7 @@ impl GitHub {
         let answer = answer?;
         Ok(JitRunner {
             id: answer.runner.id,
-            name: answer.runner.name,
+            name: request.name.clone(),
             encoded: SecretString::from(answer.encoded_jit_config),
         })
     }
@@ -94,7 +110,7 @@ impl GitHub {
     pub async fn registration_token(&self) -> Result<SecretString, GitHubError> {
         let call = self.call("getting a registration token for");
         let path = self.path("registration-token");
-        self.pace.next().await;
+        call.pause(self.pace.next()).await?;
         let answer: TokenAnswer = transport::post(self.client().await?, &path, None::<&()>, &call).await?;
         Ok(SecretString::from(answer.token))
     }
@@ -102,38 +118,48 @@ impl GitHub {
     /// All runners of the scope, or those with this name.
     ///
     /// # Errors
-    /// As GitHub answers; a partial list is never returned as a whole one.
+    /// As GitHub answers; a list that keeps changing while it is read is
+    /// [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient). A partial list is never returned as a whole one.
     pub async fn runners(&self, name: Option<&str>) -> Result<Vec<Runner>, GitHubError> {
-        let call = self.call("listing the runners of");
-        let client = self.client().await?;
-        let only = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
-        let base = format!("{}/actions/runners?per_page={PER_PAGE}{only}", self.location.scope.api_path());
-        let mut all: Vec<Runner> = Vec::new();
-        // By page number on our own base: octocrab drops the credentials when it follows GitHub's absolute links on
-        // any host but api.github.com.
-        for page in 1.. {
-            let answer: RunnerPage = transport::get(client, &format!("{base}&page={page}"), &call).await?;
-            let last = answer.runners.len() < PER_PAGE;
-            for runner in answer.runners {
-                // A runner that went while we turned the page shifts the others: none counts twice.
-                if all.iter().all(|known| known.id != runner.id) {
-                    all.push(runner);
-                }
-            }
-            if last || u64::try_from(all.len()).is_ok_and(|count| count >= answer.total_count) {
-                break;
-            }
-        }
-        Ok(all)
+        self.listed(name, &self.call("listing the runners of")).await
     }
 
-    /// One runner; none when it is not there (any more).
+    /// The runner with this name, without regard to case; none when there is none.
     ///
     /// # Errors
     /// As GitHub answers.
+    pub async fn find_by_name(&self, name: &str) -> Result<Option<Runner>, GitHubError> {
+        let found = self.runners(Some(name)).await?;
+        Ok(found.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)))
+    }
+
+    async fn listed(&self, name: Option<&str>, call: &Call<'_>) -> Result<Vec<Runner>, GitHubError> {
+        let client = self.client().await?;
+        let only = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
+        let base = format!("{}/actions/runners?per_page={PER_PAGE}{only}", self.location.scope.api_path());
+        // By page number on our own base: octocrab drops the credentials when it follows GitHub's absolute links on
+        // any host but api.github.com.
+        let page = |number: usize| {
+            let path = format!("{base}&page={number}");
+            async move { transport::get::<RunnerPage>(client, &path, call).await.map(Arc::new) }
+        };
+        Reader::ANY.whole(call, page).await
+    }
+
+    /// One runner; none when GitHub says that it is not there (any more). This is the only proof of it: a list may have a hole.
+    ///
+    /// # Errors
+    /// As GitHub answers. Where these credentials may not see any runner, GitHub says of each that it is not there; that is
+    /// [`GitHubErrorKind::NotFound`](crate::GitHubErrorKind::NotFound), and tells nothing of the runner.
     pub async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
         let call = self.call("looking at a runner of");
-        transport::find(self.client().await?, &self.path(&id.to_string()), &call).await
+        let client = self.client().await?;
+        let found: Option<Runner> = transport::find(client, &self.path(&id.to_string()), &call).await?;
+        if found.is_none() {
+            let list = format!("{}/actions/runners?per_page=1", self.location.scope.api_path());
+            let _: RunnerPage = transport::get(client, &list, &call).await?;
+        }
+        Ok(found)
     }
 
     /// Removes a runner's registration, unless it has a job.
@@ -141,7 +167,7 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers; the runner may still be registered.
     pub async fn remove_runner(&self, id: u64) -> Result<Removal, GitHubError> {
-        let call = self.call("removing a runner from");
+        let call = self.call("removing a runner from").undoing();
         let answer = transport::delete(self.client().await?, &self.path(&id.to_string()), &call).await?;
         match answer.status {
             200..300 => Ok(Removal::Removed),
@@ -157,7 +183,8 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers; the runner may still be registered.
     pub async fn remove_runner_by_name(&self, name: &str) -> Result<Removal, GitHubError> {
-        let found = self.runners(Some(name)).await?;
+        let found =
+            self.listed(Some(name), &self.call("looking for a runner to remove from").undoing()).await?;
         match found.iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) {
             Some(runner) => self.remove_runner(runner.id).await,
             None => Ok(Removal::AlreadyGone),
@@ -174,7 +201,16 @@ impl GitHub {
     }
 
     pub(crate) async fn client(&self) -> Result<&octocrab::Octocrab, GitHubError> {
-        self.speaker.client(&self.location).await
+        self.speaker.client(&self.location, &self.stop).await
+    }
+
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// A client whose `/graphql` is GitHub's.
+    pub(crate) async fn graphql_client(&self) -> Result<octocrab::Octocrab, GitHubError> {
+        self.speaker.graphql(&self.location, &self.stop).await
     }
 
     pub(crate) fn speaker(&self) -> &Speaker {
@@ -187,7 +223,7 @@ impl GitHub {
 
     pub(crate) fn call(&self, doing: &str) -> Call<'_> {
         let location = &self.location;
-        Call::new(format!("{doing} {}", location.scope), location)
+        Call::new(format!("{doing} {}", location.scope), location, &self.stop)
     }
 }
 

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use octocrab::{Octocrab, OctocrabBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{GitHubError, GitHubErrorKind, refused, retry_after};
 use crate::location::{Location, Scope};
@@ -43,6 +45,8 @@ pub(crate) struct Call<'a> {
     pub(crate) permission: Permission,
     /// How long one request with its answer may take.
     pub(crate) limit: Duration,
+    /// Cancelled when we are asked to stop: then no wait goes on and no write begins. A request that is under way is awaited.
+    pub(crate) stop: CancellationToken,
 }
 
 /// What a request takes, to be named where it is missing.
@@ -56,7 +60,7 @@ pub(crate) enum Permission {
 
 impl<'a> Call<'a> {
     /// A call about the scope's runners.
-    pub(crate) fn new(doing: String, location: &'a Location) -> Self {
+    pub(crate) fn new(doing: String, location: &'a Location, stop: &CancellationToken) -> Self {
         Self {
             doing,
             hint: None,
@@ -64,12 +68,37 @@ impl<'a> Call<'a> {
             host: location.api.host_str().unwrap_or("GitHub"),
             permission: Permission::Runners,
             limit: REQUEST_TIMEOUT,
+            stop: stop.clone(),
         }
     }
 
     /// A call that takes this permission of a repository.
-    pub(crate) fn writing(doing: String, location: &'a Location, permission: &'static str) -> Self {
-        Self { permission: Permission::Write(permission), ..Self::new(doing, location) }
+    pub(crate) fn writing(
+        doing: String,
+        location: &'a Location,
+        permission: &'static str,
+        stop: &CancellationToken,
+    ) -> Self {
+        Self { permission: Permission::Write(permission), ..Self::new(doing, location, stop) }
+    }
+
+    /// A call that takes something back: it is for the time after a stop, which must not cut it short.
+    pub(crate) fn undoing(self) -> Self {
+        Self { stop: CancellationToken::new(), ..self }
+    }
+
+    /// Nothing new is begun after a stop.
+    pub(crate) fn not_stopped(&self) -> Result<(), GitHubError> {
+        if self.stop.is_cancelled() { Err(GitHubError::interrupted(self)) } else { Ok(()) }
+    }
+
+    /// Waits, unless we are asked to stop.
+    pub(crate) async fn pause(&self, wait: impl Future<Output = ()>) -> Result<(), GitHubError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(GitHubError::interrupted(self)),
+            () = wait => Ok(()),
+        }
     }
 
     /// More time, for so many bytes over a slow line.
@@ -162,18 +191,20 @@ pub(crate) async fn delete(client: &Octocrab, path: &str, call: &Call<'_>) -> Re
     repeat(call, || within(call, client._delete(path, None::<&()>))).await
 }
 
-/// Writes, and is never repeated once GitHub may have done it. A rate limit is a refusal: nothing was done.
+/// Writes, and is never repeated once GitHub may have done it. A rate limit is a refusal: nothing was done. After a stop nothing
+/// is written.
 pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
     body: Option<&B>,
     call: &Call<'_>,
 ) -> Result<T, GitHubError> {
+    call.not_stopped()?;
     let answer = within(call, client._post(path, body)).await?;
     match rate_limit_wait(call, &answer) {
         Some(wait) => {
             tracing::warn!(seconds = wait.as_secs(), "GitHub's rate limit: waiting as it asks");
-            tokio::time::sleep(wait).await;
+            call.pause(tokio::time::sleep(wait)).await?;
             within(call, client._post(path, body)).await?.read(call)
         }
         None => answer.read(call),
@@ -207,6 +238,7 @@ pub(crate) async fn patch_once<B: Serialize>(
     body: &B,
     call: &Call<'_>,
 ) -> Result<Answer, GitHubError> {
+    call.not_stopped()?;
     within(call, client._patch(path, Some(body))).await
 }
 
@@ -217,6 +249,7 @@ pub(crate) async fn put<B: Serialize>(
     body: &B,
     call: &Call<'_>,
 ) -> Result<Answer, GitHubError> {
+    call.not_stopped()?;
     within(call, client._put(path, Some(body))).await
 }
 
@@ -253,30 +286,32 @@ async fn within(
     })
 }
 
-/// The policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait.
+/// The policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait. A stop ends it
+/// between two requests, never within one.
 async fn repeat<F: Future<Output = Result<Answer, GitHubError>>>(
     call: &Call<'_>,
     request: impl Fn() -> F,
 ) -> Result<Answer, GitHubError> {
-    let policy = ExponentialBackoff {
+    let mut policy = ExponentialBackoff {
         initial_interval: Duration::from_millis(300),
         max_interval: Duration::from_secs(5),
         max_elapsed_time: Some(REPEAT_FOR),
         ..ExponentialBackoff::default()
     };
-    let once = || async {
-        match request().await {
-            Ok(answer) if answer.status >= 500 => Err(backoff::Error::transient(refused(call, &answer))),
+    loop {
+        let (error, asked) = match request().await {
+            Ok(answer) if answer.status >= 500 => (refused(call, &answer), None),
             Ok(answer) => match rate_limit_wait(call, &answer) {
-                Some(wait) => Err(backoff::Error::retry_after(refused(call, &answer), wait)),
-                None => Ok(answer),
+                Some(wait) => (refused(call, &answer), Some(wait)),
+                None => return Ok(answer),
             },
-            Err(error) if error.kind == GitHubErrorKind::Transient => Err(backoff::Error::transient(error)),
-            Err(error) => Err(backoff::Error::permanent(error)),
-        }
-    };
-    backoff::future::retry_notify(policy, once, |error: GitHubError, wait: Duration| {
+            Err(error) if error.kind == GitHubErrorKind::Transient => (error, None),
+            Err(error) => return Err(error),
+        };
+        let own = policy.next_backoff();
+        // A wait that GitHub asks for is given whatever has been spent; it is bounded.
+        let Some(wait) = asked.or(own) else { return Err(error) };
         tracing::debug!(%error, milliseconds = wait.as_millis(), "trying again");
-    })
-    .await
+        call.pause(tokio::time::sleep(wait)).await?;
+    }
 }

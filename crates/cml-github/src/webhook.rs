@@ -2,6 +2,8 @@
 //!
 //! A delivery is believed only after its signature was checked over the bytes as they came.
 
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,10 +23,20 @@ impl WebhookSecret {
         (!secret.expose_secret().is_empty()).then_some(Self(secret))
     }
 
+    /// True for what could be a signature at all: worth reading a body for.
+    #[must_use]
+    pub fn has_form(header: &str) -> bool {
+        let hex = header.strip_prefix("sha256=").unwrap_or_default();
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
     /// True when `header`, the value of `X-Hub-Signature-256`, is the signature of these bytes. The comparison takes the
     /// same time wherever they differ.
     #[must_use]
     pub fn signed(&self, body: &[u8], header: &str) -> bool {
+        if !Self::has_form(header) {
+            return false;
+        }
         let Some(signature) = header.strip_prefix("sha256=").and_then(from_hex) else { return false };
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
             return false;
@@ -41,24 +53,19 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
+/// Characters of what is wrong with a delivery: serde repeats the value, which may be as long as the body.
+const CAUSE_CHARS: usize = 300;
+
 /// What a delivery says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A job was queued, began, ended.
-    Job(Box<HeardJob>),
+    /// A delivery says nothing of the run's event, nor where its code comes from: GitHub has to be asked.
+    Job(Box<JobRecord>),
     /// GitHub tries the address.
     Ping,
     /// An event that nobody here wants.
     Other,
-}
-
-/// A job as a delivery tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeardJob {
-    /// The job. A delivery says nothing of the run's event, nor where its code comes from.
-    pub job: JobRecord,
-    /// The repository has forks, so the code may come from one.
-    pub may_be_fork: bool,
 }
 
 /// A signed delivery that cannot be understood.
@@ -67,6 +74,35 @@ pub struct HeardJob {
 pub struct BadDelivery {
     event: String,
     cause: String,
+}
+
+/// The body of a delivery is in a form that GitHub does not send.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    /// Neither JSON nor a form.
+    #[error("webhooks are read as JSON: set the content type to application/json (this one came as {0:?})")]
+    ContentType(String),
+    /// A form without its one field.
+    #[error("the form of this webhook has no `payload`: set the content type to application/json")]
+    NoPayload,
+}
+
+/// The JSON in a delivery's body. GitHub sends it as it is, or as the field `payload` of a form, which is what a hook does whose
+/// content type was left alone. The signature is over the body, not over this.
+/// <https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks#creating-a-repository-webhook>
+///
+/// # Errors
+/// [`BadBody`] with what to set.
+pub fn payload<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, BadBody> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "" | "application/json" => Ok(Cow::Borrowed(body)),
+        "application/x-www-form-urlencoded" => url::form_urlencoded::parse(body)
+            .find(|(name, _)| name == "payload")
+            .map(|(_, value)| Cow::Owned(value.into_owned().into_bytes()))
+            .ok_or(BadBody::NoPayload),
+        _ => Err(BadBody::ContentType(content_type.chars().take(80).collect())),
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,10 +122,12 @@ struct JobPayload {
     #[serde(default)]
     name: String,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Option<Vec<String>>,
     status: String,
     #[serde(default)]
     conclusion: Option<String>,
+    #[serde(default)]
+    runner_id: Option<u64>,
     #[serde(default)]
     runner_name: Option<String>,
     #[serde(default)]
@@ -107,8 +145,6 @@ struct JobPayload {
 #[derive(Deserialize)]
 struct RepositoryPayload {
     full_name: String,
-    #[serde(default)]
-    forks_count: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -126,8 +162,10 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         "workflow_job" => {}
         _ => return Ok(Heard::Other),
     }
-    let payload: Payload = serde_json::from_slice(body)
-        .map_err(|error| BadDelivery { event: event.to_owned(), cause: error.to_string() })?;
+    let payload: Payload = serde_json::from_slice(body).map_err(|error| BadDelivery {
+        event: event.to_owned(),
+        cause: error.to_string().chars().take(CAUSE_CHARS).collect(),
+    })?;
     let job = payload.workflow_job;
     let attempt = job.run_attempt.unwrap_or(1);
     let run = RunRecord {
@@ -144,9 +182,11 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         run_id: job.run_id,
         attempt,
         name: job.name,
-        labels: job.labels,
+        // GitHub sends `[]` for a job that asks for no label; null and no key are read as the same.
+        labels: job.labels.unwrap_or_default(),
         status: job.status,
         conclusion: job.conclusion,
+        runner_id: job.runner_id.filter(|id| *id != 0),
         runner_name: job.runner_name.filter(|name| !name.is_empty()),
         workflow: job.workflow_name.unwrap_or_default(),
         branch: job.head_branch.unwrap_or_default(),
@@ -155,7 +195,7 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         completed_at: job.completed_at,
         run,
     };
-    Ok(Heard::Job(Box::new(HeardJob { job, may_be_fork: payload.repository.forks_count != Some(0) })))
+    Ok(Heard::Job(Box::new(job)))
 }
 
 #[cfg(test)]
@@ -176,6 +216,8 @@ mod tests {
             "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e1",
             "sha256=zz7107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
             "sha256=éé",
+            "sha256=+757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e1",
+            " sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
         ] {
             assert!(!secret.signed(b"Hello, World!", wrong), "{wrong}");
         }
@@ -184,9 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn a_form_holds_the_same_delivery_and_anything_else_is_told_what_to_set() {
+        let json = br#"{"zen":"Keep it logically awesome & 100% simple."}"#;
+        let read = |kind: &str, body: &[u8]| payload(kind, body).map(|json| json.into_owned());
+        assert_eq!(read("application/json", json).as_deref(), Ok(&json[..]));
+        assert_eq!(read("application/json; charset=utf-8", json).as_deref(), Ok(&json[..]));
+        let form = b"payload=%7B%22zen%22%3A%22Keep+it+logically+awesome+%26+100%25+simple.%22%7D";
+        assert_eq!(read("application/x-www-form-urlencoded", form).as_deref(), Ok(&json[..]));
+        assert_eq!(read("application/x-www-form-urlencoded", json), Err(BadBody::NoPayload));
+        let error = read("text/xml", json).expect_err("no such content type");
+        assert!(error.to_string().contains("set the content type to application/json"), "{error}");
+    }
+
+    #[test]
+    fn no_labels_null_and_no_key_are_the_same() {
+        for labels in [r#""labels":[],"#, r#""labels":null,"#, ""] {
+            let body = format!(
+                r#"{{"workflow_job":{{"id":1,"run_id":2,{labels}"status":"queued"}},"repository":{{"full_name":"acme/vision"}}}}"#
+            );
+            let heard = read_delivery("workflow_job", body.as_bytes()).expect(labels);
+            let Heard::Job(heard) = heard else { panic!("a job") };
+            assert!(heard.job.labels.is_empty(), "{labels}");
+        }
+    }
+
+    #[test]
     fn a_job_event_without_a_job_is_told_and_other_events_are_not_ours() {
         let error = read_delivery("workflow_job", br#"{"workflow_job":null}"#).expect_err("no job");
         assert!(error.to_string().contains("not what GitHub documents"), "{error}");
+        let long = format!("{{\"workflow_job\":\"{}\"}}", "x".repeat(100_000));
+        assert!(read_delivery("workflow_job", long.as_bytes()).expect_err("no job").to_string().len() < 1000);
         assert_eq!(read_delivery("push", b"not even JSON").expect("nobody's concern"), Heard::Other);
         assert_eq!(read_delivery("ping", b"{}").expect("a ping"), Heard::Ping);
     }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use cml_github::{Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, Removal, RunnerGroup};
+use cml_github::{
+    Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, MergeMethod, Pull, Removal, RunnerGroup,
+};
 use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant, Webhook};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -84,7 +86,8 @@ async fn a_list_of_several_pages_is_read_whole_with_credentials_on_each() {
         github.jit_runner(&request(&format!("cml-{number}"))).await.expect("registers");
     }
     assert_eq!(github.runners(None).await.expect("lists").len(), 205);
-    assert_eq!(calls(&world, "GET", "/actions/runners"), 3);
+    // Every page but the last is looked at twice: what went from one of them would have moved the others.
+    assert_eq!(calls(&world, "GET", "/actions/runners"), 5);
     keeps_the_contract(&world);
 }
 
@@ -175,6 +178,28 @@ async fn a_short_rate_limit_is_waited_for_and_a_long_one_told() {
     world.fail_next(fault("GET", "/actions/runners", limit("1800"), 1));
     let error = github.runners(None).await.expect_err("is not waited for");
     assert!(matches!(error.kind, GitHubErrorKind::RateLimited { .. }), "{error:?}");
+}
+
+/// The simulated GitHub is an Enterprise Server: GraphQL is at `/api/graphql`, and `/api/v3/graphql` is not there.
+#[tokio::test]
+async fn graphql_is_found_beside_the_rest_api_with_a_token_and_with_an_app() {
+    let permissions: BTreeMap<String, String> =
+        ["contents", "pull_requests", "metadata"].map(|name| (name.to_owned(), "write".to_owned())).into();
+    let app = SimApp { id: 4711, installation_id: 99, permissions };
+    let settings = SimSettings { auto_merge: true, app: Some(app), ..SimSettings::default() };
+    let world = start(settings).await;
+    let location = Location::find(Some(&world.repo_url()), &|_| None, None).expect("is understood");
+    let key = SecretString::from(APP_KEY);
+    let app = Auth::App { app_id: 4711, private_key_pem: key, installation_id: None };
+    let by_app = GitHub::new(location, app).expect("is made");
+    let pull =
+        Pull { number: 1, state: "open".to_owned(), html_url: String::new(), node_id: "PR_none".to_owned() };
+    for github in [repository(&world), by_app] {
+        let error = github.enable_auto_merge(&pull, MergeMethod::Squash).await.expect_err("no such one");
+        assert_eq!(error.kind, GitHubErrorKind::NotFound, "{error}");
+        assert!(error.cause.contains("Could not resolve to a node"), "{error}");
+    }
+    assert_eq!(calls(&world, "POST", "/graphql"), 2);
 }
 
 #[tokio::test]

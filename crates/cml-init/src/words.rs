@@ -14,7 +14,12 @@ pub fn findings_text(lines: &[Line]) -> String {
     let mut text = String::new();
     for line in lines {
         let about = format!("  {:width$}  ", line.about);
-        wrap(&mut text, &about, width + 4, &format!("{}: {}", shown(&line.found), shown(&line.so)));
+        wrap(
+            &mut text,
+            &about,
+            width + 4,
+            &format!("{}: {}", cml_text::line(&line.found), cml_text::line(&line.so)),
+        );
     }
     text
 }
@@ -46,15 +51,15 @@ pub fn changes_text(changes: &[Change]) -> String {
         }
         for change in some {
             let line = change.line.map_or_else(|| "  file: ".to_owned(), |line| format!("  line {line}: "));
-            wrap(&mut text, &line, 4, &format!("{}: {}", shown(&change.what), shown(&change.why)));
+            wrap(
+                &mut text,
+                &line,
+                4,
+                &format!("{}: {}", cml_text::line(&change.what), cml_text::line(&change.why)),
+            );
         }
     }
     text
-}
-
-/// What files say may hold what a terminal obeys.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn wrap(text: &mut String, first: &str, indent: usize, words: &str) {

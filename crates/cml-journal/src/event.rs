@@ -17,8 +17,11 @@ pub enum Event {
         launch: LaunchId,
         /// Its spec.
         spec: String,
-        /// Labels of its runner.
+        /// Labels that its runner is registered with.
         labels: Vec<String>,
+        /// The region that is asked; not known of launches that were written down before regions were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
         /// The job that it is for; none for one that is kept ready.
         job: Option<JobId>,
         /// When its machine must be gone.
@@ -30,6 +33,11 @@ pub enum Event {
         disk: Option<Disk>,
         /// Virtual processors of the largest of what is asked for.
         vcpus: u32,
+    },
+    /// What the machines of this journal are tagged with: whoever writes it is this controller.
+    ControllerNamed {
+        /// The name.
+        name: String,
     },
     /// The cloud sold it.
     LaunchBought {

@@ -6,20 +6,27 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::sqlite::{JournalError, open, told};
+use crate::sqlite::{FileIdentity, JournalError, open, told};
 
-const MIGRATIONS: &[&str] = &["CREATE TABLE letters (
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE letters (
     id TEXT PRIMARY KEY,
     at_seconds INTEGER NOT NULL,
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX letters_by_time ON letters (at_seconds)"];
+CREATE INDEX letters_by_time ON letters (at_seconds)",
+    // The sender's id is not signed: what came before is known by what was signed, too.
+    "ALTER TABLE letters ADD COLUMN digest TEXT;
+CREATE UNIQUE INDEX letters_by_digest ON letters (digest)",
+];
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// The sender's id of it: the same when it is sent again.
     pub id: String,
+    /// Of the bytes as they came: the same when they are sent again under another id.
+    pub digest: String,
     /// When it came.
     pub at: Timestamp,
     /// What it says.
@@ -30,6 +37,7 @@ pub struct Letter {
 pub struct Inbox {
     path: PathBuf,
     connection: Connection,
+    file: FileIdentity,
 }
 
 impl Inbox {
@@ -38,24 +46,56 @@ impl Inbox {
     /// # Errors
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        Ok(Self { path: path.to_owned(), connection: open(path, MIGRATIONS)? })
+        let connection = open(path, MIGRATIONS)?;
+        let inbox = Self { path: path.to_owned(), connection, file: FileIdentity::of(path) };
+        // Another program's tables are found now, not with the first letter.
+        inbox
+            .connection
+            .prepare("SELECT id, digest, at_seconds, text FROM letters")
+            .map_err(|error| told(path, &error))?;
+        Ok(inbox)
     }
 
-    /// Keeps letters, all or none, and returns once they are durable. Says of each whether it is new.
+    /// Puts a file that cannot be used out of the way, with its side files, under a name with the time; gives that name.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(path: &Path, now: Timestamp) -> std::io::Result<PathBuf> {
+        let with = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let end = format!(".corrupt-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+        for side in ["-wal", "-shm"] {
+            match std::fs::rename(with(side), with(&format!("{end}{side}"))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        std::fs::rename(path, with(&end))?;
+        Ok(with(&end))
+    }
+
+    /// Keeps letters, all or none, and returns once they are durable. Says of each whether it is new: one that came before, by its
+    /// id or by its bytes, is not.
     ///
     /// # Errors
     /// [`JournalError`]; then none is kept.
     pub fn keep(&mut self, letters: &[Letter]) -> Result<Vec<bool>, JournalError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| told(&path, &error);
+        self.file.check(&path)?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let new = {
             let mut insert = transaction
-                .prepare_cached("INSERT OR IGNORE INTO letters (id, at_seconds, text) VALUES (?1, ?2, ?3)")
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO letters (id, digest, at_seconds, text) VALUES (?1, ?2, ?3, ?4)",
+                )
                 .map_err(failed)?;
             let kept = letters.iter().map(|letter| {
-                let row = (&letter.id, letter.at.as_second(), &letter.text);
+                let row = (&letter.id, &letter.digest, letter.at.as_second(), &letter.text);
                 Ok(insert.execute(row).map_err(failed)? > 0)
             });
             kept.collect::<Result<Vec<bool>, JournalError>>()?
@@ -73,19 +113,21 @@ impl Inbox {
         let mut select = self
             .connection
             .prepare_cached(
-                "SELECT id, at_seconds, text FROM letters WHERE at_seconds >= ?1 ORDER BY at_seconds",
+                "SELECT id, coalesce(digest, ''), at_seconds, text FROM letters WHERE at_seconds >= ?1 ORDER BY at_seconds",
             )
             .map_err(failed)?;
         let rows = select
-            .query_map([at.as_second()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
+            .query_map([at.as_second()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+            })
             .map_err(failed)?;
         rows.map(|row| {
-            let (id, second, text) = row.map_err(failed)?;
-            let bad = |error: jiff::Error| JournalError::Other {
+            let (id, digest, second, text) = row.map_err(failed)?;
+            let bad = |error: jiff::Error| JournalError::Damaged {
                 path: self.path.clone(),
                 cause: format!("the time of a delivery is none: {error}"),
             };
-            Ok(Letter { id, at: Timestamp::from_second(second).map_err(bad)?, text })
+            Ok(Letter { id, digest, at: Timestamp::from_second(second).map_err(bad)?, text })
         })
         .collect()
     }
@@ -108,7 +150,59 @@ mod tests {
 
     fn letter(id: &str, second: i64) -> Letter {
         let at = Timestamp::from_second(second).expect("in range");
-        Letter { id: id.to_owned(), at, text: format!("the words of {id}") }
+        Letter {
+            id: id.to_owned(),
+            digest: format!("digest of {id}"),
+            at,
+            text: format!("the words of {id}"),
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_under_another_id_came_before_and_old_files_learn_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        drop(open(&path, &MIGRATIONS[..1]).expect("a file of an earlier version"));
+        let mut inbox = Inbox::open(&path).expect("opens");
+        assert_eq!(inbox.keep(&[letter("a", 10)]).expect("is kept"), [true]);
+        let again = Letter { id: "z".to_owned(), ..letter("a", 20) };
+        assert_eq!(inbox.keep(&[again, letter("b", 20)]).expect("is kept"), [false, true]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_inbox_says_so_and_can_be_set_aside() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        let other = |sql: &str| {
+            let connection = Connection::open(&path).expect("opens");
+            connection.execute_batch(sql).expect("is written");
+        };
+        let kinds: [&dyn Fn(); 4] = [
+            &|| std::fs::write(&path, [7_u8; 5000]).expect("is written"),
+            &|| other("CREATE TABLE letters (x TEXT)"),
+            &|| other("CREATE TABLE other (x TEXT); PRAGMA user_version = 2"),
+            &|| other("PRAGMA user_version = 99"),
+        ];
+        for (number, damage) in kinds.iter().enumerate() {
+            damage();
+            let error = Inbox::open(&path).map(|_| ()).expect_err("is damaged");
+            assert!(error.is_of_content(), "{number}: {error}");
+            let now = Timestamp::from_second(i64::try_from(number).expect("small")).expect("in range");
+            let aside = Inbox::set_aside(&path, now).expect("is renamed");
+            assert!(aside.exists() && !path.exists(), "{}", aside.display());
+            drop(Inbox::open(&path).expect("a new one"));
+            std::fs::remove_file(&path).expect("is removed");
+        }
+    }
+
+    #[test]
+    fn a_letter_is_not_kept_in_a_file_that_was_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        let mut inbox = Inbox::open(&path).expect("opens");
+        std::fs::remove_file(&path).expect("is removed");
+        let error = inbox.keep(&[letter("a", 10)]).expect_err("would be lost");
+        assert!(matches!(error, JournalError::Replaced { .. }), "{error}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use event::{Event, JobFacts};
 pub use inbox::{Inbox, Letter};
 pub use ledger::{Entry, Part, Share, Waste};
 pub use memory::MemoryJournal;
-pub use sqlite::{JournalError, Line, SqliteJournal, open_table};
+pub use sqlite::{FileIdentity, JournalError, Line, SqliteJournal, open_table};
 pub use state::{LifeView, State};
 
 use jiff::Timestamp;

@@ -16,6 +16,7 @@ pub(crate) struct Life {
     pub(crate) line: i64,
     pub(crate) spec: String,
     pub(crate) labels: Vec<String>,
+    pub(crate) region: Option<String>,
     pub(crate) job: Option<JobId>,
     /// Of that job.
     pub(crate) facts: Option<JobFacts>,
@@ -79,6 +80,7 @@ impl Life {
             line,
             spec: spec.to_owned(),
             labels: labels.to_vec(),
+            region: None,
             job: None,
             facts: None,
             intended_at,
@@ -164,6 +166,7 @@ impl Life {
             id,
             spec: self.spec.clone(),
             labels: self.labels.clone(),
+            region: self.region.clone(),
             repository: self.facts.as_ref().map(|facts| facts.repository.clone()),
             actor: self.facts.as_ref().map(|facts| facts.actor.clone()),
             intended_at: self.intended_at,

@@ -9,6 +9,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::event::Event;
 use crate::{Journal, Seen};
 
+/// Characters of what is wrong with a line.
+const CAUSE_CHARS: usize = 300;
 /// How long one process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// Steps from one version of the schema to the next; the version is how many were taken.
@@ -72,6 +74,20 @@ pub enum JournalError {
         /// Why.
         cause: String,
     },
+    /// What the file holds is not what was written, or was never ours.
+    #[error("{}: damaged, or no file of cml-runner: {cause}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// The file that was opened is not the one that has its name now.
+    #[error("{}: removed or replaced while it was in use; what is written now would be lost: restart the daemon", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// Anything else, in SQLite's words.
     #[error("{}: {cause}", path.display())]
     Other {
@@ -82,10 +98,43 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// True when the file itself is at fault: another one in its place would do.
+    #[must_use]
+    pub fn is_of_content(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::TooNew { .. } | Self::Line { .. })
+    }
+}
+
+/// Which file has a name. A removed one can be written to for as long as it is open, and all of it is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileIdentity(Option<(u64, u64)>);
+
+impl FileIdentity {
+    /// Of the file that has this name now.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino())))
+    }
+
+    /// Fails when the name is another file's by now, or nobody's.
+    ///
+    /// # Errors
+    /// [`JournalError::Replaced`].
+    pub fn check(&self, path: &Path) -> Result<(), JournalError> {
+        if self.0.is_some() && Self::of(path) == *self {
+            return Ok(());
+        }
+        Err(JournalError::Replaced { path: path.to_owned() })
+    }
+}
+
 /// A journal in a file that several processes may have open.
 pub struct SqliteJournal {
     path: PathBuf,
     connection: Connection,
+    file: FileIdentity,
 }
 
 impl SqliteJournal {
@@ -95,7 +144,20 @@ impl SqliteJournal {
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = open(path, MIGRATIONS)?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, file: FileIdentity::of(path) })
+    }
+
+    /// Opens a file that is there for reading alone: none is made, nothing is brought up to date.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
+        let failed = |error: rusqlite::Error| told(path, &error);
+        let file = FileIdentity::of(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), connection, file })
     }
 
     /// The last lines, the newest first.
@@ -134,7 +196,12 @@ impl SqliteJournal {
             .map_err(failed)?;
         rows.map(|row| {
             let (number, at, text): (i64, String, String) = row.map_err(failed)?;
-            let bad = |cause: String| JournalError::Line { path: self.path.clone(), number, cause };
+            // Parsers repeat what they do not understand, which may be as long as the line.
+            let bad = |cause: String| JournalError::Line {
+                path: self.path.clone(),
+                number,
+                cause: cause.chars().take(CAUSE_CHARS).collect(),
+            };
             let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
             let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
             Ok(Line { number, at, event })
@@ -188,7 +255,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
+        cml_cloud::private::make_directory(dir)?;
     }
     match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
@@ -228,6 +295,10 @@ pub(crate) fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
         _ if is_busy(error) => JournalError::Busy { path },
+        // Without a code it is the type of a value, and SQLite's general error is a table that is not there.
+        None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+            JournalError::Damaged { path, cause: error.to_string() }
+        }
         _ => JournalError::Other { path, cause: error.to_string() },
     }
 }
@@ -236,6 +307,7 @@ impl Journal for SqliteJournal {
     fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| told(&path, &error);
+        self.file.check(&path)?;
         // Immediate: between the look and the lines nobody else writes.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -300,6 +372,32 @@ mod tests {
         assert_eq!(journal.after(0).expect("reads").len(), usize::try_from(seen).expect("small"));
         journal.connection.pragma_update(None, "max_page_count", 1000).expect("room");
         assert_eq!(journal.append(seen, at(), &[came(3)]).expect("appends"), seen + 1);
+    }
+
+    #[test]
+    fn a_journal_that_was_removed_or_replaced_takes_nothing_more() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        let mut journal = SqliteJournal::open(&path).expect("opens");
+        let seen = journal.append(0, at(), &[came(1)]).expect("appends");
+        std::fs::rename(&path, dir.path().join("elsewhere.db")).expect("is moved");
+        let error = journal.append(seen, at(), &[came(2)]).expect_err("has no name any more");
+        assert!(matches!(error, JournalError::Replaced { .. }), "{error}");
+        drop(SqliteJournal::open(&path).expect("another one"));
+        let error = journal.append(seen, at(), &[came(2)]).expect_err("the name is another's");
+        assert!(matches!(error, JournalError::Replaced { .. }), "{error}");
+    }
+
+    #[test]
+    fn reading_makes_no_file_and_sees_what_the_writer_has_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        assert!(SqliteJournal::open_to_read(&path).is_err());
+        assert!(!path.exists());
+        let mut writer = SqliteJournal::open(&path).expect("opens");
+        let reader = SqliteJournal::open_to_read(&path).expect("is there");
+        writer.append(0, at(), &[came(1)]).expect("appends");
+        assert_eq!(reader.latest(10).expect("reads").len(), 1);
     }
 
     #[test]

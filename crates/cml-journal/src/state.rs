@@ -47,6 +47,10 @@ pub struct State {
     /// How often a job of a run has lost its machine, over all attempts.
     interruptions: BTreeMap<(u64, String), u32>,
     over: BTreeSet<LaunchId>,
+    /// Launches that were decided here, the latest ones, whatever became of them.
+    own: BTreeSet<LaunchId>,
+    /// What this controller calls itself, and what it was called before.
+    names: Vec<String>,
     seen: i64,
 }
 
@@ -103,11 +107,20 @@ impl State {
         self.seen = line.number;
         let at = line.at;
         match &line.event {
-            Event::LaunchIntended { launch, spec, labels, job, deadline, price, disk, vcpus } => {
+            Event::LaunchIntended { launch, spec, labels, region, job, deadline, price, disk, vcpus } => {
+                self.own.insert(*launch);
+                if self.own.len() > OVER_MAX {
+                    self.own.pop_first();
+                }
                 let mut life = Life::new(line.number, spec, labels, at, *deadline);
                 life.facts = job.and_then(|job| self.jobs.get(&job)).cloned();
+                life.region.clone_from(region);
                 (life.job, life.price, life.disk, life.vcpus) = (*job, *price, *disk, *vcpus);
                 self.launches.entry(*launch).or_insert(life);
+            }
+            Event::ControllerNamed { name } => {
+                self.names.retain(|known| known != name);
+                self.names.push(name.clone());
             }
             Event::LaunchBought { launch, instance, offer } => {
                 self.refusals.remove(&pool_of(offer));
@@ -306,6 +319,21 @@ impl State {
     pub fn lacks(&self, price: &SpotPrice) -> bool {
         let is_news = |life: &Life| life.prices.iter().all(|(known, _)| *known != price.since);
         self.launches.values().any(|life| life.is_in_pool_of(price) && is_news(life))
+    }
+
+    /// What this controller's machines are tagged with.
+    #[must_use]
+    pub fn controller(&self) -> Option<&str> {
+        self.names.last().map(String::as_str)
+    }
+
+    /// True for a launch that was decided here, or whose machine is tagged with a name of this controller's.
+    #[must_use]
+    pub fn is_ours(&self, launch: LaunchId, controller: Option<&str>) -> bool {
+        self.launches.contains_key(&launch)
+            || self.own.contains(&launch)
+            || self.over.contains(&launch)
+            || controller.is_some_and(|tagged| self.names.iter().any(|name| name == tagged))
     }
 
     /// True for a launch whose machine has been seen to end.

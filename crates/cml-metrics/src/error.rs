@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use crate::format::Format;
+use crate::format::{Format, VALUES_MAX};
 use crate::tree::{DEPTH_MAX, NAME_MAX};
 use crate::value::METRICS_MAX;
+
+/// Characters of what a parser says.
+const WHY_CHARS: usize = 300;
 
 /// A place in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,21 @@ pub enum Problem {
         "there are more than {METRICS_MAX} values; this looks like data: plot it, or write the final values alone"
     )]
     TooMany,
+    /// More than is read.
+    #[error(
+        "the file is longer than {most_mib} MiB, which is the most that is read of {format}: write fewer rows or columns"
+    )]
+    TooLong {
+        /// The format it was read as.
+        format: Format,
+        /// The most, MiB.
+        most_mib: usize,
+    },
+    /// More values than are read.
+    #[error(
+        "there are more than {VALUES_MAX} values, which is the most that is read: write fewer rows or columns"
+    )]
+    TooManyCells,
     /// A name of such a length is data as well.
     #[error("a name is longer than {NAME_MAX} bytes; shorten the keys")]
     LongName,
@@ -137,7 +155,9 @@ impl Fault {
     }
 
     pub(crate) fn syntax(format: Format, at: Option<Location>, why: impl Into<String>) -> Self {
-        Self { at, problem: Problem::Syntax { format, why: why.into() } }
+        // Parsers repeat what they do not understand, which may be as long as the file.
+        let why = why.into().chars().take(WHY_CHARS).collect();
+        Self { at, problem: Problem::Syntax { format, why } }
     }
 
     pub(crate) fn in_file(self, path: &str) -> ReadError {

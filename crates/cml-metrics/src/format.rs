@@ -92,8 +92,30 @@ impl Format {
     }
 }
 
+/// The longest file of one format, bytes, and the most values in it: reading takes some tens of bytes for each, and nobody looks
+/// at more. YAML and TOML are written by hand, and their parsers take more room.
+const BYTES_MAX: usize = 20 << 20;
+const BYTES_MAX_BY_HAND: usize = 4 << 20;
+/// Values, lists and maps of one file.
+pub(crate) const VALUES_MAX: usize = 1_000_000;
+
+impl Format {
+    /// Refuses a text that is longer than files of this format may be.
+    pub(crate) fn check_length(self, text: &str) -> Result<(), Fault> {
+        let most = if matches!(self, Self::Yaml | Self::Toml) { BYTES_MAX_BY_HAND } else { BYTES_MAX };
+        if text.len() > most {
+            Err(Problem::TooLong { format: self, most_mib: most >> 20 }.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// The text of a file, without a byte order mark.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Fault> {
+    if bytes.len() > BYTES_MAX {
+        return Err(Problem::TooLong { format: Format::Csv, most_mib: BYTES_MAX >> 20 }.into());
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Problem::Utf16.into());
     }

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{Fault, Location, Problem};
-use crate::format::Format;
+use crate::format::{Format, VALUES_MAX};
 use crate::lines::Lines;
 use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
@@ -20,18 +20,25 @@ use crate::value::Value;
 
 /// Reads one JSON value that begins on the line `first_line` of its file.
 pub(crate) fn parse(text: &str, first_line: usize) -> Result<Node, Fault> {
+    let mut left = VALUES_MAX;
+    some(text, first_line, &mut left)
+}
+
+/// The same, of a file of which so many values are left.
+fn some(text: &str, first_line: usize, left: &mut usize) -> Result<Node, Fault> {
     let covered = cover(text);
     let source = Source::new(text, &covered, first_line);
     let root: &RawValue = serde_json::from_str(&covered).map_err(|error| source.fault(0, &error))?;
-    source.node(root, 0)
+    source.node(root, 0, left)
 }
 
 /// Reads one JSON value a line; blank lines do not count.
 pub(crate) fn lines(text: &str) -> Result<Vec<Node>, Fault> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let mut left = VALUES_MAX;
     lines
         .map(|(index, line)| {
-            parse(line, index + 1).map_err(|mut fault| {
+            some(line, index + 1, &mut left).map_err(|mut fault| {
                 if let Problem::Syntax { format, .. } = &mut fault.problem {
                     *format = Format::JsonLines;
                 }
@@ -112,12 +119,15 @@ impl<'a> Source<'a> {
         Fault::syntax(Format::Json, Some(self.location(at)), why)
     }
 
-    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Node, Fault> {
+    fn node(&self, raw: &'a RawValue, depth: usize, left: &mut usize) -> Result<Node, Fault> {
         let text = raw.get();
         let offset = self.offset(text);
         if depth > DEPTH_MAX {
             return Err(Fault { at: Some(self.location(offset)), problem: Problem::TooDeep });
         }
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| Fault { at: Some(self.location(offset)), problem: Problem::TooManyCells })?;
         let fault = |error| self.fault(offset, &error);
         let line = self.lines.line(offset) + self.first_line - 1;
         Ok(match text.as_bytes().first() {
@@ -130,13 +140,14 @@ impl<'a> Source<'a> {
                         let at = Some(self.location(self.offset(raw.get())));
                         return Err(Fault { at, problem: Problem::Duplicate(key) });
                     }
-                    nodes.push((key, self.node(raw, depth + 1)?));
+                    nodes.push((key, self.node(raw, depth + 1, left)?));
                 }
                 Node::Map(nodes)
             }
             Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(fault)?;
-                Node::List(items.into_iter().map(|raw| self.node(raw, depth + 1)).collect::<Result<_, _>>()?)
+                let nodes = items.into_iter().map(|raw| self.node(raw, depth + 1, left));
+                Node::List(nodes.collect::<Result<_, _>>()?)
             }
             Some(b'"') => Node::Scalar(Value::Text(serde_json::from_str(text).map_err(fault)?), line),
             Some(b't') => Node::Scalar(Value::Bool(true), line),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::{Fault, Location, Problem};
-use crate::format::Format;
+use crate::format::{Format, VALUES_MAX};
 use crate::number::Number;
 use crate::value::{METRICS_MAX, Value, last_of_each};
 
@@ -21,6 +21,7 @@ pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> 
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let mut records = Vec::new();
+    let mut cells = 0;
     for record in reader.records() {
         let record = record.map_err(|error| {
             let line = error.position().map(|position| position.line() as usize);
@@ -33,6 +34,10 @@ pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> 
             Fault::syntax(format, line.map(|line| Location { line, column: None }), why)
         })?;
         let line = record.position().map_or(1, |position| first_line(text, position));
+        cells += record.len();
+        if cells > VALUES_MAX {
+            return Err(Fault::on_line(line, Problem::TooManyCells));
+        }
         records.push(Record { line, cells: record.iter().map(str::to_owned).collect() });
     }
     Ok(records)

@@ -144,6 +144,7 @@ impl Table {
 type Rows = (Vec<Column>, usize);
 
 fn rows(format: Format, text: &str, at: Option<&str>) -> Result<Rows, Fault> {
+    format.check_length(text)?;
     match format {
         Format::Csv | Format::Tsv => of_records(&separated::records(format, text)?),
         Format::JsonLines => of_objects(json::lines(text)?),

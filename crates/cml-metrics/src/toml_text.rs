@@ -68,5 +68,6 @@ fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>, depth: usize) -> Result
             },
         )?,
     };
-    Ok(Node::Scalar(read, at().line))
+    // Not `at().line`, which counts the columns: a line may have a million values.
+    Ok(Node::Scalar(read, lines.line(value.span().start)))
 }

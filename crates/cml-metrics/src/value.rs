@@ -113,6 +113,7 @@ impl MetricsFile {
 }
 
 fn leaves(format: Format, text: &str) -> Result<Vec<(String, Value)>, Fault> {
+    format.check_length(text)?;
     let node = match format {
         Format::Json => json::parse(text, 1)?,
         Format::Yaml => yaml::parse(text)?,

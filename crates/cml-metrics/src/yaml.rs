@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::error::{Fault, Location, Problem};
-use crate::format::Format;
+use crate::format::{Format, VALUES_MAX};
 use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
 use crate::value::Value;
@@ -28,6 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     let mut anchors: HashMap<usize, Node> = HashMap::new();
     let mut aliased = 0;
     let mut root = None;
+    let mut values = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let at = Location { line: error.marker().line(), column: Some(error.marker().col() + 1) };
@@ -36,6 +37,10 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
             Fault::syntax(Format::Yaml, Some(at), format!("{}{tabs}", error.info()))
         })?;
         let at = place(span);
+        values += 1;
+        if values > VALUES_MAX {
+            return Err(Fault { at: Some(at), problem: Problem::TooManyCells });
+        }
         let (node, at, anchor) = match event {
             Event::DocumentStart(_) if root.is_some() => {
                 let why = "there is a second document; one file is one document";

@@ -255,3 +255,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_of_a_million_values_is_refused_before_it_fills_the_memory() {
+    let many = |one: &str| one.repeat(1_000_001);
+    for (path, text) in [
+        ("m.csv", format!("a,b\n{}", "1,2\n".repeat(500_001))),
+        ("m.jsonl", "{\"a\":1}\n".repeat(500_001)),
+        ("m.json", format!("{{\"a\": [{}0]}}", many("0,"))),
+        ("m.yaml", format!("a: [{}0]", many("0,"))),
+    ] {
+        let error = cml_metrics::MetricsFile::read(path, text.as_bytes()).expect_err(path).to_string();
+        assert!(error.contains("which is the most that is read"), "{path}: {error}");
+        let error = cml_metrics::Table::read(path, text.as_bytes(), None).expect_err(path).to_string();
+        assert!(error.contains("which is the most that is read"), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_long_for_its_format_is_refused_unread() {
+    for (path, mib) in [("m.yaml", 4), ("m.toml", 4), ("m.csv", 20), ("m.json", 20)] {
+        let text = format!("a = 1 # {}", "x".repeat(mib << 20));
+        let error = cml_metrics::MetricsFile::read(path, text.as_bytes()).expect_err(path).to_string();
+        assert!(error.contains(&format!("longer than {mib} MiB")), "{path}: {error}");
+    }
+}

@@ -97,6 +97,8 @@ impl Store {
         if !path.try_exists().map_err(|error| file::other(path, &error))? {
             return Ok(Book::shipped());
         }
+        // Prices decide what is bought: what others could have written is not believed.
+        cml_cloud::private::refuse_foreign(path).map_err(|error| file::other(path, &error))?;
         Self::open(path)?.read(since)
     }
 

@@ -1,6 +1,7 @@
 //! What the workflow knows about itself. Pure: the variables and the event are passed in.
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
 
+use cml_github::Origin;
 use serde_json::Value;
 
 /// The run that we are in, or what is known without one.
@@ -12,13 +13,15 @@ pub struct Ci {
     pub pull: Option<u64>,
     /// The event comes from a fork, or from Dependabot: GitHub's token may then only read.
     pub is_fork: bool,
-    /// What is checked out may be a stranger's, whatever rights the run has: a pull request from a fork, and events that follow one.
+    /// What is checked out may be a stranger's, whatever rights the run has: a pull request from a fork, events that follow one, and
+    /// events that a comment may have caused.
     pub may_be_strangers: bool,
     /// The workflow's name.
     pub workflow: Option<String>,
     /// The run's id.
     pub run_id: Option<u64>,
-    /// The branch to which a change would go.
+    /// The branch to which a change would go; none where a stranger has named it. In a pull request from a fork `GITHUB_HEAD_REF`
+    /// is a branch of the fork, and even the base is chosen by whoever has opened it.
     pub branch: Option<String>,
 }
 
@@ -35,7 +38,23 @@ impl Ci {
         let head_of_pull =
             pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
         let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
-        let is_of_fork = pull.is_some() && full_name("head") != full_name("base");
+        let is_of_fork =
+            pull.is_some() && (full_name("head").is_none() || full_name("head") != full_name("base"));
+        // Without Actions there is no event, and nobody but whoever types.
+        let is_run = !name.is_empty() || env("GITHUB_ACTIONS").as_deref() == Some("true");
+        let may_be_strangers = is_run && {
+            // Of a pull request the event says it, of all else the run is the repository's own.
+            let (repository, head) = if name.starts_with("pull_request") {
+                (full_name("base").unwrap_or_default(), full_name("head"))
+            } else {
+                ("its own", Some("its own"))
+            };
+            // Without the event nobody knows of the inputs.
+            let inputs = event.map(|event| &event["inputs"]);
+            let has_inputs =
+                inputs.is_none_or(|all| !all.is_null() && all.as_object().is_none_or(|all| !all.is_empty()));
+            Origin::of(&name, repository, head, has_inputs) != Origin::Own
+        };
         Self {
             head_sha: head_of_pull.map(str::to_owned).or_else(|| env("GITHUB_SHA")).or_else(git_head),
             pull: pull.and_then(|pull| pull["number"].as_u64()),
@@ -43,11 +62,10 @@ impl Ci {
             is_fork: name == "pull_request"
                 && pull.is_some()
                 && (is_of_fork || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
-            // <https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/>
-            may_be_strangers: is_of_fork || matches!(name.as_str(), "workflow_run" | "issue_comment"),
+            may_be_strangers,
             workflow: env("GITHUB_WORKFLOW"),
             run_id: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
-            branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")),
+            branch: env("GITHUB_HEAD_REF").or_else(|| env("GITHUB_REF_NAME")).filter(|_| !is_of_fork),
         }
     }
 }
@@ -96,8 +114,40 @@ mod tests {
             assert!(is_strangers(name, &event("mallory/vision")), "{name}");
             assert!(!is_strangers(name, &event("acme/vision")), "{name}");
         }
-        assert!(is_strangers("workflow_run", &json!({})) && is_strangers("issue_comment", &json!({})));
-        assert!(!is_strangers("push", &json!({})));
+        for name in ["pull_request", "pull_request_target"] {
+            let deleted = json!({"pull_request": {"number": 7, "head": {"repo": null}, "base": {"repo": {"full_name": "acme/vision"}}}});
+            assert!(is_strangers(name, &deleted), "{name}: the fork is gone");
+            assert!(is_strangers(name, &json!({})), "{name}: the event says nothing");
+        }
+        for name in ["workflow_run", "issue_comment", "discussion_comment", "repository_dispatch", "made_up"]
+        {
+            assert!(is_strangers(name, &json!({})), "{name}");
+        }
+        assert!(!is_strangers("push", &json!({})) && !is_strangers("schedule", &json!({})));
+        // A slash command in a comment becomes inputs.
+        assert!(is_strangers("workflow_dispatch", &json!({"inputs": {"pull": "7"}})));
+        assert!(!is_strangers("workflow_dispatch", &json!({"inputs": null})));
+        assert!(!is_strangers("workflow_dispatch", &json!({"inputs": {}})));
+        assert!(!read(&[], None).may_be_strangers, "no run at all");
+        assert!(
+            read(&[("GITHUB_ACTIONS", "true")], None).may_be_strangers,
+            "a run that says nothing of itself"
+        );
+    }
+
+    #[test]
+    fn a_fork_names_no_branch_of_this_repository() {
+        let event = |head: Value| json!({"pull_request": {"number": 7, "head": {"repo": head}, "base": {"repo": {"full_name": "acme/vision"}}}});
+        let branch = |name: &str, head: Value| {
+            let env =
+                [("GITHUB_EVENT_NAME", name), ("GITHUB_HEAD_REF", "main"), ("GITHUB_REF_NAME", "develop")];
+            read(&env, Some(&event(head))).branch
+        };
+        for name in ["pull_request", "pull_request_target", "pull_request_review"] {
+            assert_eq!(branch(name, json!({"full_name": "mallory/vision"})), None, "{name}");
+            assert_eq!(branch(name, Value::Null), None, "{name}");
+            assert_eq!(branch(name, json!({"full_name": "acme/vision"})).as_deref(), Some("main"), "{name}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod ours;
 mod pull;
 mod sections;
 mod shelf;
+mod shown;
 mod target;
 mod text;
 
@@ -34,5 +35,6 @@ pub use pull::{Change, NewBranch, Opened, open};
 pub use shelf::{
     Asset, AssetServer, Directory, PRUNED_BELOW, Pruned, RepositoryShelf, Shelf, ShelfError, markdown, prune,
 };
+pub use shown::{content_refused, place_refused, roots};
 pub use target::Target;
 pub use text::{Decoded, decoded};

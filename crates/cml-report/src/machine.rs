@@ -10,6 +10,9 @@ use rust_decimal::Decimal;
 /// The shortest time that EC2 bills: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-instances.html>
 const BILLED_SECONDS_MIN: u64 = 60;
 
+/// Models of GPUs that are told apart: a machine has one, seldom two.
+const MODELS_MAX: usize = 16;
+
 /// A machine's facts, `NAME=VALUE` lines of which the last of a name holds. What is not there is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -55,7 +58,9 @@ impl Machine {
         let is_it = self.instance_type.as_deref() == Some(*instance_type)
             && self.market.as_deref() == Some(*market)
             && (*zone == "*" || self.zone.as_deref() == Some(*zone));
-        Decimal::from_str(price).ok().filter(|price| is_it && !price.is_sign_negative()).map(UsdPerHour)
+        // A job can write here what it likes: no machine costs a million an hour.
+        let possible = Decimal::ZERO..=Decimal::from(1_000_000);
+        Decimal::from_str(price).ok().filter(|price| is_it && possible.contains(price)).map(UsdPerHour)
     }
 
     /// What it has cost until now, without its disk and its network. An estimate: a spot price changes while the machine runs.
@@ -99,10 +104,15 @@ pub fn gpu_use(samples: &str) -> Vec<GpuUse> {
         if name.is_empty() {
             continue;
         }
-        let index = models.iter().position(|(known, ..)| *known == name).unwrap_or_else(|| {
-            models.push((name, [Sum::default(), Sum::default()], None));
-            models.len() - 1
-        });
+        let known = models.iter().position(|(known, ..)| *known == name);
+        let index = match known {
+            Some(index) => index,
+            None if models.len() >= MODELS_MAX => continue,
+            None => {
+                models.push((name, [Sum::default(), Sum::default()], None));
+                models.len() - 1
+            }
+        };
         let (_, [busy_sum, used_sum], total_mib) = &mut models[index];
         busy_sum.add(busy);
         used_sum.add(used);

@@ -1,7 +1,7 @@
 //! A pull request with files that a job has changed, made without a clone: no credentials get into git's configuration,
 //! and the checkout stays as it is.
 
-use cml_github::{GitHub, GitHubError, GitHubErrorKind, MergeMethod, NewPull, Pull, TreeEntry};
+use cml_github::{AutoMerge, GitHub, GitHubError, GitHubErrorKind, MergeMethod, NewPull, Pull, TreeEntry};
 
 /// One file that a job has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +36,23 @@ pub struct NewBranch<'a> {
 }
 
 /// A pull request that is open, or was merged at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// Where people see it.
     pub url: String,
     /// There was a branch of this name already, and its pull request is this one.
     pub was_there: bool,
-    /// It was merged at once.
+    /// It was merged at once: GitHub had nothing to wait for.
     pub merged: bool,
+    /// It was to be merged, and neither was it nor will it be: it stays open.
+    pub not_merged: Option<GitHubError>,
 }
 
 /// Makes the branch and opens the pull request. Run again, it finds what is there.
 ///
 /// # Errors
-/// As GitHub answers; what was made by then stays, and is found by another run.
+/// As GitHub answers; what was made by then stays, and is found by another run. A pull request that is open and could not be
+/// merged is no error: see [`Opened::not_merged`].
 pub async fn open(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Result<Opened, GitHubError> {
     let reference = format!("refs/heads/{}", new.branch);
     let mut was_there = github.reference(&reference).await?.is_some();
@@ -65,10 +68,14 @@ pub async fn open(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> R
         }
     };
     let merged = match new.merge {
-        Some(method) => merge(github, &pull, method).await?,
-        None => false,
+        Some(method) => merge(github, &pull, method).await,
+        None => Ok(false),
     };
-    Ok(Opened { url: pull.html_url, was_there, merged })
+    let (merged, not_merged) = match merged {
+        Ok(merged) => (merged, None),
+        Err(error) => (false, Some(error)),
+    };
+    Ok(Opened { url: pull.html_url, was_there, merged, not_merged })
 }
 
 async fn commit(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Result<String, GitHubError> {
@@ -107,17 +114,22 @@ async fn create(github: &GitHub, new: &NewBranch<'_>) -> Result<Pull, GitHubErro
     }
 }
 
-/// Has it merged later, or at once where GitHub has nothing to wait for; true when it is merged.
+/// Has it merged later, or at once where GitHub says that there is nothing to wait for; true when it is merged. After any other
+/// answer it stays open: nobody has asked for a merge before the checks.
 async fn merge(github: &GitHub, pull: &Pull, method: MergeMethod) -> Result<bool, GitHubError> {
-    let later = match github.enable_auto_merge(pull, method).await {
-        Ok(()) => return Ok(false),
-        Err(error) => error,
+    let said = match github.enable_auto_merge(pull, method).await? {
+        AutoMerge::Enabled => return Ok(false),
+        AutoMerge::NothingToWaitFor(said) => said,
     };
     match github.merge_pull(pull.number, method).await {
         Ok(()) => Ok(true),
         Err(mut error) => {
-            error.cause = format!("{}; nor can it be merged later: {}", error.cause, later.cause);
-            error.hint = later.hint;
+            error.cause = format!("{}; nor can it be merged later: {said}", error.cause);
+            error.hint = Some(
+                "the pull request stays open; to have it merged once its checks allow, allow auto-merge (Settings, General, \
+                 Pull Requests) and protect the branch with required checks"
+                    .to_owned(),
+            );
             Err(error)
         }
     }

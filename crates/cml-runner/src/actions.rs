@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use cml_controller::Outcome;
+use cml_text::code;
 use jiff::Timestamp;
 
 use crate::place::env;
@@ -17,43 +18,54 @@ pub(crate) struct Outputs<'a> {
 impl Outputs<'_> {
     /// Writes `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY` where Actions has set them.
     pub(crate) fn write(&self) -> Result<(), String> {
-        append("GITHUB_OUTPUT", &self.output())?;
+        append("GITHUB_OUTPUT", &self.output(&ulid::Ulid::generate().to_string())?)?;
         append("GITHUB_STEP_SUMMARY", &self.summary())
     }
 
-    fn output(&self) -> String {
+    /// `delimiter` is a word that nobody can guess.
+    fn output(&self, delimiter: &str) -> Result<String, String> {
         let (runner, instance) = match self.outcome {
             Outcome::Reused { runner, .. } => (runner, String::new()),
             Outcome::Launched(launch) => (&launch.runner, launch.instance.to_string()),
         };
-        let launch_id = &self.launch_id;
         let label = self.labels.join(",");
-        format!("runner={runner}\nlabel={label}\ninstance-id={instance}\nlaunch-id={launch_id}\n")
+        let values = [
+            ("runner", runner.as_str()),
+            ("label", &label),
+            ("instance-id", &instance),
+            ("launch-id", &self.launch_id),
+        ];
+        let lines = values.map(|(name, value)| {
+            cml_text::named_value(name, value, delimiter)
+                .ok_or_else(|| format!("cannot write GITHUB_OUTPUT: the value of {name} holds {delimiter}"))
+        });
+        lines.into_iter().collect()
     }
 
     fn summary(&self) -> String {
         match self.outcome {
             Outcome::Reused { runner, .. } => {
-                format!("Runner `{runner}` was online already; nothing was launched.\n")
+                format!("Runner {} was online already; nothing was launched.\n", code(runner))
             }
             Outcome::Launched(launch) => {
                 let what = launch.offer.as_ref().map_or_else(
-                    || format!("`{}`", launch.instance),
+                    || code(&launch.instance.0),
                     |offer| {
                         let price =
                             offer.price.map_or_else(String::new, |price| format!(", {price} (estimate)"));
                         format!(
-                            "`{}`: {} `{}` in {}{price}",
-                            launch.instance,
+                            "{}: {} {} in {}{price}",
+                            code(&launch.instance.0),
                             offer.market,
-                            offer.instance_type,
-                            offer.zone.as_deref().unwrap_or(offer.region.as_str())
+                            code(&offer.instance_type),
+                            cml_text::line(offer.zone.as_deref().unwrap_or(offer.region.as_str()))
                         )
                     },
                 );
                 format!(
-                    "Runner `{}` is online on {what}. The machine ends by {} at the latest.\n",
-                    launch.runner, launch.deadline
+                    "Runner {} is online on {what}. The machine ends by {} at the latest.\n",
+                    code(&launch.runner),
+                    launch.deadline
                 )
             }
         }
@@ -89,4 +101,20 @@ fn append(variable: &str, text: &str) -> Result<(), String> {
 pub(crate) fn now() -> Timestamp {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the clock is read")]
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_output_whatever_is_in_it() {
+        let outcome = Outcome::Reused { runner: "r`\n# x".to_owned(), labels: Vec::new() };
+        let labels = ["a\ninstance-id=i-evil\nFOO<<EOF".to_owned()];
+        let outputs = Outputs { launch_id: "l".to_owned(), labels: &labels, outcome: &outcome };
+        let expected = "runner<<END\nr`\n# x\nEND\nlabel<<END\na\ninstance-id=i-evil\nFOO<<EOF\nEND\ninstance-id<<END\n\nEND\nlaunch-id<<END\nl\nEND\n";
+        assert_eq!(outputs.output("END").as_deref(), Ok(expected));
+        assert!(outputs.output("EOF").is_err(), "a delimiter that stands in a value");
+        assert_eq!(outputs.summary().lines().count(), 1, "{}", outputs.summary());
+    }
 }

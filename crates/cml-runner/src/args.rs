@@ -248,12 +248,20 @@ pub(crate) struct Daemon {
     /// Where webhooks, the page, the API and the metrics are served
     #[arg(long, env = "CML_RUNNER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub(crate) listen: SocketAddr,
+    /// Where people look at the page through a proxy, such as https://runners.example.com: cookies stay with https, and
+    /// without a token this name is answered, too
+    #[arg(long, env = "CML_RUNNER_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// File with the webhook's secret [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
     #[arg(long, env = "CML_RUNNER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub(crate) webhook_secret_file: Option<PathBuf>,
     /// The journal [default: daemon.db in the state directory]
     #[arg(long, env = "CML_RUNNER_JOURNAL", value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
+    /// What this daemon's machines are tagged with: only the daemon of that name ends them before their deadline
+    /// [default: the journal's own name; set one where a daemon may lose its journal]
+    #[arg(long, env = "CML_RUNNER_CONTROLLER", value_name = "NAME", value_parser = controller)]
+    pub(crate) controller: Option<String>,
     /// How events are written to stderr
     #[arg(long, env = "CML_RUNNER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -269,6 +277,20 @@ pub(crate) struct Daemon {
     pub(crate) registrations_per_minute: Option<u32>,
     #[command(flatten)]
     pub(crate) state: State,
+}
+
+/// A name that a tag can carry, and that is not that of launches without a daemon.
+fn controller(text: &str) -> Result<String, String> {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) {
+        return Err("write 1 to 64 letters, digits, -, _ and .".to_owned());
+    }
+    if text == cml_controller::LAUNCH {
+        return Err(format!(
+            "{text} is what machines of `cml-runner launch` are tagged with: choose another"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Args)]

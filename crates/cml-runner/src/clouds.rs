@@ -27,6 +27,7 @@ impl Clouds {
     /// Nothing is asked of either before it is needed.
     pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, Trouble> {
         let state_dir = state_dir.unwrap_or_else(place::default_state_dir);
+        place::check_state_dir(&state_dir)?;
         let local = place::local(state_dir.clone())?;
         Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local, state_dir })
     }
@@ -35,7 +36,7 @@ impl Clouds {
         let connect = || {
             AwsCloud::connect(AwsSettings {
                 default_region: Some(self.default_region.clone()),
-                cache_dir: Some(place::cache_dir()),
+                cache_dir: place::cache_dir(),
                 prices: place::list_prices(&self.state_dir),
             })
         };

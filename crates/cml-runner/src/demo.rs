@@ -36,8 +36,7 @@ const VANISH_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) async fn demo(global: &Global, args: &Demo) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let stop = signals::stop_token(signals::Left::default())?;
     let world = World::make(args.output.clone()).await?;
     let story = world.play(&stop).await;
     // Whatever happened, nothing may stay behind.
@@ -220,7 +219,8 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
     })?;
     let recipe = Recipe {
         spec: "demo".to_owned(),
-        labels: vec!["self-hosted".to_owned(), "cml-demo".to_owned()],
+        labels: vec!["cml-demo".to_owned()],
+        default_labels: true,
         group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query: OfferQuery {

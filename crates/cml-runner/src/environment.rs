@@ -66,15 +66,9 @@ pub(crate) fn older_names() -> impl Iterator<Item = &'static (&'static str, &'st
     OLDER.iter()
 }
 
-/// Names of ours that are no flag of `launch`.
-const OTHERS: [&str; 6] = [
-    "CML_RUNNER_TOKEN",
-    "CML_RUNNER_REPO",
-    "CML_RUNNER_LOG",
-    "CML_RUNNER_DRIVER",
-    "CML_RUNNER_DRIVER_TOKEN",
-    "CML_RUNNER_RELEASES",
-];
+/// CML's spellings that stand for no flag of `launch` and are not in [`READ`].
+const OTHERS: [&str; 4] =
+    ["CML_RUNNER_REPO", "CML_RUNNER_LOG", "CML_RUNNER_DRIVER", "CML_RUNNER_DRIVER_TOKEN"];
 
 /// Flags that older names stand for, where neither the flag nor the newer name is given.
 pub(crate) fn flags_from_older_names(
@@ -166,6 +160,7 @@ pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Option<(String, S
         .get_subcommands()
         .flat_map(clap::Command::get_arguments)
         .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
+        .chain(READ.iter().flat_map(|(names, _)| names.split(", ")).map(str::to_owned))
         .chain(OTHERS.iter().map(|name| (*name).to_owned()))
         .collect();
     names.filter(|name| name.starts_with("CML_RUNNER_")).find(|name| !known.contains(name)).map(|name| {
@@ -219,6 +214,14 @@ mod tests {
         assert_eq!(flags("launch", &vars).as_deref(), Ok(""));
         let typo = flags("comment create", &[("CML_COMMENT_TARGTE", "pr")]).expect_err("a typo");
         assert!(typo.contains("CML_COMMENT_TARGTE means nothing"), "{typo}");
+    }
+
+    #[test]
+    fn a_variable_that_another_command_reads_is_no_typo() {
+        let read = READ.iter().flat_map(|(names, _)| names.split(", ")).map(str::to_owned);
+        assert_eq!(misspelt(read), None);
+        let env = ["CML_RUNNER_WEBHOOK_SECRET", "CML_RUNNER_DAEMON_TOKEN", "CML_RUNNER_PUBLIC_URL"];
+        assert_eq!(misspelt(env.into_iter().map(str::to_owned)), None);
     }
 
     #[test]

@@ -79,11 +79,13 @@ pub(crate) struct Trouble {
     pub(crate) details: Vec<String>,
     /// What `--json` prints instead of the usual object.
     pub(crate) object: Option<serde_json::Value>,
+    /// What is printed to stdout without `--json`: something was made all the same.
+    pub(crate) output: Option<String>,
 }
 
 impl Trouble {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, details: Vec::new(), object: None }
+        Self { code, message: message.into(), hint: None, details: Vec::new(), object: None, output: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -209,7 +211,14 @@ impl From<CloudError> for Trouble {
             ErrorKind::Denied => Code::Denied,
             ErrorKind::Throttled | ErrorKind::Invalid | ErrorKind::Transient => Code::Failed,
         };
-        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }
+        Self {
+            code,
+            message: error.to_string(),
+            hint: error.hint,
+            details: Vec::new(),
+            object: None,
+            output: None,
+        }
     }
 }
 
@@ -219,9 +228,17 @@ impl From<GitHubError> for Trouble {
             GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => {
                 Code::Denied
             }
+            GitHubErrorKind::Interrupted => Code::Interrupted,
             _ => Code::Failed,
         };
-        Self { code, message: error.to_string(), hint: error.hint, details: Vec::new(), object: None }
+        Self {
+            code,
+            message: error.to_string(),
+            hint: error.hint,
+            details: Vec::new(),
+            object: None,
+            output: None,
+        }
     }
 }
 

@@ -258,5 +258,5 @@ fn steps_text(steps: &[Step]) -> String {
 }
 
 fn to_stderr(text: &str) {
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(std::io::stderr().write_all(cml_text::lines(text).as_bytes()));
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cml_cloud::{Cloud, InstanceFilter, LaunchId};
-use cml_controller::{Event, Launch, Outcome, Packages, StopError, Target};
-use cml_github::GitHub;
+use cml_controller::{Event, Launch, Order, Outcome, Packages, StopError, Target};
+use cml_github::{GitHub, Location, Scope};
 use cml_journal::{End, Journal, SqliteJournal};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -17,22 +17,26 @@ use crate::exit::{Code, Trouble};
 use crate::packages::PackageCache;
 use crate::place::{self, AnyCloud};
 use crate::progress::Progress;
+use crate::signals::Left;
 use crate::{settings, signals};
 
+/// GitHub's default group, and the only one of a repository.
+const DEFAULT_GROUP: u64 = 1;
 /// How often the foreground looks whether its machine still lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it asks whether its runner has a job: for the ledger, and GitHub counts calls.
 const ASK_GITHUB_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let left = Left::default();
+    let stop = signals::stop_token(left.clone())?;
     let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
     for warning in settings::legacy_warnings(&args.legacy, args.cloud) {
         progress.warn(warning);
     }
-    let github = place::github(global)?;
-    let cache = PackageCache::new(&place::cache_dir(), github.location());
+    let github = place::github(global)?.stopping(stop.clone());
+    no_group_of_a_repository(args, &github.location().scope)?;
+    let cache = PackageCache::new(place::cache_dir().as_deref(), github.location());
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
     let known = cache.read(now()).map(Packages::Known);
     let setup = crate::setup::setup(&args.setup, args.instance_profile.is_some())?;
@@ -45,12 +49,17 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     .await?;
     let state_dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
     let journal = place::journal(&state_dir, launch_id)?;
+    let journal_file = place::journal_file(&state_dir, launch_id);
     let tell = |event: Event| {
         if let Event::Packages { packages } = &event {
             cache.write(packages, now());
         }
         progress.tell(&event);
+        if let Event::Bought { instance, .. } = &event {
+            left.may_be(remains(&order, github.location(), &journal_file, Some(&instance.0)));
+        }
     };
+    left.may_be(remains(&order, github.location(), &journal_file, None));
     let result = cml_controller::launch(&order, &cloud, &github, journal, &now, &tell, &stop).await;
     progress.finish();
     let outcome = result?;
@@ -70,6 +79,37 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     } else {
         String::new()
     })
+}
+
+/// A group that is asked for where there is none, before anything is registered.
+fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), Trouble> {
+    let Scope::Repository { owner, .. } = scope else { return Ok(()) };
+    if args.group_id == DEFAULT_GROUP {
+        return Ok(());
+    }
+    let message = format!(
+        "--group-id {}: {scope} is a repository, and a repository has no runner groups",
+        args.group_id
+    );
+    Err(Trouble::new(Code::Usage, message)
+        .hint(format!("leave --group-id out, or name the organization: --repo https://github.com/{owner}")))
+}
+
+/// What of a launch may stay when it is ended at once, each with what ends it.
+fn remains(order: &Order, at: &Location, journal: &Path, instance: Option<&str>) -> Vec<String> {
+    let scope = &at.scope;
+    let mut all = vec![format!(
+        "the runner {} at {scope}: `cml-runner reap` removes it once it is offline",
+        order.runner_name
+    )];
+    let machine = instance
+        .map_or_else(|| format!("a machine of launch {}", order.launch), |id| format!("the machine {id}"));
+    all.push(format!(
+        "{machine}: it ends itself by {}; `cml-runner ls` shows it, `cml-runner stop {}` ends it now",
+        order.deadline, order.launch
+    ));
+    all.push(format!("the journal {}, for `cml-runner cost`", journal.display()));
+    all
 }
 
 /// A new launch id: the edge's only randomness.

@@ -1,7 +1,7 @@
 //! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
 
 use cml_aws::AwsCloud;
-use cml_cloud::{Cloud, Instance, InstanceFilter};
+use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
 use cml_controller::{ReapReport, StopError, Target};
 use cml_github::Runner;
 use cml_spec::duration;
@@ -57,9 +57,26 @@ async fn open(place: &Where) -> Result<AnyCloud, Trouble> {
     AnyCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
 }
 
+/// Warns of every region that could not be asked: what is shown is not all that there is.
+pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
+    let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
+    for RegionFailure { region, error } in &answer.failed {
+        progress.warn(&format!("nothing is known of {region}: {error}"));
+    }
+    answer
+}
+
+/// What the regions that answered show; an error when none did.
+fn shown(answer: ByRegion<Instance>) -> Result<Vec<Instance>, Trouble> {
+    if answer.found.is_empty() && !answer.failed.is_empty() {
+        return Ok(answer.into_whole()?);
+    }
+    Ok(told_of(answer).found)
+}
+
 pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
     let cloud = open(place).await?;
-    let mut instances = cloud.instances(&filter(place)).await?.into_whole()?;
+    let mut instances = shown(cloud.instances(&filter(place)).await?)?;
     instances.retain(Instance::is_alive);
     // Machines can be listed without GitHub; what it knows of them is then left out.
     let runners = match place::github(global) {
@@ -89,7 +106,7 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
     table.load_style(presets::NOTHING);
     table.set_header(["INSTANCE", "STATE", "TYPE", "MARKET", "WHERE", "RUNNER", "RUNNER STATE", "ENDS BY"]);
     for instance in &instances {
-        table.add_row([
+        let cells = [
             instance.id.to_string(),
             instance.state.to_string(),
             instance.instance_type.clone(),
@@ -98,7 +115,8 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
             instance.runner_name.clone().unwrap_or_default(),
             state(instance).unwrap_or_default().to_owned(),
             instance.deadline.map_or_else(|| "no deadline tag!".to_owned(), |deadline| deadline.to_string()),
-        ]);
+        ];
+        table.add_row(cells.map(|cell| cml_text::line(&cell).into_owned()));
     }
     Ok(format!("{}\n", table.trim_fmt()))
 }
@@ -139,7 +157,7 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
     Ok(if global.json {
         format!("{}\n", json!({"instance_id": id, "runner_removed": runner_removed}))
     } else {
-        format!("ended {id}\n")
+        format!("ended {}\n", cml_text::line(&id.0))
     })
 }
 
@@ -154,6 +172,9 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, T
     if let Some(error) = &report.github_error {
         Progress::new(false)
             .warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));
+    }
+    for RegionFailure { region, error } in &report.silent {
+        Progress::new(false).warn(&format!("nothing was reaped in {region}: {error}"));
     }
     if let Some((id, error)) = report.failed.first() {
         let mut trouble = Trouble::from(error.clone());
@@ -176,16 +197,17 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
             json!({"dry_run": dry_run, "instances": instances, "runners": report.runners, "left_behind": report.swept})
         );
     }
+    use cml_text::line;
     let (ended, removed) = if dry_run { ("would end", "would remove") } else { ("ended", "removed") };
     let mut text = String::new();
     for (instance, why) in &report.instances {
-        text.push_str(&format!("{ended} {}: {why}\n", instance.id));
+        text.push_str(&format!("{ended} {}: {}\n", line(&instance.id.0), line(&why.to_string())));
     }
     for runner in &report.runners {
-        text.push_str(&format!("{removed} the runner {runner}: it has no machine\n"));
+        text.push_str(&format!("{removed} the runner {}: it has no machine\n", line(runner)));
     }
     for name in &report.swept {
-        text.push_str(&format!("{removed} {name}: a launch that was killed left it\n"));
+        text.push_str(&format!("{removed} {}: a launch that was killed left it\n", line(name)));
     }
     if text.is_empty() {
         text.push_str("nothing to reap\n");
@@ -196,10 +218,7 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
 pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
     let cloud = open(&args.place).await?;
     let named = args.target.as_str();
-    let instance = cloud
-        .instances(&filter(&args.place))
-        .await?
-        .into_whole()?
+    let instance = shown(cloud.instances(&filter(&args.place)).await?)?
         .into_iter()
         .find(|instance| {
             instance.id.0 == named
@@ -210,5 +229,20 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
             Trouble::new(Code::Failed, format!("no instance is called {named}"))
                 .hint(elsewhere(&cloud, &args.place.regions))
         })?;
-    Ok(cloud.console(&instance.region, &instance.id).await?)
+    let console = cloud.console(&instance.region, &instance.id).await?;
+    Ok(cml_text::lines(&console).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_runners_are_one_line_whatever_is_in_them() {
+        let name = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
+        let report = ReapReport { runners: vec![name.clone()], swept: vec![name], ..ReapReport::default() };
+        let text = reap_words(&report, false, true);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains("##["), "{text:?}");
+    }
 }

@@ -14,6 +14,7 @@ mod exit;
 mod help;
 mod init;
 mod launch;
+mod logging;
 mod machines;
 mod man;
 mod packages;
@@ -25,6 +26,7 @@ mod progress;
 mod reference;
 mod render;
 mod report;
+mod secrets;
 mod settings;
 mod setup;
 mod signals;
@@ -38,12 +40,12 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, LogFormat};
+use crate::args::{Cli, Command};
 use crate::exit::{Code, Trouble};
 
 fn main() -> ExitCode {
+    secrets::keep_from_others();
     let mut spelled = spelling::spell(std::env::args_os());
     if spelled.command().first() == Some(&"launch") {
         let older = environment::flags_from_older_names(&spelled.args, &place::env);
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
     let cli = match understood {
         Ok(cli) => cli,
         Err(error) => {
-            drop(error.print());
+            misunderstood(&error);
             let usage = if spelled.as_cml { Code::Failed } else { Code::Usage };
             return if error.use_stderr() { ExitCode::from(usage as u8) } else { ExitCode::SUCCESS };
         }
@@ -77,13 +79,22 @@ fn main() -> ExitCode {
     if cli.global.quiet {
         progress::be_quiet();
     }
-    match log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
+    match logging::log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
             drop(std::io::stdout().write_all(text.as_bytes()));
             ExitCode::SUCCESS
         }
         Err(trouble) => failed(&trouble, json, spelled.as_cml),
+    }
+}
+
+/// Tells what is wrong with the command line, or shows the help that was asked for. In a workflow its words may be anybody's.
+fn misunderstood(error: &clap::Error) {
+    if error.use_stderr() && !std::io::stderr().is_terminal() {
+        drop(std::io::stderr().write_all(cml_text::lines(&error.render().to_string()).as_bytes()));
+    } else {
+        drop(error.print());
     }
 }
 
@@ -180,55 +191,6 @@ fn known_environment(cli: &Cli) -> Result<(), Trouble> {
     }
 }
 
-fn log(cli: &Cli) -> Result<(), Trouble> {
-    let (usual, format) = match &cli.command {
-        Command::Daemon(args) => ("info", args.log_format),
-        _ => ("warn", LogFormat::Text),
-    };
-    let asked = if cli.global.quiet { Some("error") } else { cli.global.log.as_deref() };
-    let level = asked.unwrap_or(usual);
-    let level: tracing::Level = level.parse().map_err(|_| {
-        Trouble::new(
-            Code::Usage,
-            format!("--log: {level:?} is not a level: error, warn, info, debug or trace"),
-        )
-    })?;
-    let ansi = std::io::stderr().is_terminal() && place::env("NO_COLOR").is_none();
-    let events =
-        tracing_subscriber::fmt().with_env_filter(filter(level)).with_ansi(ansi).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => events.init(),
-        LogFormat::Json => events.json().flatten_event(true).init(),
-    }
-    Ok(())
-}
-
-/// Who may say what at this level.
-fn filter(level: tracing::Level) -> EnvFilter {
-    // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
-    let theirs = level.min(tracing::Level::WARN);
-    let ours = [
-        "cml_runner",
-        "cml_report",
-        "cml_controller",
-        "cml_cloud",
-        "cml_aws",
-        "cml_github",
-        "cml_bootstrap",
-        "cml_daemon",
-        "cml_world",
-    ];
-    // Octocrab calls every failed attempt an error, also those that are repeated with success; what the AWS configuration warns
-    // of, the error that follows says better.
-    let mut filter = EnvFilter::new(format!("{theirs},octocrab=off,aws_config=off"));
-    for target in ours {
-        if let Ok(directive) = format!("{target}={level}").parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    filter
-}
-
 fn tell(trouble: &Trouble, json: bool) {
     let mut text = format!("error: {}\n", trouble.message);
     for detail in &trouble.details {
@@ -237,23 +199,10 @@ fn tell(trouble: &Trouble, json: bool) {
     if let Some(hint) = &trouble.hint {
         text.push_str(&format!("\nhint: {hint}\n"));
     }
-    drop(std::io::stderr().write_all(text.as_bytes()));
-    if json {
-        drop(std::io::stdout().write_all(format!("{}\n", trouble.json()).as_bytes()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_as_quiet_as_was_asked_and_never_louder_than_warnings() {
-        let of = |level| filter(level).to_string().to_ascii_lowercase();
-        let bare = |text: &str| text.split(',').filter(|it| !it.contains('=')).collect::<String>();
-        assert_eq!(bare(&of(tracing::Level::ERROR)), "error");
-        assert_eq!(bare(&of(tracing::Level::TRACE)), "warn");
-        assert!(of(tracing::Level::TRACE).contains("cml_aws=trace"), "{}", of(tracing::Level::TRACE));
-        assert!(of(tracing::Level::WARN).contains("aws_config=off"));
+    // What it quotes may be anybody's words.
+    drop(std::io::stderr().write_all(cml_text::lines(&text).as_bytes()));
+    let output = if json { Some(format!("{}\n", trouble.json())) } else { trouble.output.clone() };
+    if let Some(output) = output {
+        drop(std::io::stdout().write_all(output.as_bytes()));
     }
 }

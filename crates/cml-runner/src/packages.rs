@@ -1,10 +1,17 @@
 //! GitHub's list of runner packages, kept for some hours so that a launch needs one call less.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cml_cloud::private;
 use cml_github::{Location, RunnerDownload};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The largest list that is read, bytes: GitHub names some twenty packages.
+const LARGEST_BYTES: u64 = 1 << 20;
+/// Where GitHub's own packages are, on github.com and for its other products.
+const RELEASES: &str = "https://github.com/actions/runner/releases/download/";
 
 /// Runner releases come every few weeks and the old one is accepted for 30 days more.
 const KEEP: SignedDuration = SignedDuration::from_hours(6);
@@ -24,38 +31,65 @@ struct Package {
     sha256_checksum: Option<String>,
 }
 
-/// One file per GitHub and scope.
+/// One file per GitHub and scope; none where nothing is kept.
 pub(crate) struct PackageCache {
-    file: PathBuf,
+    file: Option<PathBuf>,
+    /// The API's own address where that is this machine: a GitHub of the tests.
+    here: Option<Url>,
 }
 
 impl PackageCache {
-    pub(crate) fn new(dir: &std::path::Path, location: &Location) -> Self {
+    pub(crate) fn new(dir: Option<&Path>, location: &Location) -> Self {
         let key: String = format!("{}-{}", location.api, location.scope)
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();
-        Self { file: dir.join(format!("runner-packages-{key}.json")) }
+        let is_here = location.api.scheme() == "http";
+        Self {
+            file: dir.map(|dir| dir.join(format!("runner-packages-{key}.json"))),
+            here: is_here.then(|| location.api.clone()),
+        }
     }
 
-    /// What was kept, if it is fresh; anything unreadable counts as nothing.
+    /// What was kept, if it is fresh; anything unreadable counts as nothing, and so does what others could have written or GitHub
+    /// would not have answered: a machine unpacks and runs it.
     pub(crate) fn read(&self, now: Timestamp) -> Option<Vec<RunnerDownload>> {
-        let kept: Kept = serde_json::from_slice(&std::fs::read(&self.file).ok()?).ok()?;
+        let bytes = private::read_own(self.file.as_deref()?, LARGEST_BYTES)?;
+        let kept: Kept = serde_json::from_slice(&bytes).ok()?;
         let age = now.duration_since(kept.fetched_at);
-        (!age.is_negative() && age < KEEP).then(|| {
-            let download = |it: Package| RunnerDownload {
-                os: it.os,
-                architecture: it.architecture,
-                download_url: it.download_url,
-                filename: it.filename,
-                sha256_checksum: it.sha256_checksum,
-            };
-            kept.packages.into_iter().map(download).collect()
-        })
+        if age.is_negative() || age >= KEEP || !kept.packages.iter().all(|package| self.is_githubs(package)) {
+            return None;
+        }
+        let download = |it: Package| RunnerDownload {
+            os: it.os,
+            architecture: it.architecture,
+            download_url: it.download_url,
+            filename: it.filename,
+            sha256_checksum: it.sha256_checksum,
+            temp_download_token: None,
+        };
+        Some(kept.packages.into_iter().map(download).collect())
+    }
+
+    /// Whether GitHub could have named this package. An Enterprise Server may name others; those are asked for each time.
+    fn is_githubs(&self, package: &Package) -> bool {
+        let Ok(url) = Url::parse(&package.download_url) else { return false };
+        let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_of = |base: &Url| {
+            url.scheme() == base.scheme() && url.host() == base.host() && url.port() == base.port()
+        };
+        package.sha256_checksum.as_ref().is_some_and(is_hash)
+            // As the parser has understood it: dots in a path, user names and the like are resolved by then.
+            && (url.as_str().starts_with(RELEASES) || self.here.as_ref().is_some_and(is_of))
     }
 
     /// Keeps GitHub's answer; a cache that cannot be written costs one call next time, no more.
     pub(crate) fn write(&self, packages: &[RunnerDownload], now: Timestamp) {
+        let Some(file) = &self.file else { return };
+        // A token is a secret and lives for minutes: the list is asked for each time.
+        if packages.iter().any(|package| package.temp_download_token.is_some()) {
+            return;
+        }
         let package = |it: &RunnerDownload| Package {
             os: it.os.clone(),
             architecture: it.architecture.clone(),
@@ -64,15 +98,85 @@ impl PackageCache {
             sha256_checksum: it.sha256_checksum.clone(),
         };
         let kept = Kept { fetched_at: now, packages: packages.iter().map(package).collect() };
-        let write = || -> std::io::Result<()> {
-            let dir = self.file.parent().unwrap_or(std::path::Path::new("."));
-            std::fs::create_dir_all(dir)?;
-            let partial = self.file.with_extension(format!("{}.partial", std::process::id()));
-            std::fs::write(&partial, serde_json::to_vec(&kept)?)?;
-            std::fs::rename(partial, &self.file)
-        };
-        if let Err(error) = write() {
-            tracing::debug!(%error, file = %self.file.display(), "the package list could not be kept");
+        let kept = serde_json::to_vec(&kept).map_err(Into::into);
+        if let Err(error) = kept.and_then(|bytes| private::write_own(file, &bytes)) {
+            tracing::debug!(%error, file = %file.display(), "the package list could not be kept");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(url: &str) -> RunnerDownload {
+        RunnerDownload {
+            os: "linux".to_owned(),
+            architecture: "x64".to_owned(),
+            download_url: url.to_owned(),
+            filename: "actions-runner-linux-x64.tar.gz".to_owned(),
+            sha256_checksum: Some("ab".repeat(32)),
+        }
+    }
+
+    fn cache(dir: &Path, repository: &str) -> PackageCache {
+        let location = Location::find(Some(repository), &|_| None, None).expect("a repository");
+        PackageCache::new(Some(dir), &location)
+    }
+
+    const RIGHT: &str = "https://github.com/actions/runner/releases/download/v2.330.0/actions-runner-linux-x64-2.330.0.tar.gz";
+
+    #[test]
+    fn a_kept_list_is_believed_while_it_is_ours_and_fresh() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = cache(dir.path(), "https://github.com/acme/vision");
+        let then = Timestamp::UNIX_EPOCH;
+        cache.write(&[package(RIGHT)], then);
+        assert_eq!(cache.read(then), Some(vec![package(RIGHT)]));
+        assert_eq!(cache.read(then + SignedDuration::from_hours(6)), None, "it is old");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(cache.file.as_ref().expect("a file"), open).expect("is changed");
+        assert_eq!(cache.read(then), None, "others could have written it");
+    }
+
+    #[test]
+    fn a_kept_address_that_github_could_not_have_named_is_not_believed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = cache(dir.path(), "https://github.com/acme/vision");
+        let then = Timestamp::UNIX_EPOCH;
+        for url in [
+            "http://127.0.0.1:5901/EVIL-RUNNER.tgz",
+            "http://github.com/actions/runner/releases/download/v1/a.tar.gz",
+            "https://github.com.evil.example/actions/runner/releases/download/v1/a.tar.gz",
+            "https://github.com@evil.example/actions/runner/releases/download/v1/a.tar.gz",
+            "https://github.com/mallory/runner/releases/download/v1/a.tar.gz",
+            "https://github.com/actions/runner/releases/download/../../../../mallory/x/releases/download/v1/a",
+            "https://github.com:444/actions/runner/releases/download/v1/a.tar.gz",
+            "nothing",
+        ] {
+            cache.write(&[package(RIGHT), package(url)], then);
+            assert_eq!(cache.read(then), None, "{url}");
+        }
+        cache.write(&[RunnerDownload { sha256_checksum: None, ..package(RIGHT) }], then);
+        assert_eq!(cache.read(then), None, "without a hash anything could be unpacked");
+    }
+
+    #[test]
+    fn a_github_of_this_machine_names_its_own_packages() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = cache(dir.path(), "http://127.0.0.1:5901/acme/vision");
+        let then = Timestamp::UNIX_EPOCH;
+        cache.write(&[package("http://127.0.0.1:5901/runner.tar.gz")], then);
+        assert!(cache.read(then).is_some());
+        cache.write(&[package("http://127.0.0.1:5902/runner.tar.gz")], then);
+        assert_eq!(cache.read(then), None);
+    }
+
+    #[test]
+    fn without_a_directory_nothing_is_kept() {
+        let location = Location::find(Some("https://github.com/acme/vision"), &|_| None, None).expect("one");
+        let cache = PackageCache::new(None, &location);
+        cache.write(&[package(RIGHT)], Timestamp::UNIX_EPOCH);
+        assert_eq!(cache.read(Timestamp::UNIX_EPOCH), None);
     }
 }

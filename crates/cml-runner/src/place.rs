@@ -33,16 +33,18 @@ impl AnyCloud {
         regions: &[String],
         state_dir: Option<PathBuf>,
     ) -> Result<Self, Trouble> {
+        let state_dir = state_dir.unwrap_or_else(default_state_dir);
+        check_state_dir(&state_dir)?;
         match name {
             CloudName::Aws => {
                 let settings = AwsSettings {
                     default_region: regions.first().cloned(),
-                    cache_dir: Some(cache_dir()),
-                    prices: list_prices(&state_dir.unwrap_or_else(default_state_dir)),
+                    cache_dir: cache_dir(),
+                    prices: list_prices(&state_dir),
                 };
                 Ok(Self::Aws(Box::new(AwsCloud::connect(settings).await)))
             }
-            CloudName::Local => Ok(Self::Local(local(state_dir.unwrap_or_else(default_state_dir))?)),
+            CloudName::Local => Ok(Self::Local(local(state_dir)?)),
         }
     }
 }
@@ -170,17 +172,41 @@ pub(crate) fn default_region() -> String {
     named.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
-/// Where caches lie: nothing in them is needed, all of it saves calls.
-pub(crate) fn cache_dir() -> PathBuf {
-    xdg("XDG_CACHE_HOME", ".cache")
+/// Where caches lie: nothing in them is needed, all of it saves calls. On a machine that runs many jobs an earlier one could
+/// have written into the home directory what a later one would buy and boot: there they lie in the job's own directory, which
+/// GitHub's runner empties before each, or nowhere.
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    caches(&env)
+}
+
+fn caches(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let is_hosted = env("RUNNER_ENVIRONMENT").is_some_and(|environment| environment == "github-hosted");
+    if env("GITHUB_ACTIONS").is_some() && !is_hosted {
+        return env("RUNNER_TEMP").map(|dir| PathBuf::from(dir).join("cml-runner"));
+    }
+    Some(xdg(env, "XDG_CACHE_HOME", ".cache"))
+}
+
+/// Refuses a state directory into which others could put a journal of theirs. One that is not there yet is made for us alone.
+pub(crate) fn check_state_dir(dir: &Path) -> Result<(), Trouble> {
+    match cml_cloud::private::refuse_foreign(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Trouble::new(
+            Code::Failed,
+            format!("the state directory is not yours alone: {error}"),
+        )
+        .hint(
+            "what lies there decides which machines are bought and ended; or name another with --state-dir",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Where the local provider's machines lie.
 pub(crate) fn default_state_dir() -> PathBuf {
-    xdg("XDG_STATE_HOME", ".local/state")
+    xdg(&env, "XDG_STATE_HOME", ".local/state")
 }
 
-fn xdg(variable: &str, below_home: &str) -> PathBuf {
+fn xdg(env: &dyn Fn(&str) -> Option<String>, variable: &str, below_home: &str) -> PathBuf {
     let base = env(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env("HOME").map_or_else(std::env::temp_dir, PathBuf::from).join(below_home);
     base.unwrap_or_else(home).join("cml-runner")
@@ -253,7 +279,9 @@ fn no_token(empty: Option<&str>) -> String {
 }
 
 fn git_remote(name: &str) -> Option<String> {
-    let output = std::process::Command::new("git").args(["remote", "get-url", name]).output().ok()?;
+    let git =
+        crate::secrets::without(std::process::Command::new("git")).args(["remote", "get-url", name]).output();
+    let output = git.ok()?;
     let remote = String::from_utf8(output.stdout).ok()?;
     Some(remote.trim().to_owned()).filter(|remote| output.status.success() && !remote.is_empty())
 }
@@ -261,6 +289,34 @@ fn git_remote(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_of_many_jobs_keeps_its_caches_with_the_job() {
+        let dir = |known: &[(&str, &str)]| {
+            caches(&|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        let home = ("HOME", "/home/ada");
+        let in_home = Some(PathBuf::from("/home/ada/.cache/cml-runner"));
+        assert_eq!(dir(&[home]), in_home);
+        let actions = ("GITHUB_ACTIONS", "true");
+        assert_eq!(dir(&[home, actions, ("RUNNER_ENVIRONMENT", "github-hosted")]), in_home);
+        let temp = ("RUNNER_TEMP", "/work/_temp");
+        assert_eq!(dir(&[home, actions, temp]), Some(PathBuf::from("/work/_temp/cml-runner")));
+        let own = ("RUNNER_ENVIRONMENT", "self-hosted");
+        assert_eq!(dir(&[home, actions, own, temp]), Some(PathBuf::from("/work/_temp/cml-runner")));
+        assert_eq!(dir(&[home, actions, own, ("XDG_CACHE_HOME", "/home/ada/cache")]), None);
+    }
+
+    #[test]
+    fn a_state_directory_that_others_can_write_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(check_state_dir(&dir.path().join("not-there")).is_ok());
+        assert!(check_state_dir(dir.path()).is_ok());
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(dir.path(), open).expect("is changed");
+        let trouble = check_state_dir(dir.path()).expect_err("is refused");
+        assert!(trouble.message.contains("chmod go-w"), "{}", trouble.message);
+    }
 
     #[test]
     fn an_empty_token_is_told_from_one_that_is_not_set() {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cml_cloud::{Cloud, InstanceFilter};
-use cml_controller::Forge;
+use cml_cloud::{Cloud, Instance, InstanceFilter, RegionFailure};
 use cml_controller::fleet::{Fleet, Look, Now};
+use cml_controller::{Forge, LAUNCH};
 use cml_fleet::KnownRunner;
 use cml_journal::MemoryJournal;
 use serde_json::json;
@@ -15,6 +15,13 @@ use crate::clouds::Clouds;
 use crate::daemon::query;
 use crate::exit::{Code, Trouble};
 use crate::place;
+
+/// The daemon that the plan is made for.
+const DAEMON: &str = "the daemon";
+
+fn why_unanswered(failed: &[RegionFailure]) -> Vec<String> {
+    failed.iter().map(|failure| format!("{}: {}", failure.region, failure.error.cause)).collect()
+}
 
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
     let config = crate::validate::read(&args.spec)?;
@@ -28,10 +35,19 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let region = place::default_region();
     let cloud = Clouds::open(&region, args.state.state_dir.clone())?;
     let mut offers = BTreeMap::new();
+    let mut unanswered = BTreeMap::new();
     let mut regions: BTreeSet<String> = BTreeSet::new();
     for runners in &config.runners {
         let query = query(runners, &region);
-        offers.insert(runners.spec.name.clone(), cloud.offers(&query).await?.found);
+        let name = &runners.spec.name;
+        // What one spec or one region cannot buy says nothing of the others.
+        match cloud.offers(&query).await {
+            Ok(sold) => {
+                unanswered.insert(name.clone(), why_unanswered(&sold.failed));
+                offers.insert(name.clone(), sold.found);
+            }
+            Err(error) => drop(unanswered.insert(name.clone(), vec![error.to_string()])),
+        }
         regions.extend(query.regions);
     }
     let filter = InstanceFilter {
@@ -39,7 +55,16 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
         owner: Some(github.scope()),
         ..InstanceFilter::default()
     };
-    let instances = cloud.instances(&filter).await?.into_whole()?;
+    let shown = crate::machines::told_of(cloud.instances(&filter).await?);
+    let silent_regions: BTreeSet<String> = shown.failed.into_iter().map(|failure| failure.region).collect();
+    let as_the_daemons = |mut instance: Instance| {
+        // It has no journal: machines of pools count as the daemon's, whichever daemon made them.
+        if instance.controller.as_deref() != Some(LAUNCH) {
+            instance.controller = Some(DAEMON.to_owned());
+        }
+        instance
+    };
+    let instances = shown.found.into_iter().map(as_the_daemons).collect();
     let known = |runner: cml_github::Runner| KnownRunner {
         id: runner.id,
         name: runner.name,
@@ -50,6 +75,8 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let look = Look {
         jobs: Some(jobs?.jobs),
         instances: Some(instances),
+        silent_regions,
+        unanswered,
         runners: Some(runners?.into_iter().map(known).collect()),
         offers,
         ..Look::default()
@@ -58,6 +85,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let failed = |error: cml_journal::JournalError| Trouble::new(Code::Failed, error.to_string());
     let mut fleet = Fleet::open(MemoryJournal::default(), specs).map_err(failed)?;
     fleet.set_budgets(config.budgets.clone());
+    fleet.name(Some(DAEMON), now(), &String::new).map_err(failed)?;
     let clocks = Now { wall: now(), uptime: std::time::Duration::ZERO };
     let plan = fleet.preview(look, clocks).map_err(failed)?;
     if !global.json {

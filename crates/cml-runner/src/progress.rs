@@ -45,8 +45,13 @@ impl Progress {
         Self { spinner, in_actions, last_line_seconds: Mutex::new(0) }
     }
 
-    /// One line for the reader.
+    /// One line for the reader, or several.
     pub(crate) fn line(&self, text: &str) {
+        self.write(&cml_text::lines(text));
+    }
+
+    /// The same, of which Actions may make a command.
+    fn write(&self, text: &str) {
         if is_quiet() {
             return;
         }
@@ -60,7 +65,7 @@ impl Progress {
     /// Something the reader should act on; GitHub shows it on the run's page.
     pub(crate) fn warn(&self, text: &str) {
         if self.in_actions {
-            self.line(&format!("::warning::{}", text.replace('%', "%25").replace('\n', "%0A")));
+            self.write(&annotation(text));
         } else {
             self.line(&format!("warning: {text}"));
         }
@@ -80,6 +85,9 @@ impl Progress {
             return self
                 .waiting(*seconds, &format!("waiting for the runner to come online ({seconds} s{state})"));
         }
+        if let Event::RegionSkipped { error } = event {
+            return self.warn(&format!("skipped: {error}"));
+        }
         if let Some(text) = words(event) {
             self.line(&text);
         }
@@ -92,7 +100,7 @@ impl Progress {
 
     fn waiting(&self, seconds: u64, text: &str) {
         if let Some(bar) = &self.spinner {
-            bar.set_message(text.to_owned());
+            bar.set_message(cml_text::line(text).into_owned());
             return;
         }
         let Ok(mut last) = self.last_line_seconds.lock() else { return };
@@ -101,6 +109,11 @@ impl Progress {
             self.line(text);
         }
     }
+}
+
+/// A warning that Actions shows on the run's page. <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
+pub(crate) fn annotation(text: &str) -> String {
+    format!("::warning::{}", cml_text::lines(text).replace('%', "%25").replace('\n', "%0A"))
 }
 
 fn words(event: &Event) -> Option<String> {
@@ -129,6 +142,9 @@ fn words(event: &Event) -> Option<String> {
         Event::Adopted { instance } => format!("this launch id has its machine already: {instance}"),
         Event::Online { runner } => format!("the runner {runner} is online"),
         Event::Undoing => "removing what was made".to_owned(),
-        Event::Offers { .. } | Event::Packages { .. } | Event::Waiting { .. } => return None,
+        Event::Offers { .. }
+        | Event::Packages { .. }
+        | Event::RegionSkipped { .. }
+        | Event::Waiting { .. } => return None,
     })
 }

@@ -69,6 +69,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
         Packages::Ask | Packages::Known(_) => RunnerPackage {
             url: "https://github.com/actions/runner/releases (as GitHub names it)".to_owned(),
             sha256: None,
+            token: None,
         },
     };
     let secret = SecretString::from(registration());
@@ -78,6 +79,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
             url: "https://github.com/… (as --repo says)".to_owned(),
             token: secret,
             labels: recipe.labels,
+            default_labels: recipe.default_labels,
             group: None,
         },
     };

@@ -7,15 +7,15 @@ use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Market, Network, OfferQuery, SpotPolicy, UsdPerHour};
 use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
 use cml_github::RunnerGroup;
-use cml_spec::{Setup, duration};
+use cml_spec::{Setup, checks, duration, of_one_line};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
 
 use crate::exit::{Code, Trouble};
+use crate::setup::word;
 
-/// GitHub's limits on labels (1-100 of them) and on a runner's name (64 characters).
-const LABELS_MAX: usize = 100;
+/// GitHub's limit on a runner's name.
 const NAME_CHARS_MAX: usize = 64;
 /// Hexadecimal digits of a SHA-256.
 const SHA256_DIGITS: usize = 64;
@@ -62,9 +62,9 @@ pub(crate) fn order(
     if exclusive > 1 {
         return Err(usage("--single, --reuse and --reuse-idle exclude each other".to_owned()));
     }
-    let labels = labels(&args.labels)?;
+    let labels = labels(&args.labels, args.default_labels)?;
     let name = args.name.clone().unwrap_or_else(|| own_name(args, launch));
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || of_one_line(&name).is_err() {
         return Err(usage(format!(
             "--name: {name:?} is no runner name: 1 to {NAME_CHARS_MAX} printable characters"
         )));
@@ -88,25 +88,29 @@ pub(crate) fn order(
         (Some(url), sha256) => Some(Packages::Exactly(package(url, sha256.as_deref())?)),
         (None, _) => packages,
     };
+    let image = Image { name: word("--image", args.image.as_deref())? };
+    let network = network(args)?;
     let recipe = Recipe {
         spec: "launch".to_owned(),
         labels,
+        default_labels: args.default_labels,
         group: RunnerGroup::Id(args.group_id),
         lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
         query: OfferQuery {
-            regions: words(&args.regions),
-            types: words(&args.types),
+            regions: words("--region", &args.regions)?,
+            types: words("--type", &args.types)?,
             needs: None,
-            gpu: args.gpu.clone().filter(|gpu| gpu != "nogpu"),
+            gpu: word("--gpu", args.gpu.as_deref())?.filter(|gpu| gpu != "nogpu"),
             spot: spot_policy(args),
             spot_price_max: spot_price(args.spot_price.as_deref())?,
-            network: network(args),
-            image: Image { name: args.image.clone() },
+            network: network.clone(),
+            image: image.clone(),
             disk_gib: args.disk_gib,
         },
-        image: Image { name: args.image.clone() },
-        network: network(args),
-        instance_profile: args.instance_profile.clone().filter(|profile| !profile.is_empty()),
+        image,
+        network,
+        instance_profile: word("--instance-profile", args.instance_profile.as_deref())?
+            .filter(|profile| !profile.is_empty()),
         tags: tags(&args.tags)?,
         boot_timeout,
         idle_timeout,
@@ -129,6 +133,7 @@ pub(crate) fn order(
 /// A package that is named: a machine that cannot fetch it costs money before it says so.
 fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
+    word("--package-url", Some(url))?;
     if !url::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
         return Err(usage(format!(
             "--package-url: {url:?} is no address that begins with https:// or http://"
@@ -141,32 +146,33 @@ fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
             "--package-sha256: {sum:?} is no SHA-256: {SHA256_DIGITS} hexadecimal digits, as sha256sum prints them"
         )));
     }
-    Ok(RunnerPackage { url: url.to_owned(), sha256: sha256.map(str::to_owned) })
+    Ok(RunnerPackage { url: url.to_owned(), sha256: sha256.map(str::to_owned), token: None })
 }
 
-fn network(args: &Launch) -> Network {
-    Network {
-        subnets: words(&args.subnets),
-        security_group: args.security_group.clone().filter(|group| !group.is_empty()),
-    }
+fn network(args: &Launch) -> Result<Network, Trouble> {
+    let group = word("--security-group", args.security_group.as_deref())?;
+    Ok(Network {
+        subnets: words("--subnet", &args.subnets)?,
+        security_group: group.filter(|group| !group.is_empty()),
+    })
 }
 
-fn words(values: &[String]) -> Vec<String> {
-    values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+fn words(flag: &str, values: &[String]) -> Result<Vec<String>, Trouble> {
+    let words: Result<Vec<_>, Trouble> = values.iter().map(|value| word(flag, Some(value))).collect();
+    Ok(words?.into_iter().flatten().filter(|value| !value.is_empty()).collect())
 }
 
-fn labels(values: &[String]) -> Result<Vec<String>, Trouble> {
-    let labels = words(values);
+fn labels(values: &[String], default_labels: bool) -> Result<Vec<String>, Trouble> {
+    let labels = words("--labels", values)?;
     if labels.is_empty() {
         let message = "--labels is empty: is the expression or variable that gives it set?";
         return Err(Trouble::new(Code::Usage, message));
     }
-    if labels.len() > LABELS_MAX {
-        return Err(Trouble::new(
-            Code::Usage,
-            format!("--labels: {} labels; GitHub takes 1 to {LABELS_MAX}", labels.len()),
-        ));
+    for (index, label) in labels.iter().enumerate() {
+        checks::label(label, &labels[..index])
+            .map_err(|wrong| refused(&format!("--labels: {label:?}"), wrong))?;
     }
+    checks::label_count(&labels, default_labels).map_err(|wrong| refused("--labels", wrong))?;
     Ok(labels)
 }
 
@@ -186,23 +192,22 @@ fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
 fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
     let mut tags = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some((key, value))
-                if !key.is_empty() && !key.starts_with("aws:") && !key.starts_with("cml-runner:") =>
-            {
-                tags.insert(key.to_owned(), value.to_owned());
-            }
-            _ => {
-                return Err(Trouble::new(
-                    Code::Usage,
-                    format!(
-                        "--tag: {pair:?} is not KEY=VALUE with a key of your own (not aws:… or cml-runner:…)"
-                    ),
-                ));
-            }
-        }
+        let pair = word("--tag", Some(pair))?.unwrap_or_default();
+        let Some((key, value)) = pair.split_once('=') else {
+            let message = format!("--tag: {pair:?} is not KEY=VALUE");
+            return Err(Trouble::new(Code::Usage, message));
+        };
+        checks::tag(key, value, &tags).map_err(|wrong| refused("--tag", wrong))?;
+        tags.insert(key.to_owned(), value.to_owned());
     }
+    checks::tag_count(&tags).map_err(|wrong| refused("--tag", wrong))?;
     Ok(tags)
+}
+
+/// What is wrong with a flag's value, with what would be right.
+fn refused(flag: &str, wrong: checks::Wrong) -> Trouble {
+    let trouble = Trouble::new(Code::Usage, format!("{flag}: {}", wrong.what));
+    if wrong.help.is_empty() { trouble } else { trouble.hint(wrong.help) }
 }
 
 /// Checks what only CML knew and says what each unused flag is replaced by.
@@ -242,7 +247,7 @@ mod tests {
         launch: Launch,
     }
 
-    fn refused(line: &[&str]) -> String {
+    fn says(line: &[&str]) -> String {
         let args = Line::parse_from(std::iter::once(&"launch").chain(line)).launch;
         let launch = LaunchId::new(ulid::Ulid::nil());
         let order = order(&args, false, launch, Timestamp::UNIX_EPOCH, None, Setup::default());
@@ -252,10 +257,52 @@ mod tests {
     #[test]
     fn what_would_fail_on_a_bought_machine_is_refused_before() {
         let sum = "a".repeat(64);
-        let package = |url, sum| refused(&["--package-url", url, "--package-sha256", sum]);
+        let package = |url, sum| says(&["--package-url", url, "--package-sha256", sum]);
         assert_eq!(package("https://example.com/runner.tar.gz", &sum), "");
         assert!(package("runner.tar.gz", &sum).starts_with("--package-url"));
         assert!(package("https://example.com/runner.tar.gz", "abc").starts_with("--package-sha256"));
-        assert!(refused(&["--labels", ""]).starts_with("--labels is empty"));
+        assert!(says(&["--labels", ""]).starts_with("--labels is empty"));
+    }
+
+    #[test]
+    fn labels_and_tags_are_checked_as_those_of_a_file() {
+        let long = "a".repeat(300);
+        for labels in ["full_build staging", "cml-${{ github.run_id }}", &long, "GPU,gpu", "a\u{7}b"] {
+            assert!(says(&["--labels", labels]).starts_with("--labels: "), "{labels}");
+        }
+        let (key, value) = (format!("{}=x", "k".repeat(129)), format!("k={}", "v".repeat(257)));
+        for tag in ["AWS:foo=x", "Cml-Runner:spec=x", &key, &value, "a\tb=c", "=x", "nothing"] {
+            assert!(says(&["--tag", tag]).starts_with("--tag: "), "{tag}");
+        }
+        let many: Vec<String> =
+            (0..44).flat_map(|number| ["--tag".to_owned(), format!("t{number}=x")]).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(says(&many).starts_with("--tag: 44 tags"), "{}", says(&many));
+        assert_eq!(says(&many[2..]), "");
+        assert_eq!(says(&["--labels", "cml, gpu", "--tag", "team=vision"]), "");
+    }
+
+    #[test]
+    fn no_flag_takes_what_would_begin_a_line_of_its_own() {
+        for flag in [
+            "--labels",
+            "--name",
+            "--region",
+            "--type",
+            "--gpu",
+            "--image",
+            "--subnet",
+            "--security-group",
+            "--instance-profile",
+            "--tag",
+        ] {
+            for value in ["k=a\nb", "k=a\rb", "k=a\u{1b}[31mb", "k=a\u{202e}b"] {
+                assert!(says(&[flag, value]).starts_with(flag), "{flag} {value:?}");
+            }
+            // Quotes in YAML leave a line break at the end.
+            if !["--name"].contains(&flag) {
+                assert_eq!(says(&[flag, "k=a\n"]), "", "{flag}");
+            }
+        }
     }
 }

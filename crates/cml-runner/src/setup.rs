@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use cml_spec::{Cache, Proxy, Setup, is_package_name};
+use cml_spec::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_line};
 
 use crate::exit::{Code, Trouble};
 
@@ -90,13 +90,28 @@ pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setu
         cache: args.cache.as_deref().map(cache).transpose()?,
         metadata_open: args.imds.map_or(has_instance_profile, |imds| imds == Imds::Open),
         proxy: Proxy {
-            http: args.http_proxy.clone(),
-            https: args.https_proxy.clone(),
-            not_for: args.no_proxy.clone(),
+            http: word("--http-proxy", args.http_proxy.as_deref())?,
+            https: word("--https-proxy", args.https_proxy.as_deref())?,
+            not_for: word("--no-proxy", args.no_proxy.as_deref())?,
         },
         ca_certificates: args.ca_file.as_deref().map(certificates).transpose()?,
-        ssh_authorized_key: args.ssh_authorized_key.clone(),
+        ssh_authorized_key: args.ssh_authorized_key.as_deref().map(keys).transpose()?,
     })
+}
+
+/// A flag's value without the blanks around it, which has to be one line: it goes into scripts, tags and logs.
+pub(crate) fn word(flag: &str, text: Option<&str>) -> Result<Option<String>, Trouble> {
+    let Some(text) = text.map(str::trim) else { return Ok(None) };
+    match of_one_line(text) {
+        Ok(()) => Ok(Some(text.to_owned())),
+        Err(what) => Err(Trouble::new(Code::Usage, format!("{flag}: {text:?} {what}"))
+            .hint("does the expression or variable that gives it hold more than it should?")),
+    }
+}
+
+fn keys(text: &str) -> Result<String, Trouble> {
+    authorized_keys(text)
+        .map_err(|what| Trouble::new(Code::Usage, format!("--ssh-authorized-key: {text:?} {what}")))
 }
 
 fn file(flag: &str, path: &Path) -> Result<Vec<u8>, Trouble> {

@@ -37,8 +37,7 @@ struct JobLine {
 }
 
 pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let stop = signals::stop_token(signals::Left::default())?;
     let mut files = vec![args.spec.clone()];
     files.extend(args.compare.clone());
     let configs: Result<Vec<Config>, Trouble> = files.iter().map(|path| read(path)).collect();
@@ -196,7 +195,7 @@ async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble
         let (started, ended) = (job.started_at?, job.completed_at?);
         let seconds = ended.duration_since(started).as_secs();
         let hosted = !job.labels.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
-        let from_fork = job.run.head_repository.is_some_and(|head| head != job.run.repository);
+        let from_fork = job.run.origin() == cml_github::Origin::Foreign;
         (!hosted && seconds > 0).then_some(PastJob {
             queued_at: job.created_at.unwrap_or(started),
             labels: job.labels,

@@ -84,11 +84,11 @@ pub(crate) fn table(outcomes: &[(String, Outcome)], jobs: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADINGS);
     for row in rows(outcomes) {
-        table.add_row(row);
+        table.add_row(row.map(|cell| cml_text::line(&cell).into_owned()));
     }
     let mut text = format!("{jobs} jobs\n\n{}\n", table.trim_fmt());
     for remark in remarks(outcomes) {
-        writeln!(text, "{remark}").ok();
+        writeln!(text, "{}", cml_text::line(&remark)).ok();
     }
     write!(text, "\n{NOTE}\n").ok();
     text

@@ -13,13 +13,18 @@ use crate::exit::{Code, Trouble};
 
 /// The name that stands for standard input.
 const STDIN: &str = "-";
+/// As much as is read of a file, bytes: longer ones are refused by what has come so far.
+const READ_MAX: u64 = 2 * 1024 * 1024;
 
 pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, Trouble> {
     let (name, text) = text_of(path)?;
     match cml_spec::read(&name, &text, &market) {
         Ok(config) if global.json => Ok(format!(
             "{}\n",
-            json!({"file": name, "ok": true, "problems": [], "warnings": config.warnings})
+            json!({
+                "file": name, "ok": true, "problems": [], "more": 0,
+                "warnings": config.warnings, "more_warnings": config.more_warnings,
+            })
         )),
         Ok(config) => Ok(right(&name, &config)),
         Err(bad) => Err(trouble(&bad)),
@@ -31,6 +36,9 @@ fn right(name: &str, config: &Config) -> String {
     for warning in &config.warnings {
         text.push_str(&format!("warning: {name}:{warning}\n\n"));
     }
+    if config.more_warnings > 0 {
+        text.push_str(&format!("warning: {name}: {} more\n\n", config.more_warnings));
+    }
     let count = config.runners.len();
     let specs = match count {
         0 => "what it says of reports is".to_owned(),
@@ -38,7 +46,7 @@ fn right(name: &str, config: &Config) -> String {
         _ => format!("{count} specs are"),
     };
     text.push_str(&format!("{name}: {specs} right\n"));
-    text
+    cml_text::lines(&text).into_owned()
 }
 
 /// Reads a file that has to be right; what is doubtful about it is logged.
@@ -76,20 +84,21 @@ fn market(runners: &Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)
 }
 
 fn trouble(bad: &BadFile) -> Trouble {
-    let object = json!({"file": bad.file, "ok": false, "problems": bad.problems, "warnings": []});
+    let object = json!({"file": bad.file, "ok": false, "problems": bad.problems, "more": bad.more, "warnings": [], "more_warnings": 0});
     Trouble { object: Some(object), ..Trouble::new(Code::Usage, bad.to_string()) }
 }
 
 fn text_of(path: &Path) -> Result<(String, String), Trouble> {
     if path.as_os_str() == STDIN {
         let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
+        let read = std::io::stdin().take(READ_MAX).read_to_string(&mut text);
         read.map_err(|error| Trouble::new(Code::Usage, format!("standard input: {error}")))?;
         return Ok(("standard input".to_owned(), text));
     }
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok((name, text)),
+    let mut text = String::new();
+    match std::fs::File::open(path).and_then(|file| file.take(READ_MAX).read_to_string(&mut text)) {
+        Ok(_) => Ok((name, text)),
         Err(error) => Err(Trouble::new(Code::Usage, format!("{name}: {error}"))
             .hint("name a cml.yaml; `cml-runner init --pool --dry-run` shows one to begin with")),
     }

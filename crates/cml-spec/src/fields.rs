@@ -118,9 +118,14 @@ impl<'a> Fields<'a> {
         open(self.node(key)?, self.place(key), &self.path(key), known, problems)
     }
 
+    /// A value of one line.
     pub(crate) fn text(&self, key: &str, example: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
-        let node = self.node(key)?;
-        text(node, &self.path(key), example, problems)
+        one_line(self.node(key)?, &self.path(key), example, problems)
+    }
+
+    /// A value that may have many lines, such as a script.
+    pub(crate) fn block(&self, key: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
+        text(self.node(key)?, &self.path(key), "|", problems)
     }
 
     /// A value that `read` understands; its error is noted with the example.
@@ -207,9 +212,18 @@ impl<'a> Fields<'a> {
             Kind::List(nodes) => nodes.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        let words = nodes.iter().filter_map(|node| Some((text(node, &path, example, problems)?, node.place)));
+        let words =
+            nodes.iter().filter_map(|node| Some((one_line(node, &path, example, problems)?, node.place)));
         words.collect()
     }
+}
+
+/// A word with a line break would begin a line of its own somewhere: in a script, in a file of outputs, in a log.
+fn one_line<'a>(node: &'a Node, path: &str, example: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
+    let found = text(node, path, example, problems)?;
+    let Err(what) = crate::of_one_line(found) else { return Some(found) };
+    problems.wrong(node.place, path, what, format!("such as `{example}`"));
+    None
 }
 
 fn text<'a>(node: &'a Node, path: &str, example: &str, problems: &mut Problems<'_>) -> Option<&'a str> {

@@ -28,6 +28,8 @@ pub struct Config {
     pub budgets: Vec<Budget>,
     /// What is right and hardly meant.
     pub warnings: Vec<Problem>,
+    /// How many more of them there are.
+    pub more_warnings: usize,
 }
 
 /// Which GitHub, and who we are there.
@@ -113,12 +115,12 @@ pub type Market<'a> = dyn Fn(&Runners) -> Result<Vec<Option<UsdPerHour>>, (Strin
 pub fn read(name: &str, text: &str, market: &Market<'_>) -> Result<Config, BadFile> {
     let mut problems = Problems::of(text);
     let config = config(text, market, &mut problems);
-    let by_place = |problem: &Problem| problem.place;
-    problems.wrong.sort_by_key(by_place);
-    problems.doubtful.sort_by_key(by_place);
     match config {
-        Some(config) if problems.wrong.is_empty() => Ok(Config { warnings: problems.doubtful, ..config }),
-        _ => Err(BadFile { file: name.to_owned(), problems: problems.wrong }),
+        Some(config) if problems.wrong.is_empty() => {
+            let doubtful = problems.doubtful.sorted();
+            Ok(Config { warnings: doubtful.told, more_warnings: doubtful.more, ..config })
+        }
+        _ => Err(bad(name, problems)),
     }
 }
 
@@ -138,8 +140,13 @@ pub fn read_reports(name: &str, text: &str) -> Result<ReportsConfig, BadFile> {
     });
     match said {
         Some(said) if problems.wrong.is_empty() => Ok(said),
-        _ => Err(BadFile { file: name.to_owned(), problems: problems.wrong }),
+        _ => Err(bad(name, problems)),
     }
+}
+
+fn bad(name: &str, problems: Problems<'_>) -> BadFile {
+    let wrong = problems.wrong.sorted();
+    BadFile { file: name.to_owned(), problems: wrong.told, more: wrong.more }
 }
 
 fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Option<Config> {
@@ -150,7 +157,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     let reports = file.open("reports", REPORTS_KEYS, problems).map(|fields| reports(&fields, problems));
     let Some(node) = file.node("runners") else {
         if file.node("reports").is_some() {
-            return Some(Config { github, reports, runners: Vec::new(), budgets, warnings: Vec::new() });
+            return Some(unwarned(github, reports, Vec::new(), budgets));
         }
         file.missing("runners", "name at least one spec below it, such as `gpu:`", problems);
         return None;
@@ -182,8 +189,19 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
         );
     }
     alike(&all, problems);
+    grouped(github.as_ref(), &all, problems);
     let runners = all.into_values().map(|(runners, _)| runners).collect();
-    Some(Config { github, reports, runners, budgets, warnings: Vec::new() })
+    Some(unwarned(github, reports, runners, budgets))
+}
+
+/// What was read, before what is doubtful about it.
+fn unwarned(
+    github: Option<GitHubConfig>,
+    reports: Option<ReportsConfig>,
+    runners: Vec<Runners>,
+    budgets: Vec<Budget>,
+) -> Config {
+    Config { github, reports, runners, budgets, warnings: Vec::new(), more_warnings: 0 }
 }
 
 /// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
@@ -246,15 +264,30 @@ fn alike(all: &BTreeMap<&str, (Runners, Fields<'_>)>, problems: &mut Problems<'_
     }
 }
 
+/// Runner groups are of organizations and enterprises.
+/// <https://docs.github.com/en/actions/concepts/runners/runner-groups>
+fn grouped(
+    github: Option<&GitHubConfig>,
+    all: &BTreeMap<&str, (Runners, Fields<'_>)>,
+    problems: &mut Problems<'_>,
+) {
+    let owner = match github.map(|github| github.scope.split('/').collect::<Vec<_>>()).as_deref() {
+        Some([owner, _]) if !owner.eq_ignore_ascii_case("enterprises") => (*owner).to_owned(),
+        _ => return,
+    };
+    for (_, fields) in all.values().filter(|(runners, _)| runners.spec.group.is_some()) {
+        problems.wrong(
+            fields.place("group"),
+            &fields.path("group"),
+            "a repository has no runner groups, and github.scope is one",
+            format!("leave `group` out, or write `scope: {owner}`"),
+        );
+    }
+}
+
 fn github(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<GitHubConfig> {
     let url = fields.value("url", "https://github.com", problems, |text| {
-        if text.starts_with("https://")
-            || text.starts_with("http://127.0.0.1")
-            || text.starts_with("http://localhost")
-        {
-            return Ok(text.trim_end_matches('/').to_owned());
-        }
-        Err(format!("`{text}` is no https:// address"))
+        github_address(text).map_err(|why| format!("`{text}` {why}"))
     });
     let scope = fields.value("scope", "acme/vision", problems, |text| {
         let parts: Vec<&str> = text.split('/').collect();
@@ -274,6 +307,32 @@ fn github(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<GitHubConf
     }
     let auth = fields.open("auth", AUTH_KEYS, problems).and_then(|auth| who(&auth, problems));
     Some(GitHubConfig { url: url.unwrap_or_else(|| "https://github.com".to_owned()), scope: scope?, auth })
+}
+
+/// An address as the daemon takes it: the token goes there, so that it is read as a program that connects reads it.
+fn github_address(text: &str) -> Result<String, &'static str> {
+    let no_address = "is no https:// address";
+    let url = url::Url::parse(text).map_err(|_| no_address)?;
+    let is_this_machine = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err(no_address),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_this_machine => {}
+        "http" => return Err("would get the token unencrypted: use https://"),
+        _ => return Err(no_address),
+    }
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err("is more than an address: give the scheme and the host only, such as https://github.com");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn who(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<AuthConfig> {

@@ -3,6 +3,7 @@
 //! What may not happen here: I/O (the text comes from the caller), and any decision.
 
 mod budget;
+pub mod checks;
 pub mod duration;
 mod fields;
 mod file;
@@ -20,7 +21,7 @@ pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, rea
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
 pub use reports::{ReportPlace, ReportsConfig};
-pub use setup::{Cache, Proxy, Setup, is_package_name};
+pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_line};
 pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 
 /// The JSON Schema (2020-12) of a `cml.yaml`, for editors.

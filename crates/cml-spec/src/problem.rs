@@ -4,6 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Problems of one kind that are told; the others are counted. Nobody reads more, and each repeats its line.
+const TOLD_MAX: usize = 50;
+/// Characters of a line that are shown, around the place.
+const SOURCE_CHARS: usize = 200;
+/// Characters of a key, of what is wrong and of what would be right.
+const WORDS_CHARS: usize = 300;
+
 /// A place in a text, from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
@@ -27,8 +34,10 @@ pub struct Problem {
     pub what: String,
     /// What would be right.
     pub help: Option<String>,
-    /// The line.
+    /// The line, or as much of it as lies around the place.
     pub source: String,
+    /// How many characters of the line come before that.
+    pub source_from: usize,
 }
 
 impl fmt::Display for Problem {
@@ -38,13 +47,10 @@ impl fmt::Display for Problem {
         writeln!(out, "{}:{}: {}{colon}{}", self.place.line, self.place.column, self.path, self.what)?;
         let number = self.place.line.to_string();
         let gutter = " ".repeat(number.len());
-        let before: String = self
-            .source
-            .chars()
-            .take(self.place.column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        let width = self.source.chars().count().saturating_sub(self.place.column - 1);
+        let at = (self.place.column - 1).saturating_sub(self.source_from);
+        let before: String =
+            self.source.chars().take(at).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let width = self.source.chars().count().saturating_sub(at);
         let mark = "^".repeat(self.place.length.clamp(1, width.max(1)));
         write!(out, "{gutter} |\n{number} | {}\n{gutter} | {before}{mark}", self.source)?;
         match &self.help {
@@ -61,6 +67,8 @@ pub struct BadFile {
     pub file: String,
     /// Never empty.
     pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 impl std::error::Error for BadFile {}
@@ -71,6 +79,9 @@ impl fmt::Display for BadFile {
             let gap = if number == 0 { "" } else { "\n\n" };
             write!(out, "{gap}{}:{problem}", self.file)?;
         }
+        if self.more > 0 {
+            write!(out, "\n\n{}: {} more; mend these first", self.file, self.more)?;
+        }
         Ok(())
     }
 }
@@ -78,13 +89,41 @@ impl fmt::Display for BadFile {
 /// Problems as they are found.
 pub(crate) struct Problems<'a> {
     lines: Vec<&'a str>,
-    pub(crate) wrong: Vec<Problem>,
-    pub(crate) doubtful: Vec<Problem>,
+    pub(crate) wrong: Found,
+    pub(crate) doubtful: Found,
+}
+
+/// The first of what was found, and how much more there was.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) told: Vec<Problem>,
+    pub(crate) more: usize,
+}
+
+impl Found {
+    /// The problems in the order of their lines.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.told.sort_by_key(|problem| problem.place);
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Makes the problem only where it is told: a file can have as many as it has characters.
+    fn note(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.told.len() < TOLD_MAX {
+            self.told.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 impl<'a> Problems<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        Self { lines: text.lines().collect(), wrong: Vec::new(), doubtful: Vec::new() }
+        Self { lines: text.lines().collect(), wrong: Found::default(), doubtful: Found::default() }
     }
 
     pub(crate) fn wrong(
@@ -94,8 +133,8 @@ impl<'a> Problems<'a> {
         what: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let problem = self.problem(place, path, what.into(), help.into());
-        self.wrong.push(problem);
+        let line = self.line(place);
+        self.wrong.note(|| problem(place, line, path, &what.into(), &help.into()));
     }
 
     pub(crate) fn doubtful(
@@ -105,34 +144,61 @@ impl<'a> Problems<'a> {
         what: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let problem = self.problem(place, path, what.into(), help.into());
-        self.doubtful.push(problem);
+        let line = self.line(place);
+        self.doubtful.note(|| problem(place, line, path, &what.into(), &help.into()));
     }
 
-    fn problem(&self, place: Place, path: &str, what: String, help: String) -> Problem {
-        let place =
-            Place { line: place.line.max(1), column: place.column.max(1), length: place.length.max(1) };
-        Problem {
-            place,
-            path: path.to_owned(),
-            what,
-            help: Some(help).filter(|help| !help.is_empty()),
-            source: without_tokens(self.lines.get(place.line - 1).copied().unwrap_or_default()),
-        }
+    fn line(&self, place: Place) -> &'a str {
+        self.lines.get(place.line.max(1) - 1).copied().unwrap_or_default()
     }
+}
+
+fn problem(place: Place, line: &str, path: &str, what: &str, help: &str) -> Problem {
+    let place = Place { line: place.line.max(1), column: place.column.max(1), length: place.length.max(1) };
+    let (source, source_from) = around(&without_tokens(line), place.column - 1);
+    Problem {
+        place,
+        path: cut(path),
+        what: cut(what),
+        help: Some(cut(help)).filter(|help| !help.is_empty()),
+        source,
+        source_from,
+    }
+}
+
+/// A text of a bearable length.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(WORDS_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The part of a line around a place, and how many characters come before it. Short lines are shown whole.
+fn around(line: &str, at: usize) -> (String, usize) {
+    if line.chars().nth(SOURCE_CHARS).is_none() {
+        return (line.to_owned(), 0);
+    }
+    let from = at.saturating_sub(SOURCE_CHARS / 2);
+    (line.chars().skip(from).take(SOURCE_CHARS).collect(), from)
 }
 
 /// A line as it may be shown: tokens of GitHub's, which begin like this, become stars of the same length.
 /// <https://github.blog/engineering/behind-githubs-new-authentication-token-formats/>
 fn without_tokens(line: &str) -> String {
-    let mut shown = line.to_owned();
-    for beginning in ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"] {
-        while let Some(at) = shown.find(beginning) {
-            let rest = &shown[at..];
-            let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            shown.replace_range(at..at + length, &"*".repeat(length));
-        }
+    const BEGINNINGS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('g') {
+        shown.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let is_token = BEGINNINGS.iter().any(|beginning| rest.starts_with(beginning));
+        let in_token = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = if is_token { rest.find(|c| !in_token(c)).unwrap_or(rest.len()) } else { 1 };
+        shown.push_str(&if is_token { "*".repeat(end) } else { rest[..end].to_owned() });
+        rest = &rest[end..];
     }
+    shown.push_str(rest);
     shown
 }
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 use crate::budget;
+use crate::checks;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
@@ -64,11 +65,6 @@ const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
 /// GitHub ends a workflow run after this; no machine is of use for longer.
 /// <https://docs.github.com/en/actions/reference/limits>
 const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(35 * 24);
-/// GitHub's limit on the labels of a runner, and ours on one of them.
-const LABELS_MAX: usize = 100;
-const LABEL_CHARS_MAX: usize = 256;
-/// EC2 takes 50 tags; some are ours. <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html>
-const TAGS_MAX: usize = 40;
 
 /// Reads one; none when something that it cannot do without is missing.
 pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Runners> {
@@ -147,9 +143,8 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>)
 }
 
 fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Setup {
-    let script = |key, problems: &mut Problems<'_>| {
-        fields.text(key, "|", problems).map(|text| text.as_bytes().to_vec())
-    };
+    let script =
+        |key, problems: &mut Problems<'_>| fields.block(key, problems).map(|text| text.as_bytes().to_vec());
     let mut packages = Vec::new();
     for (word, place) in fields.words("packages", "[git-lfs, ffmpeg]", problems) {
         if is_package_name(word) {
@@ -159,7 +154,7 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
             problems.wrong(place, &fields.path("packages"), what, "such as `packages: [git-lfs, ffmpeg]`");
         }
     }
-    let ca_certificates = fields.text("ca_certificates", "|", problems).map(str::to_owned);
+    let ca_certificates = fields.block("ca_certificates", problems).map(str::to_owned);
     if ca_certificates.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
         problems.wrong(
             fields.place("ca_certificates"),
@@ -198,9 +193,19 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
             .unwrap_or(fields.node("instance_profile").is_some()),
         proxy: proxy(fields, problems),
         ca_certificates,
-        ssh_authorized_key: fields
-            .text("ssh_authorized_key", "ssh-ed25519 AAAA… me", problems)
-            .map(str::to_owned),
+        ssh_authorized_key: ssh_authorized_key(fields, problems),
+    }
+}
+
+fn ssh_authorized_key(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let key = "ssh_authorized_key";
+    match crate::setup::authorized_keys(fields.block(key, problems)?) {
+        Ok(keys) => Some(keys),
+        Err(what) => {
+            let help = "such as `ssh_authorized_key: ssh-ed25519 AAAA… me`";
+            problems.wrong(fields.place(key), &fields.path(key), what, help);
+            None
+        }
     }
 }
 
@@ -222,18 +227,8 @@ fn cache(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Cache> {
 
 fn proxy(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Proxy {
     let Some(proxy) = fields.open("proxy", PROXY_KEYS, problems) else { return Proxy::default() };
-    let one = |key, example, problems: &mut Problems<'_>| {
-        let text = proxy.text(key, example, problems).map(str::to_owned);
-        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
-            problems.wrong(
-                proxy.place(key),
-                &proxy.path(key),
-                "is more than one line",
-                format!("such as `{example}`"),
-            );
-        }
-        text
-    };
+    let one =
+        |key, example, problems: &mut Problems<'_>| proxy.text(key, example, problems).map(str::to_owned);
     Proxy {
         http: one("http", "http://proxy.example.com:3128", problems),
         https: one("https", "http://proxy.example.com:3128", problems),
@@ -319,39 +314,20 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
             "such as `labels: [cml, gpu]`",
         );
     }
-    if words.len() > LABELS_MAX {
-        problems.wrong(
-            fields.place("labels"),
-            &path,
-            format!("{} labels; GitHub takes {LABELS_MAX}", words.len()),
-            "",
-        );
-    }
     let mut all: Vec<String> = Vec::new();
-    for (label, place) in words {
-        let trouble = if label.trim().is_empty() {
-            Some(("an empty label matches no job", "leave it out"))
-        } else if label.contains("${{") {
-            Some((
-                "expressions are for workflows: nothing replaces this one here",
-                "write the label that the job ends up with",
-            ))
-        } else if label.contains(',') {
-            Some(("a label with a comma matches no job", "write two labels: [a, b]"))
-        } else if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
-            Some(("no job can ask for this label", "at most 256 printable characters"))
-        } else if all.iter().any(|known| known.eq_ignore_ascii_case(label)) {
-            Some(("the label is there twice; GitHub does not tell their case", "leave one of them out"))
-        } else {
-            None
-        };
-        match trouble {
-            Some((what, help)) => problems.wrong(place, &path, what, help),
-            None => {
+    // What is beyond the limit is wrong already, and each is held against all before it.
+    for (label, place) in words.into_iter().take(checks::LABELS_MAX + 1) {
+        match checks::label(label, &all) {
+            Err(wrong) => problems.wrong(place, &path, wrong.what, wrong.help),
+            Ok(()) => {
                 hosted(label, place, &path, problems);
                 all.push(label.to_owned());
             }
         }
+    }
+    let default_labels = fields.truth("default_labels", &mut Problems::of("")).unwrap_or(true);
+    if let Err(wrong) = checks::label_count(&all, default_labels) {
+        problems.wrong(fields.place("labels"), &path, wrong.what, wrong.help);
     }
     all
 }
@@ -471,26 +447,13 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
             problems.wrong(value.place, &path, "a tag's value is a word", "such as `tags: { team: vision }`");
             continue;
         };
-        if word.starts_with("aws:") || word.starts_with("cml-runner:") {
-            problems.wrong(
-                key.place,
-                &path,
-                format!("`{word}` is not yours to set"),
-                "tags of your own begin otherwise",
-            );
-        } else if word.is_empty() || word.chars().count() > 128 || text.chars().count() > 256 {
-            let help = "EC2 takes keys of 1 to 128 characters and values of at most 256";
-            problems.wrong(key.place, &path, "the tag is too long, or has no name", help);
+        if let Err(wrong) = checks::tag(word, text, &all) {
+            problems.wrong(key.place, &path, wrong.what, wrong.help);
         }
         all.insert(word.to_owned(), text.clone());
     }
-    if all.len() > TAGS_MAX {
-        problems.wrong(
-            fields.place("tags"),
-            &path,
-            format!("{} tags are more than EC2 takes", all.len()),
-            "40 at most",
-        );
+    if let Err(wrong) = checks::tag_count(&all) {
+        problems.wrong(fields.place("tags"), &path, wrong.what, wrong.help);
     }
     all
 }
@@ -499,7 +462,8 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
 pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse::<Decimal>().ok());
     amount
-        .filter(|amount| *amount > Decimal::ZERO)
+        // More than a billion is a mistake, and sums of it would overflow.
+        .filter(|amount| *amount > Decimal::ZERO && *amount <= Decimal::from(1_000_000_000))
         .ok_or_else(|| format!("`{text}` is no amount of US dollars"))
 }
 

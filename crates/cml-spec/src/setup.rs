@@ -43,7 +43,7 @@ impl Cache {
     pub fn new(snapshot: &str, path: &str) -> Option<Self> {
         let id = snapshot.strip_prefix("snap-")?;
         let is_id = !id.is_empty() && id.chars().all(|it| it.is_ascii_hexdigit());
-        let is_path = path.starts_with('/') && path.len() > 1 && !path.chars().any(char::is_control);
+        let is_path = path.starts_with('/') && path.len() > 1 && of_one_line(path).is_ok();
         (is_id && is_path).then(|| Self { snapshot: snapshot.to_owned(), path: path.to_owned() })
     }
 }
@@ -57,6 +57,29 @@ pub struct Proxy {
     pub https: Option<String>,
     /// Names and networks that are reached without, comma-separated.
     pub not_for: Option<String>,
+}
+
+/// Whether this is text of one line in which every character can be seen: what names, addresses and other words must be,
+/// whichever way they come in.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn of_one_line(text: &str) -> Result<(), String> {
+    match cml_text::not_of_a_line(text) {
+        None => Ok(()),
+        Some('\n' | '\r') => Err("has more than one line".to_owned()),
+        Some(c) => Err(format!("holds a character that cannot be seen (U+{:04X})", u32::from(c))),
+    }
+}
+
+/// Public keys, one a line, without blank lines and the blanks around them.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn authorized_keys(text: &str) -> Result<String, String> {
+    let keys: Vec<&str> = text.lines().map(str::trim).filter(|key| !key.is_empty()).collect();
+    keys.iter().try_for_each(|key| of_one_line(key))?;
+    Ok(keys.join("\n"))
 }
 
 /// Whether this can be a package's name for apt-get or dnf, with a version if need be, and nothing that a shell or they

@@ -21,6 +21,7 @@ mod posture;
 mod runner;
 mod server;
 mod settings;
+mod shift;
 mod sim;
 mod views;
 mod web;
@@ -32,6 +33,7 @@ pub use actions::workflow::WorkflowError;
 pub use exchange::{Exchange, Fault, FaultKind};
 pub use posture::{ForkRights, Posture};
 pub use settings::{Permissions, SimApp, SimSettings, TokenGrant, Webhook};
+pub use shift::{ListChange, Shift};
 pub use sim::SimGitHub;
 pub use views::{
     CheckRunView, CommentOn, CommentView, JobView, PullView, RunId, RunView, RunnerView, StepView,

@@ -23,6 +23,8 @@ pub struct Posture {
     pub classic_scopes: BTreeMap<String, String>,
     /// When tokens expire, by token: `2026-12-01 10:00:00 UTC`.
     pub expirations: BTreeMap<String, String>,
+    /// A token that the download of the runner's package takes, as some servers ask for.
+    pub download_token: Option<String>,
     /// How much GitHub's clock is ahead of this machine's.
     pub clock_ahead: SignedDuration,
 }
@@ -38,6 +40,7 @@ impl Default for Posture {
             groups_are_public: false,
             classic_scopes: BTreeMap::new(),
             expirations: BTreeMap::new(),
+            download_token: None,
             clock_ahead: SignedDuration::ZERO,
         }
     }

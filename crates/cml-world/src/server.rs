@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, FaultKind, take_fault};
 use crate::http::{Reply, Request};
 use crate::runner::protocol;
 use crate::world::Shared;
-use crate::{api, clock, web};
+use crate::{api, clock, shift, web};
 
 /// The largest request body.
 const BODY_LIMIT: usize = 256 << 20;
@@ -97,7 +97,12 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
     };
     let mut reply = match instead {
         Some(reply) => reply,
-        None => api::answer(&mut shared.lock(), request),
+        None => {
+            let mut world = shared.lock();
+            let reply = api::answer(&mut world, request);
+            shift::follow(&mut world, request);
+            reply
+        }
     };
     match &fault {
         Some(FaultKind::Delay(time)) => tokio::time::sleep(*time).await,
@@ -116,6 +121,8 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
 pub(crate) fn api_path(path: &str) -> &str {
     match path {
         "/api/graphql" => "/graphql",
+        // An Enterprise Server has it beside the REST API only.
+        "/api/v3/graphql" => path,
         _ => path.strip_prefix("/api/v3").unwrap_or(path),
     }
 }

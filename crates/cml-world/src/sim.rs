@@ -14,6 +14,7 @@ use crate::actions::verbatim::Verbatim;
 use crate::actions::workflow::{Workflow, WorkflowError};
 use crate::exchange::{Exchange, Fault};
 use crate::settings::SimSettings;
+use crate::shift::Shift;
 use crate::views::{JobView, RunId, RunView, RunnerView};
 use crate::world::{Shared, World, signed};
 use crate::{clock, server, webhook};
@@ -187,6 +188,11 @@ impl SimGitHub {
     /// Makes the next matching requests fail.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.lock().faults.push(fault);
+    }
+
+    /// Makes a list change between two of its pages.
+    pub fn shift(&self, shift: Shift) {
+        self.shared.lock().shifts.push(shift);
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) struct Parcel {
     delivery: u64,
     guid: String,
     body: String,
+    content_type: &'static str,
 }
 
 /// Tells the world that a job was queued, is in progress or completed.
@@ -70,11 +71,22 @@ fn deliver(
     now: Timestamp,
 ) {
     let id = world.next_id();
-    let body = payload.to_string();
-    world.send(Parcel { delivery: id, guid: guid.clone(), body });
+    let (content_type, body) = written(&world.settings.posture.hook_content_type, &payload);
+    world.send(Parcel { delivery: id, guid: guid.clone(), body, content_type });
     world
         .deliveries
         .insert(id, Delivery { id, guid, action, at: now, redelivery, payload, status: 0, seconds: 0.0 });
+}
+
+/// The body as the hook's content type has it; the signature is over it as it is sent.
+/// <https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks>
+fn written(content_type: &str, payload: &Value) -> (&'static str, String) {
+    let json = payload.to_string();
+    if content_type == "json" {
+        return ("application/json", json);
+    }
+    let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish();
+    ("application/x-www-form-urlencoded", form)
 }
 
 fn delivery_guid() -> String {
@@ -113,7 +125,7 @@ pub(crate) async fn send_all(
 async fn send(client: &reqwest::Client, hook: &Webhook, parcel: &Parcel) -> u16 {
     let mut request = client
         .post(&hook.url)
-        .header("content-type", "application/json")
+        .header("content-type", parcel.content_type)
         .header("user-agent", "GitHub-Hookshot/sim")
         .header("x-github-event", "workflow_job")
         .header("x-github-delivery", &parcel.guid);

@@ -14,6 +14,7 @@ use crate::api::pulls::Pull;
 use crate::exchange::{Exchange, Fault};
 use crate::objects::Git;
 use crate::settings::SimSettings;
+use crate::shift::Shift;
 use crate::webhook::{Delivery, Parcel};
 
 /// Where a runner is registered.
@@ -58,9 +59,11 @@ impl Runner {
         self.session && (self.connections > 0 || now.duration_since(self.seen) < offline_after)
     }
 
-    /// GitHub matches without regard to case; a runner needs all the labels that a job asks for.
+    /// GitHub matches without regard to case; a runner needs all the labels that a job asks for. A job that asks for none is one of
+    /// GitHub's own machines, or of a group.
     pub(crate) fn has_labels(&self, wanted: &[String]) -> bool {
-        wanted.iter().all(|label| self.labels.iter().any(|own| own.name.eq_ignore_ascii_case(label)))
+        !wanted.is_empty()
+            && wanted.iter().all(|label| self.labels.iter().any(|own| own.name.eq_ignore_ascii_case(label)))
     }
 }
 
@@ -90,6 +93,7 @@ pub(crate) struct World {
     pub(crate) deliveries: BTreeMap<u64, Delivery>,
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) shifts: Vec<Shift>,
     parcels: mpsc::UnboundedSender<Parcel>,
     changes: watch::Sender<u64>,
 }
@@ -121,6 +125,7 @@ impl World {
             deliveries: BTreeMap::new(),
             exchanges: Vec::new(),
             faults: Vec::new(),
+            shifts: Vec::new(),
             parcels,
             changes: watch::Sender::new(0),
         }

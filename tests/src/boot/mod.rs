@@ -198,6 +198,7 @@ impl Lab {
         RunnerPackage {
             url: ours["download_url"].as_str().expect("an address").to_owned(),
             sha256: ours["sha256_checksum"].as_str().map(str::to_owned),
+            token: None,
         }
     }
 

@@ -3,27 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::images;
 use super::wire::{Answer, Ask, Refusal};
-
-/// An image of the emulator's: Ubuntu, x86-64.
-pub const UBUNTU_IMAGE: &str = "ami-785db401";
-/// An image of the emulator's with GPU drivers.
-pub const GPU_IMAGE: &str = "ami-dca37ea5";
 
 /// The answer to SSM's GetParameter for the public aliases; none for other names.
 pub(super) fn parameter(ask: &Ask) -> Option<Answer> {
     let name = ask.get("Name");
-    let image = if !name.starts_with("/aws/service/") {
+    if !name.starts_with("/aws/service/") || name.starts_with("/aws/service/ami-amazon-linux-latest/") {
         return None;
-    } else if name.starts_with("/aws/service/deeplearning/ami/") && name.ends_with("/latest/ami-id") {
-        GPU_IMAGE
-    } else if (name.starts_with("/aws/service/canonical/ubuntu/server/") && name.ends_with("/ami-id"))
-        || name.starts_with("/aws/service/debian/release/")
-    {
-        UBUNTU_IMAGE
-    } else if name.starts_with("/aws/service/ami-amazon-linux-latest/") {
-        return None;
-    } else {
+    }
+    let Some(image) = images::named_by(name) else {
         return Some(
             Refusal::new(400, "ParameterNotFound", format!("Parameter {name} not found.")).answer("ssm"),
         );

@@ -1,14 +1,11 @@
 //! The calls that launch: what AWS checks and the emulator does not, and capacity that can be missing.
 
+use std::collections::BTreeMap;
+
 use super::Inner;
+use super::images::{self, Image, Volume};
 use super::weather::Override;
 use super::wire::{Answer, Ask, Refusal, all_between, escape};
-use base64::Engine;
-
-/// AWS's limit for user data before base64.
-const USER_DATA_MAX: usize = 16_384;
-/// AWS's limit for the ways to buy in one instant fleet.
-const OVERRIDES_MAX: usize = 300;
 
 /// A launch template as it was asked for.
 #[derive(Clone, Debug)]
@@ -18,6 +15,7 @@ pub(super) struct Template {
     id: String,
     image: String,
     user_data: String,
+    params: BTreeMap<String, String>,
 }
 
 impl Inner {
@@ -39,9 +37,6 @@ impl Inner {
     }
 
     async fn create_template(&self, ask: &Ask) -> Answer {
-        if let Some(refusal) = bad_user_data(ask.get("LaunchTemplateData.UserData")) {
-            return refusal.answer("ec2");
-        }
         let answer = self.forward(ask).await;
         let body = answer.text();
         if let (200, [id, ..]) = (answer.status, all_between(&body, "launchTemplateId").as_slice()) {
@@ -51,6 +46,7 @@ impl Inner {
                 id: id.clone(),
                 image: ask.get("LaunchTemplateData.ImageId").to_owned(),
                 user_data: ask.get("LaunchTemplateData.UserData").to_owned(),
+                params: ask.params.clone(),
             });
         }
         answer
@@ -61,11 +57,19 @@ impl Inner {
         if !image.is_empty() && !self.image_exists(ask, image).await {
             return Refusal::no_such_image(image).answer("ec2");
         }
-        if let Some(refusal) = bad_user_data(ask.get("UserData")) {
-            return refusal.answer("ec2");
+        let mut volumes = Vec::new();
+        if let Some(image) = self.image(image) {
+            if let Some(refusal) = self.other_architecture(&ask.region, &image, ask.get("InstanceType")).await
+            {
+                return refusal.answer("ec2");
+            }
+            volumes = match images::volumes(&image, &ask.params, "") {
+                Ok(volumes) => volumes,
+                Err(refusal) => return refusal.answer("ec2"),
+            };
         }
         let answer = self.forward(ask).await;
-        self.started(ask, &answer, "instanceId", ask.get("UserData"));
+        self.started(ask, &answer, "instanceId", ask.get("UserData"), &volumes);
         answer
     }
 
@@ -73,27 +77,29 @@ impl Inner {
         if let Some(refusal) = bad_fleet(ask) {
             return refusal.answer("ec2");
         }
+        if let Some(refusal) = self.not_seen_yet(ask) {
+            return refusal.answer("ec2");
+        }
         let overrides = Override::placed(&ask.params);
         let template = self.template_of(ask);
-        let image = template.as_ref().map(|template| template.image.clone()).unwrap_or_default();
-        // AWS names a missing image in the answer, once for every way to buy.
-        let no_image = (!image.is_empty() && !self.image_exists(ask, &image).await)
-            .then(|| Refusal::no_such_image(&image));
-        let refused: Vec<(String, Override, Refusal)> = {
-            let sky = self.sky();
-            overrides
-                .iter()
-                .filter_map(|(at, one)| {
-                    Some((at.clone(), one.clone(), no_image.clone().or_else(|| sky.refusal(one))?))
-                })
-                .collect()
-        };
+        let (whole, volumes) = self.what_the_image_brings(ask, template.as_ref()).await;
+        let image = template.as_ref().and_then(|template| self.image(&template.image));
+        let mut refused: Vec<(String, Override, Refusal)> = Vec::new();
+        for (at, one) in &overrides {
+            let of_type = match &image {
+                Some(image) => self.other_architecture(&ask.region, image, &one.instance_type).await,
+                None => None,
+            };
+            let refusal = whole.clone().or(of_type).or_else(|| self.sky().refusal(one));
+            refused.extend(refusal.map(|refusal| (at.clone(), one.clone(), refusal)));
+        }
         if refused.is_empty() {
             let answer = self.forward(ask).await;
-            self.started_fleet(ask, &answer, template.as_ref());
+            self.started_fleet(ask, &answer, template.as_ref(), &volumes);
             return answer;
         }
-        let errors: String = refused.iter().map(|(_, one, refusal)| error_item(one, refusal)).collect();
+        let errors: String =
+            refused.iter().map(|(_, one, refusal)| error_item(one, refusal, template.as_ref())).collect();
         let errors = format!("<errorSet>{errors}</errorSet>");
         if refused.len() == overrides.len() {
             let children = format!(
@@ -104,7 +110,7 @@ impl Inner {
         let mut params = ask.params.clone();
         params.retain(|key, _| !refused.iter().any(|(at, ..)| key.starts_with(at.as_str())));
         let mut answer = self.forward(&ask.with_params(renumbered(&params))).await;
-        self.started_fleet(ask, &answer, template.as_ref());
+        self.started_fleet(ask, &answer, template.as_ref(), &volumes);
         if answer.status == 200 {
             let body = answer.text().replace("<fleetInstanceSet>", &format!("{errors}<fleetInstanceSet>"));
             answer.body = body.into_bytes();
@@ -112,18 +118,61 @@ impl Inner {
         answer
     }
 
-    fn started_fleet(&self, ask: &Ask, answer: &Answer, template: Option<&Template>) {
+    /// A launch template that was just made is not known everywhere at once.
+    fn not_seen_yet(&self, ask: &Ask) -> Option<Refusal> {
+        let mut sky = self.sky();
+        sky.late_templates = sky.late_templates.checked_sub(1)?;
+        let field =
+            |name: &str| ask.get(&format!("LaunchTemplateConfigs.1.LaunchTemplateSpecification.{name}"));
+        let (name, id) = (field("LaunchTemplateName"), field("LaunchTemplateId"));
+        Some(if id.is_empty() {
+            let words = format!("The specified launch template, with template name {name}, does not exist.");
+            Refusal::new(400, "InvalidLaunchTemplateName.NotFoundException", words)
+        } else {
+            let words = format!("The specified launch template, with template ID {id}, does not exist.");
+            Refusal::new(400, "InvalidLaunchTemplateId.NotFound", words)
+        })
+    }
+
+    /// Why nothing of this template can be launched, and the volumes of its machines. AWS says it of every way to buy.
+    async fn what_the_image_brings(
+        &self,
+        ask: &Ask,
+        template: Option<&Template>,
+    ) -> (Option<Refusal>, Vec<Volume>) {
+        let Some(template) = template.filter(|template| !template.image.is_empty()) else {
+            return (None, Vec::new());
+        };
+        if !self.image_exists(ask, &template.image).await {
+            return (Some(Refusal::no_such_image(&template.image)), Vec::new());
+        }
+        let of_image = |image: Image| images::volumes(&image, &template.params, "LaunchTemplateData.");
+        match self.image(&template.image).map(of_image) {
+            None => (None, Vec::new()),
+            Some(Ok(volumes)) => (None, volumes),
+            Some(Err(refusal)) => (Some(refusal), Vec::new()),
+        }
+    }
+
+    fn started_fleet(&self, ask: &Ask, answer: &Answer, template: Option<&Template>, volumes: &[Volume]) {
         let sets = all_between(&answer.text(), "instanceIds").concat();
         let inner = Answer { body: sets.into_bytes(), ..answer.clone() };
-        self.started(ask, &inner, "item", template.map_or("", |template| template.user_data.as_str()));
+        self.started(
+            ask,
+            &inner,
+            "item",
+            template.map_or("", |template| template.user_data.as_str()),
+            volumes,
+        );
     }
 
     /// Remembers the machines of an answer, and boots them if the test wants that.
-    fn started(&self, ask: &Ask, answer: &Answer, tag: &str, user_data: &str) {
+    fn started(&self, ask: &Ask, answer: &Answer, tag: &str, user_data: &str, volumes: &[Volume]) {
         if answer.status != 200 {
             return;
         }
         for id in all_between(&answer.text(), tag) {
+            self.made_volumes().insert(id.clone(), volumes.to_vec());
             self.boot(&ask.region, &id, user_data);
         }
     }
@@ -142,7 +191,7 @@ impl Inner {
     }
 
     async fn image_exists(&self, ask: &Ask, image: &str) -> bool {
-        if self.known_images().contains(image) {
+        if self.image(image).is_some() || self.known_images().contains(image) {
             return true;
         }
         let params = [("Action", "DescribeImages"), ("Version", "2016-11-15"), ("ImageId.1", image)];
@@ -152,20 +201,6 @@ impl Inner {
             self.known_images().insert(image.to_owned());
         }
         found
-    }
-}
-
-fn bad_user_data(encoded: &str) -> Option<Refusal> {
-    match base64::engine::general_purpose::STANDARD.decode(encoded) {
-        Err(_) => {
-            Some(Refusal::new(400, "InvalidUserData.Malformed", "Invalid BASE64 encoding of user data"))
-        }
-        Ok(raw) if raw.len() > USER_DATA_MAX => Some(Refusal::new(
-            400,
-            "InvalidParameterValue",
-            format!("User data is limited to {USER_DATA_MAX} bytes"),
-        )),
-        Ok(_) => None,
     }
 }
 
@@ -188,19 +223,22 @@ fn bad_fleet(ask: &Ask) -> Option<Refusal> {
     if !["", "lowest-price", "prioritized"].contains(&on_demand) {
         return invalid(format!("Invalid value '{on_demand}' for OnDemandOptions.AllocationStrategy"));
     }
-    let overrides = Override::placed(&ask.params).len();
-    if overrides > OVERRIDES_MAX {
-        return invalid(format!("{overrides} overrides, but at most {OVERRIDES_MAX} are allowed"));
-    }
     None
 }
 
-fn error_item(one: &Override, refusal: &Refusal) -> String {
+fn error_item(one: &Override, refusal: &Refusal, template: Option<&Template>) -> String {
     let optional = |name: &str, value: &Option<String>| {
         value.as_ref().map(|value| format!("<{name}>{value}</{name}>")).unwrap_or_default()
     };
+    let specification = template.map_or_else(String::new, |template| {
+        format!(
+            "<launchTemplateSpecification><launchTemplateId>{}</launchTemplateId><version>1</version>\
+             </launchTemplateSpecification>",
+            template.id
+        )
+    });
     format!(
-        "<item><launchTemplateAndOverrides><overrides><instanceType>{}</instanceType>{}{}</overrides>\
+        "<item><launchTemplateAndOverrides>{specification}<overrides><instanceType>{}</instanceType>{}{}</overrides>\
          </launchTemplateAndOverrides><lifecycle>{}</lifecycle><errorCode>{}</errorCode>\
          <errorMessage>{}</errorMessage></item>",
         one.instance_type,
@@ -213,9 +251,7 @@ fn error_item(one: &Override, refusal: &Refusal) -> String {
 }
 
 /// The emulator wants overrides to be numbered without gaps.
-fn renumbered(
-    params: &std::collections::BTreeMap<String, String>,
-) -> std::collections::BTreeMap<String, String> {
+fn renumbered(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut numbers: Vec<(String, u32, u32)> = Vec::new();
     let mut entries: Vec<(String, u32)> =
         params.keys().filter_map(|key| numbered(key)).map(|(head, n, _)| (head, n)).collect();

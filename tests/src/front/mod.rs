@@ -2,15 +2,21 @@
 //!
 //! A thin proxy before the emulator. It adds idempotent client tokens, refusals (capacity, quota, permissions, throttling),
 //! 5xx and silence after a call was done, late visibility, AWS's own checks, image aliases and spot prices; all scripted
-//! per test. It records every call. Everything else passes through byte for byte. Each front has an emulated account of
+//! per test. It knows images with their volumes, and regions that fail as a whole. It records every call, and holds each
+//! against AWS's own description of its interface: a request that AWS would not take fails its test. Everything else passes through byte for byte. Each front has an emulated account of
 //! its own.
 
 mod account;
 mod boot;
 mod catalog;
+mod guard;
+mod images;
 mod launches;
+mod limits;
 mod objects;
 mod pricing;
+mod readings;
+mod regions;
 mod spot;
 mod tokens;
 mod weather;
@@ -32,13 +38,18 @@ use crate::moto::Moto;
 use account::Rights;
 use boot::Boots;
 pub(crate) use boot::unpacked;
-pub use catalog::{GPU_IMAGE, UBUNTU_IMAGE, list_price, spot_price, zones};
+pub use catalog::{list_price, spot_price, zones};
+pub use guard::Wrong;
+pub use images::{
+    DEBIAN_ARM_IMAGE, DEBIAN_IMAGE, GPU_ARM_IMAGE, GPU_IMAGE, Image, LeftVolume, PROPRIETARY_GPU_IMAGE,
+    UBUNTU_ARM_IMAGE, UBUNTU_IMAGE, Volume,
+};
 use launches::Template;
+pub use regions::Trouble;
 use spot::Interruptions;
 use tokens::Tokens;
 use weather::Sky;
 pub use weather::{Override, Weather};
-use wire::all_between;
 pub use wire::{Answer, Ask, Refusal};
 
 /// One call as AWS would have seen it.
@@ -75,7 +86,12 @@ struct Inner {
     calls: Mutex<Vec<Call>>,
     sky: Mutex<Sky>,
     templates: Mutex<Vec<Template>>,
-    images: Mutex<HashSet<String>>,
+    known_images: Mutex<HashSet<String>>,
+    images: Mutex<Vec<Image>>,
+    /// What each type runs, as far as it was asked.
+    architectures: Mutex<BTreeMap<String, Vec<String>>>,
+    made_volumes: Mutex<BTreeMap<String, Vec<Volume>>>,
+    wrong: Mutex<Vec<Wrong>>,
     boots: Mutex<Option<Boots>>,
     interruptions: Mutex<Interruptions>,
     rights: Mutex<Rights>,
@@ -102,7 +118,11 @@ impl Front {
             calls: Mutex::default(),
             sky: Mutex::default(),
             templates: Mutex::default(),
-            images: Mutex::default(),
+            known_images: Mutex::default(),
+            images: Mutex::new(images::public()),
+            architectures: Mutex::default(),
+            made_volumes: Mutex::default(),
+            wrong: Mutex::default(),
             boots: Mutex::default(),
             interruptions: Mutex::default(),
             rights: Mutex::default(),
@@ -154,6 +174,11 @@ impl Front {
         self.inner.sky().hidden_describes = describes;
     }
 
+    /// The next `calls` CreateFleet calls do not know their launch template yet: EC2 is eventually consistent.
+    pub fn late_templates(&self, calls: u32) {
+        self.inner.sky().late_templates = calls;
+    }
+
     /// From now on no page of spot prices has more entries than this, as AWS may do.
     pub fn small_price_pages(&self, entries: usize) {
         self.inner.sky().largest_price_page = Some(entries);
@@ -181,38 +206,6 @@ impl Front {
     pub fn count(&self, action: &str) -> usize {
         self.calls_of(action).len()
     }
-
-    /// What AWS's own Python client reads from the account, past this front: instances, launch templates, groups, volumes.
-    ///
-    /// # Panics
-    /// When the reading fails.
-    pub async fn third_party(&self, region: &str) -> serde_json::Value {
-        self.python("read_ec2.py", region).await
-    }
-
-    /// A VPC whose subnets (`cut`, `private`, `nat`) and groups (`open`, `shut`) are each wrong in their own way, by their ids.
-    ///
-    /// # Panics
-    /// When it cannot be made.
-    pub async fn odd_network(&self, region: &str) -> BTreeMap<String, String> {
-        serde_json::from_value(self.python("odd_network.py", region).await).expect("ids")
-    }
-
-    async fn python(&self, script: &str, region: &str) -> serde_json::Value {
-        let python = Moto::shared().python();
-        let output = tokio::process::Command::new(python)
-            .arg(crate::paths::tests_dir().join("support").join(script))
-            .arg(region)
-            .env("AWS_ENDPOINT_URL", format!("{}/past-the-front", self.url()))
-            .env("AWS_ACCESS_KEY_ID", "third-party")
-            .env("AWS_SECRET_ACCESS_KEY", "third-party")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .output()
-            .await
-            .expect("python starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
 }
 
 /// User data as the machine reads it.
@@ -226,6 +219,7 @@ impl Drop for Front {
         self.server.abort();
         // Machines that still run end with the test, even while a call under way holds the rest.
         self.inner.boots().take();
+        self.judge();
     }
 }
 
@@ -239,7 +233,23 @@ impl Inner {
     }
 
     fn known_images(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.known_images.lock().expect("never poisoned")
+    }
+
+    fn images(&self) -> MutexGuard<'_, Vec<Image>> {
         self.images.lock().expect("never poisoned")
+    }
+
+    fn architectures(&self) -> MutexGuard<'_, BTreeMap<String, Vec<String>>> {
+        self.architectures.lock().expect("never poisoned")
+    }
+
+    fn made_volumes(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Volume>>> {
+        self.made_volumes.lock().expect("never poisoned")
+    }
+
+    fn wrong(&self) -> MutexGuard<'_, Vec<Wrong>> {
+        self.wrong.lock().expect("never poisoned")
     }
 
     fn interruptions(&self) -> MutexGuard<'_, Interruptions> {
@@ -265,6 +275,7 @@ impl Inner {
         match ask.action.as_str() {
             "CreateLaunchTemplate" | "CreateFleet" | "RunInstances" => self.launch_call(ask).await,
             "DescribeInstances" => self.describe(ask).await,
+            "DescribeImages" => self.describe_images(ask).await,
             "TerminateInstances" => self.terminate(ask).await,
             "DescribeSpotInstanceRequests" => self.spot_requests(),
             "GetConsoleOutput" => self.console(ask).await,
@@ -373,6 +384,8 @@ async fn answer(
     if uri.path().starts_with("/past-the-front") {
         return inner.forward(&ask).await.into_response();
     }
+    let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+    let wrong = inner.guard(&ask, method.as_str(), path).await;
     if ask.service == "s3" {
         return inner.object(method, &uri, &ask).await;
     }
@@ -387,7 +400,12 @@ async fn answer(
     // In a task of its own: AWS finishes what it began when the caller hangs up.
     let task = {
         let inner = Arc::clone(&inner);
-        tokio::spawn(async move { under_the_sky(&inner, &ask).await })
+        tokio::spawn(async move {
+            match wrong {
+                Some(refused) => refused,
+                None => under_the_sky(&inner, &ask).await,
+            }
+        })
     };
     let answer = task.await.expect("no call panics");
     if let Some(call) = inner.calls.lock().expect("never poisoned").get_mut(index) {
@@ -402,7 +420,10 @@ async fn under_the_sky(inner: &Inner, ask: &Ask) -> Answer {
         Refusal::new(status, "InternalError", "An internal error has occurred").answer(&ask.service)
     };
     match weather {
-        None => inner.act(ask).await,
+        None => match inner.troubled(ask) {
+            Some(answer) => answer,
+            None => inner.act(ask).await,
+        },
         Some(Weather::Refuse(refusal)) => refusal.answer(&ask.service),
         Some(Weather::ServerError(status)) => broken(status),
         Some(Weather::ServerErrorAfterDoing(status)) => {
@@ -418,32 +439,5 @@ async fn under_the_sky(inner: &Inner, ask: &Ask) -> Answer {
             tokio::time::sleep(delay).await;
             inner.act(ask).await
         }
-    }
-}
-
-impl Front {
-    /// The ids of the machines that an account's reading shows as not ended.
-    #[must_use]
-    pub fn alive(reading: &serde_json::Value) -> Vec<String> {
-        let instances = reading["instances"].as_array().cloned().unwrap_or_default();
-        instances
-            .iter()
-            .filter(|instance| {
-                instance["State"]["Name"] != "terminated" && instance["State"]["Name"] != "shutting-down"
-            })
-            .filter_map(|instance| Some(instance["InstanceId"].as_str()?.to_owned()))
-            .collect()
-    }
-
-    /// The same, asked of the emulator directly: cheap enough to be polled.
-    pub async fn alive_now(&self, region: &str) -> Vec<String> {
-        let params = [
-            ("Action", "DescribeInstances"),
-            ("Version", "2016-11-15"),
-            ("Filter.1.Name", "instance-state-name"),
-            ("Filter.1.Value.1", "pending"),
-            ("Filter.1.Value.2", "running"),
-        ];
-        all_between(&self.inner.own_call(region, &params).await.text(), "instanceId")
     }
 }

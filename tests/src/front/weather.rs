@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::regions::Trouble;
 use super::wire::Refusal;
 
 /// What happens to one call.
@@ -92,7 +93,11 @@ pub(super) struct Sky {
     /// Action, weather, how many calls are left (none: for ever).
     scripted: Vec<(String, Weather, Option<u32>)>,
     pub(super) refusals: Vec<Refuse>,
+    /// What is the matter with each region.
+    pub(super) troubles: Vec<(String, Trouble)>,
     pub(super) hidden_describes: u32,
+    /// How many more calls do not know the launch template yet that they name.
+    pub(super) late_templates: u32,
     pub(super) largest_price_page: Option<usize>,
 }
 

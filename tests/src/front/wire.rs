@@ -163,6 +163,17 @@ impl Refusal {
         Self::new(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
     }
 
+    /// A policy of the organization denies the action, whatever the account allows.
+    #[must_use]
+    pub fn denied_by_policy(action: &str) -> Self {
+        let words = format!(
+            "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/ci/step is not \
+             authorized to perform: ec2:{action} with an explicit deny in a service control policy. Encoded authorization \
+             failure message: AAAA"
+        );
+        Self::new(403, "UnauthorizedOperation", words)
+    }
+
     /// The same in the words of the services with JSON.
     #[must_use]
     pub fn denied_action(action: &str) -> Self {

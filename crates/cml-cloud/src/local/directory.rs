@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::record::{Phase, Record, private_file};
 use super::{Limits, REMEMBERED};
 use crate::error::{CloudError, ErrorKind};
+use crate::private;
 use crate::types::LaunchRequest;
 use crate::{InstanceId, LaunchId};
 
@@ -69,7 +70,7 @@ impl Root {
     }
 
     fn fill(&self, half: &Path, request: &LaunchRequest, limits: Limits, now: Timestamp) -> io::Result<()> {
-        private_directory().recursive(true).create(&self.0)?;
+        private::own_directory(&self.0)?;
         private_directory().create(half)?;
         for name in ["home", "tmp"] {
             private_directory().create(half.join(name))?;

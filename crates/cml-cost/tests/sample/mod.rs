@@ -301,6 +301,7 @@ impl Maker {
             launch,
             spec: pool.spec.to_owned(),
             labels: vec![pool.spec.to_owned()],
+            region: None,
             job: Some(job),
             deadline: Deadline(time(at + pool.lifetime)),
             price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),

@@ -6,7 +6,7 @@ use cml_cloud::{
     Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy, Usd,
     UsdPerHour,
 };
-use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
+use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, labels};
 use cml_spec::{Allow, Idle, Limits, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 
@@ -108,6 +108,7 @@ pub(crate) fn refusal(offer: &Offer, kind: RefusalKind, in_a_row: u32, seconds: 
         zone: offer.zone.clone(),
         instance_type: offer.instance_type.clone(),
         market: offer.market,
+        quota: offer.quota.clone(),
         kind,
         in_a_row,
         at: at(seconds),
@@ -140,6 +141,11 @@ pub(crate) enum Doing {
     Done,
 }
 
+/// What a runner of this spec has.
+pub(crate) fn registered(spec: &Spec) -> Vec<String> {
+    labels::registered(&spec.labels, spec.default_labels, Some(Arch::X64))
+}
+
 /// Adds one machine that was launched so many seconds ago.
 pub(crate) fn machine(
     world: &mut Observed,
@@ -152,10 +158,12 @@ pub(crate) fn machine(
     let deadline = Deadline(at(-age_seconds).checked_add(spec.max_lifetime).expect("in range"));
     let online = !matches!(doing, Doing::Asked | Doing::Booting);
     let bought = offers().remove(0);
+    world.ours.insert(id);
     world.launches.push(LaunchRecord {
         id,
         spec: spec.name.clone(),
-        labels: spec.labels.clone(),
+        labels: registered(spec),
+        region: Some("us-east-1".to_owned()),
         repository: Some("acme/vision".to_owned()),
         actor: Some("mona".to_owned()),
         intended_at: at(-age_seconds),
@@ -200,7 +208,7 @@ pub(crate) fn machine(
             name: id.runner_name(),
             online,
             busy: doing == Doing::Busy,
-            labels: spec.labels.clone(),
+            labels: registered(spec),
         });
     }
     id

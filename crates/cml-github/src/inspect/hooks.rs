@@ -38,8 +38,8 @@ pub struct HookFacts {
     pub is_active: bool,
     /// Whether jobs are told of.
     pub tells_of_jobs: bool,
-    /// Whether the body is JSON, which the daemon reads, and no form.
-    pub is_json: bool,
+    /// Whether the daemon can read the body: it is JSON, or a form with JSON in it.
+    pub is_readable: bool,
     /// Whether a secret is set.
     pub has_secret: bool,
     /// The last ones, the latest first.
@@ -73,7 +73,8 @@ impl HookFacts {
             url: config.url.clone().unwrap_or_default(),
             is_active,
             tells_of_jobs: events.iter().any(|event| event == "workflow_job" || event == "*"),
-            is_json: config.content_type.as_deref() == Some("json"),
+            // GitHub's default is `form`.
+            is_readable: config.content_type.as_deref().is_none_or(|kind| ["json", "form"].contains(&kind)),
             has_secret: config.secret.is_some(),
             deliveries,
         }

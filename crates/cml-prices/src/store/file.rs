@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, Store
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
+        cml_cloud::private::make_directory(dir)?;
     }
     match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),

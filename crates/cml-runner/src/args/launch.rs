@@ -17,6 +17,9 @@ pub(crate) struct Launch {
         help_heading = "Runner"
     )]
     pub(crate) labels: Vec<String>,
+    /// Whether the runner has self-hosted, linux and x64 or arm64 beside its labels: with them, it takes any job that asks for no more
+    #[arg(long, env = "CML_RUNNER_DEFAULT_LABELS", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
+    pub(crate) default_labels: bool,
     /// The runner's name [default: cml-LAUNCH_ID]
     #[arg(long, env = "CML_RUNNER_NAME", help_heading = "Runner")]
     pub(crate) name: Option<String>,

@@ -58,7 +58,7 @@ fn read(path: &Path) -> Result<Bill, Trouble> {
 
 /// A machine that began in the window may have lived into the days after it; AWS takes no end after the first of next month.
 async fn asked(window: Window) -> Result<Bill, Trouble> {
-    let settings = AwsSettings { cache_dir: Some(place::cache_dir()), ..AwsSettings::default() };
+    let settings = AwsSettings { cache_dir: place::cache_dir(), ..AwsSettings::default() };
     let cloud = AwsCloud::connect(settings).await;
     let later = window.after.checked_add(LIFETIME_DAYS.days()).unwrap_or(window.after);
     let next_month = now().to_zoned_datetime(TimeZone::UTC).date().last_of_month().tomorrow();

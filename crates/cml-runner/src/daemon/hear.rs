@@ -1,25 +1,38 @@
-//! What a webhook does not say is asked for: whether a run's code comes from a fork, and which event began it.
+//! What a webhook does not say is asked for: whether a run's code comes from a fork, which event began it, who began this attempt,
+//! and whether it is still going on.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cml_controller::News;
 use cml_daemon::Heard;
-use cml_fleet::JobState;
-use cml_github::{GitHub, RunRecord};
-use cml_spec::{Forks, Spec};
+use cml_fleet::{JobState, spec_for};
+use cml_github::{GitHub, GitHubError, Origin, RunRecord};
+use cml_spec::Spec;
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::actions::now;
 
-/// Runs that are remembered, the latest ones: their ids grow.
+/// Attempts of runs that are remembered.
 const RUNS_MAX: usize = 2000;
+/// An answer is believed for so long, as the jobs of a matrix come one after the other: then the run may be over.
+const RUN_STAYS: Duration = Duration::from_secs(5);
+/// Jobs that wait for GitHub's word. The oldest of more are left to the poll.
+const WAITING_MAX: usize = 4096;
+/// Questions under way at once, of GitHub's 100 connections.
+const AT_ONCE: usize = 8;
+/// A run that has just begun may not be found yet.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Between two questions after webhooks that were lost.
 const LOST_EVERY: Duration = Duration::from_secs(300);
+
+/// One attempt of a run: another one may be somebody else's.
+type Attempt = (String, u64, u32);
 
 /// Has GitHub deliver again what we did not take, for as long as the process lives. The poll finds jobs that wait all the same;
 /// this is how it is learned who ran what, and for how long.
@@ -34,42 +47,264 @@ pub(crate) async fn find_lost(github: Arc<GitHub>) {
     }
 }
 
-/// Completes what is heard and tells the controller. A job of which GitHub cannot say where its code comes from is not told:
-/// the poll tells it, with everything that is known.
-pub(crate) async fn complete_all(
-    github: Arc<GitHub>,
+/// Jobs on their way from the inbox to the controller.
+pub(crate) struct Hearing {
     news: Arc<News>,
     specs: watch::Receiver<Vec<Spec>>,
-    mut heard: UnboundedReceiver<(Heard, Timestamp)>,
-) {
-    let mut runs: BTreeMap<u64, RunRecord> = BTreeMap::new();
-    while let Some((mut one, at)) = heard.recv().await {
-        // Only what wants a machine is judged; what began or ended is known to have been judged.
-        let is_judged = one.job.state == JobState::Queued
-            && (one.may_be_fork && specs.borrow().iter().any(|spec| spec.allow.forks == Forks::Never)
-                || specs.borrow().iter().any(|spec| !spec.allow.events.is_empty()));
-        if is_judged && !runs.contains_key(&one.job.run_id) {
-            match github.run(&one.job.repository, one.job.run_id).await {
-                Ok(Some(run)) => {
-                    runs.insert(run.id, run);
-                    if runs.len() > RUNS_MAX {
-                        runs.pop_first();
-                    }
+    waiting: Mutex<VecDeque<(Heard, Timestamp)>>,
+    runs: Mutex<Runs>,
+    bell: Notify,
+}
+
+impl Hearing {
+    pub(crate) fn new(news: Arc<News>, specs: watch::Receiver<Vec<Spec>>) -> Self {
+        Self { news, specs, waiting: Mutex::default(), runs: Mutex::default(), bell: Notify::new() }
+    }
+
+    /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
+    pub(crate) fn hear(&self, heard: Heard, at: Timestamp) {
+        if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
+            // Its run may be over with it: the next job of the run is asked about anew.
+            self.runs().known.remove(&attempt_of(&heard));
+        }
+        if heard.job.state != JobState::Queued || spec_for(&self.specs.borrow(), &heard.job).is_none() {
+            self.tell(heard, at);
+            return;
+        }
+        let mut waiting = self.waiting();
+        waiting.push_back((heard, at));
+        if waiting.len() > WAITING_MAX
+            && let Some((oldest, _)) = waiting.pop_front()
+        {
+            tracing::warn!(
+                job = oldest.job.id.0,
+                "more jobs are heard of than GitHub can be asked about: it waits for the poll"
+            );
+        }
+        drop(waiting);
+        self.bell.notify_one();
+    }
+
+    /// The latest first: what was kept over a restart does not hold up what comes now.
+    fn next(&self) -> Option<(Heard, Timestamp)> {
+        self.waiting().pop_back()
+    }
+
+    fn tell(&self, heard: Heard, at: Timestamp) {
+        let job = heard.job;
+        tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "heard of a job");
+        self.news.tell(job, at);
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Heard, Timestamp)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Completes what is heard and tells the controller, several runs at a time. A job of which GitHub does not say whose it is, is
+/// not told: the poll tells it, with everything that is known.
+pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
+    let mut asked: BTreeMap<Attempt, Vec<(Heard, Timestamp)>> = BTreeMap::new();
+    let mut under_way = JoinSet::new();
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some((heard, at)) = hearing.next()
+        {
+            let job = &heard.job;
+            let attempt = attempt_of(&heard);
+            let known = hearing.runs().get(&attempt).cloned();
+            if let Some(run) = known {
+                judge(&hearing, &run, heard, at);
+            } else if let Some(same) = asked.get_mut(&attempt) {
+                if same.len() < WAITING_MAX {
+                    same.push((heard, at));
                 }
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::warn!(%error, job = one.job.id.0, "a job that was heard of waits for the next poll");
-                    continue;
-                }
+            } else {
+                let (github, repository, run_id) = (github.clone(), job.repository.clone(), job.run_id);
+                asked.insert(attempt.clone(), vec![(heard, at)]);
+                under_way.spawn(async move { (attempt, ask(&github, &repository, run_id).await) });
             }
         }
-        if let Some(run) = runs.get(&one.job.run_id) {
-            let head = run.head_repository.as_ref();
-            one.job.from_fork = head.is_some_and(|head| !head.eq_ignore_ascii_case(&run.repository));
-            one.job.event.clone_from(&run.event);
-            one.job.actor.clone_from(&run.actor);
+        let done = tokio::select! {
+            () = hearing.bell.notified() => continue,
+            Some(done) = under_way.join_next() => done,
+        };
+        let (attempt, found) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "a question to GitHub has died; its jobs wait for the poll");
+                asked.clear();
+                continue;
+            }
+        };
+        let jobs = asked.remove(&attempt).unwrap_or_default();
+        match found {
+            Ok(Some(run)) => {
+                for (heard, at) in jobs {
+                    judge(&hearing, &run, heard, at);
+                }
+                hearing.runs().insert(attempt, run);
+            }
+            Ok(None) => tracing::info!(run = attempt.1, "GitHub has no such run: its jobs are nothing"),
+            Err(error) => {
+                tracing::warn!(%error, run = attempt.1, "jobs that were heard of wait for the next poll");
+            }
         }
-        tracing::info!(job = one.job.id.0, repository = one.job.repository, state = ?one.job.state, "heard of a job");
-        news.tell(one.job, at);
+    }
+}
+
+fn attempt_of(heard: &Heard) -> Attempt {
+    let job = &heard.job;
+    (job.repository.to_lowercase(), job.run_id, job.attempt)
+}
+
+async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
+    match github.run(repository, run_id).await? {
+        Some(run) => Ok(Some(run)),
+        None => {
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            github.run(repository, run_id).await
+        }
+    }
+}
+
+fn judge(hearing: &Hearing, run: &RunRecord, mut heard: Heard, at: Timestamp) {
+    match complete(run, &mut heard) {
+        Ok(()) => hearing.tell(heard, at),
+        Err(why) => tracing::info!(job = heard.job.id.0, why, "a job that was heard of is not told"),
+    }
+}
+
+/// Puts in what GitHub says of the run, or says why the job is not to be believed.
+fn complete(run: &RunRecord, heard: &mut Heard) -> Result<(), &'static str> {
+    let job = &mut heard.job;
+    if run.attempt > job.attempt {
+        return Err("its run has been started again since");
+    }
+    if run.attempt < job.attempt {
+        return Err("GitHub does not know of this attempt yet; it waits for the poll");
+    }
+    if run.status == "completed" {
+        return Err("its run is over");
+    }
+    job.from_fork = run.origin() == Origin::Foreign;
+    job.event.clone_from(&run.event);
+    job.actor.clone_from(&run.actor);
+    Ok(())
+}
+
+/// What GitHub has answered lately.
+#[derive(Default)]
+struct Runs {
+    known: BTreeMap<Attempt, (RunRecord, Instant)>,
+}
+
+impl Runs {
+    fn get(&self, attempt: &Attempt) -> Option<&RunRecord> {
+        self.known.get(attempt).filter(|(_, at)| at.elapsed() < RUN_STAYS).map(|(run, _)| run)
+    }
+
+    fn insert(&mut self, attempt: Attempt, run: RunRecord) {
+        if self.known.len() >= RUNS_MAX {
+            self.known.retain(|_, (_, at)| at.elapsed() < RUN_STAYS);
+        }
+        if self.known.len() < RUNS_MAX {
+            self.known.insert(attempt, (run, Instant::now()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cml_fleet::{Job, JobId};
+
+    fn heard(attempt: u32) -> Heard {
+        Heard {
+            job: Job {
+                id: JobId(1),
+                run_id: 80,
+                attempt,
+                name: "train".to_owned(),
+                repository: "acme/vision".to_owned(),
+                labels: vec!["gpu".to_owned()],
+                group: None,
+                event: String::new(),
+                from_fork: true,
+                actor: "the delivery's sender".to_owned(),
+                workflow: String::new(),
+                branch: String::new(),
+                queued_at: Timestamp::UNIX_EPOCH,
+                state: JobState::Queued,
+                runner: None,
+                interruptions: 0,
+            },
+        }
+    }
+
+    fn run(attempt: u32, actor: &str) -> RunRecord {
+        RunRecord {
+            id: 80,
+            repository: "acme/vision".to_owned(),
+            head_repository: Some("acme/vision".to_owned()),
+            event: "push".to_owned(),
+            actor: actor.to_owned(),
+            status: "queued".to_owned(),
+            attempt,
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_whose_it_is_and_no_other_attempts() {
+        let mut first = heard(1);
+        complete(&run(1, "mona"), &mut first).expect("is hers");
+        assert_eq!((first.job.actor.as_str(), first.job.from_fork), ("mona", false));
+        let mut second = heard(2);
+        assert!(complete(&run(1, "mona"), &mut second).is_err(), "what is known is of the first");
+        assert!(second.job.from_fork, "and stays a stranger's");
+        complete(&run(2, "mallory"), &mut second).expect("is told");
+        assert_eq!(second.job.actor, "mallory");
+        assert!(complete(&run(2, "mallory"), &mut heard(1)).is_err(), "the first is over");
+    }
+
+    #[test]
+    fn a_queued_job_of_a_run_that_is_over_is_nothing() {
+        let over = RunRecord { status: "completed".to_owned(), ..run(1, "mona") };
+        assert_eq!(complete(&over, &mut heard(1)), Err("its run is over"));
+    }
+
+    #[test]
+    fn a_deleted_fork_stays_foreign() {
+        let mut job = heard(1);
+        complete(&RunRecord { head_repository: None, ..run(1, "mallory") }, &mut job).expect("is told");
+        assert!(job.job.from_fork);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_github_is_bounded_and_the_latest_comes_first() {
+        let spec = cml_spec::read(
+            "cml.yaml",
+            "runners:\n  it:\n    labels: [gpu]\n    cloud: local\n    max: 2\n",
+            &|_| Ok(Vec::new()),
+        )
+        .expect("is right");
+        let specs = spec.runners.into_iter().map(|it| it.spec).collect();
+        let (_keep, specs) = watch::channel(specs);
+        let hearing = Hearing::new(Arc::new(News::default()), specs);
+        for number in 0..=WAITING_MAX as u64 {
+            let mut one = heard(1);
+            one.job.id = JobId(number);
+            hearing.hear(one, Timestamp::UNIX_EPOCH);
+        }
+        let mut running = heard(1);
+        running.job.state = JobState::Running;
+        hearing.hear(running, Timestamp::UNIX_EPOCH);
+        assert_eq!(hearing.waiting().len(), WAITING_MAX, "and what runs does not wait");
+        assert_eq!(hearing.next().map(|(one, _)| one.job.id.0), Some(WAITING_MAX as u64));
+        assert_eq!(hearing.waiting().front().map(|(one, _)| one.job.id.0), Some(1));
     }
 }

@@ -1,25 +1,25 @@
 //! `cml-runner daemon`: pools from a cml.yaml, for months.
 
+mod door;
 mod hear;
 mod prices;
 mod recipes;
 mod reload;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cml_cloud::LaunchId;
-use cml_controller::{Controller, News, Packages, Settings, Told};
-use cml_daemon::{Access, Board, Counters, Face, Intake};
+use cml_controller::{Controller, News, Packages, STOP_WITHIN, Settings, Told};
+use cml_daemon::{Board, Counters, Face, Intake, Limits};
 use cml_github::{GitHub, Scope, WebhookSecret};
-use cml_journal::SqliteJournal;
+use cml_journal::{FileIdentity, SqliteJournal};
 use cml_spec::{AuthConfig, Config};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::now;
@@ -28,7 +28,7 @@ use crate::clouds::Clouds;
 use crate::exit::{Code, Trouble};
 use crate::launch::new_ulid;
 use crate::place;
-use crate::signals;
+use crate::signals::{self, Left};
 
 pub(crate) use recipes::query;
 
@@ -36,6 +36,8 @@ pub(crate) use recipes::query;
 const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
 /// systemd is told of life this often, if it asked to be; its patience is longer.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
+/// What the rest of the process gets to end, after the launches under way.
+const STOP_SERVING_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to do without a token.
 const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: read and write\" (interrupted jobs run again) and \
@@ -43,10 +45,12 @@ const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: r
                         App (--app-id and --app-key-file, or github.auth of the file)";
 
 pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+    let descriptors = door::more_descriptors();
+    let left = Left::default();
+    let stop = signals::stop_token(left.clone())?;
     let config = crate::validate::read(&args.config)?;
     let github = place::github_with(&with_file(global, &config), NO_TOKEN)?;
+    let github = github.stopping(stop.clone());
     let github = Arc::new(match args.registrations_per_minute {
         Some(most) => github.paced(most),
         None => github,
@@ -58,11 +62,18 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
             Trouble::new(Code::Usage, message).hint("run one for each organization, such as `scope: acme`")
         );
     }
+    let access = door::access(args)?;
     let region = place::default_region();
     let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
     let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
     let journal_path = args.journal.clone().unwrap_or_else(|| dir.join(crate::cost::DAEMON_JOURNAL));
+    left.may_be(vec![format!(
+        "the machines of the pools, and launches that are under way: a daemon that is started again takes them over from {}, \
+         and each machine ends itself by its deadline",
+        journal_path.display()
+    )]);
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
+    let journal_file = FileIdentity::of(&journal_path);
     let (specs_of_now, specs) = watch::channel(specs(&config));
     let prices_every = prices::every(&args.prices_every)?;
     let (prices_of_now, prices_wanted) = watch::channel(prices::wanted(&config, &region));
@@ -73,19 +84,21 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let (show, board) = watch::channel(Arc::new(Board::default()));
     let face = Face {
         board,
-        access: Access::new(place::env("CML_RUNNER_DAEMON_TOKEN").map(SecretString::from)),
+        access,
         webhooks,
         ledger: journal_path.with_extension("ledger.db"),
         prices: dir.join(crate::cost::PRICES),
         journal: journal_path,
+        journal_file,
+        serves: github.location().scope.clone(),
         scope: github.location().scope.to_string(),
         web: github.location().web.to_string(),
         clock: now,
         counters: Counters::default(),
     };
-    let listener = listen(args.listen).await?;
+    let listener = door::listen(args.listen, &face.access).await?;
     tell_address(&listener);
-    let serving = tokio::spawn(cml_daemon::serve(listener, face, stop.clone()));
+    let serving = tokio::spawn(cml_daemon::serve(listener, face, Limits::below(descriptors), stop.clone()));
     let for_reload = (news.clone(), region.clone());
     let reloading = tokio::spawn(reload::watch(args.config.clone(), stop.clone(), move |config: Config| {
         let (news, region) = &for_reload;
@@ -102,6 +115,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let new_id = || LaunchId::new(new_ulid());
     let settings = Settings {
         wanted,
+        name: args.controller.clone(),
         poll_every: poll_every(&args.poll)?,
         clock: &now,
         new_id: &new_id,
@@ -110,16 +124,16 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
         .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     let alive = tokio::spawn(signs_of_life(stop.clone()));
+    let stopping = tokio::spawn(tell_of_the_end(stop.clone()));
     let running = async {
         let result = controller.run(&news, &stop).await;
-        let_systemd_know(&[sd_notify::NotifyState::Stopping]);
         stop.cancel();
         result
     };
     let store = crate::prices::store_path(&dir);
     let pricing = prices::keep(&clouds, &store, prices_wanted, prices_every, &stop);
     let (result, ()) = tokio::join!(running, pricing);
-    drop(tokio::join!(serving, reloading, alive));
+    drop(tokio::join!(serving, reloading, alive, stopping));
     result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
     Ok(String::new())
 }
@@ -161,6 +175,11 @@ fn not_written(error: &dyn std::fmt::Display) -> Trouble {
         .hint("name a file that can be written with --journal, or a directory with --state-dir")
 }
 
+fn not_kept(error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::new(Code::Failed, format!("webhooks cannot be kept: {error}"))
+        .hint("the inbox lies beside the journal: the directory must be writable, and another daemon must not hold the file")
+}
+
 /// The way in for webhooks, when there is a secret to check them by.
 fn webhooks(
     args: &args::Daemon,
@@ -187,31 +206,17 @@ fn webhooks(
         }
         return Ok(None);
     };
-    let (tell, heard) = mpsc::unbounded_channel();
+    let hearing = Arc::new(hear::Hearing::new(news.clone(), specs.clone()));
     let inbox: PathBuf = journal.with_extension("inbox.db");
-    let hand_on = move |one, at| {
-        // Nobody listens any more once the process is about to end.
-        drop(tell.send((one, at)));
-    };
-    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, hand_on).map_err(|error| not_written(&error))?;
-    tokio::spawn(hear::complete_all(github.clone(), news.clone(), specs.clone(), heard));
+    let hears = hearing.clone();
+    let again_for = github.location().delivers_again_for();
+    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, move |one, at| hears.hear(one, at))
+        .map_err(|error| not_kept(&error))?;
+    tokio::spawn(hear::complete_all(github.clone(), hearing));
     if github.may_redeliver() {
         tokio::spawn(hear::find_lost(github.clone()));
     }
     Ok(Some((intake, secret)))
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, Trouble> {
-    if !address.ip().is_loopback() && place::env("CML_RUNNER_DAEMON_TOKEN").is_none() {
-        let message =
-            format!("--listen {address} can be reached from other machines, and nothing protects the page");
-        return Err(Trouble::new(Code::Usage, message)
-            .hint("set CML_RUNNER_DAEMON_TOKEN to a long random word, or listen on 127.0.0.1 behind a proxy of yours"));
-    }
-    TcpListener::bind(address).await.map_err(|error| {
-        Trouble::new(Code::Failed, format!("cannot listen on {address}: {error}"))
-            .hint("is another daemon running? choose another address with --listen")
-    })
 }
 
 fn tell_address(listener: &TcpListener) {
@@ -249,6 +254,17 @@ async fn signs_of_life(stop: CancellationToken) {
             () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
         }
     }
+}
+
+/// systemd waits for the launches under way as long as the controller does.
+async fn tell_of_the_end(stop: CancellationToken) {
+    stop.cancelled().await;
+    let most = STOP_WITHIN + STOP_SERVING_WITHIN;
+    let microseconds = u32::try_from(most.as_micros()).unwrap_or(u32::MAX);
+    let_systemd_know(&[
+        sd_notify::NotifyState::Stopping,
+        sd_notify::NotifyState::ExtendTimeoutUsec(microseconds),
+    ]);
 }
 
 /// Without systemd there is nobody to tell.

@@ -24,6 +24,7 @@ fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recip
     Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
+        default_labels: spec.default_labels,
         group: spec.group.clone().map_or(RunnerGroup::Id(1), RunnerGroup::Named),
         lifetime: Lifetime::OneJob,
         query: query(runners, default_region),

@@ -1,5 +1,6 @@
 //! What was looked at, what was found, and what to do about it; in a line each, or as JSON.
 
+use cml_text::{line, lines};
 use serde::Serialize;
 use serde_json::json;
 
@@ -76,9 +77,9 @@ impl Checks {
                 Status::Skip => ("skip", "2"),
             };
             let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
-            text.push_str(&format!("{word}  {:width$}  {}\n", check.name, check.found));
+            text.push_str(&format!("{word}  {:width$}  {}\n", line(&check.name), line(&check.found)));
             if let Some(fix) = &check.fix {
-                for (at, line) in fix.lines().enumerate() {
+                for (at, line) in lines(fix).lines().enumerate() {
                     let mark = if at == 0 { "fix: " } else { "     " };
                     text.push_str(&format!("      {mark}{line}\n"));
                 }
@@ -111,6 +112,19 @@ skip  webhook  may not be looked at
 ";
         assert_eq!(checks().text(false), expected);
         assert!(checks().text(true).starts_with("\x1b[32mok  \x1b[0m  clock"));
+    }
+
+    #[test]
+    fn what_aws_and_github_say_is_one_line_and_begins_none() {
+        let mut checks = Checks::default();
+        checks.fail(
+            "quota",
+            "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]",
+            "::error::forged\u{1b}[2J",
+        );
+        let text = checks.text(false);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains("##["), "{text:?}");
     }
 
     #[test]

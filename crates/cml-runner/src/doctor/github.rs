@@ -209,10 +209,10 @@ fn webhooks(checks: &mut Checks, hooks: Option<&[HookFacts]>) {
                 format!("{at}: it has no secret, so the daemon refuses what it brings"),
                 fix_new,
             );
-        } else if !hook.is_json {
+        } else if !hook.is_readable {
             checks.fail(
                 name,
-                format!("{at}: it sends forms, which the daemon does not read"),
+                format!("{at}: it sends neither JSON nor a form, so the daemon cannot read it"),
                 "set its content type to application/json",
             );
         } else {
@@ -343,6 +343,7 @@ mod tests {
             download_url: String::new(),
             filename: name.to_owned(),
             sha256_checksum: None,
+            temp_download_token: None,
         };
         assert_eq!(version(&package("actions-runner-linux-x64-2.336.0.tar.gz")), Some([2, 336, 0]));
         assert_eq!(version(&package("actions-runner-linux-x64-new.tar.gz")), None);

@@ -34,7 +34,7 @@ pub(crate) async fn refresh(global: &Global, args: &args::Refresh) -> Result<Str
     let wanted = wanted(&args.types, &args.wanted)?;
     let settings = AwsSettings {
         default_region: wanted.keys().next().cloned(),
-        cache_dir: Some(place::cache_dir()),
+        cache_dir: place::cache_dir(),
         ..AwsSettings::default()
     };
     let cloud = AwsCloud::connect(settings).await;

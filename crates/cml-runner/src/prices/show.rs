@@ -45,7 +45,7 @@ pub(crate) fn show(global: &Global, args: &args::Show) -> Result<String, Trouble
     for row in &rows {
         let place = row.zone.as_deref().unwrap_or(row.region);
         let by = by(&row.source, now);
-        table.add_row([row.what, place, row.market, &row.price, &by]);
+        table.add_row([row.what, place, row.market, &row.price, &by].map(cml_text::line));
     }
     Ok(format!("{}\n", table.trim_fmt()))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trou
     let github = places::github(global)?;
     let shelf = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = comment::published(&report, base, &shelf).await?;
+    let text = comment::published(&report, base, &shelf, &ci).await?;
     let check = NewCheck {
         conclusion: (args.status == "completed").then(|| args.conclusion.clone()),
         ..new(&github, &ci, args.commit_sha.as_deref(), &args.title, &text)?

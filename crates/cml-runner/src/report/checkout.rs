@@ -10,20 +10,21 @@ use crate::validate;
 
 const NAME: &str = "cml.yaml";
 
-/// What the file says, or nothing where there is none.
-pub(crate) fn reports() -> Result<ReportsConfig, Trouble> {
+/// What the file says, or nothing where there is none; and the directory that it lies in.
+pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), Trouble> {
     let here = std::env::current_dir().map_err(|error| {
         Trouble::new(Code::Failed, format!("the working directory cannot be read: {error}"))
     })?;
     let Some(file) = file(&here, env("GITHUB_WORKSPACE").map(PathBuf::from).as_deref()) else {
-        return Ok(ReportsConfig::default());
+        return Ok((ReportsConfig::default(), None));
     };
     let mut said = validate::reports(&file)?;
     // A directory is meant as seen from the file, wherever below it the command runs.
     if let (Some(ReportPlace::Directory(to)), Some(base)) = (&mut said.to, file.parent()) {
         *to = base.join(&to);
     }
-    Ok(said)
+    let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(here, Path::to_owned);
+    Ok((said, Some(base)))
 }
 
 /// The file of the working directory, else that of the checkout around it. None further up: what lies outside of the

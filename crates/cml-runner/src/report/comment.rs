@@ -1,23 +1,23 @@
 //! `comment create` and `comment update`: a report with its images, as a comment.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use cml_report::{
-    Asset, Ci, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, local_links, post,
-    replaced,
+    Asset, Ci, Directory, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, local_links,
+    post, replaced,
 };
 use cml_spec::ReportPlace;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::exit::{Code, Trouble};
-use crate::place::env;
 use crate::report::args::Comment;
 use crate::report::footer::footed;
+use crate::report::linked::{MayShow, linked, note};
 use crate::report::places::{AnyShelf, Chosen, CmlsFlags};
 use crate::report::publish::may_only_read;
 use crate::report::summary::InSummary;
@@ -42,8 +42,8 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     if !args.watch {
         drop(files::read(&args.markdown_file)?);
     }
-    if let ReportPlace::Directory(root) = &chosen.place {
-        return preview(global, args, &chosen, root, &ci).await;
+    if let ReportPlace::Directory(_) = &chosen.place {
+        return preview(global, args, &chosen.directory()?, &ci).await;
     }
     let github = match places::github(global) {
         Err(trouble) if places::has_no_token_of_a_fork(&ci, &trouble) => {
@@ -70,23 +70,12 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
 }
 
 /// The report and its files in a directory, to look at before anyone else does; nobody is asked.
-async fn preview(
-    global: &Global,
-    args: &Comment,
-    chosen: &Chosen,
-    root: &Path,
-    ci: &Ci,
-) -> Result<String, Trouble> {
-    let shelf = AnyShelf::open(chosen, None, ci, false).await?;
+async fn preview(global: &Global, args: &Comment, shelf: &Directory, ci: &Ci) -> Result<String, Trouble> {
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = published(&report_of(args)?, base, &shelf).await?;
+    let text = published(&report_of(args)?, base, shelf, ci).await?;
     // Seen from the report, which lies beside its files.
-    let text = text.replace(&format!("({}/", root.display()), "(");
-    let file = root.join("report.md");
-    std::fs::create_dir_all(root)
-        .and_then(|()| std::fs::write(&file, text))
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
-    let path = file.display().to_string();
+    let text = text.replace(&format!("({}/", shelf.root.display()), "(");
+    let path = shelf.write(Path::new("report.md"), text.as_bytes())?.display().to_string();
     Ok(if global.json { format!("{}\n", json!({"path": path})) } else { format!("{path}\n") })
 }
 
@@ -131,7 +120,7 @@ impl Session<'_> {
             .map_err(|trouble| ReportError::Other(trouble.message))?;
         let text = if self.args.publish {
             let base = self.args.markdown_file.parent().unwrap_or(Path::new(""));
-            published(text, base, &shelf).await?
+            published(text, base, &shelf, &self.ci).await?
         } else {
             text.to_owned()
         };
@@ -150,24 +139,32 @@ impl Session<'_> {
 }
 
 /// The report with addresses in place of files of this machine and of data. What cannot be published stays as it is, and is
-/// said: a report with a flaw is better than none.
-pub(crate) async fn published(text: &str, base: &Path, shelf: &impl Shelf) -> Result<String, ReportError> {
+/// said, what may not be in the report as well: a report with a flaw is better than none.
+pub(crate) async fn published(
+    text: &str,
+    base: &Path,
+    shelf: &impl Shelf,
+    ci: &Ci,
+) -> Result<String, ReportError> {
     let mut found: Vec<(Range<usize>, Asset)> = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
+    let may_show = MayShow::here(ci);
     for link in local_links(text) {
         let asset = if link.target.starts_with("data:") {
             data(&link.target)
                 .ok_or_else(|| "the report has an image as data: that is no base64".to_owned())
                 .and_then(|(name, bytes)| Asset::new(&name, None, bytes).map_err(|error| error.to_string()))
         } else {
-            linked(base, &link.target)
+            linked(base, &link.target, &may_show).map_err(|why| why.told(&mut refused))
         };
         match asset {
             Ok(asset) => found.push((link.range, asset)),
             Err(why) => files::warn(&format!("{why}; the report shows it as it is")),
         }
     }
+    let note = note(&refused);
     if found.is_empty() {
-        return Ok(text.to_owned());
+        return Ok(format!("{text}{note}"));
     }
     let (ranges, assets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let urls = match shelf.place(&assets).await {
@@ -175,41 +172,12 @@ pub(crate) async fn published(text: &str, base: &Path, shelf: &impl Shelf) -> Re
         Err(ShelfError::GitHub(error)) if error.kind == GitHubErrorKind::Forbidden => {
             let hint = error.hint.clone().unwrap_or_default();
             files::warn(&format!("{error}. The report's files are not published: {hint}"));
-            return Ok(text.to_owned());
+            return Ok(format!("{text}{note}"));
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(replaced(text, &ranges.into_iter().zip(urls).collect::<Vec<_>>()))
-}
-
-/// A file that the report links to, if it is one that may be shown: a report can be made of what a stranger wrote, and must
-/// not give away this machine's secrets.
-fn linked(base: &Path, target: &str) -> Result<Asset, String> {
-    // An anchor within another page, or what a server would read.
-    let path = target.split(['#', '?']).next().unwrap_or_default();
-    let exact = base.join(target);
-    let file = if exact.is_file() { exact } else { base.join(path) };
-    let failed = |why: &str| format!("{}, which the report shows, cannot be read: {why}", file.display());
-    let real = file.canonicalize().map_err(|error| failed(&error.to_string()))?;
-    let below = [
-        Some(PathBuf::from(".")),
-        Some(base.join(".")),
-        env("GITHUB_WORKSPACE").map(PathBuf::from),
-        env("RUNNER_TEMP").map(PathBuf::from),
-        Some(std::env::temp_dir()),
-    ];
-    let is_below = below
-        .into_iter()
-        .flatten()
-        .filter_map(|dir| dir.canonicalize().ok())
-        .any(|dir| real.starts_with(dir));
-    if !is_below || real.components().any(|part| part.as_os_str() == ".git") {
-        return Err(failed(
-            "it is not below the working directory, or in .git: publish it with cml-publish if you mean it",
-        ));
-    }
-    let bytes = files::read(&real).map_err(|trouble| trouble.message)?;
-    Asset::new(path, None, bytes).map_err(|error| error.to_string())
+    let text = replaced(text, &ranges.into_iter().zip(urls).collect::<Vec<_>>());
+    Ok(format!("{text}{note}"))
 }
 
 /// Name and bytes of `data:image/png;base64,…`.

@@ -1,5 +1,6 @@
 //! Files, git and the workflow's event, as the commands read them. The edge.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,8 +9,8 @@ use cml_report::{Ci, decoded};
 use crate::exit::{Code, Trouble};
 use crate::place::env;
 
-/// No file of a report is larger; it is refused before it is read.
-const FILE_LIMIT_BYTES: u64 = 1 << 30;
+/// No file of a report is larger, bytes: more is shown nowhere. It is refused before it is read.
+const FILE_LIMIT_BYTES: u64 = 100 << 20;
 
 /// A file's content.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
@@ -24,10 +25,21 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
     if !facts.is_file() {
         return Err(failed("it is no plain file".to_owned()));
     }
+    let too_large = |bytes: u64| {
+        failed(format!("it has {} MiB, and at most {} are read", bytes >> 20, FILE_LIMIT_BYTES >> 20))
+    };
     if facts.len() > FILE_LIMIT_BYTES {
-        return Err(failed(format!("it has {} MiB", facts.len() >> 20)));
+        return Err(too_large(facts.len()));
     }
-    std::fs::read(path).map_err(|error| failed(error.to_string()))
+    // A file may grow meanwhile, and some of the system's say that they are empty.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let read = file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes);
+    let _ = read.map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
 }
 
 /// A report's text; what is wrong with its bytes is said.
@@ -62,7 +74,7 @@ pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
 
 /// The same with variables of its own.
 pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, String> {
-    let output = Command::new("git")
+    let output = crate::secrets::without(Command::new("git"))
         .envs(env.iter().copied())
         .args(["-c", "safe.directory=*", "-c", "core.quotePath=false"])
         .args(args)
@@ -108,6 +120,10 @@ pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>
     if listed.map_err(failed)?.is_empty() {
         return Ok(None);
     }
+    let size = git(&["cat-file", "-s", &clean]).map_err(failed)?;
+    if size.parse::<u64>().is_ok_and(|size| size > FILE_LIMIT_BYTES) {
+        return Err(failed(format!("it has {size} bytes, and at most {FILE_LIMIT_BYTES} are read")));
+    }
     git_bytes(&["cat-file", "blob", &clean]).map(Some).map_err(failed)
 }
 
@@ -133,9 +149,9 @@ pub(crate) fn warn(message: &str) {
         return;
     }
     let line = if env("GITHUB_ACTIONS").is_some() {
-        format!("::warning::{}", message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
+        crate::progress::annotation(message)
     } else {
-        format!("warning: {message}")
+        format!("warning: {}", cml_text::lines(message))
     };
     #[allow(clippy::print_stderr, reason = "warnings go to stderr, whatever the log level")]
     {

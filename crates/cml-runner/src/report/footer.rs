@@ -6,6 +6,7 @@ use cml_report::{Machine, gpu_use, with_footer};
 
 use crate::actions::now;
 use crate::place::env;
+use crate::report::files;
 
 /// Names the directory, in a job on a machine of ours.
 const VARIABLE: &str = "CML_MACHINE_FACTS";
@@ -20,7 +21,7 @@ pub(crate) fn footed(report: String, is_wanted: bool) -> String {
     }
     let dir = env(VARIABLE).map_or_else(|| PathBuf::from(USUAL), PathBuf::from);
     let read =
-        |name: &str| std::fs::read(dir.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        |name: &str| files::read(&dir.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let machine = read("machine").ok().map(|facts| Machine::read(&facts));
     let gpus = gpu_use(&read("gpu").unwrap_or_default());
     with_footer(&report, machine.as_ref(), &gpus, now())

@@ -1,5 +1,7 @@
 //! Where a report's files go: whichever shelf was asked for.
 
+use std::path::PathBuf;
+
 use cml_aws::Bucket;
 use cml_github::GitHub;
 use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
@@ -38,6 +40,8 @@ pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &Trouble) -> bool {
 pub(crate) struct Chosen {
     pub(crate) place: ReportPlace,
     pub(crate) public_url: Option<String>,
+    /// The checkout, where its `cml.yaml` has named a directory: nothing is written outside of it.
+    pub(crate) within: Option<PathBuf>,
 }
 
 /// The place: CML's own flags, then `--to`, then its variable, then the `cml.yaml` of the checkout, unless a stranger may have
@@ -48,17 +52,18 @@ pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<C
     let chosen = match named {
         Some(to) => {
             let place = to.parse().map_err(|why| usage(format!("--to {why}")))?;
-            Chosen { place, public_url: args.public_url.clone() }
+            Chosen { place, public_url: args.public_url.clone(), within: None }
         }
         None => {
-            let file = if ci.is_fork || ci.may_be_strangers {
-                ReportsConfig::default()
+            let (file, within) = if ci.is_fork || ci.may_be_strangers {
+                (ReportsConfig::default(), None)
             } else {
                 checkout::reports()?
             };
             Chosen {
                 place: file.to.unwrap_or(ReportPlace::Repository),
                 public_url: args.public_url.clone().or(file.public_url),
+                within,
             }
         }
     };
@@ -66,6 +71,16 @@ pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<C
         return Err(usage("--public-url goes with --to s3://… only".to_owned()));
     }
     Ok(chosen)
+}
+
+impl Chosen {
+    /// The directory that was asked for.
+    pub(crate) fn directory(&self) -> Result<Directory, Trouble> {
+        match &self.place {
+            ReportPlace::Directory(root) => Ok(Directory { root: root.clone(), within: self.within.clone() }),
+            _ => Err(Trouble::new(Code::Failed, "files do not go to a directory")),
+        }
+    }
 }
 
 /// How CML itself says where files go.
@@ -104,7 +119,7 @@ impl<'a> AnyShelf<'a> {
             }
             ReportPlace::Server(url) if is_unmarked => Self::Server(AssetServer::new(url)?.unmarked()),
             ReportPlace::Server(url) => Self::Server(AssetServer::new(url)?),
-            ReportPlace::Directory(root) => Self::Directory(Directory { root: root.clone() }),
+            ReportPlace::Directory(_) => Self::Directory(chosen.directory()?),
         })
     }
 }

@@ -30,8 +30,23 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
     {
         head.clone_from(own);
     }
+    let merges = args.merge || args.rebase || args.squash;
+    if merges && ci.may_be_strangers {
+        let what =
+            "nothing is merged in a run that may be a stranger's: what is checked out may be their code";
+        return Err(Trouble::new(Code::Usage, what)
+            .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"));
+    }
     let base = match (&args.target_branch, &ci.branch) {
         (Some(branch), _) | (None, Some(branch)) => branch.clone(),
+        // Neither a fork's branch, nor one that a stranger's checkout stands on.
+        (None, None) if ci.may_be_strangers => {
+            return Err(Trouble::new(
+                Code::Usage,
+                "in a pull request from a fork its author names the branches",
+            )
+            .hint("name the branch to change with --target-branch"));
+        }
         (None, None) => git(&["symbolic-ref", "--short", "HEAD"]).map_err(|cause| {
             Trouble::new(Code::Usage, format!("it is not known which branch to change: {cause}"))
                 .hint("name it with --target-branch")
@@ -80,13 +95,29 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
     if opened.was_there {
         tracing::info!(url = opened.url, "the branch was there already, with this pull request");
     }
+    let line =
+        if args.md { format!("[CML's Pull Request]({})\n", opened.url) } else { format!("{}\n", opened.url) };
+    if let Some(error) = opened.not_merged {
+        return Err(not_merged(error, &opened.url, opened.was_there, line));
+    }
     if global.json {
         return Ok(format!(
             "{}\n",
             json!({"url": opened.url, "was_there": opened.was_there, "merged": opened.merged})
         ));
     }
-    Ok(if args.md { format!("[CML's Pull Request]({})\n", opened.url) } else { format!("{}\n", opened.url) })
+    Ok(line)
+}
+
+/// The pull request is there all the same, and a later step may want its address.
+fn not_merged(error: cml_github::GitHubError, url: &str, was_there: bool, line: String) -> Trouble {
+    let mut trouble = Trouble::from(error);
+    trouble.message = format!("{url} is open and was not merged: {}", trouble.message);
+    let mut object = trouble.json();
+    object["url"] = json!(url);
+    object["was_there"] = json!(was_there);
+    object["merged"] = json!(false);
+    Trouble { object: Some(object), output: Some(line), ..trouble }
 }
 
 /// As CML: the suffix keeps workflows from starting, unless the message or a merge wants it otherwise.

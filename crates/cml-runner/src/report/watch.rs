@@ -33,8 +33,7 @@ pub(crate) enum Way<'a> {
 }
 
 pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Result<String, Trouble> {
-    let stop = signals::stop_token()
-        .map_err(|error| Trouble::new(Code::Failed, format!("signals cannot be waited for: {error}")))?;
+    let stop = signals::stop_token(signals::Left::default())?;
     let mut posted: Option<Look> = None;
     let mut seen: Option<(Look, tokio::time::Instant)> = None;
     let mut update = update;

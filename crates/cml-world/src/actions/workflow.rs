@@ -185,9 +185,14 @@ pub(super) fn labels(runs_on: &Value) -> Result<Vec<String>, String> {
         Value::Mapping(map) => map.get("labels").unwrap_or(&Value::Null),
         other => other,
     };
+    // A group alone asks for no label.
+    let names_group = matches!(runs_on, Value::Mapping(map) if map.contains_key("group"));
     let labels = words(value).unwrap_or_default();
-    if labels.is_empty() || labels.iter().any(|label| label.contains("${{")) {
-        return Err("`runs-on` is a label, a list of labels or {labels: ...}, without expressions".to_owned());
+    if (labels.is_empty() && !names_group) || labels.iter().any(|label| label.contains("${{")) {
+        return Err(
+            "`runs-on` is a label, a list of labels, {labels: ...} or {group: ...}, without expressions"
+                .to_owned(),
+        );
     }
     Ok(labels)
 }

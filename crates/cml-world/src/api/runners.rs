@@ -105,13 +105,17 @@ fn token(world: &mut World, scope: Scope, request: &Request) -> Reply {
 fn downloads(world: &World) -> Reply {
     let package = |architecture: &str| {
         let file = tarball::file_name(architecture);
-        json!({
+        let mut package = json!({
             "os": "linux",
             "architecture": architecture,
             "download_url": format!("{}/_runner/{file}", world.web),
             "filename": file,
             "sha256_checksum": tarball::package().sha256,
-        })
+        });
+        if let Some(token) = &world.settings.posture.download_token {
+            package["temp_download_token"] = token.as_str().into();
+        }
+        package
     };
     Reply::json(200, &json!([package("x64"), package("arm64")]))
 }

@@ -233,6 +233,7 @@ impl World {
             launch: request.launch,
             id,
             spec: request.spec.clone(),
+            controller: Some(request.controller.clone()),
             runner_name: request.runner_name.clone(),
             offer: Offer { price, ..offer.clone() },
             promised: request

@@ -1,6 +1,6 @@
 //! GitHub's side of a simulated world: runs, jobs, runners, who gets which job, and webhooks.
 
-use cml_fleet::{Job, JobId, JobState};
+use cml_fleet::{Job, JobId, JobState, labels};
 
 use super::fault::Fault;
 use super::world::{Happening, OWNER, World, at};
@@ -219,7 +219,7 @@ impl World {
                 .runners
                 .iter()
                 .filter(|(_, runner)| {
-                    runner.online && !runner.busy && serves(&runner.labels, &self.jobs[job].labels)
+                    runner.online && !runner.busy && labels::serves(&runner.labels, &self.jobs[job].labels)
                 })
                 .map(|(id, _)| *id)
                 .collect();
@@ -314,9 +314,4 @@ impl World {
             news.tell(job, now);
         }
     }
-}
-
-/// A runner has every label that the job asks for.
-fn serves(runner: &[String], job: &[String]) -> bool {
-    job.iter().filter(|label| *label != "self-hosted").all(|label| runner.contains(label))
 }

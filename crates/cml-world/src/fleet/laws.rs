@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use cml_cloud::{LaunchRequest, Market, Usd};
+use cml_cloud::{Arch, LaunchRequest, Market, Usd};
+use cml_fleet::labels;
 use cml_journal::{Line, State};
 use cml_spec::Forks;
 use rust_decimal::Decimal;
@@ -335,12 +336,8 @@ impl World {
                 self.specs.iter().filter(|spec| spec.min == 0 && spec.warm.is_empty()).cloned().collect();
             for spec in &specs {
                 let machines = self.machines.iter().filter(|machine| machine.spec == spec.name).count();
-                let asks = |job: &&super::hub::SimJob| {
-                    job.labels
-                        .iter()
-                        .filter(|label| *label != "self-hosted")
-                        .all(|label| spec.labels.contains(label))
-                };
+                let has = labels::registered(&spec.labels, spec.default_labels, Some(Arch::X64));
+                let asks = |job: &&super::hub::SimJob| labels::serves(&has, &job.labels);
                 let jobs = self.jobs.iter().filter(asks).count();
                 if machines > jobs {
                     self.violate(

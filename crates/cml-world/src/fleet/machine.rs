@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) launch: LaunchId,
     pub(crate) id: InstanceId,
     pub(crate) spec: String,
+    /// Who made it, as its tag says.
+    pub(crate) controller: Option<String>,
     pub(crate) runner_name: String,
     pub(crate) offer: Offer,
     /// The dearest that its buyer asked for, US dollars per hour: a budget can promise no more than what was known.
@@ -86,7 +88,7 @@ impl Machine {
             if end.taken_back { "Server.SpotInstanceTermination" } else { "Client.InstanceInitiatedShutdown" }
         });
         Some(Instance {
-            controller: None,
+            controller: self.controller.clone().filter(|_| self.is_tagged),
             id: self.id.clone(),
             launch: self.is_tagged.then_some(self.launch),
             spec: self.is_tagged.then(|| self.spec.clone()),
@@ -324,6 +326,7 @@ impl World {
             launch: LaunchId::new(ulid::Ulid::from_parts(0, self.ids)),
             id: InstanceId(format!("i-{index:017x}")),
             spec: spec.name.clone(),
+            controller: None,
             runner_name: name.clone(),
             offer,
             promised: Decimal::ZERO,
@@ -344,7 +347,9 @@ impl World {
             gone: false,
             gone_at: 0,
         });
-        let id = self.add_runner(name, spec.labels);
+        // A person's own runner: `config.sh` gives it the default labels.
+        let labels = cml_fleet::labels::registered(&spec.labels, true, Some(cml_cloud::Arch::X64));
+        let id = self.add_runner(name, labels);
         self.by_hand.insert(id);
         if let Some(runner) = self.runners.get_mut(&id) {
             (runner.online, runner.machine) = (true, Some(index));

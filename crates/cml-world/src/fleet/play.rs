@@ -221,6 +221,7 @@ async fn live_once(
     };
     let settings = Settings {
         wanted: Wanted { specs: wanted.to_vec(), budgets: Vec::new(), recipes: recipes.clone() },
+        name: None,
         poll_every: POLL_EVERY,
         clock: &clock,
         new_id: &new_id,
@@ -237,7 +238,7 @@ async fn live_once(
 /// The reason in two words, for counting.
 fn kind_of(why: &Why) -> &'static str {
     match why {
-        Why::NoSpec { .. } => "no spec",
+        Why::NoSpec { .. } | Why::NoLabels | Why::NoGroup { .. } => "no spec",
         Why::Policy { .. } => "policy",
         Why::Full { .. } => "pool full",
         Why::Budget { .. } => "budget",

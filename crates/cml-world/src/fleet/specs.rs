@@ -94,6 +94,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
     Recipe {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
+        default_labels: spec.default_labels,
         group: RunnerGroup::Id(1),
         lifetime: Lifetime::OneJob,
         query,
@@ -112,6 +113,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
         packages: Packages::Exactly(RunnerPackage {
             url: "https://example.invalid/runner.tar.gz".to_owned(),
             sha256: None,
+            token: None,
         }),
     }
 }

@@ -229,7 +229,7 @@ fn figures(world: &World) -> Outcome {
     }
     for (index, job) in world.jobs.iter().enumerate() {
         let told = world.told(index);
-        let Some(spec) = spec_for(&world.specs, &told) else {
+        let Some(spec) = spec_for(&world.specs, &BTreeMap::new(), &told) else {
             outcome.unserved += 1;
             continue;
         };

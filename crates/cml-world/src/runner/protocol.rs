@@ -26,6 +26,11 @@ pub(crate) async fn answer(shared: &Shared, request: &Request) -> Reply {
     let segments: Vec<&str> = path.split('/').collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("GET" | "HEAD", [file]) if package_name(file) => {
+            let token = shared.lock().settings.posture.download_token.clone();
+            let needed = token.map(|token| format!("Bearer {token}"));
+            if needed.is_some() && request.header("authorization") != needed.as_deref() {
+                return Reply::text(401, "this package takes the token that came with its address\n");
+            }
             let headers = vec![("content-type".to_owned(), "application/gzip".to_owned())];
             return Reply { status: 200, headers, body: tarball::package().bytes.clone() };
         }

@@ -1,0 +1,147 @@
+//! Lists that come in pages and change while we turn them. What goes from an earlier page moves the rest up by one, so that one
+//! entry is on no page that we read: a list with a hole in it looks like a whole one, and an absence from it is no evidence.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::error::GitHubError;
+use crate::transport::Call;
+
+/// Entries of a page; the most that GitHub gives.
+pub(crate) const PER_PAGE: usize = 100;
+/// How often a list is read before it counts as one that cannot be read.
+const READINGS_MAX: usize = 4;
+
+/// One page of a list.
+pub(crate) trait Page {
+    /// An entry.
+    type Item: Clone;
+    /// What tells two entries apart.
+    type Key: Hash + Eq + Clone;
+
+    /// How many entries the list has, where GitHub says it.
+    fn total(&self) -> Option<u64>;
+    fn items(&self) -> &[Self::Item];
+    fn key(item: &Self::Item) -> Self::Key;
+}
+
+/// What becomes of a list while we read it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Entries come and go.
+    Any,
+    /// Entries come, and none that was there goes: it is whole once it has as many as there were at first.
+    Grows,
+}
+
+/// A list as it was read.
+pub(crate) struct Reading<T> {
+    pub(crate) items: Vec<T>,
+    /// False: something may be missing.
+    pub(crate) is_whole: bool,
+}
+
+/// How a list is read.
+pub(crate) struct Reader {
+    pub(crate) change: Change,
+    /// Entries that GitHub gives of one list at most, or that are wanted of it.
+    pub(crate) most: usize,
+}
+
+impl Reader {
+    /// A list without a limit whose entries come and go.
+    pub(crate) const ANY: Self = Self { change: Change::Any, most: usize::MAX };
+
+    /// The whole list, or an error: never a part of it.
+    pub(crate) async fn whole<P, F>(
+        &self,
+        call: &Call<'_>,
+        page: impl Fn(usize) -> F,
+    ) -> Result<Vec<P::Item>, GitHubError>
+    where
+        P: Page,
+        F: Future<Output = Result<Arc<P>, GitHubError>>,
+    {
+        let reading = self.read(page).await?;
+        if reading.is_whole { Ok(reading.items) } else { Err(GitHubError::list_changed(call)) }
+    }
+
+    /// The list, and whether it is whole; one that is not is read again some times.
+    pub(crate) async fn read<P, F>(&self, page: impl Fn(usize) -> F) -> Result<Reading<P::Item>, GitHubError>
+    where
+        P: Page,
+        F: Future<Output = Result<Arc<P>, GitHubError>>,
+    {
+        let mut reading = self.once(&page).await?;
+        for _ in 1..READINGS_MAX {
+            if reading.is_whole {
+                break;
+            }
+            tracing::debug!(
+                entries = reading.items.len(),
+                "a list changed while it was read: reading it again"
+            );
+            reading = self.once(&page).await?;
+        }
+        Ok(reading)
+    }
+
+    async fn once<P, F>(&self, page: &impl Fn(usize) -> F) -> Result<Reading<P::Item>, GitHubError>
+    where
+        P: Page,
+        F: Future<Output = Result<Arc<P>, GitHubError>>,
+    {
+        let mut pages: Vec<Arc<P>> = Vec::new();
+        for number in 1.. {
+            let answer = page(number).await?;
+            let length = answer.items().len();
+            let total = answer.total();
+            pages.push(answer);
+            let so_far = number.saturating_mul(PER_PAGE);
+            let is_last = match total {
+                Some(total) => length == 0 || u64::try_from(so_far).is_ok_and(|read| read >= total),
+                None => length < PER_PAGE,
+            };
+            if is_last || so_far >= self.most {
+                break;
+            }
+        }
+        let mut known = HashSet::new();
+        let all = pages.iter().flat_map(|page| page.items());
+        let items: Vec<P::Item> = all.filter(|item| known.insert(P::key(item))).cloned().collect();
+        let is_whole = self.agrees(&pages, items.len()) && self.stands(&pages, page).await?;
+        Ok(Reading { items, is_whole })
+    }
+
+    /// Whether there are as many different entries as GitHub says.
+    fn agrees<P: Page>(&self, pages: &[Arc<P>], different: usize) -> bool {
+        let mut totals = pages.iter().map(|page| page.total());
+        let Some(Some(first)) = totals.next() else { return true };
+        let wanted = usize::try_from(first).unwrap_or(usize::MAX).min(self.most);
+        match self.change {
+            Change::Any => totals.all(|total| total == Some(first)) && different == wanted,
+            Change::Grows => different >= wanted,
+        }
+    }
+
+    /// Whether every page but the last is still the same. Then nothing went from before an entry while it moved up, not even
+    /// where something else came at the same time, which leaves the number as it was.
+    async fn stands<P, F>(&self, pages: &[Arc<P>], page: &impl Fn(usize) -> F) -> Result<bool, GitHubError>
+    where
+        P: Page,
+        F: Future<Output = Result<Arc<P>, GitHubError>>,
+    {
+        let keys = |page: &P| page.items().iter().map(P::key).collect::<Vec<_>>();
+        let Some((_, earlier)) = pages.split_last().filter(|_| self.change == Change::Any) else {
+            return Ok(true);
+        };
+        for (number, before) in (1..).zip(earlier) {
+            if keys(page(number).await?.as_ref()) != keys(before) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
