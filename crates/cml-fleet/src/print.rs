@@ -70,10 +70,8 @@ mod tests {
     #[test]
     fn labels_of_a_job_are_one_line_whatever_is_in_them() {
         let label = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
-        let waiting = Waiting {
-            job: JobId(1),
-            why: Why::NoSpec { nearest: Some("gpu".to_owned()), missing: vec![label] },
-        };
+        let why = Why::NoSpec { nearest: Some("gpu".to_owned()), missing: vec![label] };
+        let waiting = Waiting { job: JobId(1), why };
         let text = Plan { waiting: vec![waiting], ..Plan::default() }.to_string();
         assert_eq!(
             text,
