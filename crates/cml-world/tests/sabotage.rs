@@ -5,7 +5,7 @@ mod many;
 
 use std::collections::BTreeSet;
 
-use cml_world::fleet::{History, Sabotage};
+use cml_world::fleet::{Fault, History, Play, Sabotage, play};
 use many::{SEEDS, play_all};
 
 #[test]
@@ -21,4 +21,19 @@ fn every_deliberate_bug_is_caught() {
         }
     }
     assert!(missed.is_empty(), "nothing noticed {missed:?}");
+}
+
+/// Few histories have the time for it: a process that begins anew while a list lacks a runner at work, and has not yet heard of
+/// the job.
+#[test]
+fn who_trusts_one_list_ends_a_machine_at_work() {
+    let armed =
+        [(Fault::ListShort, 500), (Fault::Crash, 30), (Fault::GitHubFails, 300), (Fault::WebhookLost, 1000)];
+    let play = |seed, sabotage| {
+        play(&Play { seed, jobs: 40, sabotage, only: Some(armed.to_vec()), ..Play::default() })
+    };
+    let is_caught = |history: &History| history.violations.iter().any(|broken| broken.starts_with("L3"));
+    let caught = (1..=20).find(|seed| is_caught(&play(*seed, Some(Sabotage::TrustOneList))));
+    let seed = caught.expect("a law notices");
+    assert_eq!(play(seed, None).violations, Vec::<String>::new());
 }
