@@ -190,13 +190,10 @@ impl AwsCloud {
                 Err(error) => lacking.push((key, error)),
             }
         }
-        let mut lacking = lacking.into_iter().map(|(_, error)| error);
-        if sizes.is_empty()
-            && let Some(error) = lacking.next()
-        {
-            return Err(error.into());
+        if sizes.is_empty() && !lacking.is_empty() {
+            return Err(lacking.swap_remove(0).1.into());
         }
-        for error in lacking {
+        for (_, error) in lacking {
             tracing::warn!(region, %error, "some of the types have no image there and are left out");
         }
         Ok(sizes)
