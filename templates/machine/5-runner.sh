@@ -208,7 +208,7 @@ start() { if has_systemd; then start_service "$@"; else start_here "$@"; fi; }
 
 # How the runner's own program says that it did not end well.
 # https://github.com/actions/runner/blob/main/src/Misc/layoutroot/run-helper.sh.template
-runner_failure='An error occurred|exit with (terminated|Session Conflict) error|Exiting with unknown error code|registration has been deleted'
+failure_words='An error occurred|exit with (terminated|Session Conflict) error|Exiting with unknown error code|registration has been deleted'
 
 run_runner() {
   touch "$log"
@@ -234,6 +234,6 @@ run_runner() {
     *) end job_done "$code" ;;
   esac
   # The runner turns most of its failures into 0. What it says of them is in its log.
-  if [ "$code" -eq 0 ] && [ "$registration_kind" = jit ] && ! grep -qE "$runner_failure" "$log"; then end no_job 0; fi
+  if [ "$code" -eq 0 ] && [ "$registration_kind" = jit ] && ! grep -qE "$failure_words" "$log"; then end no_job 0; fi
   end runner_exited "$code"
 }

@@ -80,7 +80,6 @@ fn the_preview_of_a_token_registration_hides_the_token() {
     runner_url='https://github.com/acme/vision'
     runner_labels='cml,gpu'
     runner_group='lab'\''s'
-    own_labels='yes'
     ");
 }
 
@@ -461,6 +460,7 @@ fn values_reach_config_sh_as_they_are() {
         url: format!("url {hostile}"),
         token: SecretString::from("AABBCC"),
         labels: vec![format!("label {hostile}"), "START".to_owned()],
+        default_labels: true,
         group: Some(format!("group {hostile}")),
     };
     let console = machine.run();

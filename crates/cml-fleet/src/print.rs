@@ -70,11 +70,12 @@ mod tests {
     #[test]
     fn labels_of_a_job_are_one_line_whatever_is_in_them() {
         let label = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
-        let waiting = Waiting { job: JobId(1), why: Why::NoSpec { labels: vec![label] } };
+        let why = Why::NoSpec { nearest: Some("gpu".to_owned()), missing: vec![label] };
+        let waiting = Waiting { job: JobId(1), why };
         let text = Plan { waiting: vec![waiting], ..Plan::default() }.to_string();
         assert_eq!(
             text,
-            "job 1 waits: no spec has the labels x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]\n"
+            "job 1 waits: no spec has all of its labels: gpu lacks x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]\n"
         );
     }
 }

@@ -246,7 +246,7 @@ mod tests {
             );
             let heard = read_delivery("workflow_job", body.as_bytes()).expect(labels);
             let Heard::Job(heard) = heard else { panic!("a job") };
-            assert!(heard.job.labels.is_empty(), "{labels}");
+            assert!(heard.labels.is_empty(), "{labels}");
         }
     }
 
