@@ -92,9 +92,6 @@ impl AwsCloud {
             let regions: Vec<&str> = places.iter().map(|place| place.region.as_str()).collect();
             return Err(all_failed(&format!("looking for offers in {}", regions.join(", ")), &all.failed));
         }
-        for failure in &all.failed {
-            tracing::warn!(region = failure.region, error = %failure.error, "the region is left out");
-        }
         Ok(all)
     }
 
