@@ -199,12 +199,12 @@ async fn cmls_own_flags_launch_what_they_meant() {
         "--cloud-gpu=t4",
         "--cloud-spot",
     ];
-    let more = ["--labels=cml", "--idle-timeout=10", "--cloud-hdd-size=100", "--json", "--single"];
+    let more = ["--labels=cml", "--idle-timeout=10", "--cloud-hdd-size=80", "--json", "--single"];
     let launched = user.run(&[&flags[..], &more[..]].concat()).await.expect_code(0).json();
     assert_eq!((&launched["region"], &launched["market"]), (&"us-west-1".into(), &"spot".into()));
     assert!(launched["instance_type"].as_str().is_some_and(|name| name.starts_with("g4dn.")), "{launched:#}");
     let template = front.calls_of("CreateLaunchTemplate").remove(0);
-    assert_eq!(param(&template, "LaunchTemplateData.BlockDeviceMapping.1.Ebs.VolumeSize"), "100");
+    assert_eq!(param(&template, "LaunchTemplateData.BlockDeviceMapping.1.Ebs.VolumeSize"), "80");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,7 +103,7 @@ fn a_real_jit_configuration_and_a_startup_script_fit() {
     // GitHub's blobs have about 4 to 5 kB; what is in them does not compress beyond its base64.
     bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
     bootstrap.machine = On::Cloud { gpu: true };
-    bootstrap.setup.startup_script = Some(noise(3_000).into_bytes());
+    bootstrap.setup.startup_script = Some(noise(2_600).into_bytes());
     bootstrap.offers = (0..200).map(offer).collect();
     let bytes = render(&bootstrap).expect("fits").expose().to_vec();
     assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
@@ -367,7 +367,7 @@ fn a_version_that_gets_no_jobs_any_more_is_told_as_such() {
 #[test]
 fn a_runner_that_ends_well_without_a_job_is_told_from_one_that_failed() {
     let console = Machine::with_runner(
-        "#!/bin/sh\necho Listening for Jobs\nsleep 1\necho 'Runner listener exit with 0 return code, stop the service, no retry needed.'\n",
+        "#!/bin/sh\necho '2026-11-29 13:00:01Z: Listening for Jobs'\nsleep 1\necho 'Runner listener exit with 0 return code, stop the service, no retry needed.'\n",
     )
     .run();
     ended(&console, "stage=listening cause=no_job status=0");

@@ -373,7 +373,7 @@ async fn a_full_disk_is_a_clear_error_and_leaves_nothing() {
     let root = lab.dir.path().join("state");
     std::fs::create_dir(&root).expect("made");
     let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+        .args(["-t", "tmpfs", "-o", "size=64k,mode=700", "none"])
         .arg(&root)
         .output();
     if !mount.is_ok_and(|mount| mount.status.success()) {

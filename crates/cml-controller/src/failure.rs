@@ -87,7 +87,8 @@ impl Reason {
     pub fn refused_by_quota(&self) -> bool {
         match self {
             Self::NoCapacity(errors) => {
-                errors.iter().filter(|error| is_refusal(error)).all(|error| error.kind == ErrorKind::Quota)
+                let mut refusals = errors.iter().filter(|error| is_refusal(error)).peekable();
+                refusals.peek().is_some() && refusals.all(|error| error.kind == ErrorKind::Quota)
             }
             _ => false,
         }

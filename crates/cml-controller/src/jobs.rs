@@ -230,6 +230,7 @@ mod tests {
             labels: vec!["gpu".to_owned()],
             status: "queued".to_owned(),
             conclusion: None,
+            runner_id: None,
             runner_name: None,
             workflow: String::new(),
             branch: String::new(),

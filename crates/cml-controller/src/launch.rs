@@ -31,6 +31,9 @@ pub const LAUNCH: &str = "launch";
 /// The clock, as whoever runs this reads it.
 pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
+/// How often a decision is taken again while other processes with the same launch id write to its journal.
+const DECISIONS_MAX: u32 = 5;
+
 /// What a launch gave.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -187,7 +190,11 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         let mut ready: Option<Ready> = None;
         for attempt in 1.. {
             self.steps.not_interrupted()?;
-            let Some(group) = self.decide(&offers).map_err(Reason::Journal)? else { break };
+            let decided = match self.decide(&offers).map_err(Reason::Journal)? {
+                None if attempt == 1 => self.decide_again(&offers)?,
+                decided => decided,
+            };
+            let Some(group) = decided else { break };
             if let Some(previous) = made.request.take()
                 && let Err(error) = self.steps.cloud.tidy(&previous).await
             {
@@ -295,6 +302,22 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
                 Ok(())
             }
         }
+    }
+
+    /// Another process with the same launch id may have written meanwhile: its decision is taken as none of ours, and GitHub's
+    /// registration shows whose machine it is.
+    fn decide_again(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, Reason> {
+        for _ in 0..DECISIONS_MAX {
+            let launch = self.steps.order.launch;
+            if self.fleet.state().launches().iter().all(|record| record.id != launch) {
+                return Ok(None);
+            }
+            self.gives_up("the same launch id is begun elsewhere")?;
+            if let Some(group) = self.decide(offers).map_err(Reason::Journal)? {
+                return Ok(Some(group));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes that the decision came to nothing.

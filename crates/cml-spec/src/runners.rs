@@ -314,9 +314,10 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
             "such as `labels: [cml, gpu]`",
         );
     }
+    let total = words.len();
     let mut all: Vec<String> = Vec::new();
     // What is beyond the limit is wrong already, and each is held against all before it.
-    for (label, place) in words.into_iter().take(checks::LABELS_MAX + 1) {
+    for (label, place) in words.into_iter().take(checks::LABELS_MAX) {
         match checks::label(label, &all) {
             Err(wrong) => problems.wrong(place, &path, wrong.what, wrong.help),
             Ok(()) => {
@@ -326,7 +327,10 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
         }
     }
     let default_labels = fields.truth("default_labels", &mut Problems::of("")).unwrap_or(true);
-    if let Err(wrong) = checks::label_count(&all, default_labels) {
+    if total > checks::LABELS_MAX {
+        let what = format!("{total} labels; GitHub takes {}", checks::LABELS_MAX);
+        problems.wrong(fields.place("labels"), &path, what, "leave some of them out");
+    } else if let Err(wrong) = checks::label_count(&all, default_labels) {
         problems.wrong(fields.place("labels"), &path, wrong.what, wrong.help);
     }
     all

@@ -129,6 +129,37 @@ fn mode_20_a_job_cancelled_before_it_is_picked_up_leaves_no_machine() {
 }
 
 #[test]
+fn machines_of_other_controllers_are_neither_ended_nor_counted() {
+    survives(&[(Fault::OtherController, 1000), (Fault::TagsRemoved, 50)], &[]);
+}
+
+#[test]
+fn a_runner_that_one_list_lacks_is_not_gone() {
+    survives(&[(Fault::ListShort, 500), (Fault::WebhookLost, 1000), (Fault::Crash, 20)], &[]);
+}
+
+#[test]
+fn a_runner_that_leaves_without_a_job_starves_nobody() {
+    survives(&[(Fault::RunnerLeaves, 400)], &[]);
+}
+
+#[test]
+fn a_job_without_labels_buys_nothing_and_holds_up_nobody() {
+    survives(&[(Fault::NoLabels, 1000)], &[]);
+}
+
+#[test]
+fn a_region_that_fails_is_left_out_and_what_lives_there_is_neither_lost_nor_replaced() {
+    survives(&[(Fault::RegionFails, 1000), (Fault::AnswerLost, 200)], &[]);
+    survives(&[(Fault::RegionDenied, 1000), (Fault::LaunchDenied, 1000)], &[Fault::OtherZone]);
+}
+
+#[test]
+fn more_disks_of_the_image_are_billed_and_quotas_are_the_providers() {
+    survives(&[(Fault::MoreDisks, 1000), (Fault::TwoTypes, 1000), (Fault::Quota, 1000)], &[]);
+}
+
+#[test]
 fn a_machine_that_hangs_is_ended_by_the_second_net() {
     survives(&[(Fault::Hangs, 300)], &[]);
 }

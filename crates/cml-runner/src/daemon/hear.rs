@@ -61,15 +61,18 @@ impl Hearing {
         Self { news, specs, waiting: Mutex::default(), runs: Mutex::default(), bell: Notify::new() }
     }
 
-    /// Hears of a job. What pools can buy is not known here, so that any architecture counts. Only what wants a machine of ours is judged; what began or ended is told at once.
+    /// No spec has its labels, whatever the architecture of its machines is.
+    fn is_nobodys(&self, heard: &Heard) -> bool {
+        spec_for(&self.specs.borrow(), &BTreeMap::new(), &heard.job).is_none()
+    }
+
+    /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
     pub(crate) fn hear(&self, heard: Heard, at: Timestamp) {
         if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
             // Its run may be over with it: the next job of the run is asked about anew.
             self.runs().known.remove(&attempt_of(&heard));
         }
-        if heard.job.state != JobState::Queued
-            || spec_for(&self.specs.borrow(), &BTreeMap::new(), &heard.job).is_none()
-        {
+        if heard.job.state != JobState::Queued || self.is_nobodys(&heard) {
             self.tell(heard, at);
             return;
         }

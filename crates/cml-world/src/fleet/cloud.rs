@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::fault::Fault;
 use super::gate::Life;
 use super::machine::{Machine, deadline_second};
-use super::market::{region_of, second_of};
+use super::market::{SAME_LETTER_TYPE, SHARED_TYPE, quota_of, region_of, second_of};
 use super::sabotage::Sabotage;
 use super::world::{OWNER, World};
 
@@ -81,13 +81,20 @@ impl Cloud for SimCloud {
 
     async fn offers(&self, query: &OfferQuery) -> Result<ByRegion<Offer>, CloudError> {
         self.call("describe", "asking what is for sale").await?;
-        let world = self.life.shared.now();
-        Ok(ByRegion::whole(world.market.offers(query, world.second())))
+        let mut world = self.life.shared.now();
+        let mut answer = ByRegion::default();
+        for region in query.regions.clone() {
+            let of_region = OfferQuery { regions: vec![region.clone()], ..query.clone() };
+            let closed = world.closed(&region, "asking what is for sale");
+            let second = world.second();
+            answer.add(&region, closed.map(|()| world.market.offers(&of_region, second)));
+        }
+        if answer.found.is_empty() { answer.into_whole().map(ByRegion::whole) } else { Ok(ranked(answer)) }
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         self.call("launch", "launching").await?;
-        let sold = self.life.shared.now().sell(request);
+        let sold = self.life.shared.now().sell_where_open(request);
         self.life.travel().await;
         if sold.is_ok() && self.life.shared.now().fires(Fault::AnswerLost) {
             return Err(error(ErrorKind::Transient, "launching", "no answer"));
@@ -110,9 +117,22 @@ impl Cloud for SimCloud {
 
     async fn instances(&self, filter: &InstanceFilter) -> Result<ByRegion<Instance>, CloudError> {
         self.call("describe", "listing instances").await?;
-        let shown = self.life.shared.now().shown(filter);
+        let answer = {
+            let mut world = self.life.shared.now();
+            let mut shown = world.shown(filter);
+            let mut answer = ByRegion::default();
+            for region in &filter.regions {
+                let closed = world.closed(region, "listing instances");
+                let here = shown.extract_if(.., |instance| instance.region == *region).collect();
+                answer.add(region, closed.map(|()| here));
+            }
+            if world.is(Sabotage::SilenceIsEmpty) {
+                answer.failed.clear();
+            }
+            answer
+        };
         self.life.travel().await;
-        Ok(ByRegion::whole(shown))
+        Ok(answer)
     }
 
     async fn spot_prices(
@@ -122,14 +142,16 @@ impl Cloud for SimCloud {
         since: Timestamp,
     ) -> Result<Vec<SpotPrice>, CloudError> {
         self.call("describe", "asking for spot prices").await?;
-        let world = self.life.shared.now();
+        let mut world = self.life.shared.now();
+        world.closed(region, "asking for spot prices")?;
         Ok(world.market.history(region, types, second_of(since), world.second()))
     }
 
-    async fn terminate(&self, _region: &str, id: &InstanceId) -> Result<(), CloudError> {
+    async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {
         self.call("terminate", "ending an instance").await?;
         {
             let mut world = self.life.shared.now();
+            world.closed(region, "ending an instance")?;
             if !world.is(Sabotage::NeverTerminate) {
                 world.end_by_call(id, self.life.process);
             }
@@ -143,10 +165,39 @@ impl Cloud for SimCloud {
     }
 }
 
+/// As a provider ranks: by price in each market, whatever the region.
+fn ranked(mut answer: ByRegion<Offer>) -> ByRegion<Offer> {
+    answer.found.sort_by_key(|offer| (offer.market, offer.price));
+    answer
+}
+
 impl World {
     fn take_token(&mut self, bucket: &'static str) -> bool {
         let are_small = self.faults.is_armed(Fault::BucketEmpty);
         self.buckets.take(bucket, self.now, are_small)
+    }
+
+    /// A region that gives no answer, or that the account has not enabled.
+    fn closed(&mut self, region: &str, doing: &str) -> Result<(), CloudError> {
+        if self.silent_until.get(region).is_some_and(|until| self.now < *until) {
+            return Err(error(ErrorKind::Transient, doing, "503"));
+        }
+        if self.not_enabled.as_deref() == Some(region) {
+            self.faults.meet(Fault::RegionDenied);
+            return Err(error(ErrorKind::Denied, doing, "AuthFailure"));
+        }
+        Ok(())
+    }
+
+    fn sell_where_open(&mut self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+        let region = request.offers.first().map(|offer| offer.region.clone()).unwrap_or_default();
+        self.closed(&region, "launching")?;
+        if self.no_launches.as_deref() == Some(region.as_str()) {
+            self.faults.meet(Fault::LaunchDenied);
+            let words = "UnauthorizedOperation: with an explicit deny in a service control policy";
+            return Err(error(ErrorKind::Denied, "launching", words));
+        }
+        self.sell(request)
     }
 
     /// EC2's `CreateFleet` of type `instant`: one attempt, an error for each pool that has none.
@@ -190,7 +241,8 @@ impl World {
             return Some((ErrorKind::Invalid, "Unsupported"));
         }
         if let Some(quota) = self.market.quota_vcpus {
-            let same = |machine: &&Machine| !machine.gone && cml_fleet::same_quota(&machine.offer, offer);
+            let counted = |it: &Offer| (it.region.clone(), it.market, quota_of(&it.instance_type));
+            let same = |machine: &&Machine| !machine.gone && counted(&machine.offer) == counted(offer);
             let used: u32 = self.machines.iter().filter(same).map(|it| it.offer.resources.vcpus).sum();
             if used + offer.resources.vcpus > quota {
                 self.faults.meet(Fault::Quota);
@@ -260,6 +312,11 @@ impl World {
             gone_at: 0,
         });
         self.tokens.insert(token, machine);
+        self.controller = Some(request.controller.clone());
+        let types = self.machines.iter().filter(|it| !it.by_hand).map(|it| &it.offer.instance_type);
+        if types.clone().any(|it| it == SHARED_TYPE) && types.clone().any(|it| it == SAME_LETTER_TYPE) {
+            self.faults.meet(Fault::TwoTypes);
+        }
         self.note(|| {
             format!("machine {machine} is bought: {} {} in {zone}", offer.market, offer.instance_type)
         });
@@ -300,6 +357,9 @@ impl World {
         for instance in &mut all {
             if self.is(Sabotage::TerminatingIsFree) && instance.state == InstanceState::Stopping {
                 instance.state = InstanceState::Terminated;
+            }
+            if self.is(Sabotage::EverythingIsOurs) && instance.launch.is_some() {
+                instance.controller.clone_from(&self.controller);
             }
             if self.is(Sabotage::EndWhenSeen) {
                 instance.ended_at = None;

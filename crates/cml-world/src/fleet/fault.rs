@@ -80,6 +80,15 @@ faults! {
     Overtaken "overtaken by another process" 300
     BucketEmpty "small token buckets run empty" 1000
     QueueLimit "queue limit reached" 1000
+    NoLabels "job without labels" 150
+    ListShort "runner missing from one list" 300
+    RunnerLeaves "runner ends without a job" 150
+    OtherController "machine of another controller" 300
+    RegionFails "region fails as a whole" 400
+    RegionDenied "region not enabled" 1000
+    LaunchDenied "launches denied in a region" 1000
+    MoreDisks "image with more disks" 1000
+    TwoTypes "two types of one quota, two quotas of one letter" 1000
     // Not drawn: these come of the others, and must be met too.
     Stolen "stolen runner" 0
     WrittenByAnother "refused: another process has written" 0

@@ -75,13 +75,19 @@ impl Forge for SimForge {
 
     async fn runners(&self, name: Option<&str>) -> Result<Vec<Runner>, GitHubError> {
         self.call(1).await?;
-        let listed = self.life.shared.now().listed(name);
+        let listed = match name {
+            Some(name) => self.life.shared.now().one_runner(|_, known| known == name).into_iter().collect(),
+            None => self.life.shared.now().listed(),
+        };
         self.life.travel().await;
         Ok(listed)
     }
 
     async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
-        Ok(self.runners(None).await?.into_iter().find(|runner| runner.id == id))
+        self.call(1).await?;
+        let found = self.life.shared.now().one_runner(|it, _| it == id);
+        self.life.travel().await;
+        Ok(found)
     }
 
     async fn remove_runner(&self, id: u64) -> Result<Removal, GitHubError> {
@@ -127,13 +133,28 @@ impl World {
         if self.runners.values().any(|runner| runner.name == request.name) {
             return Err(error(GitHubErrorKind::NameTaken, "Already exists"));
         }
-        let id = self.add_runner(request.name.clone(), request.labels.clone());
+        let mut labels = request.labels.clone();
+        if self.is(Sabotage::NoDefaultLabels) {
+            labels.retain(|label| label != "self-hosted");
+        }
+        let id = self.add_runner(request.name.clone(), labels);
         self.note(|| format!("runner {id} is registered: {}", request.name));
         let encoded = SecretString::from(secret(&request.name));
         Ok(JitRunner { id, name: request.name.clone(), encoded })
     }
 
-    fn listed(&mut self, name: Option<&str>) -> Vec<Runner> {
+    /// One runner, asked for by its id or name: what GitHub says of it is true.
+    fn one_runner(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<Runner> {
+        let (id, runner) = self.runners.iter().find(|(id, runner)| is_it(**id, &runner.name))?;
+        if self.is(Sabotage::TrustOneList) && !self.listed.contains(id) {
+            return None;
+        }
+        let busy = runner.busy && !self.is(Sabotage::UnknownIsIdle);
+        let (name, labels) = (runner.name.clone(), runner.labels.clone());
+        Some(Runner { id: *id, name, online: runner.online, busy, labels })
+    }
+
+    fn listed(&mut self) -> Vec<Runner> {
         let blind = self.is(Sabotage::UnknownIsIdle);
         let ids: Vec<u64> = self.runners.keys().copied().collect();
         let mut all = Vec::new();
@@ -141,16 +162,20 @@ impl World {
             // GitHub has shown busy runners as offline (actions/runner#4422).
             let lies = self.runners[&id].busy && self.fires(Fault::ShowsIdle);
             let runner = &self.runners[&id];
-            if name.is_none_or(|name| runner.name == name) {
-                all.push(Runner {
-                    id,
-                    name: runner.name.clone(),
-                    online: runner.online && !lies,
-                    busy: runner.busy && !lies && !blind,
-                    labels: runner.labels.clone(),
-                });
-            }
+            all.push(Runner {
+                id,
+                name: runner.name.clone(),
+                online: runner.online && !lies,
+                busy: runner.busy && !lies && !blind,
+                labels: runner.labels.clone(),
+            });
         }
+        // Another one goes between two pages, and this one moves from the second page to the first.
+        if !all.is_empty() && self.fires(Fault::ListShort) {
+            let gone = self.chance.below(i64::try_from(all.len()).unwrap_or(1));
+            all.remove(usize::try_from(gone).unwrap_or(0));
+        }
+        self.listed = all.iter().map(|runner| runner.id).collect();
         if self.is(Sabotage::SkipPagination) {
             all.truncate(FIRST_PAGE);
         }

@@ -3,6 +3,7 @@
 use cml_fleet::{Job, JobId, JobState, labels};
 
 use super::fault::Fault;
+use super::sabotage::Sabotage;
 use super::world::{Happening, OWNER, World, at};
 
 /// A job that nobody takes is given up. <https://docs.github.com/en/actions/reference/limits>
@@ -271,7 +272,10 @@ impl World {
             attempt: job.attempt,
             name: job.name.clone(),
             repository: OWNER.to_owned(),
-            labels: job.labels.clone(),
+            labels: match job.labels.as_slice() {
+                [] if self.is(Sabotage::GuessLabels) => vec!["self-hosted".to_owned(), "gpu".to_owned()],
+                labels => labels.to_vec(),
+            },
             group: None,
             event: "push".to_owned(),
             from_fork: job.from_fork,

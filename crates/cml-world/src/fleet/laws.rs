@@ -92,6 +92,9 @@ impl World {
 
     fn watch_policy(&mut self, launch: cml_cloud::LaunchId) {
         let Some(Some(meant)) = self.meant.get(&launch).copied() else { return };
+        if self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.labels.is_empty()) {
+            self.violate("L8", &format!("a machine is bought for job {meant}, which asks for no label"));
+        }
         let is_fork = self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.from_fork);
         let allowed = self.specs.iter().any(|spec| spec.allow.forks == Forks::Always);
         if is_fork && !allowed {
@@ -161,7 +164,7 @@ impl World {
 
     /// Its bill, had it ended or when it ended in this second.
     pub(crate) fn bill_until(&self, machine: &Machine, second: i64) -> Decimal {
-        self.machine_until(machine, second) + disk_until(machine, second)
+        self.machine_until(machine, second) + self.disk_until(machine, second)
     }
 
     fn machine_until(&self, machine: &Machine, second: i64) -> Decimal {
@@ -219,8 +222,11 @@ impl World {
                 unrest.push(format!("L2: {alive} machines of {} where {kept} are to be kept", spec.name));
             }
         }
+        let of_others: Vec<&String> =
+            self.machines.iter().filter(|it| it.by_hand).map(|it| &it.runner_name).collect();
         let orphans = self.runners.values().filter(|runner| {
             runner.name.starts_with("cml-")
+                && !of_others.contains(&&runner.name)
                 && !self.machines.iter().any(|machine| machine.runner_name == runner.name && !machine.gone)
         });
         unrest.extend(orphans.map(|runner| format!("L1: the registration {} has no machine", runner.name)));
@@ -242,7 +248,8 @@ impl World {
         let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;
         let lost = self.jobs.iter().filter(of_same_name).filter(|other| other.lost_by == Some(true)).count();
         let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
-        let by_hand = job.runner.as_ref().is_some_and(|name| name.starts_with("by-hand"));
+        let is_by_hand = |name: &String| self.machines.iter().any(|it| it.by_hand && it.runner_name == *name);
+        let by_hand = job.runner.as_ref().is_some_and(is_by_hand);
         // Nobody knows of a machine whose tags were taken off before its purchase was known.
         let on_unknown = self
             .machines
@@ -257,7 +264,9 @@ impl World {
     fn is_refused_for_good(&self, index: usize) -> bool {
         let job = &self.jobs[index];
         let has_budget = self.specs.iter().any(|spec| spec.budget.is_some());
-        job.from_fork || (has_budget && job.labels.iter().any(|label| label == "gpu"))
+        job.from_fork
+            || job.labels.is_empty()
+            || (has_budget && job.labels.iter().any(|label| label == "gpu"))
     }
 
     /// L6: every machine is in the ledger once, with the cloud's own bill; and every launch that is open has a machine.
@@ -267,6 +276,11 @@ impl World {
             let machine = self.machines.iter().find(|machine| machine.launch == record.id);
             if machine.is_none_or(|machine| machine.gone) {
                 wrong.push(format!("L7: launch {} is open without a machine", record.id));
+            }
+        }
+        for machine in self.machines.iter().filter(|machine| machine.by_hand) {
+            if state.ledger().iter().any(|entry| entry.launch == machine.launch) {
+                wrong.push(format!("L6: the ledger has {}, which is another controller's", machine.launch));
             }
         }
         let mut sum = Decimal::ZERO;
@@ -350,19 +364,23 @@ impl World {
     }
 }
 
-/// Its disk's part of the bill: the price of a month is divided by the days of the month of each minute.
-fn disk_until(machine: &Machine, second: i64) -> Decimal {
-    let Some(disk) = machine.offer.disk else { return Decimal::ZERO };
-    let until = machine.started + (second - machine.started).max(60);
-    let mut sum = Decimal::ZERO;
-    let mut from = machine.started;
-    while from < until {
-        let to = (from - from.rem_euclid(60) + 60).min(until);
-        let date = at(from).to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-        sum += Decimal::from(to - from) / Decimal::from(i64::from(date.days_in_month()) * 86_400);
-        from = to;
+impl World {
+    /// Its disks' part of the bill: the price of a month is divided by the days of the month of each minute. The disks are what
+    /// the image brings, whatever was said of them.
+    fn disk_until(&self, machine: &Machine, second: i64) -> Decimal {
+        let Some(disk) = machine.offer.disk else { return Decimal::ZERO };
+        let gib = disk.gib - self.market.told_gib + self.market.image_gib;
+        let until = machine.started + (second - machine.started).max(60);
+        let mut sum = Decimal::ZERO;
+        let mut from = machine.started;
+        while from < until {
+            let to = (from - from.rem_euclid(60) + 60).min(until);
+            let date = at(from).to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+            sum += Decimal::from(to - from) / Decimal::from(i64::from(date.days_in_month()) * 86_400);
+            from = to;
+        }
+        Decimal::from(gib) * disk.price.0 * sum
     }
-    Decimal::from(disk.gib) * disk.price.0 * sum
 }
 
 /// Begins every secret of this world.

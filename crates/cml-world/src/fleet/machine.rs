@@ -154,6 +154,11 @@ impl World {
             (known.online, known.machine) = (true, Some(machine));
         }
         self.is_idle(machine);
+        if self.fires(Fault::RunnerLeaves) {
+            // It was offered a job that was withdrawn (actions/runner#4540).
+            let (after, since) = (self.chance.between(1_000, 20_000), self.now);
+            self.after(after, Happening::Vanishes { machine, since });
+        }
     }
 
     fn is_idle(&mut self, machine: usize) {
@@ -316,17 +321,44 @@ impl World {
     /// A person starts a machine and a runner of their own, with the same labels: it takes jobs, and is nobody's business.
     pub(crate) fn make_by_hand(&mut self) {
         let Some(spec) = self.specs.first().cloned() else { return };
-        let second = self.second();
         self.ids += 1;
-        let offers = self.market.offers(&super::specs::query(&spec, &[]), second);
+        let launch = LaunchId::new(ulid::Ulid::from_parts(0, self.ids));
+        let name = format!("by-hand-{}", self.machines.len());
+        self.make_for_others(&spec, launch, name, None);
+    }
+
+    /// A step of a workflow launches one in the same scope, or a daemon with another configuration does, whose pools may have the
+    /// same names. It has our tags, takes jobs that ask for its labels, and ends itself.
+    pub(crate) fn make_by_another(&mut self) {
+        let Some(mut spec) = self.specs.first().cloned() else { return };
+        let launch = self.new_id(0);
+        let controller = if self.chance.per_mille(500) {
+            spec.name = "launch".to_owned();
+            spec.labels = vec![format!("run-{launch}")];
+            "launch"
+        } else {
+            "another-daemon"
+        };
+        self.make_for_others(&spec, launch, launch.runner_name(), Some(controller.to_owned()));
+    }
+
+    fn make_for_others(
+        &mut self,
+        spec: &cml_spec::Spec,
+        launch: LaunchId,
+        name: String,
+        controller: Option<String>,
+    ) {
+        let second = self.second();
+        let offers = self.market.offers(&super::specs::query(spec, &[]), second);
         let Some(offer) = offers.last().cloned() else { return };
         let index = self.machines.len();
-        let name = format!("by-hand-{index}");
         self.machines.push(Machine {
-            launch: LaunchId::new(ulid::Ulid::from_parts(0, self.ids)),
+            launch,
             id: InstanceId(format!("i-{index:017x}")),
             spec: spec.name.clone(),
-            controller: None,
+            is_tagged: controller.is_some(),
+            controller,
             runner_name: name.clone(),
             offer,
             promised: Decimal::ZERO,
@@ -335,7 +367,6 @@ impl World {
             lifetime: 36_000,
             boot_timeout: 600,
             idle_timeout: Some(1800),
-            is_tagged: false,
             by_hand: true,
             shows_at: self.now,
             online: true,
@@ -347,7 +378,6 @@ impl World {
             gone: false,
             gone_at: 0,
         });
-        // A person's own runner: `config.sh` gives it the default labels.
         let labels = cml_fleet::labels::registered(&spec.labels, true, Some(cml_cloud::Arch::X64));
         let id = self.add_runner(name, labels);
         self.by_hand.insert(id);

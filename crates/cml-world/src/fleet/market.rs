@@ -15,6 +15,21 @@ use super::world::{Happening, World, at};
 pub(crate) const GPU_TYPE: &str = "p3.2xlarge";
 /// A machine without: nearly always there.
 pub(crate) const CPU_TYPE: &str = "m7i.xlarge";
+/// Another one, which EC2 counts against the same quota.
+pub(crate) const SHARED_TYPE: &str = "t3.xlarge";
+/// One with an accelerator, whose name begins as that one's does and whose quota is another.
+pub(crate) const SAME_LETTER_TYPE: &str = "trn1.2xlarge";
+
+/// The quota that EC2 counts a type against.
+/// <https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html>
+pub(crate) fn quota_of(instance_type: &str) -> &'static str {
+    match instance_type {
+        GPU_TYPE => "P",
+        CPU_TYPE | SHARED_TYPE => "Standard (A, C, D, H, I, M, R, T, Z)",
+        SAME_LETTER_TYPE => "Trn",
+        _ => "another",
+    }
+}
 
 /// A kind of machine that is sold.
 #[derive(Clone, Debug)]
@@ -44,6 +59,9 @@ pub(crate) struct Market {
     pub(crate) quota_vcpus: Option<u32>,
     /// Price changes beside the trace's: a factor in percent, by zone and since a second.
     jumps: BTreeMap<String, Vec<(i64, i64)>>,
+    /// What the image brings beside the root disk, GiB; and how much of that is told with the offers.
+    pub(crate) image_gib: u32,
+    pub(crate) told_gib: u32,
     /// In the calm everything is there.
     is_calm: bool,
 }
@@ -64,7 +82,20 @@ fn kinds() -> BTreeMap<String, Kind> {
         resources: Resources { vcpus, memory_mib: 61 * 1024, gpu, arch: Arch::X64 },
         on_demand: UsdPerHour(Decimal::new(cents, 2)),
     };
-    BTreeMap::from([(GPU_TYPE.to_owned(), kind(8, Some(gpu), 306)), (CPU_TYPE.to_owned(), kind(4, None, 20))])
+    BTreeMap::from([
+        (GPU_TYPE.to_owned(), kind(8, Some(gpu), 306)),
+        (CPU_TYPE.to_owned(), kind(4, None, 20)),
+        (SHARED_TYPE.to_owned(), kind(4, None, 17)),
+        (SAME_LETTER_TYPE.to_owned(), kind(8, None, 134)),
+    ])
+}
+
+fn driver_of(instance_type: &str) -> cml_cloud::Driver {
+    match instance_type {
+        GPU_TYPE => cml_cloud::Driver::NvidiaProprietary,
+        SAME_LETTER_TYPE => cml_cloud::Driver::Neuron,
+        _ => cml_cloud::Driver::None,
+    }
 }
 
 pub(crate) fn region_of(zone: &str) -> &str {
@@ -95,6 +126,8 @@ impl Market {
             dry_regions: BTreeSet::new(),
             quota_vcpus,
             jumps: BTreeMap::new(),
+            image_gib: 0,
+            told_gib: 0,
             is_calm: false,
         }
     }
@@ -116,6 +149,8 @@ impl Market {
             dry_regions: BTreeSet::new(),
             quota_vcpus: None,
             jumps: BTreeMap::new(),
+            image_gib: 0,
+            told_gib: 0,
             is_calm: false,
         }
     }
@@ -212,9 +247,9 @@ impl Market {
                     market,
                     price: Some(price),
                     resources: kind.resources.clone(),
-                    disk: Some(disk(query.disk_gib.unwrap_or_default())),
-                    quota: Some(name.split('.').next().unwrap_or_default().to_owned()),
-                    driver: cml_cloud::Driver::None,
+                    disk: Some(disk(query.disk_gib.unwrap_or_default() + self.told_gib)),
+                    quota: Some(quota_of(name).to_owned()),
+                    driver: driver_of(name),
                 };
                 spot.push(offer(cml_cloud::Market::Spot, self.spot_price(name, &zone.name, second)));
                 on_demand.push(offer(cml_cloud::Market::OnDemand, kind.on_demand));

@@ -83,13 +83,23 @@ async fn live(what: &Play) -> History {
         Some(armed) => Faults::only(armed),
         None => Faults::draw(&mut chance),
     };
-    let wanted = specs::draw(&mut chance);
+    let wanted = specs::draw(&mut chance, faults.is_armed(Fault::TwoTypes));
     let forks = if faults.is_armed(Fault::Fork) { 100 } else { 0 };
-    let jobs = specs::jobs(&mut chance, &wanted, what.jobs, forks);
+    let mut jobs = specs::jobs(&mut chance, &wanted, what.jobs, forks);
+    if faults.is_armed(Fault::NoLabels) {
+        for job in jobs.iter_mut().filter(|_| chance.per_mille(50)) {
+            job.labels.clear();
+        }
+    }
     let processes = if faults.is_armed(Fault::TwoControllers) { 2 } else { 1 };
     let mut world = World::new(what.seed, faults, wanted, what.sabotage);
     if what.log {
         world.log = Some(String::new());
+    }
+    if world.faults.is_armed(Fault::MoreDisks) {
+        world.market.image_gib = 75;
+        world.market.told_gib = if world.is(Sabotage::OneDisk) { 0 } else { 75 };
+        world.faults.meet(Fault::MoreDisks);
     }
     begin(&mut world, jobs, processes);
     let shared = Shared::new(world);
@@ -126,6 +136,9 @@ pub(crate) fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
     for job in jobs {
         if job.from_fork {
             world.faults.meet(Fault::Fork);
+        }
+        if job.labels.is_empty() {
+            world.faults.meet(Fault::NoLabels);
         }
         world.plan_job(job);
     }

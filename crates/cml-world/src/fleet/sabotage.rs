@@ -41,6 +41,18 @@ pub enum Sabotage {
     EndWhenSeen,
     /// What hangs is left to itself.
     NeverTerminate,
+    /// A runner that one list lacks is gone.
+    TrustOneList,
+    /// Machines of other controllers count as ours.
+    EverythingIsOurs,
+    /// A region that does not answer has no machines.
+    SilenceIsEmpty,
+    /// Runners are registered without the labels that GitHub does not add.
+    NoDefaultLabels,
+    /// A job without labels counts as one for a pool.
+    GuessLabels,
+    /// Only the root disk is known.
+    OneDisk,
 }
 
 impl Sabotage {
@@ -64,5 +76,11 @@ impl Sabotage {
         Self::ServeForks,
         Self::EndWhenSeen,
         Self::NeverTerminate,
+        Self::TrustOneList,
+        Self::EverythingIsOurs,
+        Self::SilenceIsEmpty,
+        Self::NoDefaultLabels,
+        Self::GuessLabels,
+        Self::OneDisk,
     ];
 }

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use super::chance::Chance;
 use super::hub::{Phase, SimJob};
-use super::market::{CPU_TYPE, GPU_TYPE};
+use super::market::{CPU_TYPE, GPU_TYPE, SAME_LETTER_TYPE, SHARED_TYPE};
 
 /// Root disk of every machine, GiB.
 const DISK_GIB: u32 = 50;
@@ -21,7 +21,7 @@ const DISK_GIB: u32 = 50;
 pub(crate) const JOBS_WITHIN: i64 = 3 * 3600;
 
 /// Specs of a seed: a GPU pool that prefers spot, a CPU pool, sometimes a third one that others overlap with.
-pub(crate) fn draw(chance: &mut Chance) -> Vec<Spec> {
+pub(crate) fn draw(chance: &mut Chance, two_types: bool) -> Vec<Spec> {
     let mut gpu = spec("gpu", &["cml", "gpu"], 6);
     let mut cpu = spec("cpu", &["cml", "cpu"], 3);
     if chance.per_mille(300) {
@@ -48,6 +48,9 @@ pub(crate) fn draw(chance: &mut Chance) -> Vec<Spec> {
         big.spot = SpotPolicy::Never;
         specs.push(big);
     }
+    if two_types {
+        specs.push(spec("trn", &["cml", "trn"], 2));
+    }
     specs
 }
 
@@ -71,10 +74,15 @@ pub(crate) fn spec(name: &str, labels: &[&str], max: u32) -> Spec {
 }
 
 pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
-    let is_gpu = spec.labels.iter().any(|label| label == "gpu");
+    let has = |label: &str| spec.labels.iter().any(|known| known == label);
+    let types: &[&str] = match () {
+        () if has("gpu") => &[GPU_TYPE],
+        () if has("trn") => &[SAME_LETTER_TYPE],
+        () => &[CPU_TYPE, SHARED_TYPE],
+    };
     OfferQuery {
         regions: regions.to_vec(),
-        types: vec![if is_gpu { GPU_TYPE } else { CPU_TYPE }.to_owned()],
+        types: types.iter().map(|name| (*name).to_owned()).collect(),
         needs: None,
         gpu: None,
         spot: spec.spot,
@@ -120,6 +128,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
 
 /// The jobs of a seed, in runs of one to three.
 pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, forks: i64) -> Vec<SimJob> {
+    let has = |label: &str| specs.iter().any(|spec| spec.labels.iter().any(|known| known == label));
     let mut jobs = Vec::new();
     let mut run = 0;
     while jobs.len() < count {
@@ -129,7 +138,8 @@ pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, forks: i64
         for number in 0..chance.between(1, 4) {
             let wanted = match chance.below(10) {
                 0..6 => "gpu",
-                6 if specs.len() > 2 => "big",
+                6 if has("big") => "big",
+                7 if has("trn") => "trn",
                 _ => "cpu",
             };
             // Most are short, some are long: as jobs are.

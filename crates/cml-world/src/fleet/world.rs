@@ -87,6 +87,16 @@ pub(crate) struct World {
     pub(crate) meant: BTreeMap<LaunchId, Option<JobId>>,
     pub(crate) cloud_down_until: i64,
     pub(crate) github_down_until: i64,
+    /// Regions that give no answer, until when.
+    pub(crate) silent_until: BTreeMap<String, i64>,
+    /// A region that the account has not enabled.
+    pub(crate) not_enabled: Option<String>,
+    /// A region in which a policy denies launches.
+    pub(crate) no_launches: Option<String>,
+    /// What the process of this world tags its machines with.
+    pub(crate) controller: Option<String>,
+    /// Runners of the last list.
+    pub(crate) listed: BTreeSet<u64>,
     pub(crate) unassigned_until: i64,
     /// Points spent in this minute at GitHub.
     pub(crate) points: (i64, u32),
@@ -128,6 +138,11 @@ impl World {
             meant: BTreeMap::new(),
             cloud_down_until: 0,
             github_down_until: 0,
+            silent_until: BTreeMap::new(),
+            not_enabled: None,
+            no_launches: None,
+            controller: None,
+            listed: BTreeSet::new(),
             unassigned_until: 0,
             points: (0, 0),
             sabotage,
@@ -138,6 +153,7 @@ impl World {
             by_hand: BTreeSet::new(),
             ids: 0,
         };
+        world.draw_regions();
         world.after(0, Happening::MarketTick);
         world.after(WEATHER_EVERY, Happening::Weather);
         world
@@ -255,6 +271,15 @@ impl World {
         if self.chance.per_mille(60) && self.fires(Fault::HandMade) {
             self.make_by_hand();
         }
+        if self.chance.per_mille(60) && self.fires(Fault::OtherController) {
+            self.make_by_another();
+        }
+        if self.chance.per_mille(60) && self.fires(Fault::RegionFails) {
+            let regions = self.market.regions();
+            let (region, until) = (self.chance.pick(&regions).clone(), self.now + minutes(self, 30));
+            self.note(|| format!("{region} gives no answer until {} s", until / 1000));
+            self.silent_until.insert(region, until);
+        }
         for machine in 0..self.machines.len() {
             if !self.machines[machine].lives() || self.machines[machine].by_hand {
                 continue;
@@ -279,6 +304,19 @@ impl World {
         LaunchId::new(ulid::Ulid::from_parts(milliseconds, self.ids))
     }
 
+    /// Regions that are closed to this account, for good: people do not mend them while the world lasts.
+    fn draw_regions(&mut self) {
+        let regions = self.market.regions();
+        // One at least is open.
+        let mut closed = regions.iter().skip(1);
+        if self.faults.is_armed(Fault::RegionDenied) {
+            self.not_enabled = closed.next().cloned();
+        }
+        if self.faults.is_armed(Fault::LaunchDenied) {
+            self.no_launches = closed.next().cloned();
+        }
+    }
+
     /// Faults stop: what follows must come to rest.
     pub(crate) fn begin_calm(&mut self) {
         self.note(|| "calm".to_owned());
@@ -286,6 +324,7 @@ impl World {
         self.market.calm();
         self.calm_since = Some(self.now);
         (self.cloud_down_until, self.github_down_until, self.unassigned_until) = (0, 0, 0);
+        self.silent_until.clear();
         for process in &mut self.processes {
             process.skew_seconds = 0;
         }
