@@ -86,7 +86,11 @@ check_gpu() {
   if [ -z "$gpu" ] || [ "$machine" = local ]; then return; fi
   stage gpu
   if ! command -v nvidia-smi >/dev/null; then
-    tell 'the image has no NVIDIA driver (nvidia-smi): use an image that has it, such as ubuntu-22.04-gpu'
+    if grep -q 0x1002 /sys/bus/pci/devices/*/vendor 2>/dev/null; then
+      tell 'the GPU is one of AMD, which this check for an NVIDIA driver does not know: use a type with an NVIDIA GPU'
+    else
+      tell 'the image has no NVIDIA driver (nvidia-smi): use an image that has it, such as ubuntu-22.04-gpu'
+    fi
     end gpu_driver_missing 1
   fi
   # A driver that is still being loaded does not answer at once.
@@ -102,6 +106,7 @@ check_gpu() {
     0:*GPU*) tell "$(echo "$found" | head -n 1 | sed 's/ (UUID.*//')" ;;
     *)
       tell "nvidia-smi finds no GPU that works: $(echo "$found" | head -n 3)"
+      tell 'a driver with the open kernel module does not serve GPUs from before Turing (V100, M60): those need an image with the proprietary one'
       end gpu "$code"
       ;;
   esac
@@ -161,15 +166,39 @@ install_packages() {
   install_now $packages || end packages "$?"
 }
 
+# Deep Learning AMIs stripe and mount the instance's own disks themselves, in a service that may still be at it. Starting it
+# waits for its end, and does nothing where it has been.
+# https://docs.aws.amazon.com/dlami/latest/devguide/appendix-ami-release-notes.html (nvme_location)
+dlami_scratch() {
+  if has_systemd && systemctl cat dlami-nvme.service >/dev/null 2>&1; then
+    timeout 60 systemctl start dlami-nvme.service >/dev/null 2>&1 </dev/null
+  fi
+  mountpoint -q /opt/dlami/nvme || return 1
+  mkdir -p /opt/dlami/nvme/cml-runner /mnt/scratch &&
+    mount --bind /opt/dlami/nvme/cml-runner /mnt/scratch
+}
+
+# Whether nothing is on a disk: no file system in use, no partition, no stripe or volume over it.
+is_unused() {
+  [ "$(lsblk --noheadings --output NAME "$1" 2>/dev/null | wc -l)" -eq 1 ] &&
+    ! lsblk --noheadings --output MOUNTPOINT "$1" | grep -q .
+}
+
 # The instance's own disks, striped where there are several: fast, and gone with the machine.
 prepare_scratch() {
   if [ "$scratch" != auto ] || [ "$machine" = local ]; then return; fi
+  if dlami_scratch; then
+    mkdir -p /mnt/scratch/work && chown runner: /mnt/scratch/work
+    tell 'scratch: /mnt/scratch, on the disks that the image has mounted on /opt/dlami/nvme'
+    return
+  fi
   set --
   for disk in /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_*; do
-    case $disk in *-part* | *_[0-9] | *-ns-* | *'*') ;; *) set -- "$@" "$disk" ;; esac
+    case $disk in *-part* | *_[0-9] | *-ns-* | *'*') continue ;; esac
+    if is_unused "$disk"; then set -- "$@" "$disk"; else tell "scratch: $disk is in use and stays as it is"; fi
   done
   if [ "$#" -eq 0 ]; then
-    tell 'scratch: this machine has no disk of its own; the root disk serves'
+    tell 'scratch: this machine has no disk of its own that is free; the root disk serves'
     return
   fi
   disk=$1
@@ -185,11 +214,11 @@ prepare_scratch() {
   fi
 }
 
-# The volume that was attached as /dev/sdf: so it is called on Xen, and never on Nitro, where it is the EBS disk without a use.
+# The volume that was attached as /dev/sdf, or the next letter that the image left free: so it is called on Xen, and never on Nitro, where it is the EBS disk without a use.
 # https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
 mount_cache() {
   if [ -z "$cache" ] || [ "$machine" = local ]; then return; fi
-  for disk in /dev/sdf /dev/xvdf /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol*; do
+  for disk in /dev/sd[f-p] /dev/xvd[f-p] /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol*; do
     case $disk in *-part* | *_[0-9] | *-ns-*) continue ;; esac
     if [ ! -b "$disk" ] || lsblk --noheadings --output MOUNTPOINT "$disk" | grep -q .; then continue; fi
     if mkdir -p "$cache" && mount -o noatime "$disk" "$cache"; then

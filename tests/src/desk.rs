@@ -39,8 +39,12 @@ impl Desk {
     /// When its files cannot be written.
     #[must_use]
     pub fn on_push(sim: &Sim, sha: &str) -> Self {
-        let user = sim
-            .user()
+        let user = sim.user();
+        let workspace = user.home().display().to_string();
+        let user = user
+            // As a runner has it: the workspace is not the home directory.
+            .with("GITHUB_WORKSPACE", &workspace)
+            .with("HOME", &format!("{workspace}/home"))
             .with("GITHUB_ACTIONS", "true")
             .with("GITHUB_EVENT_NAME", "push")
             .with("GITHUB_SHA", sha)
@@ -49,6 +53,7 @@ impl Desk {
             .with("GITHUB_RUN_ID", "4242");
         let desk = Self { user, client: reqwest::Client::builder().no_proxy().build().expect("a client") };
         std::fs::create_dir(desk.user.home().join("bin")).expect("a directory");
+        std::fs::create_dir(desk.user.home().join("home")).expect("a directory");
         for name in [
             "cml",
             "cml-publish",

@@ -119,6 +119,26 @@ fn a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle() {
 }
 
 #[test]
+fn disks_that_the_image_has_mounted_itself_are_the_jobs_scratch() {
+    isolated("disks_that_the_image_has_mounted_itself_are_the_jobs_scratch", async || {
+        let lab = Lab::new().await;
+        let mut bootstrap = lab.bootstrap().await;
+        bootstrap.setup.scratch = true;
+        let job = lab.sim.queue("boot", "pwd -P; mountpoint /opt/dlami/nvme; ls /opt/dlami/nvme/cml-runner");
+        // As Deep Learning AMIs have it when our script comes.
+        let more = vec!["--tmpfs=/opt/dlami/nvme:mode=0755".to_owned()];
+        let guest = lab.boot_in(&bootstrap, &Place { more, ..Place::default() });
+        lab.sim.succeeds(job).await;
+        let off = guest.off().await;
+        off.expect("scratch: /mnt/scratch, on the disks that the image has mounted on /opt/dlami/nvme");
+        let log = lab.sim.log(job).unwrap_or_default();
+        for part in ["/mnt/scratch/work/", "/opt/dlami/nvme is a mountpoint", "\nwork\n"] {
+            assert!(log.contains(part), "{part:?} is not in:\n{log}");
+        }
+    });
+}
+
+#[test]
 fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
     isolated("what_the_user_wants_on_the_machine_is_there_before_the_job", async || {
         let lab = Lab::new().await;
@@ -146,7 +166,7 @@ fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
         lab.sim.succeeds(job).await;
         let off = guest.off().await;
         off.expect_words("stage=listening cause=job_done status=0").expect("after-the-job");
-        off.expect("scratch: this machine has no disk of its own");
+        off.expect("scratch: this machine has no disk of its own that is free");
         let log = lab.sim.log(job).unwrap_or_default();
         let proxies = format!("{proxy}\n{awkward}\n");
         for part in ["installed from a package\n", "root\n", "before\n", proxies.as_str(), "\n1\n"] {

@@ -8,8 +8,10 @@ use aws_sdk_costexplorer::types::{
     DateInterval, Dimension, DimensionValues, Expression, Granularity, Group, GroupDefinition,
     GroupDefinitionType, MetricValue,
 };
-use cml_cloud::{CloudError, Usd, tag};
+use cml_cloud::{CloudError, ErrorKind, Usd, tag};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
 use crate::clients::repeat;
@@ -21,6 +23,9 @@ use crate::pages::{Pages, incomplete};
 const GET_COST_AND_USAGE: &str = "ce:GetCostAndUsage";
 /// Machines, and their disks.
 const SERVICES: [&str; 2] = ["Amazon Elastic Compute Cloud - Compute", "EC2 - Other"];
+/// Days are kept for so long; before that there are months at best, and only where the account has asked for them.
+/// <https://docs.aws.amazon.com/cost-management/latest/userguide/ce-granular-data.html>
+const DAYS_KEPT_MONTHS: i64 = 14;
 const COST: &str = "UnblendedCost";
 const USAGE: &str = "UsageQuantity";
 
@@ -69,8 +74,14 @@ impl AwsCloud {
     ///
     /// # Errors
     /// As AWS answers; never a part of the answer.
-    pub async fn billed(&self, by: BilledBy, from: Date, to: Date) -> Result<Vec<Billed>, CloudError> {
+    pub async fn billed(
+        &self,
+        by: BilledBy,
+        (from, to): (Date, Date),
+        now: Timestamp,
+    ) -> Result<Vec<Billed>, CloudError> {
         let doing = format!("asking Cost Explorer for {from} to {to} by {}", by.tag());
+        must_be_kept(&doing, from, now)?;
         let unusable =
             |error: aws_sdk_costexplorer::error::BuildError| incomplete(&doing, &error.to_string());
         let period = DateInterval::builder().start(from.to_string()).end(to.to_string());
@@ -97,6 +108,20 @@ impl AwsCloud {
                 return Ok(lines);
             }
         }
+    }
+}
+
+/// Cost Explorer refuses a day that is older than fourteen months, counted from today.
+fn must_be_kept(doing: &str, from: Date, now: Timestamp) -> Result<(), CloudError> {
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    match today.checked_sub(DAYS_KEPT_MONTHS.months()) {
+        Ok(first) if from < first => Err(CloudError::new(
+            ErrorKind::Invalid,
+            doing,
+            format!("Cost Explorer keeps days for {DAYS_KEPT_MONTHS} months: the first one now is {first}"),
+        )
+        .hint("ask for less (--since 420d), or compare with a Cost and Usage Report (--verify-with FILE)")),
+        _ => Ok(()),
     }
 }
 
@@ -210,8 +235,21 @@ mod tests {
         json!({"ResultsByTime": [day], "NextPageToken": next, "DimensionValueAttributes": []})
     }
 
+    fn now() -> Timestamp {
+        "2026-11-29T12:00:00Z".parse().expect("a time")
+    }
+
     fn days() -> (Date, Date) {
         ("2026-11-01".parse().expect("a day"), "2026-11-02".parse().expect("a day"))
+    }
+
+    #[test]
+    fn days_that_cost_explorer_keeps_no_more_are_refused_with_the_first_that_it_has() {
+        let check = |day: &str| must_be_kept("asking", day.parse().expect("a day"), now());
+        assert!(check("2025-09-29").is_ok());
+        let error = check("2025-09-28").expect_err("is too old");
+        assert!(error.cause.contains("2025-09-29"), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("--since")));
     }
 
     #[tokio::test]
@@ -219,7 +257,7 @@ mod tests {
         let pages =
             vec![(200, page(&[("01A", "1.5"), ("", "9")], Some("2"))), (200, page(&[("01B", "2")], None))];
         let (cloud, asked) = wire::answering(pages).await;
-        let lines = cloud.billed(BilledBy::Launch, days().0, days().1).await.expect("is read");
+        let lines = cloud.billed(BilledBy::Launch, days(), now()).await.expect("is read");
         let lines: Vec<_> = lines.iter().map(|it| (it.tagged.as_deref(), it.cost.to_string())).collect();
         let of = |launch, cost: &str| (launch, cost.to_owned());
         assert_eq!(lines, [of(Some("01A"), "$1.5"), of(None, "$9"), of(Some("01B"), "$2")]);
@@ -234,7 +272,7 @@ mod tests {
     async fn a_bill_that_may_not_be_read_names_the_permission() {
         let words = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
         let (cloud, _asked) = wire::answering(vec![(400, words)]).await;
-        let error = cloud.billed(BilledBy::Spec, days().0, days().1).await.expect_err("is refused");
+        let error = cloud.billed(BilledBy::Spec, days(), now()).await.expect_err("is refused");
         assert_eq!(error.kind, cml_cloud::ErrorKind::Denied);
         assert!(error.hint.is_some_and(|hint| hint.contains("ce:GetCostAndUsage")));
     }
@@ -244,7 +282,7 @@ mod tests {
         let pages =
             vec![(200, page(&[("01A", "1.5")], Some("2"))), (200, page(&[("01A", "1.5")], Some("2")))];
         let (cloud, _asked) = wire::answering(pages).await;
-        let error = cloud.billed(BilledBy::Launch, days().0, days().1).await.expect_err("has no end");
+        let error = cloud.billed(BilledBy::Launch, days(), now()).await.expect_err("has no end");
         assert!(error.to_string().contains("lead back"), "{error}");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn planned(image: &Found, asked_gib: Option<u32>) -> Result<Vec<Disk>
             format!("a disk of {asked} GiB is smaller than the image, which needs {needs} GiB"),
         )
         .hint(format!(
-            "give --disk {needs} or more (`disk: {needs}GiB` in cml.yaml), or leave it out: then it is as large as the image needs"
+            "give --disk {needs} or more (CML's --cloud-hdd-size; `disk: {needs}GiB` in cml.yaml), or leave it out: then it is as large as the image needs"
         )));
     }
     let root = Disk {

@@ -32,6 +32,7 @@ mod quotas;
 mod regions;
 mod sizes;
 mod template;
+mod unsold;
 #[cfg(test)]
 mod wire;
 

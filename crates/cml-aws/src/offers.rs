@@ -15,11 +15,11 @@ use crate::clients::repeat;
 use crate::clock::now;
 use crate::cloud::AwsCloud;
 use crate::errors::{all_failed, codes, failed, in_region};
-use crate::network::Subnets;
 use crate::prices::SpotPrices;
 use crate::quotas::QuotaClass;
 use crate::regions::{self, Place};
 use crate::sizes::{self, Asked};
+use crate::unsold::{no_subnet, none_fits};
 use crate::{disks, drivers, images, needs};
 
 /// The size when you name none, as in CML.
@@ -91,9 +91,6 @@ impl AwsCloud {
         if all.found.is_empty() {
             let regions: Vec<&str> = places.iter().map(|place| place.region.as_str()).collect();
             return Err(all_failed(&format!("looking for offers in {}", regions.join(", ")), &all.failed));
-        }
-        for failure in &all.failed {
-            tracing::warn!(region = failure.region, error = %failure.error, "the region is left out");
         }
         Ok(all)
     }
@@ -341,56 +338,6 @@ impl Sales<'_> {
             disk: Some(Disk { gib, price: self.book.volume_gib_month(self.region).price }),
         })
     }
-}
-
-/// Subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
-fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {
-    let is_meant = |zone: &str| zones.is_none_or(|zones| zones.contains(&zone));
-    let each = subnets.subnets.iter().filter(|subnet| is_meant(&subnet.zone));
-    each.map(|subnet| format!("{} ({})", subnet.id, subnet.zone)).collect::<Vec<_>>().join(", ")
-}
-
-fn no_subnet(place: &Place, subnets: &Subnets) -> CloudError {
-    let zone = place.zone.as_deref().unwrap_or(&place.region);
-    CloudError::new(
-        ErrorKind::Invalid,
-        format!("looking for offers in {}", place.region),
-        format!("no subnet lies in {zone}: there are {}", listed(subnets, None)),
-    )
-    .hint("name another zone or region (--region), or other subnets (--subnet)")
-}
-
-fn none_fits(
-    place: &Place,
-    types: &[String],
-    subnets: &Subnets,
-    zones: &[&str],
-    query: &OfferQuery,
-) -> CloudError {
-    let limit = query.spot_price_max.map(|most| format!(" at {most} or less")).unwrap_or_default();
-    let types = types.join(", ");
-    let there = if query.network.subnets.is_empty() {
-        format!("in {}", place.zone.as_deref().unwrap_or(&place.region))
-    } else {
-        format!("in the zone of {}", listed(subnets, Some(zones)))
-    };
-    let mut cures = Vec::new();
-    if query.spot_price_max.is_some() {
-        cures.push("raise or leave out --spot-price");
-    }
-    if !query.network.subnets.is_empty() {
-        cures.push("name subnets in other zones (--subnet)");
-    }
-    cures.push("add types (--type) or regions (--region)");
-    if query.spot == SpotPolicy::Only {
-        cures.push("allow on-demand (--spot prefer)");
-    }
-    CloudError::new(
-        ErrorKind::Capacity,
-        format!("looking for offers in {}", place.region),
-        format!("{types} is not sold {there}{limit}"),
-    )
-    .hint(cures.join(", or "))
 }
 
 #[cfg(test)]

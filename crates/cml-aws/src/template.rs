@@ -58,7 +58,10 @@ fn data(request: &LaunchRequest, image: &Found, disks: &[Disk], group: &str) -> 
                 data = data.block_device_mappings(mapping.ebs(volume).build());
             }
             None => {
-                tracing::warn!(image = image.id, "the image leaves no device free: the machine gets no cache")
+                tracing::warn!(
+                    image = image.id,
+                    "the image leaves no device free: the machine gets no cache"
+                );
             }
         }
     }

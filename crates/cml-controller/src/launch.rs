@@ -116,7 +116,7 @@ async fn reusable<F: Forge>(order: &Order, forge: &F) -> Result<Option<Runner>, 
 
 /// A machine that was bought, or that another process buys under the same launch id.
 enum Bought {
-    Here(Launched),
+    Here(Box<Launched>),
     Elsewhere(Box<Instance>, RunnerMade),
 }
 
@@ -148,7 +148,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         }
         (self.steps.tell)(Event::Offers { count: sold.found.len() });
         let launched = match self.buy(sold.found, sold.failed, made).await? {
-            Bought::Here(launched) => launched,
+            Bought::Here(launched) => *launched,
             Bought::Elsewhere(instance, runner) => return self.adopt(*instance, &runner).await,
         };
         (self.steps.tell)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
@@ -236,7 +236,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
                     if !launched.failures.is_empty() {
                         (self.steps.tell)(Event::Refused { failures: launched.failures.clone() });
                     }
-                    return Ok(Bought::Here(launched));
+                    return Ok(Bought::Here(Box::new(launched)));
                 }
                 Err(NotLaunched::Cloud(error)) => {
                     (self.steps.tell)(told_of(&error));

@@ -18,7 +18,7 @@ pub(crate) struct Outputs<'a> {
 impl Outputs<'_> {
     /// Writes `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY` where Actions has set them.
     pub(crate) fn write(&self) -> Result<(), String> {
-        append("GITHUB_OUTPUT", &self.output(&ulid::Ulid::generate().to_string())?)?;
+        append("GITHUB_OUTPUT", &self.output(&crate::launch::new_ulid().to_string())?)?;
         append("GITHUB_STEP_SUMMARY", &self.summary())
     }
 

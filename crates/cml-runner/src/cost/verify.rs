@@ -64,7 +64,7 @@ async fn asked(window: Window) -> Result<Bill, Trouble> {
     let next_month = now().to_zoned_datetime(TimeZone::UTC).date().last_of_month().tomorrow();
     let to = next_month.map_or(later, |most| later.min(most));
     let mut bill: Bill = BTreeMap::new();
-    for line in cloud.billed(BilledBy::Launch, window.first, to).await? {
+    for line in cloud.billed(BilledBy::Launch, (window.first, to), now()).await? {
         if let Some(launch) = line.tagged {
             *bill.entry((launch, line.day.to_string())).or_default() += line.cost.0;
         }

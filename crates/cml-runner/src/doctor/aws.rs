@@ -185,7 +185,7 @@ async fn dry_launch(
     };
     match cloud.dry_launch(&asked).await {
         Ok(DryRun::Ok) => {
-            checks.ok(&name, format!("EC2 would launch {} ({market}) in {}", choice.name, subnet.zone))
+            checks.ok(&name, format!("EC2 would launch {} ({market}) in {}", choice.name, subnet.zone));
         }
         // A zone without this very type says nothing of the others.
         Ok(DryRun::NotSold) => {
