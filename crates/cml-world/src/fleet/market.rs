@@ -192,6 +192,12 @@ impl Market {
         !self.has_gpu(instance_type) || self.is_calm || !self.unsupported.contains(zone)
     }
 
+    /// One zone at least of this region sells every type.
+    pub(crate) fn sells_all_in(&self, region: &str) -> bool {
+        let mut zones = self.zones.iter().filter(|zone| region_of(&zone.name) == region);
+        zones.any(|zone| !self.unsupported.contains(&zone.name))
+    }
+
     pub(crate) fn spot_price(&self, instance_type: &str, zone: &str, second: i64) -> UsdPerHour {
         let list = self.on_demand_price(instance_type);
         if !self.has_gpu(instance_type) {

@@ -306,8 +306,9 @@ impl World {
 
     /// Regions that are closed to this account, for good: people do not mend them while the world lasts.
     fn draw_regions(&mut self) {
-        let regions = self.market.regions();
-        // One at least is open.
+        let mut regions = self.market.regions();
+        // One at least is open, and sells everything somewhere.
+        regions.sort_by_key(|region| !self.market.sells_all_in(region));
         let mut closed = regions.iter().skip(1);
         if self.faults.is_armed(Fault::RegionDenied) {
             self.not_enabled = closed.next().cloned();
