@@ -180,13 +180,16 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         };
         let started = tokio::time::Instant::now();
         loop {
-            let found = self.cloud.instances(&filter).await.and_then(ByRegion::into_whole);
-            let found = found.map_err(Reason::Cloud)?;
+            let ByRegion { found, failed } = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
             if let Some(instance) = found.into_iter().find(Instance::is_alive) {
                 return Ok(Some(Registered::Elsewhere(Box::new(instance), RunnerMade::Id(runner.id))));
             }
             if started.elapsed() >= ADOPT_WAIT {
-                break;
+                match failed.into_iter().next() {
+                    // Its machine may be there.
+                    Some(silent) => return Err(Reason::Cloud(silent.error)),
+                    None => break,
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => return Err(Reason::Interrupted),
