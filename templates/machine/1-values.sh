@@ -33,7 +33,7 @@ packages='{{ packages }}' # of the distribution, by name
 proxy_http='{{ http_proxy }}'
 proxy_https='{{ https_proxy }}'
 proxy_not_for='{{ no_proxy }}'
-# In base64, or empty:
+# Packed by gzip and in base64, or empty:
 ca_certificates='{{ ca_certificates }}'
 startup_script='{{ startup_script }}'
 pre_job='{{ pre_job }}'
@@ -71,5 +71,8 @@ proxies() {
   if [ -n "$proxy_https" ]; then line "https_proxy=$proxy_https"; fi
   if [ -n "$proxy_not_for" ]; then line "no_proxy=$proxy_not_for"; fi
 }
+
+# What the owner gave, as it was.
+unpacked() { printf '%s' "$1" | base64 -d | gzip -dc; }
 
 has_systemd() { [ "$machine" != local ] && [ -d /run/systemd/system ]; }

@@ -234,7 +234,7 @@ trust_certificates() {
   if [ -z "$ca_certificates" ] || [ "$machine" = local ]; then return; fi
   for place in /usr/local/share/ca-certificates:update-ca-certificates /etc/pki/ca-trust/source/anchors:update-ca-trust; do
     command -v "${place#*:}" >/dev/null || continue
-    printf '%s' "$ca_certificates" | base64 -d >"${place%:*}/cml-runner.crt" && chmod 0644 "${place%:*}/cml-runner.crt"
+    unpacked "$ca_certificates" >"${place%:*}/cml-runner.crt" && chmod 0644 "${place%:*}/cml-runner.crt"
     "${place#*:}" >/dev/null 2>&1 && return
   done
   tell 'the extra certificates cannot be trusted: neither update-ca-certificates nor update-ca-trust does it'
@@ -245,7 +245,7 @@ run_startup_script() {
   if [ -z "$startup_script" ]; then return; fi
   stage startup_script
   wait_for_cloud_init
-  printf '%s' "$startup_script" | base64 -d >"$state/startup" || end startup_script "$?"
+  unpacked "$startup_script" >"$state/startup" || end startup_script "$?"
   # shellcheck disable=SC2046 # the words of one command
   timeout --kill-after=10 "$(left_to_boot)" $(interpreter "$state/startup") "$state/startup" </dev/null
   code=$?

@@ -103,9 +103,9 @@ install_dependencies() {
   has_libicu || end dependencies 1
 }
 
-own_script() { # NAME BASE64
+own_script() { # NAME PACKED
   [ -n "$2" ] || return 0
-  printf '%s' "$2" | base64 -d >"$shared/$1" || end "$1" "$?"
+  unpacked "$2" >"$shared/$1" || end "$1" "$?"
   chmod 0500 "$shared/$1"
 }
 

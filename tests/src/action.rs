@@ -108,5 +108,36 @@ impl Job {
     }
 }
 
+/// The values in a file such as `GITHUB_OUTPUT`, as Actions reads them: `NAME=VALUE`, or `NAME<<END`, lines, `END`.
+/// <https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#multiline-strings>
+///
+/// # Panics
+/// When a line is neither, or an end is missing.
+#[must_use]
+pub fn named_values(text: &str) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let is_of_many_lines = line.find("<<").is_some_and(|at| !line[..at].contains('='));
+        let (name, value) = if is_of_many_lines {
+            let (name, end) = line.split_once("<<").expect("an end");
+            let mut value = Vec::new();
+            loop {
+                match lines.next().unwrap_or_else(|| panic!("{name} has no {end}: {text}")) {
+                    line if line == end => break,
+                    line => value.push(line),
+                }
+            }
+            (name, value.join("\n"))
+        } else {
+            let (name, value) =
+                line.split_once('=').unwrap_or_else(|| panic!("{line:?} names nothing: {text}"));
+            (name, value.to_owned())
+        };
+        values.insert(name.to_owned(), value);
+    }
+    values
+}
+
 /// What `github.token` is.
 pub const WORKFLOW_TOKEN: &str = crate::desk::WORKFLOW_TOKEN;

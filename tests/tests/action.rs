@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use cml_e2e::action::{Job, WORKFLOW_TOKEN, act, action, input_of, step};
+use cml_e2e::action::{Job, WORKFLOW_TOKEN, act, action, input_of, named_values, step};
 use cml_e2e::desk::{Desk, sim_with_workflow_token};
 use cml_e2e::release::{MACHINE, Shop, VERSION, of_the_program, script, target};
 use cml_e2e::runner::{Ran, Runner};
@@ -248,12 +248,7 @@ async fn a_launch_gets_a_machine_for_the_next_job_and_says_which() {
         .await;
     let _ = ran.expect_code(0);
     let view = sim.succeeds(queued).await;
-    let told: BTreeMap<String, String> = job
-        .told("output")
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let told = named_values(&job.told("output"));
     assert_eq!(view.runner_name.as_deref(), Some(told["runner"].as_str()));
     assert_eq!(told["label"], "gpu-7,cml");
     assert_eq!(told["launch-id"], "01k9z3v6p4q8r2s5t7w0x1y2ac");

@@ -1,8 +1,10 @@
 //! `cml-runner launch --cloud local` against the simulated GitHub: the whole life of a machine, and the end of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
+use cml_e2e::action::named_values;
 use cml_e2e::runner::{Ran, Runner, Running};
 use cml_e2e::secrets::{self, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
@@ -72,19 +74,14 @@ async fn a_job_gets_a_machine_and_the_machine_is_gone_after_it() {
     nothing_is_left(&user, &sim).await;
     let written = std::fs::read_to_string(outputs).expect("GITHUB_OUTPUT");
     let instance = launched["instance_id"].as_str().expect("an id");
-    for (name, value) in [
+    let expected = [
         ("runner", format!("cml-{}", id(1))),
         ("label", "cml,gpu".to_owned()),
         ("instance-id", instance.to_owned()),
         ("launch-id", id(1)),
-    ] {
-        let is_it = |has: &[&str]| {
-            let (named, delimiter) = has[0].split_once("<<").unwrap_or_default();
-            named == name && has[1] == value && has[2] == delimiter
-        };
-        let lines: Vec<&str> = written.lines().collect();
-        assert!(lines.windows(3).any(is_it), "no {name} in {written}");
-    }
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(named_values(&written), BTreeMap::from(expected));
     assert!(std::fs::read_to_string(summary).expect("a summary").contains(&id(1)));
 }
 

@@ -10,6 +10,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
+use crate::errors::codes::{self, BucketRefusal};
 use crate::errors::{SET_CREDENTIALS, chain, lacks_credentials, no_credentials};
 
 /// How long an address that was signed is good: the longest that S3 takes.
@@ -107,17 +108,17 @@ impl Bucket {
             return BucketError { bucket: self.name.clone(), key: key.to_owned(), cause, hint };
         }
         let cause = cause.lines().next().unwrap_or_default().to_owned();
-        let hint = match code.as_str() {
-            "NoSuchBucket" => "make the bucket, or correct its name in --to".to_owned(),
-            "AccessDenied" => format!(
+        let hint = match codes::bucket_refusal(&code) {
+            BucketRefusal::NoBucket => "make the bucket, or correct its name in --to".to_owned(),
+            BucketRefusal::Denied => format!(
                 "the credentials need s3:PutObject (and s3:GetObject for signed addresses) on arn:aws:s3:::{}/{}*",
                 self.name,
                 if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) }
             ),
-            "PermanentRedirect" | "AuthorizationHeaderMalformed" => {
-                "set AWS_REGION to the region of the bucket".to_owned()
+            BucketRefusal::OtherRegion => "set AWS_REGION to the region of the bucket".to_owned(),
+            BucketRefusal::Other => {
+                "are the credentials and AWS_REGION set, and is the store reachable?".to_owned()
             }
-            _ => "are the credentials and AWS_REGION set, and is the store reachable?".to_owned(),
         };
         BucketError { bucket: self.name.clone(), key: key.to_owned(), cause, hint }
     }

@@ -368,6 +368,7 @@ fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &Landing)
         kind: codes::kind_in_fleet(code),
         code: code.to_owned(),
         message: readable(error.error_message().unwrap_or_default()),
+        hint: codes::advice(code).map(str::to_owned),
     }
 }
 

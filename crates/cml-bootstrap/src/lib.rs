@@ -197,7 +197,7 @@ pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
         bytes: script,
     }];
     if own > 0 {
-        parts.push(Part { what: "in it: your own scripts and certificates, base64", bytes: own });
+        parts.push(Part { what: "in it: your own scripts and certificates, gzip and base64", bytes: own });
     }
     if matches!(bootstrap.machine, Machine::Cloud { .. }) {
         parts.push(Part {
@@ -223,7 +223,12 @@ fn own_part(setup: &Setup) -> String {
         setup.on_interruption.as_deref(),
         setup.ca_certificates.as_deref().map(str::as_bytes),
     ];
-    own.into_iter().flatten().map(|bytes| STANDARD.encode(bytes)).collect()
+    own.into_iter().flatten().map(packed).collect()
+}
+
+/// Text becomes shorter by this before it is base64, in which gzip would no longer find its words.
+fn packed(bytes: &[u8]) -> String {
+    if bytes.is_empty() { String::new() } else { STANDARD.encode(size::gzip(bytes)) }
 }
 
 fn text(
@@ -243,7 +248,7 @@ fn text(
         return Err(BootstrapError::Package(bad.clone()));
     }
     let deadline = bootstrap.deadline.epoch_seconds();
-    let script = |bytes: Option<&[u8]>| STANDARD.encode(bytes.unwrap_or_default());
+    let script = |bytes: Option<&[u8]>| bytes.map(packed).unwrap_or_default();
     let values = context! {
         launch => bootstrap.launch.to_string(),
         runner_name => bootstrap.runner_name.as_str(),

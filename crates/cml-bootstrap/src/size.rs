@@ -50,7 +50,7 @@ pub(crate) fn is_packed(bytes: &[u8]) -> bool {
 }
 
 /// Without a time stamp: the same script gives the same bytes, which a repeated launch call needs.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     // Writing into memory cannot fail.
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()

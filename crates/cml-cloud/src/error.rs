@@ -30,6 +30,8 @@ pub struct OfferFailure {
     pub code: String,
     /// The provider's own words.
     pub message: String,
+    /// What you can do about this very refusal; none where its kind says all.
+    pub hint: Option<String>,
 }
 
 /// A cloud said no, or said nothing.

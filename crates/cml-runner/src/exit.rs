@@ -163,27 +163,18 @@ fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
             trouble.details.push(format!("  {what}: {} {}", failure.code, failure.message));
         }
     }
-    trouble.hint = if quota {
-        errors.iter().find_map(|error| error.hint.clone())
-    } else {
-        Some(capacity_hint(errors).to_owned())
-    };
+    trouble.hint =
+        if quota { errors.iter().find_map(|error| error.hint.clone()) } else { Some(capacity_hint(errors)) };
     trouble
 }
 
 /// What to do where nothing was to be had: it depends on what was asked for.
-fn capacity_hint(errors: &[CloudError]) -> &'static str {
+fn capacity_hint(errors: &[CloudError]) -> String {
     let failures = || errors.iter().flat_map(|error| &error.failures);
-    let says = |code: &str| {
-        failures().any(|failure| failure.code.ends_with(code))
-            || errors.iter().any(|error| error.code.as_deref().is_some_and(|it| it.ends_with(code)))
-    };
     let tried = |market| failures().any(|it| it.offer.as_ref().is_some_and(|offer| offer.market == market));
-    if says("SpotMaxPriceTooLow") {
-        return "raise or leave out --spot-price";
-    }
-    if says("InsufficientFreeAddressesInSubnet") {
-        return "name other subnets (--subnet): one has no free address left";
+    let own = failures().filter(|failure| failure.kind == ErrorKind::Capacity);
+    if let Some(hint) = own.filter_map(|failure| failure.hint.clone()).next() {
+        return hint;
     }
     match (tried(Market::Spot), tried(Market::OnDemand)) {
         (false, true) => {
@@ -192,6 +183,7 @@ fn capacity_hint(errors: &[CloudError]) -> &'static str {
         (true, true) => "add regions (--region) or types (--type), or try again later",
         _ => "add regions (--region), types (--type) or on-demand (--spot prefer), or try again later",
     }
+    .to_owned()
 }
 
 fn place(offer: &cml_cloud::Offer) -> String {

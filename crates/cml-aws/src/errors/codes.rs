@@ -211,7 +211,7 @@ pub(crate) fn kind_in_fleet(code: &str) -> ErrorKind {
 }
 
 /// The cure of this very code, where it has one of its own.
-pub(super) fn advice(code: &str) -> Option<&'static str> {
+pub(crate) fn advice(code: &str) -> Option<&'static str> {
     match row(code) {
         Some((.., Words(words))) => Some(words),
         _ => None,
@@ -308,6 +308,31 @@ pub(crate) fn is_unsupported_here(code: &str) -> bool {
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>
 pub(crate) fn is_interruption(reason: &str) -> bool {
     ["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"].contains(&reason)
+}
+
+/// Why S3 did not take a file. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BucketRefusal {
+    /// There is no such bucket.
+    NoBucket,
+    /// A permission is missing.
+    Denied,
+    /// The bucket is in another region than the one that was asked.
+    OtherRegion,
+    /// What no sentence of ours explains.
+    Other,
+}
+
+/// Reads S3's code.
+pub(crate) fn bucket_refusal(code: &str) -> BucketRefusal {
+    match code {
+        "NoSuchBucket" => BucketRefusal::NoBucket,
+        "AccessDenied" | "AllAccessDisabled" => BucketRefusal::Denied,
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            BucketRefusal::OtherRegion
+        }
+        _ => BucketRefusal::Other,
+    }
 }
 
 #[cfg(test)]

@@ -227,6 +227,7 @@ impl World {
                 kind,
                 code: code.to_owned(),
                 message: String::new(),
+                hint: None,
             });
         }
         let kind = failures.iter().map(|failure| failure.kind).min().unwrap_or(ErrorKind::Capacity);
