@@ -11,10 +11,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::is_fresh;
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::fleet::{NotLaunched, Order};
 use crate::forge::Forge;
-use crate::launch::Clock;
 use crate::order::{self, Packages, Recipe, Reuse};
 use crate::steps::{Registered, Steps};
 use crate::undo::Made;
@@ -192,6 +192,7 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
             controller: &self.controller,
             cloud: self.cloud,
             forge: self.forge,
+            clock: self.clock,
             tell: &tell,
             stop: &self.never,
             may_repeat: &may_repeat,
@@ -201,7 +202,9 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         match &outcome {
             Ok(_) => (outcome, made.request.map(Box::new)),
             // It may have been bought: the next looks show it, or show nothing until it counts as never bought.
-            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => (outcome, None),
+            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => {
+                (outcome, made.request.map(Box::new))
+            }
             Err(_) => {
                 for left in made.undo(self.cloud, self.forge).await {
                     tracing::warn!(%launch, left, "a launch that failed has left something");

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cml_cloud::{Cloud, LaunchId, LaunchRequest};
-use cml_fleet::{Account, Balance, Job, JobState};
+use cml_fleet::{Account, Balance, Job, JobState, Observed, Plan, Why, held};
 use cml_journal::{Journal, JournalError, State};
 use cml_spec::{Period, Spec};
 use futures_util::future::LocalBoxFuture;
@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Asked, PRICES_EVERY, Questions, is_fresh};
 use crate::carry::{Done, Hands, Key, LaunchDone, key};
-use crate::fleet::{Fleet, Look, NotLaunched, Now, Step};
+use crate::clock::{Clock, wrong_clock};
+use crate::fleet::{Fleet, Look, NotLaunched, Now, Planner, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
-use crate::launch::Clock;
 use crate::news::{News, Wanted};
 use crate::sale::Sale;
 
@@ -56,6 +56,8 @@ pub struct Settings<'a> {
     pub clock: Clock<'a>,
     /// Makes launch ids: the time of now and randomness that no other process has.
     pub new_id: &'a (dyn Fn() -> LaunchId + Sync),
+    /// Decides.
+    pub plan: Planner<'a>,
     /// Hears of every decision that follows a look.
     pub on_step: &'a (dyn Fn(&Told<'_>) + Sync),
 }
@@ -134,7 +136,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                         // Before every decision: what is intended now would not be carried out.
                         () = stop.cancelled() => break 'looks,
                         Some(done) = flights.next() => {
-                            if mind.ended(done, &mut fleet)? {
+                            if mind.ended(done, mind.now(hands.forge).0.wall, &mut fleet)? {
                                 mind.hurry(&hands, &mut fleet, &mut flights)?;
                             }
                         }
@@ -156,7 +158,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 continue;
             }
             let pause = mind.decide(asked, &hands, &mut fleet, &mut flights)?;
-            mind.tidy(&hands, &fleet, &flights);
+            mind.tidy_read(&hands, &fleet, &flights);
             let soon = look_began + LOOKS_APART;
             let mut pause = pin!(tokio::time::sleep(pause));
             loop {
@@ -165,7 +167,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                     () = stop.cancelled() => break 'looks,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
-                        if mind.ended(done, &mut fleet)? {
+                        if mind.ended(done, mind.now(hands.forge).0.wall, &mut fleet)? {
                             mind.hurry(&hands, &mut fleet, &mut flights)?;
                             pause.as_mut().reset(soon);
                         }
@@ -181,7 +183,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
             }
         }
         hands.stop_launching();
-        mind.finish(flights, &mut fleet).await
+        mind.finish(flights, &hands, &mut fleet).await
     }
 }
 
@@ -239,20 +241,25 @@ impl Mind<'_> {
     }
 
     /// True when a launch was refused by the cloud.
-    fn ended<J: Journal>(&mut self, done: Done, fleet: &mut Fleet<J>) -> Result<bool, JournalError> {
+    fn ended<J: Journal>(
+        &mut self,
+        done: Done,
+        now: Timestamp,
+        fleet: &mut Fleet<J>,
+    ) -> Result<bool, JournalError> {
         match done {
             Done::Tidied => Ok(false),
             Done::Other(key) => {
                 self.under_way.remove(&key);
                 if let Key::Run(run_id) = key {
-                    self.jobs.rerun_asked(run_id, (self.settings.clock)());
+                    self.jobs.rerun_asked(run_id, Instant::now());
                 }
                 Ok(false)
             }
             Done::Launch(done) => {
                 let LaunchDone { launch, asked, outcome, request } = *done;
                 self.untidy.extend(request.map(|request| (launch, request)));
-                match fleet.launched(launch, &asked, &outcome, (self.settings.clock)()) {
+                match fleet.launched(launch, &asked, &outcome, now) {
                     // The next looks tell the same.
                     Err(error) if may_pass(&error) => tracing::error!(%error, %launch, "not written"),
                     other => other?,
@@ -292,9 +299,15 @@ impl Mind<'_> {
     ) -> Result<Duration, JournalError> {
         let begun = asked.begun;
         let look = self.take_in(asked);
-        let now = self.now();
+        let (now, wrong) = self.now(hands.forge);
+        self.tell_of_clock(hands.forge, wrong);
         self.sight = Some((begun, look.clone()));
-        match fleet.step(look, now, &mut || (self.settings.new_id)()) {
+        let hold = |observed: &Observed, _: Timestamp| {
+            let ahead_seconds = wrong.unwrap_or_default().as_secs();
+            Plan { waiting: held(observed, &Why::WrongClock { ahead_seconds }), ..Plan::default() }
+        };
+        let plan: Planner<'_> = if wrong.is_some() { &hold } else { self.settings.plan };
+        match fleet.step(look, now, plan, &mut || (self.settings.new_id)()) {
             Ok(step) => {
                 fleet.forget_ledger();
                 self.tell_of_limits(&step.near_limit, now.wall);
@@ -344,13 +357,13 @@ impl Mind<'_> {
         flights: &mut Flights<'h>,
     ) -> Result<(), JournalError> {
         let jobs = self.jobs.jobs();
-        let now = self.now();
+        let (now, wrong) = self.now(hands.forge);
         let Some((begun, sight)) = &self.sight else { return Ok(()) };
-        if begun.elapsed() > SIGHT_MAX || self.polled_at.is_none() {
+        if begun.elapsed() > SIGHT_MAX || self.polled_at.is_none() || wrong.is_some() {
             return Ok(());
         }
         let look = seen_with(sight, jobs);
-        match fleet.hurry(look, now, &mut || (self.settings.new_id)()) {
+        match fleet.hurry(look, now, self.settings.plan, &mut || (self.settings.new_id)()) {
             Ok(step) => self.fly(step, hands, flights),
             Err(error) if may_pass(&error) => {
                 tracing::error!(%error, "nothing is decided until it can be written");
@@ -360,8 +373,12 @@ impl Mind<'_> {
         Ok(())
     }
 
-    fn now(&self) -> Now {
-        Now { wall: (self.settings.clock)(), uptime: self.born.elapsed() }
+    /// The time, by GitHub's clock where ours is wrong by more than a few minutes, and how far ours is ahead then.
+    fn now<F: Forge>(&self, forge: &F) -> (Now, Option<SignedDuration>) {
+        let wall = (self.settings.clock)();
+        let wrong = wrong_clock(forge, wall);
+        let wall = wrong.and_then(|ahead| wall.checked_sub(ahead).ok()).unwrap_or(wall);
+        (Now { wall, uptime: self.born.elapsed() }, wrong)
     }
 
     fn fly<'h, C: Cloud, F: Forge>(
@@ -378,11 +395,10 @@ impl Mind<'_> {
     }
 
     fn take_in(&mut self, asked: Asked) -> Look {
-        let Asked { at, look, jobs, offers, prices_at, .. } = asked;
+        let Asked { begun, at, look, jobs, offers, prices_at } = asked;
         if let Some(jobs) = jobs {
-            self.check_clock(jobs.at);
             self.poll_rest = SignedDuration::try_from(jobs.rest).unwrap_or(self.settings.poll_every);
-            self.jobs.polled(jobs.jobs, &jobs.unseen, at);
+            self.jobs.polled(jobs.jobs, &jobs.unseen, begun);
             self.polled_at = Some(at);
         }
         for (name, answer) in offers {
@@ -398,13 +414,18 @@ impl Mind<'_> {
         }
     }
 
-    /// Deadlines are instants: a machine of a daemon whose clock is far behind ends before it has begun.
-    fn check_clock(&self, at_github: Option<Timestamp>) {
-        let Some(at_github) = at_github else { return };
-        let behind = at_github.duration_since((self.settings.clock)());
-        if behind.abs() > SKEW_MAX {
+    /// Deadlines are instants: a machine of a daemon whose clock is far behind ends before it has begun, and by one that is far ahead
+    /// machines at work seem late.
+    fn tell_of_clock<F: Forge>(&self, forge: &F, wrong: Option<SignedDuration>) {
+        let ahead = forge.time().map_or(SignedDuration::ZERO, |time| time.ahead((self.settings.clock)()));
+        if wrong.is_some() {
+            tracing::error!(
+                seconds_ahead = ahead.as_secs(),
+                "this machine's clock is not GitHub's: nothing is launched and nothing is ended until it is right; let NTP set it"
+            );
+        } else if ahead.abs() > SKEW_MAX {
             tracing::warn!(
-                seconds_behind = behind.as_secs(),
+                seconds_ahead = ahead.as_secs(),
                 "this machine's clock is not GitHub's: deadlines are off by so much; let NTP set it"
             );
         }
@@ -412,16 +433,24 @@ impl Mind<'_> {
 
     /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
     /// written down. After a restart no job waits for a machine that was never asked for.
-    async fn finish<J: Journal>(
+    async fn finish<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
-        mut flights: Flights<'_>,
+        mut flights: Flights<'h>,
+        hands: &'h Hands<'_, C, F>,
         fleet: &mut Fleet<J>,
     ) -> Result<(), JournalError> {
         let until = Instant::now() + STOP_WITHIN;
-        while !flights.is_empty() {
+        loop {
+            if flights.is_empty() {
+                // EC2 has given each machine that was bought what it is to read.
+                let launches = fleet.state().launches().iter();
+                let unknown: BTreeSet<LaunchId> =
+                    launches.filter(|record| record.bought.is_none()).map(|record| record.id).collect();
+                self.tidy(hands, &flights, &unknown);
+            }
             match tokio::time::timeout_at(until, flights.next()).await {
                 Ok(Some(done)) => {
-                    self.ended(done, fleet)?;
+                    self.ended(done, self.now(hands.forge).0.wall, fleet)?;
                 }
                 Ok(None) => break,
                 Err(_) => {
@@ -437,7 +466,7 @@ impl Mind<'_> {
     }
 
     /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
-    fn tidy<'h, C: Cloud, F: Forge, J: Journal>(
+    fn tidy_read<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         hands: &'h Hands<'_, C, F>,
         fleet: &Fleet<J>,
@@ -449,6 +478,16 @@ impl Mind<'_> {
         let launches = fleet.state().launches();
         let unread: BTreeSet<LaunchId> =
             launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
+        self.tidy(hands, flights, &unread);
+    }
+
+    /// Removes what lies beside all machines but these.
+    fn tidy<'h, C: Cloud, F: Forge>(
+        &mut self,
+        hands: &'h Hands<'_, C, F>,
+        flights: &Flights<'h>,
+        unread: &BTreeSet<LaunchId>,
+    ) {
         let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
         for launch in read {
             if let Some(request) = self.untidy.remove(&launch) {

@@ -4,6 +4,9 @@ use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
 use cml_github::{GitHubError, GitHubErrorKind};
 use cml_journal::JournalError;
+use jiff::SignedDuration;
+
+use crate::clock::by_how_much;
 
 /// A launch failed; nothing of it is left but what `left_behind` names.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,12 @@ pub enum Reason {
         ended: String,
         /// What the machine said last.
         last_words: String,
+    },
+    /// A deadline by this clock would be wrong.
+    #[error("this machine's clock is {}: nothing is launched by it", by_how_much(*ahead))]
+    Clock {
+        /// How far it is ahead of GitHub's.
+        ahead: SignedDuration,
     },
     /// A signal asked us to stop.
     #[error("interrupted by a signal")]

@@ -111,6 +111,9 @@ pub struct Step {
     pub next_look_at: Option<Timestamp>,
 }
 
+/// Decides: [`cml_fleet::plan()`].
+pub type Planner<'a> = &'a (dyn Fn(&Observed, Timestamp) -> Plan + Sync);
+
 /// The fleet, as far as it is decided.
 pub struct Fleet<J> {
     journal: J,
@@ -205,6 +208,7 @@ impl<J: Journal> Fleet<J> {
         &mut self,
         look: Look,
         clocks: Now,
+        plan: Planner<'_>,
         new_id: &mut dyn FnMut() -> LaunchId,
     ) -> Result<Step, JournalError> {
         let now = clocks.wall;
@@ -230,6 +234,7 @@ impl<J: Journal> Fleet<J> {
         &mut self,
         look: Look,
         clocks: Now,
+        plan: Planner<'_>,
         new_id: &mut dyn FnMut() -> LaunchId,
     ) -> Result<Step, JournalError> {
         let now = clocks.wall;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cml_fleet::Job;
 use cml_github::{
-    Followed, GitHub, GitHubError, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
+    Followed, GitHub, GitHubError, GitHubTime, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -20,8 +20,6 @@ pub struct JobList {
     pub unseen: BTreeSet<String>,
     /// How long the next list should wait.
     pub rest: Duration,
-    /// What time it is at GitHub, where it says so.
-    pub at: Option<Timestamp>,
 }
 
 /// One scope of one GitHub. Every call is bounded in time by the implementation and repeats nothing that is not idempotent.
@@ -31,6 +29,9 @@ pub trait Forge: Send + Sync {
 
     /// Where runners that register by themselves are told to go.
     fn runner_url(&self) -> String;
+
+    /// What time it was at GitHub when it last answered; none before.
+    fn time(&self) -> Option<GitHubTime>;
 
     /// Registers a runner for one job.
     ///
@@ -115,6 +116,10 @@ impl Forge for GitHub {
         self.location().runner_url()
     }
 
+    fn time(&self) -> Option<GitHubTime> {
+        Self::time(self)
+    }
+
     async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
         Self::jit_runner(self, request).await
     }
@@ -140,9 +145,9 @@ impl Forge for GitHub {
     }
 
     async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
-        let Polled { jobs, unseen, rest, at } = Self::jobs(self, followed, only).await?;
+        let Polled { jobs, unseen, rest } = Self::jobs(self, followed, only).await?;
         let jobs = jobs.into_iter().map(crate::jobs::from_github).collect();
-        Ok(JobList { jobs, unseen, rest, at })
+        Ok(JobList { jobs, unseen, rest })
     }
 
     async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {

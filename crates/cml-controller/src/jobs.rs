@@ -1,27 +1,29 @@
 //! Jobs as they are heard of: webhooks tell at once, out of order, twice or not at all; polls tell late, and all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cml_cloud::LaunchId;
 use cml_fleet::{Job, JobId, JobState};
 use cml_github::{JobRecord, Origin};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// How long a job that is over is remembered: late webhooks must not wake it.
-const REMEMBER: SignedDuration = SignedDuration::from_hours(2);
+const REMEMBER: Duration = Duration::from_secs(2 * 3600);
 
-/// Every job that was heard of and is not long over.
+/// Every job that was heard of and is not long over. Times are this process's own: a clock on the wall may be set.
 #[derive(Debug, Default)]
 pub struct JobTable {
     jobs: BTreeMap<JobId, Heard>,
     /// Jobs that ended on somebody else's machine, and when that was heard: an organization has thousands of them.
-    strangers: BTreeMap<JobId, Timestamp>,
+    strangers: BTreeMap<JobId, Instant>,
 }
 
 #[derive(Debug)]
 struct Heard {
     job: Job,
-    at: Timestamp,
+    at: Instant,
     /// It counts as over because a list did not have it: another list may have it again.
     is_missing: bool,
 }
@@ -29,7 +31,7 @@ struct Heard {
 impl JobTable {
     /// Takes in what a webhook says, and whether anything follows from it. A job never goes back: what is older than what is
     /// known changes nothing.
-    pub fn hear(&mut self, job: Job, at: Timestamp) -> bool {
+    pub fn hear(&mut self, job: Job, at: Instant) -> bool {
         if self.strangers.contains_key(&job.id) {
             return false;
         }
@@ -52,7 +54,7 @@ impl JobTable {
 
     /// Takes in a whole list that was asked for at `asked_at`, but for repositories that could not be looked into. It is right
     /// about everything that was not heard of since.
-    pub fn polled(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Timestamp) {
+    pub fn polled(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Instant) {
         let listed: BTreeMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         for (id, heard) in &mut self.jobs {
             if !listed.contains_key(id)
@@ -80,15 +82,15 @@ impl JobTable {
                 self.jobs.insert(id, Heard { job, at: asked_at, is_missing: false });
             }
         }
-        self.strangers.retain(|_, at| asked_at.duration_since(*at) < REMEMBER);
+        self.strangers.retain(|_, at| asked_at.saturating_duration_since(*at) < REMEMBER);
         self.jobs.retain(|_, heard| {
-            heard.job.state != JobState::Over || asked_at.duration_since(heard.at) < REMEMBER
+            heard.job.state != JobState::Over || asked_at.saturating_duration_since(heard.at) < REMEMBER
         });
     }
 
     /// A run's failed jobs were asked to run again. Whatever came of it, what was known of the run is old: only a list that was
     /// asked for later says that it is over once more.
-    pub fn rerun_asked(&mut self, run_id: u64, at: Timestamp) {
+    pub fn rerun_asked(&mut self, run_id: u64, at: Instant) {
         for heard in self.jobs.values_mut().filter(|heard| heard.job.run_id == run_id) {
             if matches!(heard.job.state, JobState::Failed { .. }) {
                 *heard = Heard {
@@ -176,10 +178,13 @@ pub fn from_github(record: JobRecord) -> Job {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("in range")
+    fn at(second: u64) -> Instant {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *BEGIN + Duration::from_secs(second)
     }
 
     fn job(id: u64, state: JobState) -> Job {
@@ -196,7 +201,7 @@ mod tests {
             actor: "mona".to_owned(),
             workflow: "train".to_owned(),
             branch: "main".to_owned(),
-            queued_at: at(0),
+            queued_at: Timestamp::UNIX_EPOCH,
             state,
             runner: None,
             interruptions: 0,

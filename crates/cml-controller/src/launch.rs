@@ -16,6 +16,7 @@ use cml_spec::{Allow, Forks, Idle, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::fleet::{self, Fleet, Look, NotLaunched, Now};
@@ -27,9 +28,6 @@ use crate::wait::{Wait, until_online};
 
 /// The controller of machines that are launched without a daemon: no daemon's own id is ever this.
 pub const LAUNCH: &str = "launch";
-
-/// The clock, as whoever runs this reads it.
-pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
 /// How often a decision is taken again while other processes with the same launch id write to its journal.
 const DECISIONS_MAX: u32 = 5;
@@ -84,7 +82,7 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     }
     let fleet = Fleet::open(journal, Vec::new()).map_err(Reason::Journal)?;
     let mut made = Made::default();
-    let steps = Steps { order, controller: LAUNCH, cloud, forge, tell, stop, may_repeat: &|| true };
+    let steps = Steps { order, controller: LAUNCH, cloud, forge, clock, tell, stop, may_repeat: &|| true };
     let mut one = One { steps, fleet, clock };
     match one.run(&mut made).await {
         Ok(outcome) => Ok(outcome),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice};
-use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, labels, spec_for};
+use cml_fleet::{
+    Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, is_refused, labels, spec_for,
+};
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
@@ -72,10 +74,15 @@ fn by_launch(look: &Look) -> BTreeMap<LaunchId, &Instance> {
     instances
 }
 
-/// Jobs that were not heard of before.
+/// Jobs that were not heard of before. What a policy refuses is nothing to learn from, how often jobs come included (L8), unless
+/// GitHub gives it a machine.
 pub(crate) fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
     let came = |job: &Job| {
-        let spec = spec_for(specs, &look.offers, job).filter(|_| !state.knows(job.id))?;
+        let wants = matches!(job.state, JobState::Queued | JobState::Waiting);
+        if state.knows(job.id) || (wants && is_refused(specs, &look.offers, job)) {
+            return None;
+        }
+        let spec = spec_for(specs, &look.offers, job)?;
         Some(Event::JobCame { job: job.id, spec: spec.name.clone(), facts: JobFacts::of(job) })
     };
     look.jobs.iter().flatten().filter_map(came).collect()

@@ -7,6 +7,7 @@
 
 mod ask;
 mod carry;
+mod clock;
 mod drive;
 mod event;
 mod failure;
@@ -25,12 +26,13 @@ mod undo;
 mod wait;
 
 pub use carry::Recipes;
+pub use clock::{CLOCK_MAX, Clock, by_how_much, wrong_clock};
 pub use drive::{Controller, STOP_WITHIN, Settings, Told};
 pub use event::Event;
 pub use failure::{Failure, Reason};
 pub use forge::{Forge, JobList};
 pub use jobs::{JobTable, from_github};
-pub use launch::{Clock, LAUNCH, Launch, Outcome, launch};
+pub use launch::{LAUNCH, Launch, Outcome, launch};
 pub use news::{News, Wanted};
 pub use order::{Lifetime, Order, Packages, Recipe, Reuse};
 pub use reap::{Finding, ReapReport, reap, why_reap};

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_fleet::Job;
 use cml_spec::{Budget, Spec};
-use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::carry::Recipes;
 
@@ -23,15 +23,15 @@ pub struct Wanted {
 /// What was heard and not taken in yet.
 #[derive(Debug, Default)]
 pub struct News {
-    jobs: Mutex<Vec<(Job, Timestamp)>>,
+    jobs: Mutex<Vec<(Job, Instant)>>,
     wanted: Mutex<Option<Wanted>>,
     bell: Notify,
 }
 
 impl News {
-    /// Tells of a job, as of now.
-    pub fn tell(&self, job: Job, now: Timestamp) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((job, now));
+    /// Tells of a job as it was when it was heard of.
+    pub fn tell(&self, job: Job, heard_at: Instant) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((job, heard_at));
         self.bell.notify_one();
     }
 
@@ -46,7 +46,7 @@ impl News {
         self.bell.notified().await;
     }
 
-    pub(crate) fn take_jobs(&self) -> Vec<(Job, Timestamp)> {
+    pub(crate) fn take_jobs(&self) -> Vec<(Job, Instant)> {
         std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

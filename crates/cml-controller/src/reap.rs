@@ -6,6 +6,7 @@ use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceI
 use cml_github::{GitHubError, Removal, Runner};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::wrong_clock;
 use crate::forge::Forge;
 use crate::undo::terminate;
 
@@ -42,6 +43,8 @@ pub struct ReapReport {
     pub silent: Vec<RegionFailure>,
     /// GitHub could not be asked: only deadlines were looked at.
     pub github_error: Option<GitHubError>,
+    /// How far the clock is ahead of GitHub's, where it is too wrong to say what is late: nothing was done.
+    pub wrong_clock: Option<SignedDuration>,
 }
 
 /// Why this machine should be ended now, if it should.
@@ -88,6 +91,10 @@ pub async fn reap<C: Cloud, F: Forge>(
             None
         }
     };
+    report.wrong_clock = wrong_clock(github, now);
+    if report.wrong_clock.is_some() {
+        return Ok(report);
+    }
     for instance in &instances {
         let Some(finding) = why_reap(instance, runners.as_deref(), now, grace) else { continue };
         if finding == Finding::NoRunner && !is_unknown(instance, github).await {

@@ -13,6 +13,7 @@ use cml_fleet::labels;
 use cml_github::{GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock, wrong_clock};
 use crate::event::Event;
 use crate::failure::Reason;
 use crate::forge::Forge;
@@ -37,6 +38,7 @@ pub(crate) struct Steps<'a, C, F> {
     pub(crate) controller: &'a str,
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
+    pub(crate) clock: Clock<'a>,
     pub(crate) tell: &'a (dyn Fn(Event) + Sync),
     pub(crate) stop: &'a CancellationToken,
     /// False once a call with an unknown outcome is not worth repeating any more.
@@ -69,9 +71,14 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
 
     /// Registers the runner of a machine that is one of these offers: its labels name its architecture.
     pub(crate) async fn register(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
-        match self.order.recipe.lifetime {
-            Lifetime::OneJob => self.register_jit(offers, made).await,
-            Lifetime::ManyJobs => self.register_by_token(made).await,
+        let registered = match self.order.recipe.lifetime {
+            Lifetime::OneJob => self.register_jit(offers, made).await?,
+            Lifetime::ManyJobs => self.register_by_token(made).await?,
+        };
+        // GitHub has just said what time it is: by a clock that is wrong the machine would end at a wrong time.
+        match wrong_clock(self.forge, (self.clock)()) {
+            Some(ahead) => Err(Reason::Clock { ahead }),
+            None => Ok(registered),
         }
     }
 

@@ -7,7 +7,7 @@ use cml_cloud::{Arch, Deadline, Driver, Market, OfferQuery, SpotPolicy};
 use cml_controller::{
     Event, Failure, Lifetime, Order, Outcome, Packages, Reason, Recipe, Reuse, launch, reap,
 };
-use cml_github::{RunnerDownload, RunnerGroup};
+use cml_github::{GitHubTime, RunnerDownload, RunnerGroup};
 use cml_journal::MemoryJournal;
 use cml_spec::Setup;
 use jiff::SignedDuration;
@@ -198,4 +198,34 @@ async fn reaping_leaves_registrations_whose_machine_may_be_in_a_region_that_does
     outside.closed.clear();
     let report = reap(&filter, at(3000), grace, false, &outside, &outside).await.expect("is asked");
     assert_eq!(report.runners, [id(7).runner_name()]);
+}
+
+/// GitHub says that it is two days ago.
+fn two_days_ago() -> GitHubTime {
+    GitHubTime { at: at(-2 * 86_400), received: tokio::time::Instant::now() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_a_clock_that_is_wrong_nothing_is_launched_and_nothing_stays() {
+    let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
+    outside.time = Some(two_days_ago());
+    let (outcome, _) = launched(&outside, &order(Reuse::Never)).await;
+    let failure = outcome.expect_err("its deadline would be two days late");
+    assert_eq!(
+        failure.to_string(),
+        "this machine's clock is 172800 s ahead of GitHub's: nothing is launched by it"
+    );
+    assert!(outside.requests().is_empty() && failure.left_behind.is_empty());
+    assert_eq!(outside.removed(), [1], "its registration");
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_a_clock_that_is_wrong_no_machine_is_late() {
+    let mut outside = Outside::selling(Vec::new());
+    outside.has_machine(instance(id(7), "us-east-1"));
+    outside.time = Some(two_days_ago());
+    let filter = cml_cloud::InstanceFilter::default();
+    let grace = SignedDuration::from_mins(15);
+    let report = reap(&filter, at(9000), grace, false, &outside, &outside).await.expect("is asked");
+    assert!(report.instances.is_empty() && report.wrong_clock.is_some(), "{report:?}");
 }

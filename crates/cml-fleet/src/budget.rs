@@ -75,6 +75,10 @@ impl Balance {
     pub fn committed(&self) -> Usd {
         Usd(self.spent.0 + self.promised.0)
     }
+
+    fn left(&self) -> Decimal {
+        self.most.0 - self.committed().0
+    }
 }
 
 /// Spent in each period, and promised.
@@ -126,8 +130,7 @@ impl<'a> Books<'a> {
     pub(crate) fn pay(&mut self, spec: &Spec, job: Option<&Job>, price: Option<Usd>) -> Result<(), Balance> {
         let (repository, actor) = (job.map(|job| job.repository.as_str()), job.map(|job| job.actor.as_str()));
         for balance in self.balances(&spec.name, repository, actor) {
-            let left = balance.most.0 - balance.committed().0;
-            if price.is_none_or(|price| price.0 > left) {
+            if price.is_none_or(|price| price.0 > balance.left()) {
                 return Err(balance);
             }
         }
@@ -135,6 +138,25 @@ impl<'a> Books<'a> {
             self.promise(&spec.name, repository, actor, price);
         }
         Ok(())
+    }
+
+    /// Whether a limit holds for the job's own repository or person.
+    pub(crate) fn limits_who_asks(&self, job: &Job) -> bool {
+        !self.observed.budgets.is_empty() && !self.of_who_asks(job).is_empty()
+    }
+
+    /// The account of the job's own repository or person with too little left.
+    pub(crate) fn refuses_who_asks(
+        &self,
+        job: &Job,
+        is_too_little: impl Fn(Decimal) -> bool,
+    ) -> Option<Balance> {
+        self.of_who_asks(job).into_iter().find(|balance| is_too_little(balance.left()))
+    }
+
+    fn of_who_asks(&self, job: &Job) -> Vec<Balance> {
+        let all = self.balances("", Some(&job.repository), Some(&job.actor)).into_iter();
+        all.filter(|balance| !matches!(balance.account, Account::Spec(_))).collect()
     }
 
     fn promise(&mut self, spec: &str, repository: Option<&str>, actor: Option<&str>, price: Usd) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cml_cloud::Offer;
 use cml_spec::{Allow, Forks, Spec};
 
 use crate::labels::Demand;
@@ -84,8 +85,16 @@ fn want<'a>(demand: Demand, fitting: &Result<Vec<&'a Spec>, Why>, job: &'a Job) 
     Wanted { job, demand, specs, refused }
 }
 
+/// Whether every spec whose runners may take the job refuses it by its policy: it is a stranger's, and may change nothing.
+#[must_use]
+pub fn is_refused(specs: &[Spec], offers: &BTreeMap<String, Vec<Offer>>, job: &Job) -> bool {
+    let demand = Demand::of(job);
+    let mut fitting = specs.iter().filter(|spec| demand.fits(spec, offers)).peekable();
+    fitting.peek().is_some() && fitting.all(|spec| forbids(&spec.allow, job).is_some())
+}
+
 /// The rule that a job breaks, if it breaks one.
-fn forbids(allow: &Allow, job: &Job) -> Option<Rule> {
+pub(crate) fn forbids(allow: &Allow, job: &Job) -> Option<Rule> {
     if job.from_fork && allow.forks == Forks::Never {
         return Some(Rule::Fork);
     }

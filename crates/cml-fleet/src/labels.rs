@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cml_cloud::{Arch, Offer};
 use cml_spec::Spec;
 
+use crate::demand::forbids;
 use crate::observed::Job;
 
 /// Labels that GitHub takes in one JIT request.
@@ -54,13 +55,13 @@ pub(crate) fn key(labels: &[String]) -> Vec<String> {
     key
 }
 
-/// The spec that a job belongs to: of those whose runners may take it, the one with the fewest labels. `offers` are what each
-/// spec can buy.
+/// The spec that a job belongs to: of those whose runners may take it, one whose policy allows it before one that refuses it, then
+/// the one with the fewest labels. `offers` are what each spec can buy.
 #[must_use]
 pub fn spec_for<'a>(specs: &'a [Spec], offers: &BTreeMap<String, Vec<Offer>>, job: &Job) -> Option<&'a Spec> {
     let demand = Demand::of(job);
     let fitting = specs.iter().filter(|spec| demand.fits(spec, offers));
-    fitting.min_by_key(|spec| (spec.labels.len(), &spec.name))
+    fitting.min_by_key(|spec| (forbids(&spec.allow, job).is_some(), spec.labels.len(), &spec.name))
 }
 
 /// What a job asks of a runner.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cml_cloud::{Deadline, InstanceId, Offer};
+use cml_cloud::{Deadline, InstanceId, Offer, Usd};
 use cml_spec::Spec;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::budget::{Balance, Books, cost};
 use crate::demand::{self, Wanted};
-use crate::labels::{self, Demand, spec_for};
-use crate::observed::{Job, JobId, JobState, Observed};
+use crate::labels::{self, spec_for};
+use crate::observed::{Job, JobId, JobState, LaunchRecord, Observed};
 use crate::placement::Shop;
 use crate::refuse::Why;
 use crate::retire::{self, Cause};
@@ -107,7 +108,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
         let (runner, name) = (runner.id, runner.name.clone());
         plan.actions.push(Action::RemoveRunner { runner, name, cause: Cause::NoMachine });
     }
-    let mut round = Round::begin(observed, &machines, now);
+    let mut round = Round::begin(observed, &specs, &machines, now);
     // Jobs before warm machines, the oldest job first. A job that cannot be served holds up nobody else.
     for wanted in demand::wanted(observed) {
         round.serve(&wanted, &mut plan);
@@ -125,9 +126,18 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     plan
 }
 
+/// Nothing is done, whatever there is to do: why each job waits that a machine would be launched for.
+#[must_use]
+pub fn held(observed: &Observed, why: &Why) -> Vec<Waiting> {
+    let reason = |wanted: &Wanted<'_>| wanted.refused.clone().unwrap_or_else(|| why.clone());
+    let wanted = demand::wanted(observed).into_iter();
+    wanted.map(|wanted| Waiting { job: wanted.job.id, why: reason(&wanted) }).collect()
+}
+
 /// What is left to give while one plan is made.
 struct Round<'a> {
     now: Timestamp,
+    specs: &'a BTreeMap<&'a str, &'a Spec>,
     github_answered: bool,
     shop: Shop<'a>,
     books: Books<'a>,
@@ -137,11 +147,16 @@ struct Round<'a> {
     free: BTreeMap<Taker<'a>, VecDeque<&'a Machine<'a>>>,
 }
 
-/// The labels of a runner, as a key, and its group.
-type Taker<'a> = (Vec<String>, Option<&'a str>);
+/// What a runner may take: the labels that it has, as a key, its group, and the spec whose policy it is under.
+type Taker<'a> = (Vec<String>, Option<&'a str>, &'a str);
 
 impl<'a> Round<'a> {
-    fn begin(observed: &'a Observed, machines: &'a [Machine<'a>], now: Timestamp) -> Self {
+    fn begin(
+        observed: &'a Observed,
+        specs: &'a BTreeMap<&'a str, &'a Spec>,
+        machines: &'a [Machine<'a>],
+        now: Timestamp,
+    ) -> Self {
         let mut count: BTreeMap<String, u32> = BTreeMap::new();
         let mut free: BTreeMap<Taker<'_>, VecDeque<&Machine<'_>>> = BTreeMap::new();
         for machine in machines {
@@ -149,9 +164,9 @@ impl<'a> Round<'a> {
             *count.entry(record.spec.clone()).or_default() += 1;
             // A machine that must go any moment is no help.
             if machine.is_free_or_just_taken(now) && !record.deadline.passed(now) {
-                let spec = observed.specs.iter().find(|spec| spec.name == record.spec);
-                let group = spec.and_then(|spec| spec.group.as_deref());
-                let queue = free.entry((labels::key(machine.labels(record)), group)).or_default();
+                let group = specs.get(record.spec.as_str()).and_then(|spec| spec.group.as_deref());
+                let taker = (labels::key(machine.labels(record)), group, record.spec.as_str());
+                let queue = free.entry(taker).or_default();
                 match machine.phase {
                     Phase::Idle(_) => queue.push_front(machine),
                     _ => queue.push_back(machine),
@@ -160,12 +175,22 @@ impl<'a> Round<'a> {
         }
         let shop = Shop::open(observed, now);
         let books = Books::open(observed, now);
-        Self { now, github_answered: observed.runners.is_some(), shop, books, count, free }
+        Self { now, specs, github_answered: observed.runners.is_some(), shop, books, count, free }
     }
 
-    /// A machine that is there or on its way, else a launch, else a reason.
+    /// A machine that is there or on its way, else a launch, else a reason. What a policy or the money of its own repository or
+    /// person refuses reserves no machine (L8): were GitHub to hand it one, that one would be busy and counted then.
     fn serve(&mut self, wanted: &Wanted<'_>, plan: &mut Plan) {
-        if self.take_free(&wanted.demand) {
+        if let Some(why @ Why::Policy { .. }) = &wanted.refused {
+            plan.waiting.push(Waiting { job: wanted.job.id, why: why.clone() });
+            return;
+        }
+        let over_limit = self.over_its_own_limit(wanted);
+        if self.take_free(wanted, over_limit.is_some()) {
+            return;
+        }
+        if let Some(why) = over_limit {
+            plan.waiting.push(Waiting { job: wanted.job.id, why });
             return;
         }
         if let Some(why) = &wanted.refused {
@@ -174,9 +199,7 @@ impl<'a> Round<'a> {
         }
         let mut first_reason = None;
         for spec in &wanted.specs {
-            let last_resort =
-                spec.reruns.last_on_demand && wanted.job.interruptions >= spec.reruns.max.max(1);
-            match self.launch(spec, Some(wanted.job), last_resort) {
+            match self.launch(spec, Some(wanted.job), is_last_resort(spec, wanted.job)) {
                 Ok(action) => {
                     plan.actions.push(action);
                     return;
@@ -188,14 +211,48 @@ impl<'a> Round<'a> {
         plan.waiting.extend(first_reason.map(|why| Waiting { job: wanted.job.id, why }));
     }
 
-    /// Gives the job any machine whose runner may take it: the one with the fewest labels that are not asked for.
-    fn take_free(&mut self, demand: &Demand) -> bool {
+    /// Why the job's own repository or person cannot pay for any machine that could be launched for it.
+    fn over_its_own_limit(&self, wanted: &Wanted<'_>) -> Option<Why> {
+        let mut first_reason = None;
+        for spec in &wanted.specs {
+            if !self.books.limits_who_asks(wanted.job) {
+                return None;
+            }
+            let offers = self.shop.choose(spec, Some(wanted.job), is_last_resort(spec, wanted.job)).ok();
+            // What nobody sells now has no price.
+            let asked = offers.as_ref().map_or(Some(Usd::default()), |offers| promise(spec, offers));
+            let is_too_little =
+                |left: Decimal| left <= Decimal::ZERO || asked.is_none_or(|asked| asked.0 > left);
+            let balance = self.books.refuses_who_asks(wanted.job, is_too_little)?;
+            let asked = asked.filter(|_| offers.is_some());
+            first_reason.get_or_insert(Why::Budget { balance: Box::new(balance), asked });
+        }
+        first_reason
+    }
+
+    /// Gives the job any machine whose runner may take it under a policy that allows it: the one with the fewest labels that are
+    /// not asked for, one that is online before one that is on its way. `own_only`: one that its own repository and person have
+    /// paid for already.
+    fn take_free(&mut self, wanted: &Wanted<'_>, own_only: bool) -> bool {
+        let specs = self.specs;
+        let allows = |spec: &str| {
+            specs.get(spec).is_none_or(|spec| demand::forbids(&spec.allow, wanted.job).is_none())
+        };
+        let is_paid_by = |record: &LaunchRecord| {
+            record.repository.as_ref() == Some(&wanted.job.repository)
+                && record.actor.as_ref() == Some(&wanted.job.actor)
+        };
+        let may_take = |machine: &&Machine<'_>| !own_only || machine.record.is_some_and(is_paid_by);
+        let is_on_its_way = |machine: Option<&&Machine<'_>>| {
+            !machine.is_some_and(|machine| matches!(machine.phase, Phase::Idle(_)))
+        };
         let fitting = self
             .free
             .iter_mut()
-            .filter(|((labels, group), queue)| !queue.is_empty() && demand.takes(labels, *group))
-            .min_by_key(|((labels, _), _)| labels.len());
-        fitting.is_some_and(|(_, queue)| queue.pop_front().is_some())
+            .filter(|((labels, group, spec), _)| wanted.demand.takes(labels, *group) && allows(spec))
+            .filter_map(|((labels, ..), queue)| Some((labels, queue.iter().position(may_take)?, queue)))
+            .min_by_key(|(labels, place, queue)| (labels.len(), is_on_its_way(queue.get(*place))));
+        fitting.is_some_and(|(_, place, queue)| queue.remove(place).is_some())
     }
 
     fn launch(&mut self, spec: &Spec, job: Option<&Job>, on_demand_only: bool) -> Result<Action, Why> {
@@ -208,9 +265,7 @@ impl<'a> Round<'a> {
             return Err(Why::Full { spec: name.clone(), max: spec.max });
         }
         let offers = self.shop.choose(spec, job, on_demand_only)?;
-        // The dearest that may be bought is what is promised.
-        let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
-        let promised = dearest.map(|price| cost(price, None, spec.max_lifetime));
+        let promised = promise(spec, &offers);
         let refused = |balance| Why::Budget { balance: Box::new(balance), asked: promised };
         self.books.pay(spec, job, promised).map_err(refused)?;
         if let Some(offer) = offers.first() {
@@ -269,6 +324,17 @@ impl<'a> Round<'a> {
             }
         }
     }
+}
+
+/// A job that has lost its machine so often gets one that nobody takes back.
+fn is_last_resort(spec: &Spec, job: &Job) -> bool {
+    spec.reruns.last_on_demand && job.interruptions >= spec.reruns.max.max(1)
+}
+
+/// The dearest that may be bought is what is promised.
+fn promise(spec: &Spec, offers: &[&Offer]) -> Option<Usd> {
+    let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
+    dearest.map(|price| cost(price, None, spec.max_lifetime))
 }
 
 fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {

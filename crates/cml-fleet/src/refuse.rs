@@ -58,6 +58,11 @@ pub enum Why {
     },
     /// GitHub does not answer: no runner can be registered.
     GitHubSilent,
+    /// The clock of the daemon's machine is wrong: no deadline by it can be trusted.
+    WrongClock {
+        /// How far it is ahead of GitHub's, seconds; negative where it is behind.
+        ahead_seconds: i64,
+    },
     /// Nothing is for sale for the spec.
     NothingForSale {
         /// The spec.
@@ -124,6 +129,10 @@ impl fmt::Display for Why {
             Self::GitHubSilent => out.write_str(
                 "GitHub does not answer, so no runner can be registered; tried again with every look",
             ),
+            Self::WrongClock { ahead_seconds: ahead } => {
+                let side = if *ahead < 0 { "behind" } else { "ahead of" };
+                write!(out, "the clock of the daemon's machine is {} s {side} GitHub's: nothing is bought by it", ahead.abs())
+            }
             Self::NothingForSale { spec, unanswered } if unanswered.is_empty() => {
                 write!(out, "nothing is for sale that {spec} could buy")
             }

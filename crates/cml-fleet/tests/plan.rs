@@ -4,10 +4,10 @@
 mod world;
 
 use cml_cloud::{Market, SpotPolicy};
-use cml_fleet::{Action, Cause, JobState, Observed, RefusalKind, Spending, day_of, plan};
+use cml_fleet::{Action, Cause, Job, JobState, Observed, RefusalKind, Spending, day_of, plan};
 use cml_spec::{Budget, Forks, Idle, Limits, Warm, Whose};
 use jiff::{SignedDuration, Timestamp};
-use world::{Doing, at, budget, job, machine, now, offers, refusal, spec, world};
+use world::{Doing, at, budget, job, machine, now, offers, refusal, spec, usd, world};
 
 fn shown(observed: &cml_fleet::Observed) -> String {
     plan(observed, now()).to_string()
@@ -402,4 +402,59 @@ fn a_job_for_githubs_own_machines_is_nobodys_concern() {
     world.specs.push(spec("own", "ubuntu-latest"));
     world.offers.insert("own".to_owned(), offers());
     assert_eq!(launches(&world), 1, "but for a spec that serves it");
+}
+
+#[test]
+fn a_refused_job_reserves_no_machine_and_holds_no_idle_one_back() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.warm = vec![Warm { count: 1, hours: None }];
+    let mut world = world(vec![gpu.clone()]);
+    machine(&mut world, &gpu, 1, 1000, Doing::Idle(900));
+    for id in 1..9 {
+        let fork = Job { from_fork: true, ..job(id, "gpu") };
+        world.jobs.get_or_insert_default().push(fork);
+    }
+    let told = shown(&world);
+    assert!(!told.contains("launch"), "{told}");
+    assert_eq!(told.matches("gpu takes no code from forks").count(), 8, "{told}");
+    world.jobs.get_or_insert_default().push(job(10, "gpu"));
+    assert_eq!(launches(&world), 1, "the kept one is for job 10, and one more is kept ready");
+    world.specs[0].warm.clear();
+    assert_eq!(launches(&world), 0, "the idle one is for job 10");
+    world.jobs.get_or_insert_default().pop();
+    assert_eq!(causes(&world), [Cause::Idle], "nobody who may have it wants it");
+}
+
+#[test]
+fn a_job_that_one_spec_refuses_is_served_by_another_and_leaves_the_first_ones_machines_alone() {
+    let mut ours = spec("ours", "cml");
+    ours.warm = vec![Warm { count: 1, hours: None }];
+    let mut any = spec("open", "cml extra");
+    any.allow.forks = Forks::Always;
+    let mut world = world(vec![ours.clone(), any]);
+    machine(&mut world, &ours, 1, 100, Doing::Idle(10));
+    world.jobs = Some(vec![Job { from_fork: true, ..job(1, "cml") }]);
+    let told = shown(&world);
+    assert!(told.starts_with("launch open for job 1") && told.matches("launch").count() == 1, "{told}");
+}
+
+#[test]
+fn who_is_over_a_limit_of_their_own_gets_only_what_they_have_paid_for() {
+    let gpu = spec("gpu", "cml gpu");
+    let mut world = world(vec![gpu.clone()]);
+    let whose = Whose::Repository(Some("Acme/Vision".to_owned()));
+    world.budgets = vec![Budget { whose, limits: Limits::of_day(usd("1")) }];
+    world.spent = vec![spending(now(), "0.9")];
+    machine(&mut world, &gpu, 1, 100, Doing::Booting);
+    let other = Job { repository: "acme/other".to_owned(), ..job(2, "gpu") };
+    world.jobs = Some(vec![job(1, "gpu"), other]);
+    let told = shown(&world);
+    assert!(
+        told.starts_with("job 1 waits: repository acme/vision may spend") && !told.contains("launch"),
+        "{told}"
+    );
+    world.launches[0].repository = Some("acme/vision".to_owned());
+    world.launches[0].actor = Some("mona".to_owned());
+    let told = shown(&world);
+    assert!(told.starts_with("launch gpu for job 2") && !told.contains("job 1"), "{told}");
 }

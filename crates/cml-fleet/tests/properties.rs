@@ -6,8 +6,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::Market;
-use cml_fleet::{Action, Cause, JobId, JobState, Observed, RefusalKind, plan};
-use cml_spec::{Spec, Warm};
+use cml_fleet::{Action, Cause, JobId, JobState, Observed, RefusalKind, Spending, day_of, plan};
+use cml_spec::{Allow, Budget, Forks, Limits, Spec, Warm, Whose};
 use proptest::prelude::*;
 use world::{Doing, budget, job, machine, now, offers, refusal, spec, world};
 
@@ -113,6 +113,52 @@ proptest! {
         if world.runners.is_none() {
             let idle = plan(&world, now()).actions.iter().any(|it| matches!(it, Action::Terminate { cause: Cause::Idle, .. }));
             prop_assert!(!idle, "GitHub could not be asked");
+        }
+    }
+
+    /// L8: what is refused changes nothing, and says why.
+    #[test]
+    fn strangers_are_free(
+        world in worlds(),
+        strangers in prop::collection::vec((prop::sample::select(vec!["gpu", "cml", "big", "cpu"]), 0_usize..5, 0_u64..20), 1..8),
+    ) {
+        let mut world = world;
+        for spec in &mut world.specs {
+            spec.allow = Allow {
+                forks: Forks::Never,
+                events: vec!["push".to_owned()],
+                actors: vec!["mona".to_owned(), "hubot".to_owned()],
+                repositories: vec!["acme/vision".to_owned(), "acme/poor".to_owned()],
+            };
+        }
+        let limits = Limits::of_day(world::usd("5"));
+        for (repository, actor) in [("acme/poor", "mona"), ("acme/vision", "hubot")] {
+            let (spec, day) = (world.specs[0].name.clone(), day_of(now()));
+            let (repository, actor) = (Some(repository.to_owned()), Some(actor.to_owned()));
+            world.spent.push(Spending { day, spec, repository, actor, cost: world::usd("5") });
+        }
+        let poor = [Whose::Repository(Some("acme/poor".to_owned())), Whose::Actor(Some("hubot".to_owned()))];
+        world.budgets = poor.into_iter().map(|whose| Budget { whose, limits }).collect();
+        let alone = plan(&world, now());
+        let mut ids = Vec::new();
+        for (number, (labels, rule, age)) in strangers.into_iter().enumerate() {
+            let mut job = job(1_000 + u64::try_from(number).expect("small"), labels);
+            job.queued_at = world::at(-600 + i64::try_from(age).expect("small"));
+            match rule {
+                0 => job.from_fork = true,
+                1 => job.event = "issue_comment".to_owned(),
+                2 => job.actor = "mallory".to_owned(),
+                3 => job.repository = "acme/other".to_owned(),
+                _ if age % 2 == 0 => job.repository = "acme/poor".to_owned(),
+                _ => job.actor = "hubot".to_owned(),
+            }
+            ids.push(job.id);
+            world.jobs.get_or_insert_default().push(job);
+        }
+        let with_them = plan(&world, now());
+        prop_assert_eq!(&with_them.actions, &alone.actions);
+        for id in ids {
+            prop_assert!(with_them.waiting.iter().any(|waiting| waiting.job == id), "{} has no reason\n{}", id, with_them);
         }
     }
 

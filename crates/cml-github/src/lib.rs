@@ -29,6 +29,7 @@ mod pulls;
 mod repository;
 mod reruns;
 mod runners;
+mod time;
 mod transport;
 mod webhook;
 
@@ -46,4 +47,5 @@ pub use origin::Origin;
 pub use poll::Polled;
 pub use pulls::{AutoMerge, MergeMethod, NewPull, Pull};
 pub use runners::GitHub;
+pub use time::GitHubTime;
 pub use webhook::{BadBody, BadDelivery, Heard, WebhookSecret, payload, read_delivery};

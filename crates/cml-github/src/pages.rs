@@ -106,12 +106,6 @@ impl Cost {
         spent.calls += 1;
         spent.counted += u32::from(answer.status != 304);
         spent.left = left().or(spent.left);
-        spent.at = answer.date().or(spent.at);
-    }
-
-    /// What time it is at GitHub.
-    pub(crate) fn at(&self) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).at
     }
 
     /// How long the next poll should wait, if it costs the same, to take no more than half of what there is.

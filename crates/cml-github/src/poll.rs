@@ -36,8 +36,6 @@ pub struct Polled {
     pub unseen: BTreeSet<String>,
     /// The next poll should wait this long: GitHub's limits are for everybody.
     pub rest: Duration,
-    /// What time it is at GitHub, where it says so: our own clock may be wrong.
-    pub at: Option<Timestamp>,
 }
 
 /// What GitHub has answered to polls before.
@@ -151,7 +149,7 @@ impl GitHub {
         let wanted =
             |job: &JobRecord| job.status != "completed" || followed.iter().any(|lost| lost.job == job.id);
         let jobs = jobs.into_iter().filter(wanted).collect();
-        Ok(Polled { jobs, unseen, rest: cost.rest(), at: cost.at() })
+        Ok(Polled { jobs, unseen, rest: cost.rest() })
     }
 
     /// One repository of many that is gone, or has its Actions switched off, must not hide the others.
@@ -203,7 +201,7 @@ impl GitHub {
         cost: &Cost,
     ) -> Result<Reading<RunRecord>, GitHubError> {
         let doing = format!("listing the runs of {repository}");
-        let call = &Call::new(doing, self.location(), self.stop());
+        let call = &Call::new(doing, self.location(), self.stop()).telling_time(self.latest_time());
         let mut all = Reading { items: Vec::new(), is_whole: true };
         for status in OPEN {
             let base = format!(

@@ -24,5 +24,6 @@ impl GitHub {
     pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> Call<'_> {
         let location = self.location();
         Call::writing(format!("{doing} {}", location.scope), location, permission, self.stop())
+            .telling_time(self.latest_time())
     }
 }

@@ -18,6 +18,7 @@ use crate::models::{
 };
 use crate::pace::{PER_MINUTE, Pace};
 use crate::poll::Memory;
+use crate::time::{GitHubTime, LatestTime};
 use crate::transport::{self, Call};
 
 /// One GitHub, one scope, one identity.
@@ -31,6 +32,7 @@ pub struct GitHub {
     pace: Pace,
     pub(crate) identity: Identity,
     stop: CancellationToken,
+    time: LatestTime,
 }
 
 impl GitHub {
@@ -52,6 +54,7 @@ impl GitHub {
             pace,
             identity,
             stop: CancellationToken::new(),
+            time: LatestTime::default(),
         })
     }
 
@@ -204,6 +207,16 @@ impl GitHub {
         self.speaker.client(&self.location, &self.stop).await
     }
 
+    /// What time it was at GitHub when it last answered; none before.
+    #[must_use]
+    pub fn time(&self) -> Option<GitHubTime> {
+        self.time.get()
+    }
+
+    pub(crate) fn latest_time(&self) -> &LatestTime {
+        &self.time
+    }
+
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
@@ -223,7 +236,7 @@ impl GitHub {
 
     pub(crate) fn call(&self, doing: &str) -> Call<'_> {
         let location = &self.location;
-        Call::new(format!("{doing} {}", location.scope), location, &self.stop)
+        Call::new(format!("{doing} {}", location.scope), location, &self.stop).telling_time(&self.time)
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{GitHubError, GitHubErrorKind, refused, retry_after};
 use crate::location::{Location, Scope};
+use crate::time::LatestTime;
 
 /// The version of the REST API that we speak.
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
@@ -47,6 +48,8 @@ pub(crate) struct Call<'a> {
     pub(crate) limit: Duration,
     /// Cancelled when we are asked to stop: then no wait goes on and no write begins. A request that is under way is awaited.
     pub(crate) stop: CancellationToken,
+    /// Hears what time it is at GitHub.
+    pub(crate) time: LatestTime,
 }
 
 /// What a request takes, to be named where it is missing.
@@ -69,6 +72,7 @@ impl<'a> Call<'a> {
             permission: Permission::Runners,
             limit: REQUEST_TIMEOUT,
             stop: stop.clone(),
+            time: LatestTime::default(),
         }
     }
 
@@ -85,6 +89,11 @@ impl<'a> Call<'a> {
     /// A call that takes something back: it is for the time after a stop, which must not cut it short.
     pub(crate) fn undoing(self) -> Self {
         Self { stop: CancellationToken::new(), ..self }
+    }
+
+    /// Hears what time it is at GitHub.
+    pub(crate) fn telling_time(self, time: &LatestTime) -> Self {
+        Self { time: time.clone(), ..self }
     }
 
     /// Nothing new is begun after a stop.
@@ -275,7 +284,12 @@ async fn within(
     let whole = async {
         let (parts, body) = request.await.map_err(|error| GitHubError::transport(call, &error))?.into_parts();
         let body = body.collect().await.map_err(|error| GitHubError::transport(call, &error))?;
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() })
+        let answer =
+            Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() };
+        if let Some(date) = answer.date() {
+            call.time.set(date);
+        }
+        Ok(answer)
     };
     let limit = call.limit;
     tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| {

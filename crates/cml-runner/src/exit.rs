@@ -136,6 +136,7 @@ impl From<Reason> for Trouble {
             Reason::Journal(_) | Reason::Bootstrap(_) => Self::new(Code::Failed, message),
             Reason::NoPackage(_) => Self::new(Code::Failed, message)
                 .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),
+            Reason::Clock { .. } => Self::new(Code::Failed, message).hint(SET_THE_CLOCK),
             Reason::NameTaken { .. } => Self::new(Code::Failed, message)
                 .hint("choose another --name, leave --name out, or add --reuse to take the runner that is there"),
             Reason::NotOnline { .. } => Self::new(Code::TimedOut, message).hint(
@@ -152,6 +153,10 @@ impl From<Reason> for Trouble {
         }
     }
 }
+
+/// What cures a wrong clock.
+pub(crate) const SET_THE_CLOCK: &str =
+    "set the clock: timedatectl set-ntp true (in a container: that of the host)";
 
 fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
     let code = if quota { Code::Quota } else { Code::NoCapacity };

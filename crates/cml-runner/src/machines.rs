@@ -2,7 +2,7 @@
 
 use cml_aws::AwsCloud;
 use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
-use cml_controller::{ReapReport, StopError, Target};
+use cml_controller::{ReapReport, StopError, Target, by_how_much};
 use cml_github::Runner;
 use cml_spec::duration;
 use comfy_table::{Table, presets};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::{self, Global, Where};
-use crate::exit::{Code, Trouble};
+use crate::exit::{Code, SET_THE_CLOCK, Trouble};
 use crate::place::{self, AnyCloud};
 use crate::progress::Progress;
 
@@ -169,6 +169,10 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, T
     // Only what belongs to this scope: another repository's runners cannot be seen from here.
     let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
     let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
+    if let Some(ahead) = report.wrong_clock {
+        let message = format!("this machine's clock is {}: nothing is reaped by it", by_how_much(ahead));
+        return Err(Trouble::new(Code::Failed, message).hint(SET_THE_CLOCK));
+    }
     if let Some(error) = &report.github_error {
         Progress::new(false)
             .warn(&format!("GitHub could not be asked, only deadlines were looked at: {error}"));

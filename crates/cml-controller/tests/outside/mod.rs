@@ -10,7 +10,8 @@ use cml_cloud::{
 };
 use cml_controller::{Forge, JobList};
 use cml_github::{
-    Followed, GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
+    Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
+    RunnerDownload,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -91,6 +92,8 @@ pub(crate) struct Outside {
     pub(crate) closed: Vec<String>,
     /// What is said to the first launches; those after them are sold.
     pub(crate) answers: Vec<Answer>,
+    /// What time it is at GitHub, where it says so.
+    pub(crate) time: Option<GitHubTime>,
     seen: Mutex<Seen>,
 }
 
@@ -234,6 +237,10 @@ impl Forge for Outside {
 
     fn runner_url(&self) -> String {
         "https://github.invalid/acme/vision".to_owned()
+    }
+
+    fn time(&self) -> Option<GitHubTime> {
+        self.time
     }
 
     async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {

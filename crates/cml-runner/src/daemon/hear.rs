@@ -51,9 +51,15 @@ pub(crate) async fn find_lost(github: Arc<GitHub>) {
 pub(crate) struct Hearing {
     news: Arc<News>,
     specs: watch::Receiver<Vec<Spec>>,
-    waiting: Mutex<VecDeque<(Heard, Timestamp)>>,
+    waiting: Mutex<VecDeque<(Heard, Instant)>>,
     runs: Mutex<Runs>,
     bell: Notify,
+}
+
+/// What was kept over a restart is as old as it is, whatever this process's age: a poll since then knows better.
+pub(crate) fn instant_of(at: Timestamp) -> Instant {
+    let age = Duration::try_from(now().duration_since(at)).unwrap_or_default();
+    Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
 }
 
 impl Hearing {
@@ -67,7 +73,7 @@ impl Hearing {
     }
 
     /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
-    pub(crate) fn hear(&self, heard: Heard, at: Timestamp) {
+    pub(crate) fn hear(&self, heard: Heard, at: Instant) {
         if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
             // Its run may be over with it: the next job of the run is asked about anew.
             self.runs().known.remove(&attempt_of(&heard));
@@ -91,11 +97,11 @@ impl Hearing {
     }
 
     /// The latest first: what was kept over a restart does not hold up what comes now.
-    fn next(&self) -> Option<(Heard, Timestamp)> {
+    fn next(&self) -> Option<(Heard, Instant)> {
         self.waiting().pop_back()
     }
 
-    fn tell(&self, heard: Heard, at: Timestamp) {
+    fn tell(&self, heard: Heard, at: Instant) {
         let job = heard.job;
         tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "heard of a job");
         self.news.tell(job, at);
@@ -105,7 +111,7 @@ impl Hearing {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Heard, Timestamp)>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Heard, Instant)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +119,7 @@ impl Hearing {
 /// Completes what is heard and tells the controller, several runs at a time. A job of which GitHub does not say whose it is, is
 /// not told: the poll tells it, with everything that is known.
 pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
-    let mut asked: BTreeMap<Attempt, Vec<(Heard, Timestamp)>> = BTreeMap::new();
+    let mut asked: BTreeMap<Attempt, Vec<(Heard, Instant)>> = BTreeMap::new();
     let mut under_way = JoinSet::new();
     loop {
         while under_way.len() < AT_ONCE
@@ -177,7 +183,7 @@ async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Result<Option<Ru
     }
 }
 
-fn judge(hearing: &Hearing, run: &RunRecord, mut heard: Heard, at: Timestamp) {
+fn judge(hearing: &Hearing, run: &RunRecord, mut heard: Heard, at: Instant) {
     match complete(run, &mut heard) {
         Ok(()) => hearing.tell(heard, at),
         Err(why) => tracing::info!(job = heard.job.id.0, why, "a job that was heard of is not told"),
@@ -243,7 +249,7 @@ mod tests {
                 actor: "the delivery's sender".to_owned(),
                 workflow: String::new(),
                 branch: String::new(),
-                queued_at: Timestamp::UNIX_EPOCH,
+                queued_at: Instant::UNIX_EPOCH,
                 state: JobState::Queued,
                 runner: None,
                 interruptions: 0,
@@ -303,11 +309,11 @@ mod tests {
         for number in 0..=WAITING_MAX as u64 {
             let mut one = heard(1);
             one.job.id = JobId(number);
-            hearing.hear(one, Timestamp::UNIX_EPOCH);
+            hearing.hear(one, Instant::now());
         }
         let mut running = heard(1);
         running.job.state = JobState::Running;
-        hearing.hear(running, Timestamp::UNIX_EPOCH);
+        hearing.hear(running, Instant::now());
         assert_eq!(hearing.waiting().len(), WAITING_MAX, "and what runs does not wait");
         assert_eq!(hearing.next().map(|(one, _)| one.job.id.0), Some(WAITING_MAX as u64));
         assert_eq!(hearing.waiting().front().map(|(one, _)| one.job.id.0), Some(1));

@@ -119,6 +119,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         poll_every: poll_every(&args.poll)?,
         clock: &now,
         new_id: &new_id,
+        plan: &cml_fleet::plan,
         on_step: &on_step,
     };
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
@@ -210,8 +211,10 @@ fn webhooks(
     let inbox: PathBuf = journal.with_extension("inbox.db");
     let hears = hearing.clone();
     let again_for = github.location().delivers_again_for();
-    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, move |one, at| hears.hear(one, at))
-        .map_err(|error| not_kept(&error))?;
+    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, move |one, at| {
+        hears.hear(one, hear::instant_of(at))
+    })
+    .map_err(|error| not_kept(&error))?;
     tokio::spawn(hear::complete_all(github.clone(), hearing));
     if github.may_redeliver() {
         tokio::spawn(hear::find_lost(github.clone()));

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::checks::Checks;
 use super::words;
+use crate::exit::SET_THE_CLOCK;
 
 /// Tokens that end sooner are worth a word.
 const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -111,7 +112,7 @@ fn clock(checks: &mut Checks, github: Option<Timestamp>, now: Timestamp) {
     let off = now.duration_since(github);
     let side = if off.is_negative() { "behind" } else { "ahead of" };
     let found = format!("{} {side} GitHub's", words::time(off.abs()));
-    let fix = "set the clock: timedatectl set-ntp true (in a container: that of the host)";
+    let fix = SET_THE_CLOCK;
     if off.abs() > CLOCK_WRONG {
         checks.fail("clock", format!("{found}: AWS refuses what is signed by it"), fix);
     } else if off.abs() > CLOCK_OFF {

@@ -72,6 +72,7 @@ faults! {
     HandMade "machine made by hand" 200
     HandKilled "machine killed by hand" 60
     ClockStep "clock steps" 300
+    ClockWrong "clock wrong by hours or days" 300
     Crash "crash" 8
     CrashAtWrite "crash at a write" 60
     Pause "process pauses" 4

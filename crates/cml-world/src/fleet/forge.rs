@@ -5,16 +5,18 @@ use std::collections::BTreeSet;
 use cml_controller::{Forge, JobList};
 use cml_fleet::{Job, JobState};
 use cml_github::{
-    Followed, GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
+    Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
+    RunnerDownload,
 };
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::gate::Life;
 use super::hub::{Phase, job_id, job_index};
 use super::laws::secret;
 use super::sabotage::Sabotage;
-use super::world::{OWNER, World};
+use super::world::{OWNER, World, at};
 
 /// Points of a minute. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 const POINTS_PER_MINUTE: u32 = 900;
@@ -46,6 +48,10 @@ impl SimForge {
         if world.points.1 > POINTS_PER_MINUTE || world.fires(Fault::GitHubLimits) {
             return Err(error(GitHubErrorKind::RateLimited { retry_at: None }, "secondary rate limit"));
         }
+        let time = GitHubTime { at: at(world.second()), received: Instant::now() };
+        if let Some(process) = world.processes.get_mut(self.life.process) {
+            process.github_time = Some(time);
+        }
         Ok(())
     }
 }
@@ -57,6 +63,12 @@ impl Forge for SimForge {
 
     fn runner_url(&self) -> String {
         format!("https://github.invalid/{OWNER}")
+    }
+
+    fn time(&self) -> Option<GitHubTime> {
+        let world = self.life.shared.now();
+        let known = world.processes.get(self.life.process).and_then(|process| process.github_time);
+        known.filter(|_| !world.is(Sabotage::TrustTheClock))
     }
 
     async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {

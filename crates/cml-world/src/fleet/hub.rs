@@ -2,6 +2,8 @@
 
 use cml_fleet::{Job, JobId, JobState, labels};
 
+use tokio::time::Instant;
+
 use super::fault::Fault;
 use super::sabotage::Sabotage;
 use super::world::{Happening, OWNER, World, at};
@@ -313,9 +315,8 @@ impl World {
 
     /// A process that is down hears nothing.
     pub(crate) fn deliver(&mut self, process: usize, job: Job) {
-        let now = self.wall(process);
         if let Some(news) = self.processes.get(process).and_then(|process| process.news.clone()) {
-            news.tell(job, now);
+            news.tell(job, Instant::now());
         }
     }
 }

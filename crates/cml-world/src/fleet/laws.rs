@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use cml_cloud::{Arch, LaunchRequest, Market, Usd};
-use cml_fleet::labels;
+use cml_fleet::{Job, JobId, JobState, Observed, Plan, is_refused, labels};
 use cml_journal::{Line, State};
 use cml_spec::Forks;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::hub::{Phase, job_id};
@@ -102,6 +103,29 @@ impl World {
                 "policy",
                 &format!("a machine is bought for job {meant}, whose code comes from a fork"),
             );
+        }
+    }
+
+    /// L8, at every decision: without the jobs that a policy refuses the very same would be done, and each of them has a reason.
+    pub(crate) fn watch_strangers(&mut self, observed: &Observed, plan: &Plan, now: Timestamp) {
+        let is_stranger =
+            |job: &Job| job.state == JobState::Queued && is_refused(&observed.specs, &observed.offers, job);
+        let strangers: Vec<JobId> =
+            observed.jobs.iter().flatten().filter(|job| is_stranger(job)).map(|job| job.id).collect();
+        if strangers.is_empty() {
+            return;
+        }
+        let mut without = observed.clone();
+        without.jobs.get_or_insert_default().retain(|job| !strangers.contains(&job.id));
+        let alone = cml_fleet::plan(&without, now);
+        if alone.actions != plan.actions {
+            let (ours, theirs) = (alone.actions.len(), plan.actions.len());
+            let count = strangers.len();
+            self.violate("L8", &format!("{count} refused jobs make {theirs} actions of {ours}:\n{plan}"));
+        }
+        let told = |job: &JobId| plan.waiting.iter().any(|waiting| waiting.job == *job);
+        if let Some(job) = strangers.iter().find(|job| !told(job)) {
+            self.violate("L8", &format!("job {job} is refused without a word"));
         }
     }
 

@@ -1,13 +1,13 @@
 //! One seed, one history: trouble first, then calm, in which everything must come to rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cml_controller::{Controller, News, Recipes, Settings, Told, Wanted};
-use cml_fleet::Why;
+use cml_fleet::{Action, Observed, Plan, Why, is_refused, plan};
 use cml_spec::{Forks, Spec};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -197,6 +197,7 @@ pub(crate) async fn process(
         let down = {
             let mut world = shared.now();
             world.processes[number].news = None;
+            world.processes[number].github_time = None;
             world.processes[number].dying = false;
             world.chance.between(500, 90_000)
         };
@@ -232,12 +233,22 @@ async fn live_once(
             world.faults.meet(Fault::OverBudget);
         }
     };
+    let decide = |observed: &Observed, now: Timestamp| {
+        let sabotage = shared.now().sabotage;
+        let plan = match sabotage {
+            Some(Sabotage::ReserveForStrangers) => reserving_for_strangers(observed, now),
+            _ => plan(observed, now),
+        };
+        shared.now().watch_strangers(observed, &plan, now);
+        plan
+    };
     let settings = Settings {
         wanted: Wanted { specs: wanted.to_vec(), budgets: Vec::new(), recipes: recipes.clone() },
         name: None,
         poll_every: POLL_EVERY,
         clock: &clock,
         new_id: &new_id,
+        plan: &decide,
         on_step: &on_step,
     };
     let Ok(controller) = Controller::open(&cloud, &forge, journal, settings) else { return };
@@ -258,7 +269,25 @@ fn kind_of(why: &Why) -> &'static str {
         Why::Refused { .. } => "no capacity",
         Why::NothingForSale { .. } => "nothing for sale",
         Why::GitHubSilent => "GitHub silent",
+        Why::WrongClock { .. } => "wrong clock",
     }
+}
+
+/// The plan of who gives refused jobs the machines that are free, and buys them none.
+fn reserving_for_strangers(observed: &Observed, now: Timestamp) -> Plan {
+    let mut as_ours = observed.clone();
+    let mut strangers = BTreeSet::new();
+    for job in as_ours.jobs.iter_mut().flatten() {
+        if is_refused(&observed.specs, &observed.offers, job) {
+            strangers.insert(job.id);
+            job.from_fork = false;
+        }
+    }
+    let mut plan = plan(&as_ours, now);
+    let is_for_them =
+        |action: &Action| matches!(action, Action::Launch { job: Some(job), .. } if strangers.contains(job));
+    plan.actions.retain(|action| !is_for_them(action));
+    plan
 }
 
 /// What a sabotaged process believes to be wanted.

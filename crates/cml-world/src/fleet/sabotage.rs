@@ -37,6 +37,10 @@ pub enum Sabotage {
     NoGrace,
     /// Code from forks gets machines.
     ServeForks,
+    /// Refused jobs reserve machines.
+    ReserveForStrangers,
+    /// A wrong clock is believed.
+    TrustTheClock,
     /// The end of a machine is when it was seen, not when it was.
     EndWhenSeen,
     /// What hangs is left to itself.
@@ -74,6 +78,8 @@ impl Sabotage {
         Self::GoOnOvertaken,
         Self::NoGrace,
         Self::ServeForks,
+        Self::ReserveForStrangers,
+        Self::TrustTheClock,
         Self::EndWhenSeen,
         Self::NeverTerminate,
         Self::TrustOneList,

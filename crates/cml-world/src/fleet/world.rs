@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cml_cloud::LaunchId;
 use cml_controller::News;
 use cml_fleet::{Job, JobId};
+use cml_github::GitHubTime;
 use cml_spec::Spec;
 use jiff::Timestamp;
 
@@ -55,6 +56,8 @@ pub(crate) struct Process {
     pub(crate) news: Option<Arc<News>>,
     /// Its clock is so many seconds off.
     pub(crate) skew_seconds: i64,
+    /// What time it was at GitHub when it last answered this life of it.
+    pub(crate) github_time: Option<GitHubTime>,
     /// It dies at the next point where it waits.
     pub(crate) dying: bool,
     /// It is stopped until this millisecond: all of it.
@@ -262,10 +265,18 @@ impl World {
             self.unassigned_until = self.now + minutes(self, 15);
         }
         if self.chance.per_mille(60) && self.fires(Fault::ClockStep) {
-            // Larger steps than the five minutes of grace are beyond what is promised.
+            // Less than what counts as wrong.
             let step = self.chance.between(-240, 240);
             if let Some(process) = self.processes.first_mut() {
                 process.skew_seconds = step;
+            }
+        }
+        if self.chance.per_mille(60) && self.fires(Fault::ClockWrong) {
+            // By ten minutes to three days, until somebody sets it right.
+            let off = self.chance.between(600, 3 * 86_400);
+            let step = if self.chance.per_mille(500) { off } else { -off };
+            if let Some(process) = self.processes.first_mut() {
+                process.skew_seconds = if process.skew_seconds.abs() > 300 { 0 } else { step };
             }
         }
         if self.chance.per_mille(60) && self.fires(Fault::HandMade) {
