@@ -1,9 +1,10 @@
 //! Bad input and bad weather on EC2: each ends with its exit code, a next step for the reader, and nothing left behind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine;
-use cml_e2e::front::{Front, Override, Refusal, Weather};
+use cml_e2e::front::{Call, Front, GPU_IMAGE, Override, Refusal, Weather};
 use cml_e2e::runner::{Ran, Runner};
 use cml_e2e::secrets::{AWS_SECRET, assert_no_secret};
 use cml_e2e::sim::Sim;
@@ -312,4 +313,35 @@ async fn mixed_refusals_are_capacity_not_quota() {
     world
         .refuses(&["--spot", "prefer"], 3, &["MaxSpotInstanceCountExceeded", "InsufficientInstanceCapacity"])
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_ec2_does_not_know_yet_is_asked_for_again() {
+    let world = world().await;
+    world.front.late_templates(1);
+    world.gets_one_machine(&[]).await;
+    let asked: Vec<u16> = world.front.calls_of("CreateFleet").iter().map(|call| call.status).collect();
+    assert_eq!(asked, [400, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_never_mixes_types_with_and_without_a_gpu() {
+    let world = world().await;
+    // The cheapest has none: what is dearer and has one would boot its image, and take the job without a driver.
+    world.front.dry(|way| way.instance_type == "m5.large");
+    let launched =
+        world.gets_one_machine(&["--type", "m5.large,g4dn.xlarge", "--spot", "prefer"]).await.json();
+    assert_eq!(launched["instance_type"], "g4dn.xlarge");
+    let gpus = |call: &Call| {
+        let types = call.params.iter().filter(|(name, _)| name.ends_with("InstanceType"));
+        types.map(|(_, kind)| kind.starts_with('g')).collect::<BTreeSet<bool>>()
+    };
+    let calls = world.front.calls_of("CreateFleet");
+    assert!(calls.len() > 1 && calls.iter().all(|call| gpus(call).len() == 1), "{calls:#?}");
+    let images: Vec<String> = world.front.calls_of("CreateLaunchTemplate").iter().map(image).collect();
+    assert!(images.first() != images.last() && images.last().is_some_and(|it| it == GPU_IMAGE), "{images:?}");
+}
+
+fn image(template: &Call) -> String {
+    template.params.get("LaunchTemplateData.ImageId").cloned().unwrap_or_default()
 }

@@ -1,15 +1,19 @@
 //! `cml-runner daemon` against the EC2 emulator over the wire: bursts, refusals, throttling, and what it costs in calls.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
-use cml_e2e::front::{Front, Refusal, Weather};
+use cml_e2e::front::{Front, GPU_IMAGE, Refusal, Weather};
 use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{AWS_SECRET, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
 use cml_e2e::wait;
 use cml_world::{SimSettings, Webhook};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 const REGION: &str = "us-east-1";
@@ -169,4 +173,40 @@ async fn a_job_whose_spot_machine_is_taken_back_runs_again_on_another_one() {
     let launched = daemon.json("/api/v1/launches").await;
     assert_eq!(world.bought(), 2, "{launched:#}");
     let _ = daemon.end().await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_need_for_a_gpu_and_nothing_else_gets_the_image_the_disk_and_the_driver_check_of_a_gpu() {
+    let world = world().await;
+    world.front.boot_instances();
+    let config = format!(
+        "runners:\n  gpu:\n    labels: [cml, gpu]\n    cloud: aws\n    regions: [{REGION}]\n    needs: {{ gpu: [t4] }}\n    max: 1\n"
+    );
+    let daemon = world.daemon(&config).await;
+    let job = world.sim.queue("gpu", "echo trained");
+    world.sim.succeeds(job).await;
+    let template = world.front.calls_of("CreateLaunchTemplate").remove(0);
+    let param = |name: &str| template.params.get(&format!("LaunchTemplateData.{name}")).cloned();
+    assert_eq!(param("ImageId").as_deref(), Some(GPU_IMAGE));
+    assert_eq!(param("BlockDeviceMapping.1.Ebs.VolumeSize").as_deref(), Some("75"));
+    assert!(script(&param("UserData").expect("user data")).contains("\ngpu='yes'"));
+    let bought = world.front.calls_of("CreateFleet").remove(0);
+    let types: BTreeSet<&String> = bought
+        .params
+        .iter()
+        .filter(|(name, _)| name.ends_with("InstanceType"))
+        .map(|(_, value)| value)
+        .collect();
+    assert!(!types.is_empty() && types.iter().all(|kind| kind.starts_with("g4dn.")), "{types:?}");
+    let _ = daemon.end().await.expect_code(0);
+}
+
+/// User data as cloud-init sees it.
+fn script(encoded: &str) -> String {
+    let bytes = STANDARD.decode(encoded).expect("base64");
+    let mut text = String::new();
+    match GzDecoder::new(bytes.as_slice()).read_to_string(&mut text) {
+        Ok(_) => text,
+        Err(_) => String::from_utf8(bytes).expect("text"),
+    }
 }

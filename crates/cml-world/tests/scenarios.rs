@@ -149,6 +149,21 @@ fn a_job_without_labels_buys_nothing_and_holds_up_nobody() {
 }
 
 #[test]
+fn jobs_of_forks_change_nothing() {
+    survives(&[(Fault::Fork, 1000)], &[]);
+    survives(&[(Fault::Fork, 1000), (Fault::Capacity, 300), (Fault::ShowsLate, 500)], &[]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_ends_nobody_and_buys_nothing() {
+    survives(&[(Fault::ClockWrong, 1000)], &[]);
+    survives(
+        &[(Fault::ClockWrong, 500), (Fault::ClockStep, 500), (Fault::WebhookLost, 500), (Fault::Hangs, 100)],
+        &[],
+    );
+}
+
+#[test]
 fn a_region_that_fails_is_left_out_and_what_lives_there_is_neither_lost_nor_replaced() {
     survives(&[(Fault::RegionFails, 1000), (Fault::AnswerLost, 200)], &[]);
     survives(&[(Fault::RegionDenied, 1000), (Fault::LaunchDenied, 1000)], &[Fault::OtherZone]);
