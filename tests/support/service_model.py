@@ -1,7 +1,7 @@
 """Holds a request to AWS against AWS's own description of its interface: the service models that botocore ships.
 
 What is held: the operation, its version, names of parameters, types, enumerations, required members, lengths, ranges and
-patterns, in the query protocols (EC2, IAM, STS), in JSON (SSM, Pricing, Service Quotas, Cost Explorer), and the names of
+patterns, in the query protocols (EC2, IAM, STS, CloudFormation), in JSON (SSM, Pricing, Service Quotas, Cost Explorer), and the names of
 S3's headers.
 """
 
@@ -19,7 +19,7 @@ from botocore.model import ServiceModel
 # The name in a signature's scope, and botocore's name of the model.
 MODELS = {
     "ec2": "ec2", "ssm": "ssm", "iam": "iam", "sts": "sts", "pricing": "pricing", "ce": "ce", "s3": "s3",
-    "servicequotas": "service-quotas",
+    "servicequotas": "service-quotas", "cloudformation": "cloudformation",
 }
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d+(\.\d+)?")
 # What every request to S3 may carry, whatever it asks for.
