@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cml_world::{SimSettings, TokenGrant};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::paths;
 use crate::runner::{Ran, Runner, Running};
@@ -30,6 +31,8 @@ pub struct Desk {
     /// Its user.
     pub user: Runner,
     client: reqwest::Client,
+    /// As a runner has it: neither of workspace and home directory holds the other one.
+    _home: TempDir,
 }
 
 impl Desk {
@@ -39,21 +42,24 @@ impl Desk {
     /// When its files cannot be written.
     #[must_use]
     pub fn on_push(sim: &Sim, sha: &str) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
         let user = sim.user();
         let workspace = user.home().display().to_string();
         let user = user
-            // As a runner has it: the workspace is not the home directory.
             .with("GITHUB_WORKSPACE", &workspace)
-            .with("HOME", &format!("{workspace}/home"))
+            .with("HOME", &home.path().display().to_string())
             .with("GITHUB_ACTIONS", "true")
             .with("GITHUB_EVENT_NAME", "push")
             .with("GITHUB_SHA", sha)
             .with("GITHUB_REF_NAME", "main")
             .with("GITHUB_WORKFLOW", "train")
             .with("GITHUB_RUN_ID", "4242");
-        let desk = Self { user, client: reqwest::Client::builder().no_proxy().build().expect("a client") };
+        let desk = Self {
+            user,
+            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            _home: home,
+        };
         std::fs::create_dir(desk.user.home().join("bin")).expect("a directory");
-        std::fs::create_dir(desk.user.home().join("home")).expect("a directory");
         for name in [
             "cml",
             "cml-publish",

@@ -8,6 +8,7 @@
 
 #![allow(clippy::result_large_err, reason = "the trait's error type; none of this is a hot path")]
 
+mod account;
 mod cgroup;
 mod directory;
 mod end;
@@ -40,6 +41,8 @@ const TICK: Duration = Duration::from_millis(50);
 const START_WAIT: Duration = Duration::from_secs(20);
 /// The supervisor gives its processes 5 s to end by themselves, then kills them.
 const END_WAIT: Duration = Duration::from_secs(25);
+/// Below it each machine under a user of its own has a directory; others may pass through and see nothing.
+const PLACES: &str = "/var/lib/cml-runner-machines";
 
 /// What one instance may use. Nothing set: as much as whoever started it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,13 +62,15 @@ pub struct LocalSettings {
     pub supervisor: PathBuf,
     /// What one instance may use.
     pub limits: Limits,
+    /// Where machines have their files that run under a user of their own.
+    pub places: PathBuf,
 }
 
 impl LocalSettings {
     /// Settings without limits.
     #[must_use]
     pub fn new(root: PathBuf, supervisor: PathBuf) -> Self {
-        Self { root, supervisor, limits: Limits::default() }
+        Self { root, supervisor, limits: Limits::default(), places: PLACES.into() }
     }
 }
 
@@ -153,7 +158,7 @@ impl Cloud for LocalCloud {
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         let now = now();
-        let made = self.root.make(request, self.settings.limits, now)?;
+        let made = self.root.make(request, &self.settings, now)?;
         let directory = made.directory;
         let is_waiting = directory.record().is_ok_and(|record| record.phase == Phase::Pending);
         // A launcher that died before it started the supervisor left all that is needed to do so now.

@@ -299,6 +299,8 @@ pub struct LaunchRequest {
     pub cache_snapshot: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
+    /// A local machine runs as one of these users, which no other machine has; none: as whoever launches it.
+    pub users: Vec<String>,
 }
 
 impl LaunchRequest {

@@ -86,6 +86,7 @@ impl Lab {
             instance_profile: None,
             cache_snapshot: None,
             tags: BTreeMap::new(),
+            users: Vec::new(),
         }
     }
 
@@ -127,6 +128,28 @@ impl Lab {
         match tokio::time::timeout(PATIENCE, wanted).await {
             Ok(text) => text,
             Err(_) => panic!("no {}", path.display()),
+        }
+    }
+
+    async fn console(&self, launch: LaunchId) -> String {
+        let id = self.only(launch).await.expect("is there").id;
+        self.cloud.console("local", &id).await.expect("a console")
+    }
+
+    /// What follows these words on the console.
+    async fn says(&self, launch: LaunchId, words: &str) -> String {
+        let told = async {
+            loop {
+                let console = self.console(launch).await;
+                if let Some(rest) = console.lines().find_map(|line| line.strip_prefix(words)) {
+                    return rest.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(rest) => rest,
+            Err(_) => panic!("no {words:?} in {}", self.console(launch).await),
         }
     }
 
@@ -406,4 +429,53 @@ async fn there_is_one_offer_and_it_is_this_machine() {
             .expect_err("no GPU");
         assert_eq!(error.kind, ErrorKind::Invalid);
     }
+}
+
+/// Users that a Debian has and that run nothing.
+const USERS: [&str; 2] = ["games", "news"];
+
+#[tokio::test]
+async fn machines_under_users_of_their_own_see_neither_each_other_nor_what_launched_them() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: it takes root");
+        return;
+    }
+    // Below a directory that everybody may pass through.
+    let places = tempfile::Builder::new().prefix("cml-places-").tempdir_in("/var/tmp").expect("a directory");
+    let mut lab = Lab::new();
+    let mut settings = LocalSettings::new(lab.dir.path().join("state"), lab.dir.path().join("supervisor"));
+    settings.places = places.path().to_owned();
+    lab.cloud = LocalCloud::new(settings);
+    let asking = async |script: &str| {
+        let users = USERS.map(str::to_owned).to_vec();
+        LaunchRequest { users, ..lab.request(script).await }
+    };
+    let first = asking("echo secret >\"$HOME/token\"; echo \"ready $(id -un) $HOME\"; sleep 60").await;
+    lab.cloud.launch(&first).await.expect("is launched");
+    let home = lab.says(first.launch, "ready games ").await;
+    let spies = format!(
+        "cat {home}/token {} && echo read\n\
+         for it in /proc/[0-9]*; do case $(cat \"$it/environ\" 2>/dev/null | tr '\\0' ' ') in *local-{}*) echo read;; esac; done\n\
+         echo \"ready $(id -un) $HOME\"; sleep 60",
+        lab.path(first.launch).join("record.json").display(),
+        first.launch
+    );
+    let second = asking(&spies).await;
+    lab.cloud.launch(&second).await.expect("is launched");
+    lab.says(second.launch, "ready news ").await;
+    let console = lab.console(second.launch).await;
+    assert!(!console.lines().any(|line| line == "read" || line == "secret"), "{console}");
+    let third = asking("true").await;
+    lab.cloud.launch(&third).await.expect("its end says why");
+    let ended = lab.until(third.launch, InstanceState::Terminated).await;
+    let why = ended.ended_because.expect("a reason");
+    assert!(why.contains("no user is free: games has a machine, news has a machine"), "{why}");
+    for request in [&first, &second] {
+        let id = lab.only(request.launch).await.expect("is there").id;
+        lab.cloud.terminate("local", &id).await.expect("ends");
+    }
+    let left = std::fs::read_dir(places.path()).expect("a directory").flatten();
+    let left: Vec<_> =
+        left.map(|it| it.file_name()).filter(|it| !it.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

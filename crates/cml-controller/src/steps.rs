@@ -306,6 +306,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             instance_profile: self.order.recipe.instance_profile.clone(),
             cache_snapshot: self.order.recipe.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
             tags: self.order.recipe.tags.clone(),
+            users: self.order.recipe.setup.users.clone(),
         }
     }
 }

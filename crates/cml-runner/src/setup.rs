@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use cml_spec::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_line};
+use cml_spec::{Cache, Proxy, Setup, authorized_keys, is_package_name, is_user_name, of_one_line};
 
 use crate::exit::{Code, Trouble};
 
@@ -57,6 +57,9 @@ pub(crate) struct SetupArgs {
     /// Public key that may log in
     #[arg(long, env = "CML_RUNNER_SSH_AUTHORIZED_KEY", value_name = "KEY")]
     pub(crate) ssh_authorized_key: Option<String>,
+    /// Users of which the machine of `--cloud local` gets one that no other machine has; takes root
+    #[arg(long = "user", env = "CML_RUNNER_USER", value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) users: Vec<String>,
 }
 
 /// Where jobs work.
@@ -96,7 +99,16 @@ pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setu
         },
         ca_certificates: args.ca_file.as_deref().map(certificates).transpose()?,
         ssh_authorized_key: args.ssh_authorized_key.as_deref().map(keys).transpose()?,
+        users: args.users.iter().map(|name| user(name)).collect::<Result<_, _>>()?,
     })
+}
+
+fn user(name: &str) -> Result<String, Trouble> {
+    if is_user_name(name) {
+        return Ok(name.to_owned());
+    }
+    let message = format!("--user: {name:?} is no name of a user that a machine may run as");
+    Err(Trouble::new(Code::Usage, message).hint("such as --user job-1, made by `useradd --system job-1`"))
 }
 
 /// A flag's value without the blanks around it, which has to be one line: it goes into scripts, tags and logs.

@@ -21,7 +21,7 @@ pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, rea
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
 pub use reports::{ReportPlace, ReportsConfig};
-pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_line};
+pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, is_user_name, of_one_line};
 pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 
 /// The JSON Schema (2020-12) of a `cml.yaml`, for editors.

@@ -26,6 +26,18 @@ pub struct Setup {
     pub ca_certificates: Option<String>,
     /// A public key that may log in.
     pub ssh_authorized_key: Option<String>,
+    /// Under `cloud: local`: each machine runs as one of these users, which no other machine has at that time.
+    pub users: Vec<String>,
+}
+
+/// Whether a user can be called so, as `useradd` has it; root is none that a machine may have.
+/// <https://man7.org/linux/man-pages/man8/useradd.8.html>
+#[must_use]
+pub fn is_user_name(name: &str) -> bool {
+    let mut all = name.chars();
+    let begins = all.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_');
+    let is_one = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_' || it == '-';
+    begins && all.all(is_one) && name.len() <= 32 && name != "root"
 }
 
 /// A volume made of a snapshot for each machine, and gone with it.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
 use super::record::{Phase, Record, private_file};
-use super::{Limits, REMEMBERED};
+use super::{LocalSettings, REMEMBERED};
 use crate::error::{CloudError, ErrorKind};
 use crate::private;
 use crate::types::LaunchRequest;
@@ -44,7 +44,7 @@ impl Root {
     pub(super) fn make(
         &self,
         request: &LaunchRequest,
-        limits: Limits,
+        settings: &LocalSettings,
         now: Timestamp,
     ) -> Result<Made, CloudError> {
         let directory = Directory { path: self.0.join(request.launch.to_string()), launch: request.launch };
@@ -54,7 +54,7 @@ impl Root {
         let number = MADE_HERE.fetch_add(1, Ordering::Relaxed);
         let half = self.0.join(format!(".new-{}-{}-{number}", request.launch, std::process::id()));
         let made =
-            self.fill(&half, request, limits, now).and_then(|()| std::fs::rename(&half, &directory.path));
+            self.fill(&half, request, settings, now).and_then(|()| std::fs::rename(&half, &directory.path));
         if made.is_err() {
             drop(std::fs::remove_dir_all(&half));
         }
@@ -69,7 +69,13 @@ impl Root {
         }
     }
 
-    fn fill(&self, half: &Path, request: &LaunchRequest, limits: Limits, now: Timestamp) -> io::Result<()> {
+    fn fill(
+        &self,
+        half: &Path,
+        request: &LaunchRequest,
+        settings: &LocalSettings,
+        now: Timestamp,
+    ) -> io::Result<()> {
         private::own_directory(&self.0)?;
         private_directory().create(half)?;
         for name in ["home", "tmp"] {
@@ -78,7 +84,9 @@ impl Root {
         private_file(&half.join("console.log"), b"")?;
         private_file(&half.join("lock"), b"")?;
         private_file(&half.join("user-data"), request.user_data.expose())?;
-        Record::new(request, limits, now).write(half)
+        let place = settings.places.join(request.launch.to_string());
+        let place = (!request.users.is_empty()).then_some(place);
+        Record { place, ..Record::new(request, settings.limits, now) }.write(half)
     }
 
     fn sync(&self) {
@@ -242,7 +250,8 @@ impl Directory {
     }
 
     /// Removes the instance's own files, the secret ones first; its record and its console stay.
-    pub(super) fn clear(&self) {
+    pub(super) fn clear(&self, place: Option<&Path>) {
+        place.into_iter().for_each(super::account::remove);
         drop(std::fs::remove_file(self.path.join("user-data")));
         for name in ["home", "tmp"] {
             drop(std::fs::remove_dir_all(self.path.join(name)));

@@ -52,7 +52,7 @@ pub(super) fn truth(
     if let Some(group) = record.cgroup.take() {
         drop(std::fs::remove_dir(group));
     }
-    directory.clear();
+    directory.clear(record.place.as_deref());
     record.end(because, now);
     if let Err(error) = record.write(directory.path()) {
         tracing::warn!(%error, directory = %directory.path().display(), "the end of an instance could not be recorded");

@@ -4,6 +4,7 @@
 //! supervisor is the reaper of its orphans), and its process group.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -21,6 +22,15 @@ pub(super) fn marked(id: &str) -> Vec<i32> {
             .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
     };
     pids().filter(is_marked).collect()
+}
+
+/// Processes of this user, but for zombies.
+pub(super) fn of_user(uid: u32) -> Vec<i32> {
+    let is_theirs = |pid: &i32| {
+        std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|facts| facts.uid() == uid)
+            && process(*pid).is_some()
+    };
+    pids().filter(is_theirs).collect()
 }
 
 /// All processes of an instance, as its supervisor sees them: marked, below it, or in the script's group.

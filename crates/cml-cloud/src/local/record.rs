@@ -36,6 +36,12 @@ pub(super) struct Record {
     pub(super) deadline: Deadline,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) limits: Limits,
+    /// The machine runs as one of these users; as whoever launched it where there is none.
+    #[serde(default)]
+    pub(super) users: Vec<String>,
+    /// Where its files are, if not here.
+    #[serde(default)]
+    pub(super) place: Option<PathBuf>,
     pub(super) started_at: Timestamp,
     pub(super) phase: Phase,
     /// Process id of the supervisor. Only meaningful while the lock is held.
@@ -57,6 +63,8 @@ impl Record {
             deadline: request.deadline,
             tags: request.all_tags(),
             limits,
+            users: request.users.clone(),
+            place: None,
             started_at: now,
             phase: Phase::Pending,
             supervisor: None,

@@ -11,6 +11,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, WaitOptions, getpid, set_child_subreaper, setrlimit, setsid, wait,
 };
 
+use super::account::Account;
 use super::cgroup::{self, Group};
 use super::directory::{Directory, Lock};
 use super::record::{Phase, Record};
@@ -73,7 +74,7 @@ pub fn supervise(dir: &Path) -> Result<(), SuperviseError> {
             error.to_string()
         }
     };
-    directory.clear();
+    directory.clear(record.place.as_deref());
     record.end(because, now());
     record
         .write(directory.path())
@@ -107,12 +108,29 @@ fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, 
     record.phase = Phase::Running;
     record.supervisor = Some(own);
     record.cgroup = group.as_ref().map(|group| group.path().to_owned());
-    record
-        .write(directory.path())
-        .map_err(|source| SuperviseError::Io { doing: "writing the record", source })?;
-    let script = start(directory, group.as_ref())
-        .map_err(|source| SuperviseError::Io { doing: "starting the user data", source })?;
-    let members = || processes::of_supervisor(own, &id.0, script);
+    let failed = |doing| move |source| SuperviseError::Io { doing, source };
+    record.write(directory.path()).map_err(failed("writing the record"))?;
+    let place = record.place.as_deref();
+    let account = match place {
+        Some(place) => {
+            let taken =
+                Account::take(&record.users, place).map_err(failed("taking a user for the machine"))?;
+            let furnished = taken.furnish(place, &directory.path().join("user-data"));
+            furnished.map_err(failed("making the machine's directory"))?;
+            note(&format!("the machine runs as the user {}", taken.name));
+            Some(taken)
+        }
+        None => None,
+    };
+    let files = place.unwrap_or(directory.path());
+    let script = start(directory, files, group.as_ref(), account.as_ref())
+        .map_err(failed("starting the user data"))?;
+    let members = || {
+        let mut all = processes::of_supervisor(own, &id.0, script);
+        // Whatever it has shed: nobody else has this user.
+        all.extend(account.iter().flat_map(|account| processes::of_user(account.uid)));
+        all
+    };
     let because = loop {
         if let Some(status) = reap(script) {
             break said(directory).unwrap_or(status);
@@ -126,28 +144,29 @@ fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, 
         sleep(TICK);
     };
     end(&members, group.as_ref());
+    account.iter().for_each(Account::kill_all);
     Ok(because)
 }
 
-fn start(directory: &Directory, group: Option<&Group>) -> std::io::Result<i32> {
-    let home = directory.path().join("home");
+fn start(
+    directory: &Directory,
+    files: &Path,
+    group: Option<&Group>,
+    account: Option<&Account>,
+) -> std::io::Result<i32> {
+    let home = files.join("home");
     let mut command = Command::new("sh");
-    // The shell enters the cgroup before it becomes the script: so nothing is ever outside.
-    if let Some(group) = group {
-        command
-            .args([
-                "-c",
-                r#"echo "$$" >"$1" || echo "cml-runner: the cgroup stays empty"; exec sh "$2""#,
-                "sh",
-            ])
-            .arg(group.door());
-    }
+    // The shell enters the cgroup, and then gives up its user, before it becomes the script: so nothing is ever outside.
+    let enter = r#"if [ -n "$1" ]; then echo "$$" >"$1" || echo "cml-runner: the cgroup stays empty"; fi; shift; exec "$@""#;
+    command.args(["-c", enter, "sh"]).arg(group.map(Group::door).unwrap_or_default());
+    command.args(account.iter().flat_map(|account| account.becomes())).arg("sh");
     let child = command
-        .arg(directory.path().join("user-data"))
+        .arg(files.join("user-data"))
         .env_clear()
         .envs(host::plain_environment())
+        .envs(account.map(|account| ("USER", &account.name)))
         .env("HOME", &home)
-        .env("TMPDIR", directory.path().join("tmp"))
+        .env("TMPDIR", files.join("tmp"))
         .env("CML_MACHINE", "local")
         .env("CML_INSTANCE", directory.instance_id().0)
         .current_dir(&home)
