@@ -57,7 +57,7 @@ async fn a_browser_shows_pools_jobs_with_reasons_runners_and_events() {
     let shown = browser::read(&user, &url).await;
     for words in [
         "gpu has its 1 machines; the next one that ends makes room",
-        "no spec has all of its labels: box lacks tpu",
+        "no spec has all of its labels: cpu lacks tpu",
         "id=\"pool-cpu\"",
         "of $60.00 today",
         "class=\"bar work\"",
