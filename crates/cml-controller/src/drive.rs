@@ -443,9 +443,12 @@ impl Mind<'_> {
         loop {
             if flights.is_empty() {
                 // EC2 has given each machine that was bought what it is to read.
-                let launches = fleet.state().launches().iter();
-                let unknown: BTreeSet<LaunchId> =
-                    launches.filter(|record| record.bought.is_none()).map(|record| record.id).collect();
+                let launches = fleet.state().launches();
+                let unknown: BTreeSet<LaunchId> = launches
+                    .iter()
+                    .filter(|record| record.bought.is_none())
+                    .map(|record| record.id)
+                    .collect();
                 self.tidy(hands, &flights, &unknown);
             }
             match tokio::time::timeout_at(until, flights.next()).await {

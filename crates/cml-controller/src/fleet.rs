@@ -11,7 +11,7 @@ use cml_cloud::{
 };
 use cml_fleet::{
     Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
-    RefusalKind, Waiting, labels, plan, same_quota,
+    RefusalKind, Waiting, has_reruns, labels, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -221,7 +221,7 @@ impl<J: Journal> Fleet<J> {
         }
         let observed = self.observed(look, clocks);
         let plan = plan(&observed, now);
-        let used_up = no_more_reruns(&observed, &plan);
+        let used_up = no_more_reruns(&observed);
         self.intend(plan, used_up, now, new_id)
     }
 
@@ -470,15 +470,10 @@ impl<J: Journal> Fleet<J> {
     }
 }
 
-/// Interrupted jobs whose run is over and that the plan does not run again have used all their re-runs.
-fn no_more_reruns(observed: &Observed, plan: &Plan) -> Vec<Event> {
-    let of_action = |action: &Action| match action {
-        Action::Rerun { jobs, .. } => jobs.clone(),
-        _ => Vec::new(),
-    };
-    let again: BTreeSet<JobId> = plan.actions.iter().flat_map(of_action).collect();
+/// Interrupted jobs whose run is over and that have used all their re-runs.
+fn no_more_reruns(observed: &Observed) -> Vec<Event> {
     let used_up =
-        |job: &&Job| job.state == JobState::Interrupted { may_rerun: true } && !again.contains(&job.id);
+        |job: &&Job| job.state == JobState::Interrupted { may_rerun: true } && !has_reruns(observed, job);
     let jobs = observed.jobs.iter().flatten().filter(used_up);
     jobs.map(|job| Event::JobSettled { job: job.id }).collect()
 }

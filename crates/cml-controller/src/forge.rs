@@ -8,7 +8,6 @@ use cml_fleet::Job;
 use cml_github::{
     Followed, GitHub, GitHubError, GitHubTime, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
 };
-use jiff::Timestamp;
 use secrecy::SecretString;
 
 /// All jobs that are not over, as far as they can be seen.

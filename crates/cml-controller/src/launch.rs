@@ -335,7 +335,12 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
             offers: BTreeMap::from([(order.recipe.spec.clone(), offers.to_vec())]),
             ..Look::default()
         };
-        let step = self.fleet.step(look, Now { wall: now, uptime: Duration::ZERO }, &mut || order.launch)?;
+        let step = self.fleet.step(
+            look,
+            Now { wall: now, uptime: Duration::ZERO },
+            &cml_fleet::plan,
+            &mut || order.launch,
+        )?;
         Ok(step.orders.into_iter().find_map(|order| match order {
             fleet::Order::Launch { offers, .. } => Some(offers),
             _ => None,

@@ -123,7 +123,7 @@ fn a_machine_that_no_line_explains_is_taken_in_counted_and_billed() {
     let queued = job(JobState::Queued, None);
     let mut step = |second, jobs, instances| {
         let look = look(jobs, instances, Vec::new());
-        fleet.step(look, now(second), &mut || id(99)).expect("the journal is there")
+        fleet.step(look, now(second), &cml_fleet::plan, &mut || id(99)).expect("the journal is there")
     };
     // The journal was lost. The pool may have one machine, and has it: nothing is launched beside it.
     let running = instance(id(1), InstanceState::Running);
@@ -156,7 +156,9 @@ fn two_controllers_cannot_both_spend_the_last_dollar() {
                 scope.spawn(move || {
                     together.wait();
                     let look = look(jobs, Vec::new(), Vec::new());
-                    let step = fleet.step(look, now(0), &mut || id(round * 10 + number)).expect("is written");
+                    let step = fleet
+                        .step(look, now(0), &cml_fleet::plan, &mut || id(round * 10 + number))
+                        .expect("is written");
                     step.orders.iter().filter(|order| matches!(order, Order::Launch { .. })).count()
                 })
             };
@@ -176,7 +178,9 @@ fn a_machine_that_somebody_stops_costs_its_disk_only_until_it_is_started_again()
     let mut step = |second, state, started, ended| {
         let mut machine = instance(id(1), state);
         (machine.started_at, machine.ended_at) = (at(started), ended);
-        fleet.step(look(Vec::new(), vec![machine], Vec::new()), now(second), &mut || id(99)).expect("steps");
+        fleet
+            .step(look(Vec::new(), vec![machine], Vec::new()), now(second), &cml_fleet::plan, &mut || id(99))
+            .expect("steps");
     };
     step(0, InstanceState::Running, 0, None);
     step(1010, InstanceState::Stopped, 0, Some(at(1000)));
@@ -206,7 +210,7 @@ fn a_job_that_was_lost_before_anybody_saw_it_begin_is_asked_after_and_runs_again
     };
     let mut step = |second, jobs: Vec<Job>, instances| {
         let look = look(jobs, instances, Vec::new());
-        fleet.step(look, now(second), &mut new_id).expect("the journal is there").orders
+        fleet.step(look, now(second), &cml_fleet::plan, &mut new_id).expect("the journal is there").orders
     };
     let orders = step(0, vec![job(JobState::Queued, None)], Vec::new());
     assert!(matches!(orders.as_slice(), [Order::Launch { .. }]), "{orders:?}");
@@ -222,7 +226,7 @@ fn a_job_that_was_lost_before_anybody_saw_it_begin_is_asked_after_and_runs_again
     assert_eq!(orders, [again], "GitHub said that it ran on the machine that was lost");
     assert_eq!(fleet.followed().len(), 1, "and is asked until the re-run shows");
     let look = Look { untold: vec![JobId(7)], ..look(Vec::new(), vec![gone], Vec::new()) };
-    let _ = fleet.step(look, now(170), &mut || id(50)).expect("the journal is there");
+    let _ = fleet.step(look, now(170), &cml_fleet::plan, &mut || id(50)).expect("the journal is there");
     assert!(fleet.followed().is_empty(), "a later attempt has begun");
 }
 
@@ -231,7 +235,7 @@ fn a_runner_that_is_connected_keeps_its_launch_alive_though_the_cloud_shows_noth
     let mut fleet = fleet();
     let mut step = |second, runners| {
         let look = look(vec![job(JobState::Queued, None)], Vec::new(), runners);
-        fleet.step(look, now(second), &mut || id(1)).expect("the journal is there").orders
+        fleet.step(look, now(second), &cml_fleet::plan, &mut || id(1)).expect("the journal is there").orders
     };
     assert_eq!(step(0, Vec::new()).len(), 1);
     let busy = KnownRunner { id: 3, name: id(1).runner_name(), online: true, busy: true, labels: Vec::new() };
@@ -253,7 +257,7 @@ fn a_machine_whose_answer_was_lost_costs_what_its_own_type_costs_by_the_list() {
             ..offers[0].clone()
         };
         offers.push(dearer);
-        fleet.step(look, now(second), &mut || id(1)).expect("the journal is there");
+        fleet.step(look, now(second), &cml_fleet::plan, &mut || id(1)).expect("the journal is there");
     };
     step(0, Vec::new());
     let mut machine = instance(id(1), InstanceState::Running);

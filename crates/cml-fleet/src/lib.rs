@@ -25,7 +25,7 @@ pub use gaps::auto_idle_timeout;
 pub use labels::spec_for;
 pub use observed::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind};
 pub use placement::same_quota;
-pub use plan::{Action, Plan, Waiting, held, plan};
+pub use plan::{Action, Plan, Waiting, has_reruns, held, plan};
 pub use refuse::{Rule, Why};
 pub use retire::Cause;
 pub use supply::UNSEEN_GRACE;

@@ -352,14 +352,18 @@ fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
     })
 }
 
+/// Whether a job that has lost its machine may run again.
+#[must_use]
+pub fn has_reruns(observed: &Observed, job: &Job) -> bool {
+    let spec = spec_for(&observed.specs, &observed.offers, job);
+    spec.is_some_and(|spec| job.interruptions <= spec.reruns.max)
+}
+
 /// Only what the cloud interrupted, only once GitHub accepts it, only so often.
 fn reruns(observed: &Observed) -> Vec<Action> {
     let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
     for job in observed.jobs.iter().flatten() {
-        if job.state == (JobState::Interrupted { may_rerun: true })
-            && spec_for(&observed.specs, &observed.offers, job)
-                .is_some_and(|spec| job.interruptions <= spec.reruns.max)
-        {
+        if job.state == (JobState::Interrupted { may_rerun: true }) && has_reruns(observed, job) {
             runs.entry(job.run_id).or_default().push(job);
         }
     }

@@ -446,6 +446,7 @@ fn who_is_over_a_limit_of_their_own_gets_only_what_they_have_paid_for() {
     world.budgets = vec![Budget { whose, limits: Limits::of_day(usd("1")) }];
     world.spent = vec![spending(now(), "0.9")];
     machine(&mut world, &gpu, 1, 100, Doing::Booting);
+    (world.launches[0].repository, world.launches[0].actor) = (None, None);
     let other = Job { repository: "acme/other".to_owned(), ..job(2, "gpu") };
     world.jobs = Some(vec![job(1, "gpu"), other]);
     let told = shown(&world);

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 
@@ -83,8 +82,6 @@ struct Spent {
     /// Those that count against the rate limit.
     counted: u32,
     left: Option<Left>,
-    /// GitHub's clock.
-    at: Option<Timestamp>,
 }
 
 /// What is left of the rate limit.
@@ -126,7 +123,7 @@ mod tests {
 
     fn rest(calls: u32, counted: u32, left: u32) -> u64 {
         let left = Some(Left { calls: left, resets_in: Duration::from_secs(3600) });
-        Cost(Mutex::new(Spent { calls, counted, left, at: None })).rest().as_secs()
+        Cost(Mutex::new(Spent { calls, counted, left })).rest().as_secs()
     }
 
     #[test]

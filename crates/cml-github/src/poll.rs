@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::Deserialize;
 

@@ -249,7 +249,7 @@ mod tests {
                 actor: "the delivery's sender".to_owned(),
                 workflow: String::new(),
                 branch: String::new(),
-                queued_at: Instant::UNIX_EPOCH,
+                queued_at: Timestamp::UNIX_EPOCH,
                 state: JobState::Queued,
                 runner: None,
                 interruptions: 0,

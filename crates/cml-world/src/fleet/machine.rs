@@ -10,7 +10,7 @@ use super::market::second_of;
 use super::world::{Happening, OWNER, World, at};
 
 /// EC2 forgets what ended an hour ago.
-const FORGOTTEN_AFTER: i64 = 3600;
+pub(crate) const FORGOTTEN_AFTER: i64 = 3600;
 /// A dead machine may show as a running one for so many milliseconds.
 const SHOWS_DEAD_FOR: i64 = 45_000;
 

@@ -92,6 +92,8 @@ pub(crate) struct World {
     pub(crate) github_down_until: i64,
     /// Regions that give no answer, until when.
     pub(crate) silent_until: BTreeMap<String, i64>,
+    /// When regions gave no answer, in milliseconds.
+    pub(crate) silences: Vec<(String, std::ops::Range<i64>)>,
     /// A region that the account has not enabled.
     pub(crate) not_enabled: Option<String>,
     /// A region in which a policy denies launches.
@@ -142,6 +144,7 @@ impl World {
             cloud_down_until: 0,
             github_down_until: 0,
             silent_until: BTreeMap::new(),
+            silences: Vec::new(),
             not_enabled: None,
             no_launches: None,
             controller: None,
@@ -289,6 +292,7 @@ impl World {
             let regions = self.market.regions();
             let (region, until) = (self.chance.pick(&regions).clone(), self.now + minutes(self, 30));
             self.note(|| format!("{region} gives no answer until {} s", until / 1000));
+            self.silences.push((region.clone(), self.now..until));
             self.silent_until.insert(region, until);
         }
         for machine in 0..self.machines.len() {
