@@ -33,7 +33,7 @@ pub(crate) const READ: &[(&str, &str)] = &[
     ),
     (
         "GITHUB_ACTIONS, GITHUB_ACTOR, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_HEAD_REF, GITHUB_REF_NAME, GITHUB_RUN_ID, \
-         GITHUB_SHA, GITHUB_WORKFLOW, GITHUB_WORKSPACE, RUNNER_TEMP",
+         GITHUB_SHA, GITHUB_WORKFLOW, GITHUB_WORKSPACE, RUNNER_ENVIRONMENT, RUNNER_TEMP",
         "The run that a step is part of, as Actions sets them.",
     ),
     (
