@@ -140,7 +140,12 @@ struct One<'a, C, F, J> {
 impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     async fn run(&mut self, made: &mut Made) -> Result<Outcome, Reason> {
         let (order, cloud) = (self.steps.order, self.steps.cloud);
-        let sold = cloud.offers(&order.recipe.query).await.map_err(Reason::Cloud)?;
+        // A look changes nothing: whoever is asked to stop need not wait for its end.
+        let sold = tokio::select! {
+            biased;
+            () = self.steps.stop.cancelled() => return Err(Reason::Interrupted),
+            sold = cloud.offers(&order.recipe.query) => sold.map_err(Reason::Cloud)?,
+        };
         for failure in &sold.failed {
             (self.steps.tell)(Event::RegionSkipped { error: failure.error.clone() });
         }

@@ -272,8 +272,13 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             };
             made.unknown =
                 error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
-            let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
-            if !again || repeats == REPEATS_MAX || self.stop.is_cancelled() || !(self.may_repeat)() {
+            let is_worth_it = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled)
+                && repeats < REPEATS_MAX
+                && (self.may_repeat)();
+            if is_worth_it && !self.stop.is_cancelled() {
+                (self.tell)(Event::Repeating { cause: error.to_string() });
+            }
+            if !is_worth_it || !self.pause(pause).await {
                 // An unknown outcome stays unknown, whatever the last answer was.
                 return Err(if made.unknown {
                     CloudError { kind: ErrorKind::Transient, ..error }
@@ -281,10 +286,17 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                     error
                 });
             }
-            (self.tell)(Event::Repeating { cause: error.to_string() });
-            tokio::time::sleep(pause).await;
             pause *= 2;
             repeats += 1;
+        }
+    }
+
+    /// Waits; false once we are asked to stop, after which nothing is asked for any more.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
         }
     }
 

@@ -229,3 +229,20 @@ async fn by_a_clock_that_is_wrong_no_machine_is_late() {
     let report = reap(&filter, at(9000), grace, false, &outside, &outside).await.expect("is asked");
     assert!(report.instances.is_empty() && report.wrong_clock.is_some(), "{report:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_between_two_tries_is_heard_and_nothing_is_bought_after_it() {
+    let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
+    outside.answers = vec![Answer::Silence];
+    let stop = CancellationToken::new();
+    let tell = |event: Event| {
+        if matches!(event, Event::Repeating { .. }) {
+            stop.cancel();
+        }
+    };
+    let (order, journal) = (order(Reuse::Never), MemoryJournal::default());
+    let outcome = launch(&order, &outside, &outside, journal, &|| at(0), &tell, &stop).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert_eq!(outside.requests().len(), 1);
+    assert_eq!(outside.removed(), [1], "its registration");
+}
