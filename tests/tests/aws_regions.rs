@@ -89,3 +89,37 @@ async fn when_all_regions_fail_every_reason_is_told() {
     }
     assert_eq!(world.front.count("CreateFleet"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_looks_at_the_regions_that_answer_when_the_first_does_not_know_the_credentials() {
+    let world = world().await;
+    world.front.trouble("ap-east-1", Trouble::NotEnabled);
+    let regions = format!("ap-east-1,{GOOD}");
+    let ran = world.user.run(&["doctor", "--cloud", "aws", "--type", "t3.micro", "--region", &regions]).await;
+    let said = ran.said();
+    assert!(!said.contains("nothing else can be looked at"), "{said}");
+    assert!(said.contains("ap-east-1 is not enabled") && said.contains("image launch"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_says_what_the_regions_that_answer_would_sell() {
+    let world = world().await;
+    for (region, trouble) in [
+        ("ap-east-1", Trouble::NotEnabled),
+        ("us-west-2", Trouble::Down),
+        ("eu-west-1", Trouble::DeniedByPolicy("DescribeSubnets")),
+    ] {
+        world.front.trouble(region, trouble);
+    }
+    let config = format!(
+        "runners:\n  cpu:\n    labels: [cpu]\n    cloud: aws\n    regions: [ap-east-1, us-west-2, eu-west-1, {GOOD}]\n    \
+         instance_types: [t3.micro]\n    max: 1\n"
+    );
+    std::fs::write(world.user.home().join("cml.yaml"), config).expect("written");
+    world._sim.queue("cpu", "echo trained");
+    let ran = world.user.run(&["plan", "cml.yaml"]).await.expect_code(0);
+    assert!(ran.stdout.contains("launch cpu for job") && ran.stdout.contains(GOOD), "{ran:#?}");
+    for region in ["ap-east-1", "us-west-2", "eu-west-1"] {
+        assert!(ran.said().contains(region), "{region}: {ran:#?}");
+    }
+}

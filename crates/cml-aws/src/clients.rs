@@ -109,8 +109,9 @@ impl Clients {
     }
 
     /// Whose the credentials are, asked where the rest is asked.
-    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.config)
+    pub(crate) fn sts(&self, region: &str) -> aws_sdk_sts::Client {
+        let config = aws_sdk_sts::config::Builder::from(&self.config);
+        aws_sdk_sts::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 
     /// One for all regions.

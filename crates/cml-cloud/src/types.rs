@@ -25,6 +25,8 @@ pub mod tag {
     pub const RUNNER: &str = "cml-runner:runner";
     /// Who made it and may end it: the id of a daemon's journal, or `launch` for a launch without a daemon.
     pub const CONTROLLER: &str = "cml-runner:controller";
+    /// How many a machine has beside yours: these, and `Name`.
+    pub const OURS: usize = 7;
 }
 
 /// Processor architecture.

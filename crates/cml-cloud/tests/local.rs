@@ -219,6 +219,12 @@ async fn an_instance_runs_its_script_and_vanishes() {
 }
 
 #[tokio::test]
+async fn a_machine_has_as_many_tags_of_ours_as_are_kept_free_for_them() {
+    let lab = Lab::new();
+    assert_eq!(lab.request("true").await.all_tags().len(), cml_cloud::types::tag::OURS);
+}
+
+#[tokio::test]
 async fn an_instance_has_its_own_home_and_nobody_else_can_read_it() {
     let lab = Lab::new();
     let script = "env | sort >environment; echo done >done; while :; do sleep 1; done\n";

@@ -180,7 +180,10 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         let runner_name = launch.runner_name();
         let order = order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe };
         let tell = |event| {
-            if let Event::Packages { packages } = &event {
+            // A token that comes with an address is good for a short time.
+            if let Event::Packages { packages } = &event
+                && packages.iter().all(|package| package.temp_download_token.is_none())
+            {
                 let known = Some(((self.clock)(), packages.clone()));
                 *self.packages.lock().unwrap_or_else(PoisonError::into_inner) = known;
             }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cml_cloud::types::tag::OURS;
+
 /// What is wrong with a value, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -28,8 +30,6 @@ const DEFAULT_LABELS: usize = 3;
 const TAGS_MAX: usize = 50;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
-/// Tags that each of our machines has: what `cml_cloud::tag` names, and `Name`.
-const OUR_TAGS: usize = 7;
 /// The tag that is ours unless the user names the machine.
 const NAME: &str = "Name";
 
@@ -111,12 +111,12 @@ pub fn tag(key: &str, value: &str, earlier: &BTreeMap<String, String>) -> Result
 /// [`Wrong`] where EC2 takes fewer.
 pub fn tag_count(tags: &BTreeMap<String, String>) -> Result<(), Wrong> {
     let count = tags.keys().filter(|key| *key != NAME).count();
-    let most = TAGS_MAX - OUR_TAGS;
+    let most = TAGS_MAX - OURS;
     if count <= most {
         return Ok(());
     }
     Err(wrong(
-        format!("{count} tags: EC2 takes {TAGS_MAX} of a machine, and {OUR_TAGS} are ours"),
+        format!("{count} tags: EC2 takes {TAGS_MAX} of a machine, and {OURS} are ours"),
         format!("{most} at most"),
     ))
 }

@@ -1,7 +1,7 @@
 //! Whose credentials they are, and until when.
 
 use aws_sdk_sts::config::ProvideCredentials;
-use cml_cloud::CloudError;
+use cml_cloud::{CloudError, ErrorKind};
 use jiff::Timestamp;
 
 use crate::clients::repeat;
@@ -42,19 +42,36 @@ impl Identity {
     }
 }
 
+const ASKING: &str = "asking whose the credentials are";
+
 impl AwsCloud {
-    /// Asks AWS whose these credentials are, which needs no permission.
+    /// Asks AWS whose these credentials are, which needs no permission: the first of these regions that says it. One that is not
+    /// enabled says of good credentials that it does not know them.
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
     ///
     /// # Errors
     /// [`Denied`](cml_cloud::ErrorKind::Denied) when there are none, or AWS does not accept them.
-    pub async fn identity(&self) -> Result<Identity, CloudError> {
-        let client = self.clients.sts();
-        let answer = repeat(|| async {
-            let sent = client.get_caller_identity().send().await;
-            sent.map_err(|error| failed("asking whose the credentials are", "sts:GetCallerIdentity", &error))
-        })
-        .await?;
+    pub async fn identity(&self, regions: &[String]) -> Result<Identity, CloudError> {
+        let default = self.clients.default_region.clone();
+        let others = regions.iter().filter(|region| **region != default).cloned();
+        let mut answer = Err(CloudError::new(ErrorKind::Invalid, ASKING, "no region is named"));
+        for region in std::iter::once(default.clone()).chain(others) {
+            let client = self.clients.sts(&region);
+            let asked = repeat(|| async {
+                let sent = client.get_caller_identity().send().await;
+                sent.map_err(|error| failed(ASKING, "sts:GetCallerIdentity", &error))
+            });
+            match asked.await {
+                Ok(found) => {
+                    answer = Ok(found);
+                    break;
+                }
+                // What the first region says is what is told.
+                Err(error) if region == default => answer = Err(error),
+                Err(_) => {}
+            }
+        }
+        let answer = answer?;
         let held = match self.clients.config().credentials_provider() {
             Some(provider) => provider.provide_credentials().await.ok(),
             None => None,

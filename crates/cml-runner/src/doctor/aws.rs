@@ -22,7 +22,8 @@ const POLICY: &str =
 /// Looks at everything that these wants need of AWS.
 pub(super) async fn look(cloud: &AwsCloud, wants: &[&Want], is_daemon: bool, owner: &str) -> Checks {
     let mut checks = Checks::default();
-    let identity = match cloud.identity().await {
+    let regions = regions(&mut checks, wants);
+    let identity = match cloud.identity(&regions).await {
         Ok(identity) => identity,
         Err(error) => {
             failed(&mut checks, "aws credentials", &error);
@@ -31,7 +32,7 @@ pub(super) async fn look(cloud: &AwsCloud, wants: &[&Want], is_daemon: bool, own
         }
     };
     of_identity(&mut checks, &identity);
-    for region in regions(&mut checks, wants) {
+    for region in regions {
         let here: Vec<&Want> = wants.iter().filter(|want| is_in(want, &region)).copied().collect();
         permissions(&mut checks, cloud, &identity, (&region, owner), is_daemon).await;
         let network = network::look(&mut checks, cloud, &region, &here).await;
