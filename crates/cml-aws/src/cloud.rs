@@ -9,7 +9,7 @@ use cml_cloud::{
 };
 use cml_prices::Book;
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
@@ -76,6 +76,10 @@ impl AwsCloud {
     }
 }
 
+/// EC2's describes lag by seconds, seldom by minutes, and a call may be under way.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+pub const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
 impl Cloud for AwsCloud {
     fn name(&self) -> &'static str {
         "aws"
@@ -87,6 +91,10 @@ impl Cloud for AwsCloud {
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         self.buy(request).await
+    }
+
+    fn shows_within(&self, _region: &str) -> SignedDuration {
+        SHOWS_WITHIN
     }
 
     async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {

@@ -39,7 +39,7 @@ mod wire;
 pub use billed::{Billed, BilledBy};
 pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
-pub use cloud::AwsCloud;
+pub use cloud::{AwsCloud, SHOWS_WITHIN};
 pub use disks::DEFAULT_DISK_GIB;
 pub use needs::{Choice, choices};
 pub use regions::region;

@@ -15,6 +15,8 @@ pub mod types;
 
 use std::future::Future;
 
+use jiff::SignedDuration;
+
 pub use by_region::{ByRegion, RegionFailure};
 pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
@@ -46,6 +48,9 @@ pub trait Cloud: Send + Sync {
     /// [`ErrorKind::Transient`] means that the outcome is unknown: the machine may exist. Every other kind means
     /// that nothing was bought.
     fn launch(&self, request: &LaunchRequest) -> impl Future<Output = Result<Launched, CloudError>> + Send;
+
+    /// How late the machine of a launch call may show in [`Cloud::instances`] of this region.
+    fn shows_within(&self, region: &str) -> SignedDuration;
 
     /// Removes what [`Cloud::launch`] left beside the instance once its machine has read it (on EC2 the launch
     /// template with the user data in it). Harmless when repeated or when there is nothing.
@@ -95,10 +100,7 @@ pub trait Cloud: Send + Sync {
     ///
     /// # Errors
     /// As the provider answers.
-    fn taken_back(&self, region: &str) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send {
-        let _ = region;
-        async { Ok(Vec::new()) }
-    }
+    fn taken_back(&self, region: &str) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send;
 
     /// Ends one instance. Ending one that is gone already is a success.
     ///

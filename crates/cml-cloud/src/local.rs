@@ -173,6 +173,11 @@ impl Cloud for LocalCloud {
         self.launched(&directory, request)
     }
 
+    /// Its directory is there before the call returns.
+    fn shows_within(&self, _region: &str) -> SignedDuration {
+        SignedDuration::ZERO
+    }
+
     async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
@@ -211,6 +216,10 @@ impl Cloud for LocalCloud {
         _types: &[String],
         _since: jiff::Timestamp,
     ) -> Result<Vec<crate::SpotPrice>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
         Ok(Vec::new())
     }
 

@@ -104,7 +104,12 @@ impl Questions {
             ids.filter(|id| listed.jobs.iter().all(|job| job.id != *id)).collect()
         };
         let untold = jobs.as_ref().map_or_else(Vec::new, untold);
+        let shows_within = self.regions().into_iter().map(|region| {
+            let lag = hands.cloud.shows_within(&region);
+            (region, lag)
+        });
         let look = Look {
+            shows_within: shows_within.collect(),
             instances,
             silent_regions,
             taken_back,
@@ -117,14 +122,17 @@ impl Questions {
         Asked { begun, at: self.now, look, jobs, offers, prices_at }
     }
 
+    /// Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
+    fn regions(&self) -> BTreeSet<String> {
+        let of_recipes = self.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
+        let of_machines = self.machines.iter().map(|machine| machine.offer.region.clone());
+        of_recipes.chain(of_machines).collect()
+    }
+
     /// All machines of this scope: by their tags, and those of ours that have lost them by their ids. A region that does not answer
     /// one of the two is one of which nothing is known.
     async fn instances<C: Cloud, F: Forge>(&self, hands: &Hands<'_, C, F>) -> Option<ByRegion<Instance>> {
-        // Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
-        let of_recipes = self.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
-        let of_machines = self.machines.iter().map(|machine| machine.offer.region.clone());
-        let regions: BTreeSet<String> = of_recipes.chain(of_machines).collect();
-        let regions: Vec<String> = regions.into_iter().collect();
+        let regions: Vec<String> = self.regions().into_iter().collect();
         let by_tag = InstanceFilter {
             regions: regions.clone(),
             owner: Some(hands.forge.scope()),

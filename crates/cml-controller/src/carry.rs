@@ -7,7 +7,7 @@ use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest,
 use cml_fleet::Cause;
 use cml_github::{GitHubError, Removal, RunnerDownload};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::is_fresh;
@@ -54,13 +54,25 @@ pub(crate) struct Hands<'a, C, F> {
 }
 
 /// What came of an order.
-pub(crate) enum Done {
+pub(crate) enum Done<'h> {
+    /// A launch is ready for its call to the cloud, which comes after the journal says so.
+    Ready(Box<Ready<'h>>),
     /// A launch.
     Launch(Box<LaunchDone>),
     /// What a launch left beside its machine was removed, or is left to `reap`.
     Tidied,
     /// Anything else shows in the next look.
     Other(Key),
+}
+
+/// A launch that has its registration.
+pub(crate) struct Ready<'h> {
+    pub(crate) launch: LaunchId,
+    asked: Vec<Offer>,
+    order: order::Order,
+    request: LaunchRequest,
+    made: Made,
+    _turn: SemaphorePermit<'h>,
 }
 
 /// What came of a launch.
@@ -116,7 +128,7 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
     }
 
     /// Removes what a launch left beside its machine.
-    pub(crate) async fn tidy(&self, request: Box<LaunchRequest>) -> Done {
+    pub(crate) async fn tidy(&self, request: Box<LaunchRequest>) -> Done<'_> {
         let _turn = self.tidies.acquire().await;
         if let Err(error) = self.cloud.tidy(&request).await {
             tracing::warn!(%error, launch = %request.launch, "its launch template is left; `cml-runner reap` removes it");
@@ -132,11 +144,16 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         *self.recipes.lock().unwrap_or_else(PoisonError::into_inner) = recipes;
     }
 
-    pub(crate) async fn carry_out(&self, order: Order) -> Done {
+    pub(crate) async fn carry_out(&self, order: Order) -> Done<'_> {
         match order {
             Order::Launch { launch, spec, offers, deadline } => {
-                let (outcome, request) = self.launch(launch, &spec, &offers, deadline).await;
-                Done::Launch(Box::new(LaunchDone { launch, asked: offers, outcome, request }))
+                match self.prepare(launch, &spec, &offers, deadline).await {
+                    Ok(ready) => Done::Ready(ready),
+                    Err(why) => {
+                        let (asked, outcome, request) = (offers, Err(why), None);
+                        Done::Launch(Box::new(LaunchDone { launch, asked, outcome, request }))
+                    }
+                }
             }
             Order::Terminate { region, instance, runner, name, cause } => {
                 let _turn = self.ends.acquire().await;
@@ -159,26 +176,99 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
         }
     }
 
-    async fn launch(
+    /// Up to the call to the cloud; what was made is taken back where it cannot come to that.
+    async fn prepare(
         &self,
         launch: LaunchId,
         spec: &str,
         offers: &[Offer],
         deadline: Deadline,
-    ) -> (Result<Launched, NotLaunched>, Option<Box<LaunchRequest>>) {
-        let Some(mut recipe) = self.recipes().get(spec).cloned() else {
-            return (Err(NotLaunched::Before(format!("the spec {spec} is gone"))), None);
-        };
-        let _turn = tokio::select! {
+    ) -> Result<Box<Ready<'_>>, NotLaunched> {
+        let recipe = self.recipes().get(spec).cloned();
+        let mut recipe = recipe.ok_or_else(|| NotLaunched::Before(format!("the spec {spec} is gone")))?;
+        let turn = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return (Err(stopping()), None),
+            () = self.stop.cancelled() => return Err(stopping()),
             turn = self.launches.acquire() => turn,
         };
+        let turn = turn.map_err(|closed| NotLaunched::Before(closed.to_string()))?;
         if let (Packages::Ask, Some(known)) = (&recipe.packages, self.known_packages()) {
             recipe.packages = Packages::Known(known);
         }
         let runner_name = launch.runner_name();
         let order = order::Order { launch, runner_name, deadline, reuse: Reuse::Never, recipe };
+        let mut made = Made::default();
+        match self.request(&order, offers, &mut made).await {
+            Ok(request) => {
+                let asked = offers.to_vec();
+                Ok(Box::new(Ready { launch, asked, order, request, made, _turn: turn }))
+            }
+            Err(why) => {
+                self.undo(launch, made).await;
+                Err(why)
+            }
+        }
+    }
+
+    /// The call to the cloud, unless it may not be made any more.
+    pub(crate) async fn buy(&self, ready: Box<Ready<'_>>, may_call: Result<(), NotLaunched>) -> Done<'_> {
+        let Ready { launch, asked, order, request, mut made, _turn } = *ready;
+        let outcome = match may_call.and_then(|()| self.goes_on()).and_then(|()| self.in_time(launch)) {
+            Ok(()) => {
+                made.request = Some(request.clone());
+                let tell = |event| tracing::debug!(%launch, ?event);
+                let may_repeat = || self.in_time(launch).is_ok();
+                let steps = self.steps(&order, &tell, &may_repeat);
+                steps.call(&request, &mut made).await.map_err(NotLaunched::Cloud)
+            }
+            Err(why) => Err(why),
+        };
+        let request = match &outcome {
+            Ok(_) => made.request.map(Box::new),
+            // It may have been bought: the next looks show it, or show nothing until it counts as never bought.
+            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => {
+                made.request.map(Box::new)
+            }
+            Err(_) => {
+                self.undo(launch, made).await;
+                None
+            }
+        };
+        Done::Launch(Box::new(LaunchDone { launch, asked, outcome, request }))
+    }
+
+    async fn undo(&self, launch: LaunchId, made: Made) {
+        for left in made.undo(self.cloud, self.forge).await {
+            tracing::warn!(%launch, left, "a launch that failed has left something");
+        }
+    }
+
+    fn steps<'s>(
+        &'s self,
+        order: &'s order::Order,
+        tell: &'s (dyn Fn(Event) + Sync),
+        may_repeat: &'s (dyn Fn() -> bool + Sync),
+    ) -> Steps<'s, C, F> {
+        Steps {
+            order,
+            controller: &self.controller,
+            cloud: self.cloud,
+            forge: self.forge,
+            clock: self.clock,
+            tell,
+            stop: &self.never,
+            may_repeat,
+        }
+    }
+
+    /// Registers the runner and renders what its machine is given.
+    async fn request(
+        &self,
+        order: &order::Order,
+        offers: &[Offer],
+        made: &mut Made,
+    ) -> Result<LaunchRequest, NotLaunched> {
+        let launch = order.launch;
         let tell = |event| {
             // A token that comes with an address is good for a short time.
             if let Event::Packages { packages } = &event
@@ -190,54 +280,22 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
             tracing::debug!(%launch, ?event);
         };
         let may_repeat = || self.in_time(launch).is_ok();
-        let steps = Steps {
-            order: &order,
-            controller: &self.controller,
-            cloud: self.cloud,
-            forge: self.forge,
-            clock: self.clock,
-            tell: &tell,
-            stop: &self.never,
-            may_repeat: &may_repeat,
-        };
-        let mut made = Made::default();
-        let outcome = self.steps(&steps, offers, &mut made).await;
-        match &outcome {
-            Ok(_) => (outcome, made.request.map(Box::new)),
-            // It may have been bought: the next looks show it, or show nothing until it counts as never bought.
-            Err(NotLaunched::Cloud(error)) if error.kind == ErrorKind::Transient => {
-                (outcome, made.request.map(Box::new))
-            }
-            Err(_) => {
-                for left in made.undo(self.cloud, self.forge).await {
-                    tracing::warn!(%launch, left, "a launch that failed has left something");
-                }
-                (outcome, None)
-            }
-        }
-    }
-
-    async fn steps(
-        &self,
-        steps: &Steps<'_, C, F>,
-        offers: &[Offer],
-        made: &mut Made,
-    ) -> Result<Launched, NotLaunched> {
+        let steps = self.steps(order, &tell, &may_repeat);
         let before = |why: &dyn std::fmt::Display| NotLaunched::Before(why.to_string());
-        let goes_on = || if self.stop.is_cancelled() { Err(stopping()) } else { Ok(()) };
-        goes_on()?;
-        self.in_time(steps.order.launch)?;
+        self.goes_on()?;
+        self.in_time(launch)?;
         let registration = match steps.register(offers, made).await.map_err(|reason| before(&reason))? {
             Registered::Fresh(registration) => registration,
             Registered::Elsewhere(..) => return Err(before(&"its id is in use by another process")),
         };
         let package = steps.package(offers).await.map_err(|reason| before(&reason))?;
         let user_data = steps.render(&registration, &package, offers).map_err(|reason| before(&reason))?;
-        self.in_time(steps.order.launch)?;
-        goes_on()?;
-        let request = steps.request(offers.to_vec(), 1, user_data);
-        made.request = Some(request.clone());
-        steps.call(&request, made).await.map_err(NotLaunched::Cloud)
+        Ok(steps.request(offers.to_vec(), 1, user_data))
+    }
+
+    /// Nothing new is begun once the process is asked to stop.
+    pub(crate) fn goes_on(&self) -> Result<(), NotLaunched> {
+        if self.stop.is_cancelled() { Err(stopping()) } else { Ok(()) }
     }
 
     fn known_packages(&self) -> Option<Vec<RunnerDownload>> {

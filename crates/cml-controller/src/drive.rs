@@ -81,7 +81,7 @@ pub struct Controller<'a, C, F, J> {
     mind: Mind<'a>,
 }
 
-type Flights<'h> = FuturesUnordered<LocalBoxFuture<'h, Done>>;
+type Flights<'h> = FuturesUnordered<LocalBoxFuture<'h, Done<'h>>>;
 
 impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     /// Takes a journal over.
@@ -136,7 +136,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                         // Before every decision: what is intended now would not be carried out.
                         () = stop.cancelled() => break 'looks,
                         Some(done) = flights.next() => {
-                            if mind.ended(done, mind.now(hands.forge).0.wall, &mut fleet)? {
+                            if mind.ended(done, &hands, &mut fleet, &flights)? {
                                 mind.hurry(&hands, &mut fleet, &mut flights)?;
                             }
                         }
@@ -167,7 +167,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                     () = stop.cancelled() => break 'looks,
                     Some(done) = flights.next() => {
                         // A launch that failed may be worth another try at once: somewhere else.
-                        if mind.ended(done, mind.now(hands.forge).0.wall, &mut fleet)? {
+                        if mind.ended(done, &hands, &mut fleet, &flights)? {
                             mind.hurry(&hands, &mut fleet, &mut flights)?;
                             pause.as_mut().reset(soon);
                         }
@@ -241,13 +241,32 @@ impl Mind<'_> {
     }
 
     /// True when a launch was refused by the cloud.
-    fn ended<J: Journal>(
+    fn ended<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
-        done: Done,
-        now: Timestamp,
+        done: Done<'h>,
+        hands: &'h Hands<'_, C, F>,
         fleet: &mut Fleet<J>,
+        flights: &Flights<'h>,
     ) -> Result<bool, JournalError> {
+        let now = self.now(hands.forge).0.wall;
         match done {
+            Done::Ready(ready) => {
+                let launch = ready.launch;
+                let may_call = match hands.goes_on() {
+                    Ok(()) => match fleet.calling(launch, now) {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(NotLaunched::Before("it was given up meanwhile".to_owned())),
+                        Err(error) if may_pass(&error) => {
+                            tracing::error!(%error, %launch, "not called: it cannot be written");
+                            Err(NotLaunched::Before(error.to_string()))
+                        }
+                        Err(error) => return Err(error),
+                    },
+                    stopping => stopping,
+                };
+                flights.push(Box::pin(hands.buy(ready, may_call)));
+                Ok(false)
+            }
             Done::Tidied => Ok(false),
             Done::Other(key) => {
                 self.under_way.remove(&key);
@@ -457,7 +476,7 @@ impl Mind<'_> {
             }
             match tokio::time::timeout_at(until, flights.next()).await {
                 Ok(Some(done)) => {
-                    self.ended(done, self.now(hands.forge).0.wall, fleet)?;
+                    self.ended(done, hands, fleet, &flights)?;
                 }
                 Ok(None) => break,
                 Err(_) => {

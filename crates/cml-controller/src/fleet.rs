@@ -11,7 +11,7 @@ use cml_cloud::{
 };
 use cml_fleet::{
     Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
-    RefusalKind, Waiting, has_reruns, labels, plan, same_quota,
+    RefusalKind, UNSEEN_GRACE, Waiting, has_reruns, labels, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -32,6 +32,8 @@ pub struct Look {
     pub instances: Option<Vec<Instance>>,
     /// Regions that could not be asked: nothing is known of the machines there.
     pub silent_regions: BTreeSet<String>,
+    /// How late machines may show that these regions have sold; for any other, [`UNSEEN_GRACE`].
+    pub shows_within: BTreeMap<String, SignedDuration>,
     /// Machines that still run and that the cloud has said it will take back.
     pub taken_back: Vec<InstanceId>,
     /// All runners.
@@ -214,7 +216,7 @@ impl<J: Journal> Fleet<J> {
         let now = clocks.wall;
         self.catch_up()?;
         let look = self.with_lost_tags(look);
-        let known = self.watch(clocks.uptime);
+        let known = self.watch(clocks.uptime, &look);
         let learned = learn(&self.state, &known, &self.specs, &look, now);
         if !self.append(now, &learned)? {
             return Ok(Step::default());
@@ -291,7 +293,7 @@ impl<J: Journal> Fleet<J> {
     pub fn preview(&mut self, look: Look, clocks: Now) -> Result<Plan, JournalError> {
         self.catch_up()?;
         let look = self.with_lost_tags(look);
-        let known = self.watch(clocks.uptime);
+        let known = self.watch(clocks.uptime, &look);
         let learned = learn(&self.state, &known, &self.specs, &look, clocks.wall);
         self.append(clocks.wall, &learned)?;
         let observed = self.observed(look, clocks);
@@ -382,7 +384,7 @@ impl<J: Journal> Fleet<J> {
     }
 
     fn intent(
-        &self,
+        &mut self,
         launch: LaunchId,
         spec: &str,
         job: Option<JobId>,
@@ -404,6 +406,7 @@ impl<J: Journal> Fleet<J> {
             price: price.unwrap_or(zero),
             disk: offers.iter().find_map(|offer| offer.disk),
             vcpus: offers.iter().map(|offer| offer.resources.vcpus).max().unwrap_or(0),
+            writer: self.journal.writer(),
         })
     }
 
@@ -418,15 +421,52 @@ impl<J: Journal> Fleet<J> {
     }
 
     /// Launches that are not over, with how long this process has known of each.
-    fn watch(&mut self, uptime: Duration) -> Vec<LaunchRecord> {
+    fn watch(&mut self, uptime: Duration, look: &Look) -> Vec<LaunchRecord> {
         let mut launches = self.state.launches();
         self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
         for record in &mut launches {
             let since = *self.watched.entry(record.id).or_insert(uptime);
             record.watched_for =
                 SignedDuration::try_from(uptime.saturating_sub(since)).unwrap_or(SignedDuration::MAX);
+            record.shows_within = self.shows_within(record, look);
         }
         launches
+    }
+
+    /// How late a machine of this launch may show. How late its cloud shows one is one thing; how long somebody may still buy one is
+    /// another, and ends with who carries the launch out.
+    fn shows_within(&self, record: &LaunchRecord, look: &Look) -> SignedDuration {
+        let region = record.bought.as_ref().map(|offer| &offer.region).or(record.region.as_ref());
+        let lag = region.and_then(|region| look.shows_within.get(region)).copied().unwrap_or(UNSEEN_GRACE);
+        if record.bought.is_some() {
+            return lag;
+        }
+        match self.state.carried_out_by(record.id) {
+            Some((writer, is_called)) if !self.journal.may_act(writer) => {
+                if is_called {
+                    lag
+                } else {
+                    SignedDuration::ZERO
+                }
+            }
+            _ => UNSEEN_GRACE,
+        }
+    }
+
+    /// Takes in that the cloud is called for a launch now. False when the launch has been given up meanwhile: then it must not be.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then it must not be either.
+    pub fn calling(&mut self, launch: LaunchId, now: Timestamp) -> Result<bool, JournalError> {
+        loop {
+            self.catch_up()?;
+            if self.state.launches().iter().all(|record| record.id != launch) {
+                return Ok(false);
+            }
+            if self.append(now, &[Event::LaunchCalled { launch }])? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Launches that show anywhere and are this controller's.
@@ -440,7 +480,7 @@ impl<J: Journal> Fleet<J> {
     }
 
     fn observed(&mut self, look: Look, clocks: Now) -> Observed {
-        let launches = self.watch(clocks.uptime);
+        let launches = self.watch(clocks.uptime, &look);
         let now = clocks.wall;
         let as_known = |mut job: Job| {
             job.interruptions = self.state.interruptions(job.run_id, &job.name);

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{Instance, InstanceState, LaunchId, Market, Offer, Resources, SpotPrice};
-use cml_fleet::{
-    Job, JobId, JobState, KnownRunner, LaunchRecord, UNSEEN_GRACE, is_refused, labels, spec_for,
-};
+use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, is_refused, labels, spec_for};
 use cml_journal::{End, Event, JobFacts, State};
 use cml_spec::Spec;
 use jiff::{SignedDuration, Timestamp};
@@ -142,7 +140,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.
         None => {
             let is_connected = sight.runner.is_some_and(|runner| runner.online || runner.busy);
-            sight.would_show && record.watched_for > UNSEEN_GRACE && !is_connected
+            sight.would_show && record.watched_for >= record.shows_within && !is_connected
         }
     };
     if !gone {

@@ -297,3 +297,56 @@ fn a_controller_keeps_its_name_and_what_it_was_called_before_stays_its_own() {
     }
     assert!(!fleet.state().is_ours(id(9), Some("launch")));
 }
+
+/// One process's fleet over a journal that others have open too.
+fn shared(path: &std::path::Path) -> Fleet<SqliteJournal> {
+    Fleet::open(SqliteJournal::open(path).expect("opens"), vec![spec()]).expect("is read")
+}
+
+/// What a fleet orders while job 7 is queued and no machine shows.
+fn orders(fleet: &mut Fleet<SqliteJournal>, second: i64, new: u128, lag: Option<SignedDuration>) -> usize {
+    let mut look = look(vec![job(JobState::Queued, None)], Vec::new(), Vec::new());
+    look.shows_within = lag.into_iter().map(|lag| ("us-east-1".to_owned(), lag)).collect();
+    fleet.step(look, now(second), &cml_fleet::plan, &mut || id(new)).expect("steps").orders.len()
+}
+
+#[test]
+fn the_job_of_a_process_that_was_killed_before_its_call_is_served_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let mut killed = shared(&path);
+    assert_eq!(orders(&mut killed, 0, 1, None), 1);
+    let mut other = shared(&path);
+    assert_eq!(orders(&mut other, 5, 2, None), 0, "who decided it lives, and may call at any moment");
+    drop(killed);
+    assert_eq!(orders(&mut other, 20, 3, None), 1, "nobody calls for it any more");
+}
+
+#[test]
+fn what_a_process_that_was_killed_may_have_bought_is_waited_for_as_long_as_its_cloud_takes_to_show_it() {
+    for (lag, waits) in [(None, true), (Some(SignedDuration::ZERO), false)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.db");
+        let mut killed = shared(&path);
+        assert_eq!(orders(&mut killed, 0, 1, lag), 1);
+        assert!(killed.calling(id(1), at(1)).expect("is written"));
+        drop(killed);
+        let mut next = shared(&path);
+        assert_eq!(orders(&mut next, 20, 2, lag) == 0, waits, "{lag:?}");
+        if waits {
+            assert_eq!(orders(&mut next, 200, 3, lag), 0);
+            assert_eq!(orders(&mut next, 321, 4, lag), 1, "it has not bought anything");
+        }
+    }
+}
+
+#[test]
+fn a_launch_that_was_given_up_is_not_called_any_more() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let (mut one, mut other) = (shared(&path), shared(&path));
+    assert_eq!(orders(&mut one, 0, 1, None), 1);
+    assert_eq!(orders(&mut other, 0, 2, None), 0);
+    assert_eq!(orders(&mut other, 301, 3, None), 1, "it was never seen");
+    assert!(!one.calling(id(1), at(302)).expect("is read"));
+}

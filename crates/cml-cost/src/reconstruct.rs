@@ -135,6 +135,7 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),
             disk: offer.disk,
             vcpus: offer.resources.vcpus,
+            writer: None,
         },
     ));
     let instance = InstanceId(launch.runner_name());

@@ -69,6 +69,7 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
             price,
             disk,
             vcpus: 4,
+            writer: None,
         },
     );
     write(2, &Event::LaunchBought { launch, instance: InstanceId(format!("i-{number:017x}")), offer });

@@ -68,6 +68,7 @@ fn intended(number: u128, job: Option<u64>) -> Event {
         price: UsdPerHour(Decimal::ONE),
         disk: None,
         vcpus: 4,
+        writer: None,
     }
 }
 

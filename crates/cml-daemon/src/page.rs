@@ -191,6 +191,7 @@ fn words(line: &Line) -> String {
         }
         Event::InstanceFound { spec, instance, .. } => format!("{instance}: a machine of {spec} was found"),
         Event::ControllerNamed { name } => format!("machines are tagged as {name}'s"),
+        Event::LaunchCalled { launch } => format!("the cloud is called for {launch}"),
         Event::LaunchFailed { launch, why } => format!("nothing was bought: {why} ({launch})"),
         Event::Refused { refusal } => {
             let place = refusal.zone.as_deref().unwrap_or(&refusal.region);

@@ -101,6 +101,9 @@ pub struct LaunchRecord {
     /// How long whoever looks has known of it, by a clock that nobody sets: a wall clock that is put forward must not make a
     /// launch old.
     pub watched_for: SignedDuration,
+    /// A machine of it that does not show after so much of that will not: nobody may buy it any more, and its cloud shows what it
+    /// has sold.
+    pub shows_within: SignedDuration,
     /// When its machine must be gone.
     pub deadline: Deadline,
     /// What was bought; none while the call is under way or its outcome is unknown.

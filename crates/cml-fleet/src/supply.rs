@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{JobState, KnownRunner, LaunchRecord, Observed};
 
-/// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not.
-/// EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
+/// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not, whoever carries
+/// it out. EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
 pub const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// A poll of all jobs comes within this after a runner was seen busy, and tells which job it has.
@@ -139,7 +139,7 @@ fn phase(
         (Some(Terminated), _) => return None,
         (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
         // The cloud was asked and shows nothing: too young to show, or over.
-        (None, true) if record.watched_for > UNSEEN_GRACE && !is_connected => return None,
+        (None, true) if record.watched_for >= record.shows_within && !is_connected => return None,
         (None | Some(Pending | Running), _) => {}
     }
     if record.notice_at.is_some() {

@@ -33,6 +33,14 @@ pub enum Event {
         disk: Option<Disk>,
         /// Virtual processors of the largest of what is asked for.
         vcpus: u32,
+        /// Who carries it out; not known of launches that were written down before writers were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        writer: Option<String>,
+    },
+    /// The cloud is called now: from here on it may have sold something.
+    LaunchCalled {
+        /// The launch.
+        launch: LaunchId,
     },
     /// What the machines of this journal are tagged with: whoever writes it is this controller.
     ControllerNamed {

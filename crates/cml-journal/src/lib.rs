@@ -14,6 +14,7 @@ mod memory;
 mod spent;
 mod sqlite;
 mod state;
+mod writer;
 
 pub use bill::{End, Span, Tenure};
 pub use event::{Event, JobFacts};
@@ -36,6 +37,12 @@ pub trait Journal {
     /// # Errors
     /// [`JournalError`]; then nothing was appended.
     fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError>;
+
+    /// What this process is called in the intents that it writes; none where nobody could say whether it lives.
+    fn writer(&mut self) -> Option<String>;
+
+    /// Whether the writer of this name may still act on its intents. Not sure means that it may.
+    fn may_act(&self, writer: &str) -> bool;
 
     /// The lines after `seen`, oldest first.
     ///

@@ -1,7 +1,7 @@
 //! A launch that is not over.
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
-use cml_fleet::{JobId, LaunchRecord};
+use cml_fleet::{JobId, LaunchRecord, UNSEEN_GRACE};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
@@ -17,6 +17,10 @@ pub(crate) struct Life {
     pub(crate) spec: String,
     pub(crate) labels: Vec<String>,
     pub(crate) region: Option<String>,
+    /// Who carries it out.
+    pub(crate) writer: Option<String>,
+    /// The cloud was called.
+    pub(crate) is_called: bool,
     pub(crate) job: Option<JobId>,
     /// Of that job.
     pub(crate) facts: Option<JobFacts>,
@@ -81,6 +85,8 @@ impl Life {
             spec: spec.to_owned(),
             labels: labels.to_vec(),
             region: None,
+            writer: None,
+            is_called: false,
             job: None,
             facts: None,
             intended_at,
@@ -171,6 +177,7 @@ impl Life {
             actor: self.facts.as_ref().map(|facts| facts.actor.clone()),
             intended_at: self.intended_at,
             watched_for: SignedDuration::ZERO,
+            shows_within: UNSEEN_GRACE,
             deadline: self.deadline,
             bought: self.bought.as_ref().map(|(.., offer)| offer.clone()),
             price: self.price,

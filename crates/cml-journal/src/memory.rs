@@ -25,6 +25,14 @@ impl Journal for MemoryJournal {
         Ok(number)
     }
 
+    fn writer(&mut self) -> Option<String> {
+        None
+    }
+
+    fn may_act(&self, _writer: &str) -> bool {
+        true
+    }
+
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
         Ok(self.lines.iter().filter(|line| line.number > seen).cloned().collect())
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::event::Event;
+use crate::writer::{self, Writer};
 use crate::{Journal, Seen};
 
 /// Characters of what is wrong with a line.
@@ -135,6 +136,7 @@ pub struct SqliteJournal {
     path: PathBuf,
     connection: Connection,
     file: FileIdentity,
+    writer: Option<Writer>,
 }
 
 impl SqliteJournal {
@@ -144,7 +146,7 @@ impl SqliteJournal {
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = open(path, MIGRATIONS)?;
-        Ok(Self { path: path.to_owned(), connection, file: FileIdentity::of(path) })
+        Ok(Self { path: path.to_owned(), connection, file: FileIdentity::of(path), writer: None })
     }
 
     /// Opens a file that is there for reading alone: none is made, nothing is brought up to date.
@@ -157,7 +159,7 @@ impl SqliteJournal {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), connection, file })
+        Ok(Self { path: path.to_owned(), connection, file, writer: None })
     }
 
     /// The last lines, the newest first.
@@ -330,6 +332,20 @@ impl Journal for SqliteJournal {
         }
         transaction.commit().map_err(failed)?;
         Ok(last)
+    }
+
+    fn writer(&mut self) -> Option<String> {
+        if self.writer.is_none() {
+            // SQLite's own randomness: nobody else has the name, also after a restart of the machine.
+            let random =
+                self.connection.query_row("SELECT lower(hex(randomblob(8)))", [], |row| row.get(0)).ok();
+            self.writer = random.and_then(|name| Writer::begin(&self.path, name));
+        }
+        self.writer.as_ref().map(|writer| writer.name.clone())
+    }
+
+    fn may_act(&self, writer: &str) -> bool {
+        self.writer.as_ref().is_some_and(|own| own.name == writer) || writer::lives(&self.path, writer)
     }
 
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {

@@ -107,7 +107,18 @@ impl State {
         self.seen = line.number;
         let at = line.at;
         match &line.event {
-            Event::LaunchIntended { launch, spec, labels, region, job, deadline, price, disk, vcpus } => {
+            Event::LaunchIntended {
+                launch,
+                spec,
+                labels,
+                region,
+                job,
+                deadline,
+                price,
+                disk,
+                vcpus,
+                writer,
+            } => {
                 self.own.insert(*launch);
                 if self.own.len() > OVER_MAX {
                     self.own.pop_first();
@@ -115,8 +126,14 @@ impl State {
                 let mut life = Life::new(line.number, spec, labels, at, *deadline);
                 life.facts = job.and_then(|job| self.jobs.get(&job)).cloned();
                 life.region.clone_from(region);
+                life.writer.clone_from(writer);
                 (life.job, life.price, life.disk, life.vcpus) = (*job, *price, *disk, *vcpus);
                 self.launches.entry(*launch).or_insert(life);
+            }
+            Event::LaunchCalled { launch } => {
+                if let Some(life) = self.launches.get_mut(launch) {
+                    life.is_called = true;
+                }
             }
             Event::ControllerNamed { name } => {
                 self.names.retain(|known| known != name);
@@ -340,6 +357,13 @@ impl State {
     #[must_use]
     pub fn is_over(&self, launch: LaunchId) -> bool {
         self.over.contains(&launch)
+    }
+
+    /// Who carries a launch out that is not over, where it is known, and whether the cloud has been called for it.
+    #[must_use]
+    pub fn carried_out_by(&self, launch: LaunchId) -> Option<(&str, bool)> {
+        let life = self.launches.get(&launch)?;
+        Some((life.writer.as_deref()?, life.is_called))
     }
 
     /// The launch that a machine was bought for.

@@ -48,6 +48,7 @@ fn intended(number: u128) -> Event {
         price: price("0.5"),
         disk: None,
         vcpus: 4,
+        writer: None,
     }
 }
 
@@ -329,4 +330,21 @@ proptest! {
             prop_assert_eq!(Usd(sum), entry.cost, "every cent has an owner (L6)");
         }
     }
+}
+
+#[test]
+fn a_writer_lives_as_long_as_its_process_holds_the_journal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let (mut one, other) = (open(&path), open(&path));
+    let name = one.writer().expect("has a name");
+    assert_eq!(one.writer().as_ref(), Some(&name), "the same for as long as it is open");
+    assert!(one.may_act(&name) && other.may_act(&name));
+    drop(one);
+    assert!(!other.may_act(&name));
+    // A process that was killed leaves its mark, and no lock on it.
+    let mark = dir.path().join("journal.db.writer-0123456789abcdef");
+    std::fs::write(&mark, b"").expect("written");
+    assert!(!other.may_act("0123456789abcdef") && !mark.exists());
+    assert!(other.may_act("../elsewhere"), "no name of ours: nobody can say");
 }

@@ -8,7 +8,7 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
     OfferQuery, SpotPrice,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use crate::exit::Trouble;
@@ -84,6 +84,10 @@ impl Cloud for Clouds {
         } else {
             self.aws().await.launch(request).await
         }
+    }
+
+    fn shows_within(&self, region: &str) -> SignedDuration {
+        if region == LOCAL { self.local.shows_within(region) } else { cml_aws::SHOWS_WITHIN }
     }
 
     async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {

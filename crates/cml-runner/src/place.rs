@@ -11,7 +11,7 @@ use cml_cloud::{
 use cml_github::{Auth, GitHub, Location};
 use cml_journal::SqliteJournal;
 use cml_prices::{Book, Store};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use crate::args::{CloudName, Global};
@@ -101,6 +101,13 @@ impl Cloud for AnyCloud {
         }
     }
 
+    fn shows_within(&self, region: &str) -> SignedDuration {
+        match self {
+            Self::Aws(cloud) => cloud.shows_within(region),
+            Self::Local(cloud) => cloud.shows_within(region),
+        }
+    }
+
     async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
         match self {
             Self::Aws(cloud) => cloud.tidy(request).await,
@@ -136,6 +143,13 @@ impl Cloud for AnyCloud {
         match self {
             Self::Aws(cloud) => cloud.spot_prices(region, types, since).await,
             Self::Local(cloud) => cloud.spot_prices(region, types, since).await,
+        }
+    }
+
+    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+        match self {
+            Self::Aws(cloud) => cloud.taken_back(region).await,
+            Self::Local(cloud) => cloud.taken_back(region).await,
         }
     }
 

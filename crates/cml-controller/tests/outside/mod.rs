@@ -13,7 +13,7 @@ use cml_github::{
     Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
     RunnerDownload,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 const BEGIN: i64 = 1_800_000_000;
@@ -194,6 +194,10 @@ impl Cloud for Outside {
         Ok(Launched { id: machine.id, offer, failures: Vec::new() })
     }
 
+    fn shows_within(&self, _region: &str) -> SignedDuration {
+        SignedDuration::from_mins(5)
+    }
+
     async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
@@ -217,6 +221,10 @@ impl Cloud for Outside {
         _types: &[String],
         _since: Timestamp,
     ) -> Result<Vec<SpotPrice>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
         Ok(Vec::new())
     }
 

@@ -307,6 +307,7 @@ impl Maker {
             price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),
             disk: offer.disk,
             vcpus: offer.resources.vcpus,
+            writer: None,
         };
         let instance = InstanceId(format!("i-{:017x}", self.below(u64::MAX)));
         self.events.push((at - 2, intended));

@@ -6,7 +6,9 @@ use cml_cloud::{
     Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy, Usd,
     UsdPerHour,
 };
-use cml_fleet::{Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, labels};
+use cml_fleet::{
+    Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Refusal, RefusalKind, UNSEEN_GRACE, labels,
+};
 use cml_spec::{Allow, Idle, Limits, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 
@@ -168,6 +170,7 @@ pub(crate) fn machine(
         actor: Some("mona".to_owned()),
         intended_at: at(-age_seconds),
         watched_for: SignedDuration::from_secs(age_seconds),
+        shows_within: UNSEEN_GRACE,
         deadline,
         price: bought.price.expect("a price"),
         disk: None,

@@ -6,7 +6,8 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState,
     LaunchRequest, Launched, Market, Offer, OfferFailure, OfferQuery, SpotPrice,
 };
-use jiff::Timestamp;
+use cml_fleet::UNSEEN_GRACE;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;
 use super::gate::Life;
@@ -102,6 +103,10 @@ impl Cloud for SimCloud {
         sold
     }
 
+    fn shows_within(&self, _region: &str) -> SignedDuration {
+        UNSEEN_GRACE
+    }
+
     async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
@@ -145,6 +150,10 @@ impl Cloud for SimCloud {
         let mut world = self.life.shared.now();
         world.closed(region, "asking for spot prices")?;
         Ok(world.market.history(region, types, second_of(since), world.second()))
+    }
+
+    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
+        Ok(Vec::new())
     }
 
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {

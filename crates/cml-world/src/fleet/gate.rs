@@ -40,12 +40,15 @@ impl Shared {
 pub(crate) struct Life {
     pub(crate) shared: Shared,
     pub(crate) process: usize,
+    /// Which life of which process.
+    pub(crate) name: String,
     died: Arc<Notify>,
 }
 
 impl Life {
     pub(crate) fn new(shared: &Shared, process: usize) -> Self {
-        Self { shared: shared.clone(), process, died: Arc::new(Notify::new()) }
+        let name = shared.now().start_process(process);
+        Self { shared: shared.clone(), process, name, died: Arc::new(Notify::new()) }
     }
 
     /// Waits for its death.

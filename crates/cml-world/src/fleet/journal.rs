@@ -89,6 +89,15 @@ impl Journal for SimJournal {
         Ok(number)
     }
 
+    fn writer(&mut self) -> Option<String> {
+        Some(self.life.name.clone())
+    }
+
+    fn may_act(&self, writer: &str) -> bool {
+        let world = self.life.shared.now();
+        world.processes.iter().any(|process| process.life.as_deref() == Some(writer))
+    }
+
     fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let from = usize::try_from(seen).unwrap_or(0).min(lines.len());

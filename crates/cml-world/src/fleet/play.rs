@@ -198,6 +198,7 @@ pub(crate) async fn process(
             let mut world = shared.now();
             world.processes[number].news = None;
             world.processes[number].github_time = None;
+            world.processes[number].life = None;
             world.processes[number].dying = false;
             world.chance.between(500, 90_000)
         };

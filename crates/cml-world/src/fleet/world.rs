@@ -56,6 +56,8 @@ pub(crate) struct Process {
     pub(crate) news: Option<Arc<News>>,
     /// Its clock is so many seconds off.
     pub(crate) skew_seconds: i64,
+    /// The life that it is in; none while it is down.
+    pub(crate) life: Option<String>,
     /// What time it was at GitHub when it last answered this life of it.
     pub(crate) github_time: Option<GitHubTime>,
     /// It dies at the next point where it waits.
@@ -305,6 +307,16 @@ impl World {
                 self.machines[machine].is_tagged = false;
             }
         }
+    }
+
+    /// The name of the life that a process begins now.
+    pub(crate) fn start_process(&mut self, process: usize) -> String {
+        self.ids += 1;
+        let name = format!("{process}-{}", self.ids);
+        if let Some(known) = self.processes.get_mut(process) {
+            known.life = Some(name.clone());
+        }
+        name
     }
 
     /// The clock on a process's wall.
