@@ -24,5 +24,6 @@ pub mod secrets;
 pub mod seed;
 pub mod sim;
 pub mod terminal;
+pub mod tier;
 pub mod venv;
 pub mod wait;

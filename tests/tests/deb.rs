@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cml_e2e::edge::variable;
 use cml_e2e::release::{has, says, script, stripped};
+use cml_e2e::tier;
 use tempfile::TempDir;
 
 /// The names that the program answers to, beside its own.
@@ -18,12 +18,6 @@ const NAMES: [&str; 7] = [
     "cml-tensorboard-dev",
     "cml-report",
 ];
-
-#[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped")]
-fn skipped(what: &str, why: &str) {
-    assert!(variable("CML_DEB_TESTS") != "required", "{what} cannot be tested: {why}");
-    eprintln!("SKIPPED {what}: {why}");
-}
 
 fn program(name: impl AsRef<std::ffi::OsStr>, line: &[&str]) -> String {
     says(Command::new(name).args(line))
@@ -45,7 +39,7 @@ fn package(dir: &Path) -> PathBuf {
 #[test]
 fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_installed() {
     if !has("dpkg-deb") {
-        return skipped("the Debian package", "dpkg-deb is not installed");
+        return tier::skip("the Debian package", "dpkg-deb is not installed");
     }
     let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
     let deb = package(dir.path());
@@ -82,7 +76,7 @@ fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_inst
 #[test]
 fn a_candidate_of_a_release_is_older_than_the_release() {
     if !has("dpkg-deb") {
-        return skipped("the version of a candidate", "dpkg-deb is not installed");
+        return tier::skip("the version of a candidate", "dpkg-deb is not installed");
     }
     // A tree like this one but for its version; what goes into the package does not matter here.
     let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
@@ -203,7 +197,7 @@ fn manual(root: &Path) {
         assert!(found.ends_with(page), "{name}: {}", found.display());
     }
     if !has("man") {
-        return skipped("how the manual pages read", "man is not installed");
+        return tier::skip("how the manual pages read", "man is not installed");
     }
     let read = |page: &Path| {
         let mut man = Command::new("man");

@@ -15,24 +15,13 @@ use axum::response::IntoResponse;
 use cml_e2e::edge::variable;
 use cml_e2e::release::{MACHINE, VERSION, has, says};
 use cml_e2e::runner::Runner;
-use cml_e2e::{dns, paths};
+use cml_e2e::{dns, paths, tier};
 use tempfile::TempDir;
 
 /// Tells the test inside of the namespace where the root is.
 const ROOT: &str = "CML_STATIC_ROOT";
 const NO_MACHINES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId><reservationSet/></DescribeInstancesResponse>"#;
-
-#[allow(clippy::print_stderr, reason = "who reads the test's output is to know what was skipped")]
-fn wanted() -> bool {
-    let wanted = variable("CML_STATIC_TESTS") == "required";
-    if !wanted {
-        eprintln!(
-            "SKIPPED the static program: it takes ten minutes to build; CML_STATIC_TESTS=required builds it"
-        );
-    }
-    wanted
-}
 
 /// The static program, built where the next run finds it again.
 fn built() -> PathBuf {
@@ -52,7 +41,7 @@ fn built() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
-    if !wanted() {
+    if tier::is_left_to_full("the static program") {
         return;
     }
     assert!(rustix::process::geteuid().is_root(), "an empty root and a network of one's own need root");

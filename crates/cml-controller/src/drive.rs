@@ -321,16 +321,17 @@ impl Mind<'_> {
         let (now, wrong) = self.now(hands.forge);
         self.tell_of_clock(hands.forge, wrong);
         self.sight = Some((begun, look.clone()));
-        let why = match wrong {
-            Some(ahead) => Why::WrongClock { ahead_seconds: ahead.as_secs() },
-            None => Why::GitHubSilent,
+        let hold = |observed: &Observed, _: Timestamp| {
+            let ahead_seconds = wrong.unwrap_or_default().as_secs();
+            Plan { waiting: held(observed, &Why::WrongClock { ahead_seconds }), ..Plan::default() }
         };
-        let hold =
-            |observed: &Observed, _: Timestamp| Plan { waiting: held(observed, &why), ..Plan::default() };
-        // Until GitHub has answered once, nobody can say whether the clock is right.
-        let is_held = wrong.is_some() || hands.forge.time().is_none();
-        let plan: Planner<'_> = if is_held { &hold } else { self.settings.plan };
-        match fleet.step(look, now, plan, &mut || (self.settings.new_id)()) {
+        let plan: Planner<'_> = if wrong.is_some() { &hold } else { self.settings.plan };
+        // Until GitHub has answered once, nobody can say what time it is: nothing is learned either.
+        let step = match hands.forge.time() {
+            None => Ok(Step::default()),
+            Some(_) => fleet.step(look, now, plan, &mut || (self.settings.new_id)()),
+        };
+        match step {
             Ok(step) => {
                 fleet.forget_ledger();
                 self.tell_of_limits(&step.near_limit, now.wall);

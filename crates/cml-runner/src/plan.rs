@@ -15,6 +15,7 @@ use crate::clouds::Clouds;
 use crate::daemon::query;
 use crate::exit::{Code, Trouble};
 use crate::place;
+use crate::progress::Progress;
 
 /// The daemon that the plan is made for.
 const DAEMON: &str = "the daemon";
@@ -43,7 +44,11 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
         // What one spec or one region cannot buy says nothing of the others.
         match cloud.offers(&query).await {
             Ok(sold) => {
-                unanswered.insert(name.clone(), why_unanswered(&sold.failed));
+                let whys = why_unanswered(&sold.failed);
+                for why in &whys {
+                    Progress::new(false).warn(&format!("{name} cannot buy in {why}"));
+                }
+                unanswered.insert(name.clone(), whys);
                 offers.insert(name.clone(), sold.found);
             }
             Err(error) => drop(unanswered.insert(name.clone(), vec![error.to_string()])),

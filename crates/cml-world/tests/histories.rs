@@ -6,17 +6,20 @@ mod many;
 use std::collections::BTreeMap;
 
 use cml_world::fleet::{Fault, Play, play};
-use many::{JOBS, SEEDS, play_all};
+use many::{FEW, JOBS, SEEDS, is_full, play_all};
 
 #[test]
 fn the_laws_hold_in_every_storm_and_calm_brings_rest() {
-    let histories = play_all(SEEDS, None, |_| false);
+    let histories = play_all(if is_full() { SEEDS } else { FEW }, None, |_| false);
     let broken: Vec<String> = histories
         .iter()
         .filter(|history| !history.violations.is_empty())
         .map(|history| format!("seed {}: {}", history.seed, history.violations.join("; ")))
         .collect();
     assert!(broken.is_empty(), "tell one with `just sim SEED`:\n{}", broken.join("\n"));
+    if !is_full() {
+        return;
+    }
     // Trouble that was never met proves nothing.
     let mut met: BTreeMap<Fault, u64> = BTreeMap::new();
     for history in &histories {

@@ -6,17 +6,41 @@ mod many;
 use std::collections::BTreeSet;
 
 use cml_world::fleet::{Fault, History, Play, Sabotage, play};
-use many::{SEEDS, play_all};
+use many::{JOBS, SEEDS, is_full, play_all};
+
+/// The first history that shows each bug. Another order of chances moves them: the search of the full tests
+/// (`CML_TESTS=full cargo test -p cml-world --test sabotage -- --nocapture`) prints them anew.
+const SHOWN_BY: &[(Sabotage, u64)] = &[PINNED];
+
+#[test]
+fn every_deliberate_bug_is_caught_where_it_was_last_seen() {
+    let pinned: BTreeSet<Sabotage> = SHOWN_BY.iter().map(|(sabotage, _)| *sabotage).collect();
+    assert_eq!(pinned, Sabotage::ALL.iter().copied().collect());
+    let missed: Vec<String> = SHOWN_BY
+        .iter()
+        .filter(|(sabotage, seed)| {
+            let what = Play { seed: *seed, jobs: JOBS, sabotage: Some(*sabotage), ..Play::default() };
+            play(&what).violations.is_empty()
+        })
+        .map(|(sabotage, seed)| format!("{sabotage:?} by seed {seed}"))
+        .collect();
+    assert!(missed.is_empty(), "nothing noticed {missed:?}; search for other seeds, as said above");
+}
 
 #[test]
 #[allow(clippy::print_stdout, reason = "which law caught what, with --nocapture")]
 fn every_deliberate_bug_is_caught() {
+    if !is_full() {
+        return;
+    }
     let mut missed = BTreeSet::new();
     for sabotage in Sabotage::ALL.iter().copied() {
         let caught = |history: &History| !history.violations.is_empty();
         let histories = play_all(SEEDS, Some(sabotage), caught);
         match histories.iter().find(|history| caught(history)) {
-            Some(history) => println!("{sabotage:?}: seed {}: {}", history.seed, history.violations[0]),
+            Some(history) => {
+                println!("(Sabotage::{sabotage:?}, {}), // {}", history.seed, history.violations[0]);
+            }
             None => drop(missed.insert(format!("{sabotage:?}"))),
         }
     }

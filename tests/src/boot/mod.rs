@@ -2,7 +2,7 @@
 //!
 //! Each test runs in a network namespace of its own, in which 169.254.169.254 is our metadata service and 192.0.2.1 the
 //! simulated GitHub. Needs root and the packages that `.ci/run` installs; without them a test says loudly that it was skipped,
-//! unless `CML_BOOT_TESTS=required`.
+//! unless all tests are asked for.
 
 mod guest;
 mod imds;
@@ -31,6 +31,7 @@ use crate::edge::{now, variable};
 use crate::paths;
 use crate::secrets::TOKEN;
 use crate::sim::Sim;
+use crate::tier;
 
 /// Where the simulated GitHub listens; the user data's metadata rule leaves it open.
 const GITHUB_ADDRESS: &str = "192.0.2.1";
@@ -57,10 +58,11 @@ pub fn isolated_within(limit: Duration, name: &str, body: impl AsyncFnOnce()) {
         runtime.expect("a runtime").block_on(body());
         return;
     }
-    if let Some(why) = missing() {
-        assert!(variable("CML_BOOT_TESTS") != "required", "{name} cannot run: {why}");
-        tell(&format!("SKIPPED {name}: {why}"));
+    if tier::is_left_to_full(name) {
         return;
+    }
+    if let Some(why) = missing() {
+        return tier::skip(name, &why);
     }
     // Made before the clock of any test runs.
     let _ = image();
