@@ -8,9 +8,13 @@ _default:
 demo:
     cargo run --quiet -p cml-runner -- demo
 
-# Run every test
+# Run the everyday tests
 test:
     cargo test --workspace
+
+# Run every test, as CI does (root, and the packages of .ci/run)
+test-full:
+    CML_TESTS=full cargo test --workspace
 
 # Format, lint and check dependencies and templates
 lint:
@@ -27,8 +31,8 @@ docs:
 
 # Boot the machine's user data: in containers, then in an emulated virtual machine (root, and the packages of .ci/run)
 boot-test:
-    CML_BOOT_TESTS=required cargo test -p cml-e2e --test boot --test boot_weather
-    CML_BOOT_TESTS=required timeout 900 cargo test -p cml-e2e --test boot_vm -- --include-ignored --test-threads 1
+    CML_TESTS=full cargo test -p cml-e2e --test boot --test boot_weather
+    CML_TESTS=full timeout 900 cargo test -p cml-e2e --test boot_vm -- --include-ignored --test-threads 1
 
 # How long a report over a million entries takes, and in how much memory
 bench-cost:
@@ -36,7 +40,7 @@ bench-cost:
 
 # How long machines take to their runner, beside what cloud-init takes for nothing
 bench-boot:
-    CML_BOOT_TESTS=required cargo test -p cml-e2e --test bench_boot -- --ignored --nocapture --test-threads 1
+    CML_TESTS=full cargo test -p cml-e2e --test bench_boot -- --ignored --nocapture --test-threads 1
 
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
@@ -59,15 +63,15 @@ sim-night:
 
 # Run the guide's workflows on machines that `launch` gets (root, and mmdebstrap)
 seed-test:
-    CML_SEED_TESTS=required cargo test -p cml-e2e --test seed
+    CML_TESTS=full cargo test -p cml-e2e --test seed
 
 # Build the program as one static file (ten minutes) and run it in an empty root on a network of its own (root)
 static-test:
-    CML_STATIC_TESTS=required cargo test -p cml-e2e --test static_binary -- --nocapture
+    CML_TESTS=full cargo test -p cml-e2e --test static_binary -- --nocapture
 
 # Follow the front page, the quick start and the first GPU job from a bare Debian (root, and mmdebstrap)
 first-hour-test:
-    CML_BARE_TESTS=required cargo test -p cml-e2e --test first_hour -- --nocapture
+    CML_TESTS=full cargo test -p cml-e2e --test first_hour -- --nocapture
 
 # Make the pages of docs/reference anew, from the program
 reference:

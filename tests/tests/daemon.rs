@@ -7,6 +7,7 @@ use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port, signature};
 use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use serde_json::Value;
 
 /// A machine is gone this long after its reason to end, on a busy core.
@@ -199,6 +200,9 @@ async fn ten_thousand_forged_webhooks_change_nothing_and_cost_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn github_may_be_down_for_a_while_and_every_job_still_runs() {
+    if tier::is_left_to_full("a GitHub that is down for a while") {
+        return;
+    }
     let port = free_port();
     let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
@@ -225,8 +229,8 @@ async fn github_may_be_down_for_a_while_and_every_job_still_runs() {
     user.until_quiet(VANISH).await;
 }
 
-/// How often the daemon is killed in the everyday tests; more with `CML_E2E_KILLS`.
-const KILLS: u32 = 25;
+/// How often the daemon is killed: every day, and in the full run; more with `CML_E2E_KILLS`.
+const KILLS: [u32; 2] = [6, 25];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_again_and_again_loses_no_job_doubles_none_and_leaks_nothing() {
@@ -234,7 +238,7 @@ async fn a_daemon_that_is_killed_again_and_again_loses_no_job_doubles_none_and_l
     let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
     std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
-    let kills = cml_e2e::edge::variable("CML_E2E_KILLS").parse().unwrap_or(KILLS);
+    let kills = cml_e2e::edge::variable("CML_E2E_KILLS").parse().unwrap_or(KILLS[usize::from(tier::is_full())]);
     let ran = user.home().join("ran");
     let script = format!("echo $GITHUB_JOB >> {}; sleep 1", ran.display());
     let mut queued = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::compare::{Judgement, Row, compare, pairs};
 use crate::direction::{Direction, Directions};
-use crate::error::{list, quoted, visible};
+use crate::error::{list, quoted};
 use crate::number::{DIGITS_MAX, Number};
 use crate::report::{CheckReport, Finding, Outcome};
 use crate::requirement::Requirement;
@@ -96,7 +96,7 @@ pub fn check(
         for file in compare(Some(old), files, directions).files {
             for row in file.metrics {
                 let (outcome, why) = no_worse(&row, tolerance, title);
-                let (path, metric, why) = (file.path.clone(), row.name, visible(&why));
+                let (path, metric, why) = (file.path.clone(), row.name, cml_text::line(&why).into_owned());
                 findings.push(Finding { rule: rule.clone(), path, metric, outcome, why });
             }
         }
@@ -180,7 +180,7 @@ fn required(
         limit.as_written(),
         was.unwrap_or_default()
     );
-    let why = visible(&why);
+    let why = cml_text::line(&why).into_owned();
     let outcome = if holds { Outcome::Passed } else { Outcome::Failed };
     Finding { rule: requirement.to_string(), path: file.path.clone(), metric: name.clone(), outcome, why }
 }

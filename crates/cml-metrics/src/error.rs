@@ -117,16 +117,7 @@ pub(crate) fn quoted(name: &str) -> String {
     const CHARACTERS_MAX: usize = 100;
     let cut: String = name.chars().take(CHARACTERS_MAX).collect();
     let more = if cut.len() < name.len() { "…" } else { "" };
-    format!("`{}{more}`", visible(&cut))
-}
-
-/// A text in which control characters are written out.
-pub(crate) fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { visible.extend(c.escape_default()) } else { visible.push(c) }
-    }
-    visible
+    format!("`{}{more}`", cml_text::line(&cut))
 }
 
 /// Names for a sentence.
