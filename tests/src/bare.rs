@@ -10,7 +10,6 @@ use tempfile::TempDir;
 
 use crate::book::page::{Block, Directive, Page};
 use crate::book::{self, shell_text};
-use crate::edge::variable;
 use crate::paths;
 use crate::runner::{Ran, Runner};
 use crate::tier;

@@ -238,7 +238,8 @@ async fn a_daemon_that_is_killed_again_and_again_loses_no_job_doubles_none_and_l
     let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
     std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
-    let kills = cml_e2e::edge::variable("CML_E2E_KILLS").parse().unwrap_or(KILLS[usize::from(tier::is_full())]);
+    let kills =
+        cml_e2e::edge::variable("CML_E2E_KILLS").parse().unwrap_or(KILLS[usize::from(tier::is_full())]);
     let ran = user.home().join("ran");
     let script = format!("echo $GITHUB_JOB >> {}; sleep 1", ran.display());
     let mut queued = Vec::new();

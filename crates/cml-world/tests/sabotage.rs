@@ -10,7 +10,34 @@ use many::{JOBS, SEEDS, is_full, play_all};
 
 /// The first history that shows each bug. Another order of chances moves them: the search of the full tests
 /// (`CML_TESTS=full cargo test -p cml-world --test sabotage -- --nocapture`) prints them anew.
-const SHOWN_BY: &[(Sabotage, u64)] = &[PINNED];
+const SHOWN_BY: &[(Sabotage, u64)] = &[
+    (Sabotage::ForgetTheIntent, 2),
+    (Sabotage::ReuseTheToken, 1),
+    (Sabotage::TerminatingIsFree, 1),
+    (Sabotage::IgnoreTheDeadline, 15),
+    (Sabotage::UnknownIsIdle, 2),
+    (Sabotage::TrustWebhooks, 2),
+    (Sabotage::SkipPagination, 1),
+    (Sabotage::BillTheFirstHour, 2),
+    (Sabotage::NoRerunCap, 115),
+    (Sabotage::NeverRerun, 2),
+    (Sabotage::LeakTheSecret, 2),
+    (Sabotage::KeepOrphans, 2),
+    (Sabotage::NoBudget, 3),
+    (Sabotage::GoOnOvertaken, 11),
+    (Sabotage::NoGrace, 1),
+    (Sabotage::ServeForks, 3),
+    (Sabotage::ReserveForStrangers, 3),
+    (Sabotage::TrustTheClock, 4),
+    (Sabotage::EndWhenSeen, 2),
+    (Sabotage::NeverTerminate, 16),
+    (Sabotage::TrustOneList, 347),
+    (Sabotage::EverythingIsOurs, 1),
+    (Sabotage::SilenceIsEmpty, 1),
+    (Sabotage::NoDefaultLabels, 2),
+    (Sabotage::GuessLabels, 3),
+    (Sabotage::OneDisk, 1),
+];
 
 #[test]
 fn every_deliberate_bug_is_caught_where_it_was_last_seen() {

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 pub use report::Report;
 
-use crate::edge::variable;
 use crate::paths;
 use crate::secrets::{AWS_SECRET, TOKEN};
 use crate::sim::Sim;
