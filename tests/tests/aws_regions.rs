@@ -7,7 +7,7 @@ use cml_e2e::sim::Sim;
 const GOOD: &str = "us-east-1";
 
 struct World {
-    _sim: Sim,
+    sim: Sim,
     front: Front,
     user: Runner,
 }
@@ -17,7 +17,7 @@ async fn world() -> World {
     let front = Front::start().await;
     front.boot_instances();
     let user = sim.user().on_aws(&front);
-    World { _sim: sim, front, user }
+    World { sim, front, user }
 }
 
 async fn launch(world: &World, regions: &str) -> Ran {
@@ -116,7 +116,7 @@ async fn plan_says_what_the_regions_that_answer_would_sell() {
          instance_types: [t3.micro]\n    max: 1\n"
     );
     std::fs::write(world.user.home().join("cml.yaml"), config).expect("written");
-    world._sim.queue("cpu", "echo trained");
+    let _ = world.sim.queue("cpu", "echo trained");
     let ran = world.user.run(&["plan", "cml.yaml"]).await.expect_code(0);
     assert!(ran.stdout.contains("launch cpu for job") && ran.stdout.contains(GOOD), "{ran:#?}");
     for region in ["ap-east-1", "us-west-2", "eu-west-1"] {

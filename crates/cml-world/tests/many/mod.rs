@@ -9,8 +9,6 @@ use cml_world::fleet::{History, Play, Sabotage, play};
 pub(crate) const JOBS: usize = 50;
 /// The standard seeds.
 pub(crate) const SEEDS: Range<u64> = 1..2001;
-/// Those of them that are played every day.
-pub(crate) const FEW: Range<u64> = 1..201;
 
 /// Whether everything is to run, as in CI (CONTRIBUTING.md, Tests).
 #[allow(clippy::disallowed_methods, reason = "the tests' edge: which tier runs")]
