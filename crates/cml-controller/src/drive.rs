@@ -430,6 +430,7 @@ impl Mind<'_> {
         }
         self.prices_at = prices_at.or(self.prices_at);
         Look {
+            begun: Some(begun.saturating_duration_since(self.born)),
             // Before the first poll nobody knows what is queued.
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
             offers: self.offers.offers(),

@@ -23,6 +23,8 @@ use crate::learn::{arrivals, learn};
 /// What the world shows. Whatever could not be asked is none.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
+    /// How long the process had run when the look was begun; none: it is of now. What was bought since does not show in it.
+    pub begun: Option<Duration>,
     /// Jobs that are not over, failed ones that are followed ([`Fleet::followed`]), and those that ended not long ago; none
     /// when GitHub could not be asked.
     pub jobs: Option<Vec<Job>>,
@@ -122,8 +124,8 @@ pub struct Fleet<J> {
     state: State,
     specs: Vec<Spec>,
     budgets: Vec<Budget>,
-    /// Since when this process knows of each launch, by its own up time.
-    watched: BTreeMap<LaunchId, Duration>,
+    /// Since when this process knows of each launch's stage, by its own up time.
+    watched: BTreeMap<LaunchId, (Stage, Duration)>,
 }
 
 /// Now, by two clocks.
@@ -142,7 +144,9 @@ impl<J: Journal> Fleet<J> {
     /// [`JournalError`].
     pub fn open(journal: J, specs: Vec<Spec>) -> Result<Self, JournalError> {
         let state = State::of(&journal.after(0)?);
-        Ok(Self { journal, state, specs, budgets: Vec::new(), watched: BTreeMap::new() })
+        let known = |record: LaunchRecord| (record.id, (stage(&state, &record), Duration::ZERO));
+        let watched = state.launches().into_iter().map(known).collect();
+        Ok(Self { journal, state, specs, budgets: Vec::new(), watched })
     }
 
     /// What is wanted.
@@ -424,10 +428,15 @@ impl<J: Journal> Fleet<J> {
     fn watch(&mut self, uptime: Duration, look: &Look) -> Vec<LaunchRecord> {
         let mut launches = self.state.launches();
         self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
+        let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        let looked_at = signed(look.begun.unwrap_or(uptime));
         for record in &mut launches {
-            let since = *self.watched.entry(record.id).or_insert(uptime);
-            record.watched_for =
-                SignedDuration::try_from(uptime.saturating_sub(since)).unwrap_or(SignedDuration::MAX);
+            let stage = stage(&self.state, record);
+            let known = self.watched.entry(record.id).or_insert((stage, uptime));
+            if known.0 != stage {
+                *known = (stage, uptime);
+            }
+            record.watched_for = looked_at.saturating_sub(signed(known.1));
             record.shows_within = self.shows_within(record, look);
         }
         launches
@@ -507,6 +516,22 @@ impl<J: Journal> Fleet<J> {
             spent: self.state.spent(now),
             gaps_seconds: self.state.gaps_seconds(),
         }
+    }
+}
+
+/// How far a launch is: what it may show changes with that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Decided,
+    Called,
+    Bought,
+}
+
+fn stage(state: &State, record: &LaunchRecord) -> Stage {
+    match (record.bought.is_some(), state.carried_out_by(record.id)) {
+        (true, _) => Stage::Bought,
+        (false, Some((_, true))) => Stage::Called,
+        (false, _) => Stage::Decided,
     }
 }
 

@@ -350,3 +350,24 @@ fn a_launch_that_was_given_up_is_not_called_any_more() {
     assert_eq!(orders(&mut other, 301, 3, None), 1, "it was never seen");
     assert!(!one.calling(id(1), at(302)).expect("is read"));
 }
+
+#[test]
+fn what_was_bought_since_the_look_was_begun_is_not_gone_for_not_being_in_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut fleet = shared(&dir.path().join("journal.db"));
+    let at_once = Some(SignedDuration::ZERO);
+    assert_eq!(orders(&mut fleet, 10, 1, at_once), 1);
+    assert!(fleet.calling(id(1), at(10)).expect("is written"));
+    let machine = instance(id(1), InstanceState::Running);
+    let launched = Ok(cml_cloud::Launched {
+        id: machine.id.clone(),
+        offer: look(Vec::new(), Vec::new(), Vec::new()).offers["gpu"][0].clone(),
+        failures: Vec::new(),
+    });
+    fleet.launched(id(1), &[], &launched, at(11)).expect("is written");
+    let mut older = look(vec![job(JobState::Queued, None)], Vec::new(), Vec::new());
+    older.begun = Some(Duration::from_secs(9));
+    older.shows_within = BTreeMap::from([("us-east-1".to_owned(), SignedDuration::ZERO)]);
+    let step = fleet.step(older, now(12), &cml_fleet::plan, &mut || id(2)).expect("steps");
+    assert_eq!(step.orders, [], "the machine is on its way");
+}

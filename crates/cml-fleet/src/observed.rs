@@ -98,8 +98,8 @@ pub struct LaunchRecord {
     pub actor: Option<String>,
     /// When it was decided.
     pub intended_at: Timestamp,
-    /// How long whoever looks has known of it, by a clock that nobody sets: a wall clock that is put forward must not make a
-    /// launch old.
+    /// How long whoever looks had known of it, as far as it is, when the look was begun, by a clock that nobody sets: a wall clock
+    /// that is put forward must not make a launch old. Negative for what the look is too old to show.
     pub watched_for: SignedDuration,
     /// A machine of it that does not show after so much of that will not: nobody may buy it any more, and its cloud shows what it
     /// has sold.
