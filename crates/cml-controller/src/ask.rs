@@ -25,6 +25,8 @@ pub(crate) const PRICES_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a look asks.
 pub(crate) struct Questions {
+    /// When what is asked was noted: what was bought since need not show.
+    pub(crate) begun: Instant,
     pub(crate) now: Timestamp,
     pub(crate) recipes: Arc<Recipes>,
     /// Whether all jobs are asked for, and what is followed.
@@ -72,7 +74,6 @@ impl Questions {
 
     /// Asks everybody at once.
     pub(crate) async fn ask<C: Cloud, F: Forge>(self, hands: &Hands<'_, C, F>) -> Asked {
-        let begun = Instant::now();
         let (instances, runners, jobs, offers) = tokio::join!(
             self.instances(hands),
             hands.forge.runners(None),
@@ -119,7 +120,7 @@ impl Questions {
             untold,
             ..Look::default()
         };
-        Asked { begun, at: self.now, look, jobs, offers, prices_at }
+        Asked { begun: self.begun, at: self.now, look, jobs, offers, prices_at }
     }
 
     /// Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.

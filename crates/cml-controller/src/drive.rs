@@ -297,6 +297,7 @@ impl Mind<'_> {
         let recipes = hands.recipes();
         let is_old = |name: &&String| self.offers.is_old(name, now);
         Questions {
+            begun: Instant::now(),
             now,
             poll: !is_fresh(self.polled_at, now, self.settings.poll_every.max(self.poll_rest)),
             followed: fleet.followed(),

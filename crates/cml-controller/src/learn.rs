@@ -140,7 +140,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.
         None => {
             let is_connected = sight.runner.is_some_and(|runner| runner.online || runner.busy);
-            sight.would_show && record.watched_for >= record.shows_within && !is_connected
+            sight.would_show && record.watched_for > record.shows_within && !is_connected
         }
     };
     if !gone {

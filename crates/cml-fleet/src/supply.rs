@@ -139,7 +139,7 @@ fn phase(
         (Some(Terminated), _) => return None,
         (Some(Stopping | Stopped), _) => return Some(Phase::Leaving),
         // The cloud was asked and shows nothing: too young to show, or over.
-        (None, true) if record.watched_for >= record.shows_within && !is_connected => return None,
+        (None, true) if record.watched_for > record.shows_within && !is_connected => return None,
         (None | Some(Pending | Running), _) => {}
     }
     if record.notice_at.is_some() {

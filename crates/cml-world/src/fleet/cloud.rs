@@ -105,8 +105,7 @@ impl Cloud for SimCloud {
 
     /// Where nothing shows late, it shows at once, as this very machine's directories do.
     fn shows_within(&self, _region: &str) -> SignedDuration {
-        let shows_late = self.life.shared.now().faults.is_armed(Fault::ShowsLate);
-        if shows_late { UNSEEN_GRACE } else { SignedDuration::ZERO }
+        if self.life.shared.now().shows_late { UNSEEN_GRACE } else { SignedDuration::ZERO }
     }
 
     async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {

@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) cloud_down_until: i64,
     pub(crate) github_down_until: i64,
     /// Regions that give no answer, until when.
+    /// Machines may show late in this world.
+    pub(crate) shows_late: bool,
     pub(crate) silent_until: BTreeMap<String, i64>,
     /// When regions gave no answer, in milliseconds.
     pub(crate) silences: Vec<(String, std::ops::Range<i64>)>,
@@ -124,6 +126,7 @@ impl World {
         let mut chance = Chance::new(seed ^ 0x5eed);
         let market = Market::open(&mut chance, &faults);
         let had_no_faults = faults.none();
+        let shows_late = faults.is_armed(Fault::ShowsLate);
         let mut world = Self {
             now: 0,
             chance,
@@ -145,6 +148,7 @@ impl World {
             meant: BTreeMap::new(),
             cloud_down_until: 0,
             github_down_until: 0,
+            shows_late,
             silent_until: BTreeMap::new(),
             silences: Vec::new(),
             not_enabled: None,
