@@ -8,6 +8,7 @@ use cml_e2e::front::{Call, Front, GPU_IMAGE, Override, Refusal, Weather};
 use cml_e2e::runner::{Ran, Runner};
 use cml_e2e::secrets::{AWS_SECRET, assert_no_secret};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_e2e::wait;
 use rustix::process::Signal;
 
@@ -168,6 +169,9 @@ async fn throttling_for_a_while_is_waited_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_without_end_is_told() {
+    if tier::is_left_to_full("throttling without end is told") {
+        return;
+    }
     let world = world().await;
     world.front.script_always("CreateFleet", Weather::Refuse(Refusal::throttled()));
     let ran = world.launch(&[]).await;
@@ -178,6 +182,9 @@ async fn throttling_without_end_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_5xx_in_the_middle_is_asked_again_and_makes_one_machine() {
+    if tier::is_left_to_full("a 5xx in the middle is asked again and makes one machine") {
+        return;
+    }
     for weather in [Weather::ServerError(500), Weather::ServerErrorAfterDoing(503)] {
         for action in ["CreateLaunchTemplate", "CreateFleet"] {
             let world = world().await;
@@ -196,6 +203,9 @@ async fn a_5xx_in_the_middle_is_asked_again_and_makes_one_machine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_after_the_launch_was_done_is_asked_again_and_makes_one_machine() {
+    if tier::is_left_to_full("silence after the launch was done is asked again and makes one machine") {
+        return;
+    }
     let world = world().await;
     world.front.script("CreateFleet", Weather::HangAfterDoing);
     world.gets_one_machine(&[]).await;
@@ -203,6 +213,11 @@ async fn silence_after_the_launch_was_done_is_asked_again_and_makes_one_machine(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_5xx_without_end_after_a_launch_that_was_done_is_that_launch_and_no_second_one() {
+    if tier::is_left_to_full(
+        "a 5xx without end after a launch that was done is that launch and no second one",
+    ) {
+        return;
+    }
     let world = world().await;
     world.front.script_always("CreateFleet", Weather::ServerErrorAfterDoing(503));
     world.gets_one_machine(&[]).await;

@@ -72,6 +72,9 @@ async fn a_job_that_is_heard_of_gets_a_machine_and_the_machine_is_gone_after_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_webhook_was_lost_is_found_by_the_poll() {
+    if tier::is_left_to_full("a job whose webhook was lost is found by the poll") {
+        return;
+    }
     let sim = Sim::start().await;
     let user = sim.user();
     let before = sim.queue("small", "echo queued before the daemon lived");

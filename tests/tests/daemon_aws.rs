@@ -11,6 +11,7 @@ use cml_e2e::front::{Front, GPU_IMAGE, Refusal, Weather};
 use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{AWS_SECRET, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_e2e::wait;
 use cml_world::{SimSettings, Webhook};
 use flate2::read::GzDecoder;
@@ -138,6 +139,9 @@ async fn throttling_and_missing_capacity_delay_jobs_and_lose_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_spot_machine_is_taken_back_runs_again_on_another_one() {
+    if tier::is_left_to_full("a job whose spot machine is taken back runs again on another one") {
+        return;
+    }
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/webhook");
     let webhook = Some(Webhook { url, secret: WEBHOOK_SECRET.to_owned() });

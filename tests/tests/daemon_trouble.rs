@@ -8,6 +8,7 @@ use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
 use cml_e2e::relay::{Fate, Relay};
 use cml_e2e::runner::Runner;
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_e2e::wait;
 use cml_world::{SimSettings, Webhook};
 use serde_json::Value;
@@ -49,6 +50,9 @@ fn launches(sim: &Sim) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_that_get_lost_come_twice_or_late_cost_no_job_and_leave_no_machine() {
+    if tier::is_left_to_full("webhooks that get lost come twice or late cost no job and leave no machine") {
+        return;
+    }
     let port = free_port();
     let relay = Relay::start(port, |number| match number % 4 {
         0 => Fate::Lost,
@@ -73,6 +77,9 @@ async fn webhooks_that_get_lost_come_twice_or_late_cost_no_job_and_leave_no_mach
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_is_served_without_any_webhook() {
+    if tier::is_left_to_full("an organization is served without any webhook") {
+        return;
+    }
     let sim = Sim::start().await;
     let user = sim.user();
     let organization = format!("{}/acme", sim.web_url());
@@ -89,6 +96,11 @@ async fn an_organization_is_served_without_any_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_begun_that_a_full_disk_cannot_keep_and_all_goes_on_once_there_is_room() {
+    if tier::is_left_to_full(
+        "nothing is begun that a full disk cannot keep and all goes on once there is room",
+    ) {
+        return;
+    }
     let port = free_port();
     let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
@@ -132,6 +144,9 @@ async fn nothing_is_begun_that_a_full_disk_cannot_keep_and_all_goes_on_once_ther
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_back_and_forth_loses_no_job_and_leaves_no_machine() {
+    if tier::is_left_to_full("a clock that jumps back and forth loses no job and leaves no machine") {
+        return;
+    }
     let port = free_port();
     let sim = Sim::start_with_webhook(port).await;
     let steps = tempfile::NamedTempFile::new().expect("a file");

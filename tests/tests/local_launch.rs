@@ -8,6 +8,7 @@ use cml_e2e::action::named_values;
 use cml_e2e::runner::{Ran, Runner, Running};
 use cml_e2e::secrets::{self, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_e2e::wait;
 use cml_world::{Fault, FaultKind};
 use rustix::process::Signal;
@@ -256,6 +257,9 @@ async fn a_signal_is_heard_while_github_lets_wait_and_nothing_is_registered_afte
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_says_what_may_stay() {
+    if tier::is_left_to_full("a second signal says what may stay") {
+        return;
+    }
     let sim = Sim::start().await;
     let user = sim.user();
     let hold = script("sleep 300");
@@ -319,6 +323,9 @@ async fn a_group_of_a_repository_is_refused_before_any_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_whose_runner_never_comes_is_explained_and_removed() {
+    if tier::is_left_to_full("a machine whose runner never comes is explained and removed") {
+        return;
+    }
     let sim = Sim::start().await;
     let user = sim.user();
     let failing = script("echo no driver for this card >&2; exit 3");

@@ -441,6 +441,7 @@ async fn there_is_one_offer_and_it_is_this_machine() {
 const USERS: [&str; 2] = ["games", "news"];
 
 #[tokio::test]
+#[allow(clippy::print_stdout, reason = "who reads the tests is to know what did not run")]
 async fn machines_under_users_of_their_own_see_neither_each_other_nor_what_launched_them() {
     if !rustix::process::geteuid().is_root() {
         println!("not run: it takes root");

@@ -212,7 +212,7 @@ fn webhooks(
     let hears = hearing.clone();
     let again_for = github.location().delivers_again_for();
     let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, move |one, at| {
-        hears.hear(one, hear::instant_of(at))
+        hears.hear(one, hear::instant_of(at));
     })
     .map_err(|error| not_kept(&error))?;
     tokio::spawn(hear::complete_all(github.clone(), hearing));
