@@ -168,6 +168,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         end: if taken_back || (is_spot && record.notice_at.is_some()) { End::TakenBack } else { End::Ours },
         started_at: sight.instance.map(|instance| instance.started_at),
         ended_at,
+        lacks_prices: is_spot && !sight.prices_are_whole,
     });
 }
 

@@ -147,6 +147,9 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             events.push((job.ended, Event::RunnerIdle { launch }));
         }
     }
-    events.push((gone, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }));
+    events.push((
+        gone,
+        Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None, lacks_prices: false },
+    ));
     events
 }

@@ -79,7 +79,13 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
     let end = if number.is_multiple_of(11) { End::TakenBack } else { End::Ours };
     write(
         length + 30,
-        &Event::InstanceGone { launch, end, started_at: None, ended_at: Some(at(length + 30)) },
+        &Event::InstanceGone {
+            launch,
+            end,
+            started_at: None,
+            ended_at: Some(at(length + 30)),
+            lacks_prices: false,
+        },
     );
 }
 

@@ -146,7 +146,7 @@ fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
                 _ => {
                     gone.insert(number);
                     let end = if later % 3 == 0 { End::TakenBack } else { End::Ours };
-                    Event::InstanceGone { launch, end, started_at: None, ended_at: None }
+                    Event::InstanceGone { launch, end, started_at: None, ended_at: None, lacks_prices: false }
                 }
             };
             history.push((second, event));
@@ -228,8 +228,13 @@ fn another_journal_of_the_same_name_is_read_from_its_beginning() {
     let dir = tempfile::tempdir().expect("a directory");
     let journal = dir.path().join("journal.db");
     let life = |number: u128, from: i64| {
-        let gone =
-            Event::InstanceGone { launch: launch(number), end: End::Ours, started_at: None, ended_at: None };
+        let gone = Event::InstanceGone {
+            launch: launch(number),
+            end: End::Ours,
+            started_at: None,
+            ended_at: None,
+            lacks_prices: false,
+        };
         vec![(from, intended(number, None)), (from, bought(number)), (from + 3600, gone)]
     };
     let mut ledger = Ledger::open(&dir.path().join("ledger.db")).expect("opens");
@@ -264,6 +269,7 @@ fn a_machine_without_a_known_price_has_the_books_and_is_an_estimate_where_that_g
             end: End::Ours,
             started_at: Some(at(0)),
             ended_at: Some(at(3600)),
+            lacks_prices: false,
         };
         write(&journal, &[(0, found), (3600, end)]);
         let report = fresh(dir.path(), &[&journal]);
@@ -280,7 +286,13 @@ fn a_life_over_midnight_is_split_and_each_part_has_its_owner() {
     let journal = dir.path().join("journal.db");
     // Bought at 23:00, online at 23:10, with a job from 23:15 to 00:30.
     let evening = 15 * 3600;
-    let gone = Event::InstanceGone { launch: launch(1), end: End::Ours, started_at: None, ended_at: None };
+    let gone = Event::InstanceGone {
+        launch: launch(1),
+        end: End::Ours,
+        started_at: None,
+        ended_at: None,
+        lacks_prices: false,
+    };
     let events = [
         (evening, came(4)),
         (evening, intended(1, Some(4))),

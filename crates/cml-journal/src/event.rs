@@ -128,6 +128,9 @@ pub enum Event {
         started_at: Option<Timestamp>,
         /// When it ended by the cloud's own clock, where it says so.
         ended_at: Option<Timestamp>,
+        /// It is billed by the prices that are known: its region did not say how they changed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lacks_prices: bool,
     },
     /// The spot price of a pool that machines of ours are in has changed.
     SpotPrice {

@@ -67,6 +67,8 @@ pub(crate) struct Ended {
     pub(crate) started_at: Option<Timestamp>,
     /// By the cloud's clock, where it says so.
     pub(crate) ended_at: Option<Timestamp>,
+    /// Prices of its time are not known.
+    pub(crate) lacks_prices: bool,
     /// By ours.
     pub(crate) seen_at: Timestamp,
 }
@@ -231,7 +233,7 @@ impl Life {
             from: began,
             to,
             cost: sum(&parts),
-            estimated: how.started_at.is_none() || how.ended_at.is_none(),
+            estimated: how.started_at.is_none() || how.ended_at.is_none() || how.lacks_prices,
             tenure,
             parts,
             is_priced_by_history: !self.prices.is_empty(),

@@ -173,12 +173,13 @@ impl State {
                     life.start_again(*started_at);
                 }
             }
-            Event::InstanceGone { launch, end, started_at, ended_at } => {
+            Event::InstanceGone { launch, end, started_at, ended_at, lacks_prices } => {
                 let how = Ended {
                     end: *end,
                     lives: false,
                     started_at: *started_at,
                     ended_at: *ended_at,
+                    lacks_prices: *lacks_prices,
                     seen_at: at,
                 };
                 self.is_gone(*launch, &how);
@@ -434,8 +435,14 @@ impl State {
     pub fn running(&self, now: Timestamp) -> Vec<(Entry, Deadline)> {
         let entry = |(launch, life): (&LaunchId, &Life)| {
             let until = now.min(life.deadline.0);
-            let how =
-                Ended { end: End::Ours, lives: true, started_at: None, ended_at: Some(until), seen_at: now };
+            let how = Ended {
+                end: End::Ours,
+                lives: true,
+                started_at: None,
+                ended_at: Some(until),
+                lacks_prices: false,
+                seen_at: now,
+            };
             Some((life.entry(*launch, &how)?, life.deadline))
         };
         self.launches.iter().filter_map(entry).collect()

@@ -69,7 +69,16 @@ fn life(number: u128) -> Vec<(i64, Event)> {
         (100, Event::RunnerIdle { launch }),
         (200, Event::RunnerBusy { launch, job: Some(JobId(7)) }),
         (900, Event::RunnerIdle { launch }),
-        (1000, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }),
+        (
+            1000,
+            Event::InstanceGone {
+                launch,
+                end: End::Ours,
+                started_at: None,
+                ended_at: None,
+                lacks_prices: false,
+            },
+        ),
     ]
 }
 
@@ -239,7 +248,16 @@ fn a_machine_that_never_did_anything_is_waste() {
     let lines = [
         (0, intended(1)),
         (0, bought(1)),
-        (500, Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None }),
+        (
+            500,
+            Event::InstanceGone {
+                launch,
+                end: End::Ours,
+                started_at: None,
+                ended_at: None,
+                lacks_prices: false,
+            },
+        ),
     ];
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
@@ -292,6 +310,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
                         end: if later % 2 == 0 { End::Ours } else { End::TakenBack },
                         started_at: None,
                         ended_at: None,
+                        lacks_prices: false,
                     },
                     _ => Event::JobCame {
                         job: JobId(job.unwrap_or(9)),

@@ -159,6 +159,7 @@ fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::
         end: if taken_back { End::TakenBack } else { End::Ours },
         started_at: gone.map(|instance| instance.started_at),
         ended_at: gone.and_then(|instance| instance.ended_at),
+        lacks_prices: false,
     }
 }
 

@@ -318,7 +318,8 @@ impl Maker {
     fn gone(&mut self, began: i64, ended: i64, launch: LaunchId, end: End) {
         let is_told = self.below(8) > 0;
         let ended_at = is_told.then(|| time(ended));
-        let gone = Event::InstanceGone { launch, end, started_at: Some(time(began)), ended_at };
+        let gone =
+            Event::InstanceGone { launch, end, started_at: Some(time(began)), ended_at, lacks_prices: false };
         self.events.push((ended + 4, gone));
     }
 

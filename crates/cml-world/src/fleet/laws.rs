@@ -19,8 +19,8 @@ const OWN_SLACK: i64 = 60;
 const CLOCK_SLACK: i64 = 300;
 /// A machine that hangs is the controller's to end: its grace, a clock that is off, an outage, and some looks.
 const HELP_SLACK: i64 = 20 * 60;
-/// A machine that shows its end for so many seconds is seen: looks may fail, and a process may be down.
-const SEEN_WITHIN: i64 = 600;
+/// Prices are waited for for half an hour, and looks take their time.
+const SILENT_FOR: i64 = 20 * 60;
 /// Calls of one process in a minute: more is a storm.
 const CALLS_PER_MINUTE: u32 = 400;
 
@@ -325,8 +325,8 @@ impl World {
                         ));
                     }
                 }
-                // EC2 has forgotten it before its region answered again.
-                [entry] if entry.estimated && self.was_hardly_seen_to_end(machine) => {}
+                // The daemon says that it does not know better.
+                [entry] if entry.estimated && self.was_silent_after(machine) => {}
                 // Nobody can know of a machine whose answer was lost and whose tags were taken off.
                 [] if !machine.is_tagged => {}
                 [] => wrong.push(format!("L6: launch {} is in no ledger, and cost {bill}", machine.launch)),
@@ -348,19 +348,19 @@ impl World {
         wrong
     }
 
-    /// Its region has answered for a few minutes only of the time for which it showed the ended machine.
-    fn was_hardly_seen_to_end(&self, machine: &Machine) -> bool {
+    /// For so long after its end its region gave no answer that its end or its prices may have come too late.
+    fn was_silent_after(&self, machine: &Machine) -> bool {
         let Some(end) = machine.ended else { return false };
         let (from, until) = (end.second * 1000, (end.second + FORGOTTEN_AFTER) * 1000);
         let of_region = self.silences.iter().filter(|(region, _)| *region == machine.offer.region);
         let mut silent: Vec<_> = of_region.map(|(_, it)| (it.start.max(from), it.end.min(until))).collect();
         silent.sort_unstable();
-        let (mut seen, mut at) = (0, from);
-        for (begin, end) in silent.into_iter().filter(|(begin, end)| begin < end) {
-            seen += (begin - at).max(0);
+        let (mut sum, mut at) = (0, from);
+        for (begin, end) in silent {
+            sum += (end - begin.max(at)).max(0);
             at = at.max(end);
         }
-        seen + (until - at).max(0) < SEEN_WITHIN * 1000
+        sum >= SILENT_FOR * 1000
     }
 
     /// What must hold once everything is at rest.
