@@ -429,12 +429,14 @@ impl<J: Journal> Fleet<J> {
         let mut launches = self.state.launches();
         self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
         let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-        let looked_at = signed(look.begun.unwrap_or(uptime));
+        // What is heard of in the very moment in which a look is begun is not in it.
+        let just_after = uptime + Duration::from_nanos(1);
+        let looked_at = signed(look.begun.unwrap_or(just_after));
         for record in &mut launches {
             let stage = stage(&self.state, record);
-            let known = self.watched.entry(record.id).or_insert((stage, uptime));
+            let known = self.watched.entry(record.id).or_insert((stage, just_after));
             if known.0 != stage {
-                *known = (stage, uptime);
+                *known = (stage, just_after);
             }
             record.watched_for = looked_at.saturating_sub(signed(known.1));
             record.shows_within = self.shows_within(record, look);

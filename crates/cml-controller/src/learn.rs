@@ -159,7 +159,9 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
     let is_spot = record.bought.as_ref().is_some_and(|offer| offer.market == Market::Spot);
     let ended_at = sight.instance.and_then(|instance| instance.ended_at);
     let is_fresh = ended_at.is_some_and(|at| sight.now.duration_since(at) < WAIT_FOR_PRICES);
-    if is_spot && !sight.prices_are_whole && is_fresh {
+    // Its prices were not asked for where another process has told of it since.
+    let were_asked = record.watched_for >= SignedDuration::ZERO;
+    if is_spot && is_fresh && !(sight.prices_are_whole && were_asked) {
         return;
     }
     events.push(Event::InstanceGone {
