@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use cml_e2e::action::Job;
+use cml_e2e::action::{Job, named_values};
 use cml_e2e::bare::{self, Bare, Origin};
 use cml_e2e::book;
 use cml_e2e::edge::variable;
@@ -190,7 +190,7 @@ async fn its_job_runs(sim: &Sim, front: &Front, workflow: &str) {
     let view = sim.succeeds(job).await;
     let told = step.told("output");
     let name = view.runner_name.expect("a runner");
-    assert!(told.contains(&format!("runner={name}\n")), "{told}");
+    assert_eq!(named_values(&told).get("runner"), Some(&name), "{told}");
     wait::until_true("the machine is gone", Duration::from_secs(60), async || {
         front.alive_now("us-east-1").await.is_empty()
     })
