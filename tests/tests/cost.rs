@@ -230,6 +230,12 @@ fn life(launch: cml_cloud::LaunchId, spec: &str, now: jiff::Timestamp) -> Vec<cm
         started_at: began,
     };
     let end = cml_journal::End::Ours;
-    let gone = cml_journal::Event::InstanceGone { launch, end, started_at: Some(began), ended_at: Some(now) };
+    let gone = cml_journal::Event::InstanceGone {
+        launch,
+        end,
+        started_at: Some(began),
+        ended_at: Some(now),
+        lacks_prices: false,
+    };
     vec![found, gone]
 }
