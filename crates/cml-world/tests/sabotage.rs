@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use cml_world::fleet::{Fault, History, Play, Sabotage, play};
 use many::{JOBS, SEEDS, is_full, play_all};
 
-/// The first history that shows each bug. Another order of chances moves them: the search of the full tests
-/// (`CML_TESTS=full cargo test -p cml-world --test sabotage -- --nocapture`) prints them anew.
+/// A history that has shown each bug; it is tried first. Another order of chances moves them: then it is searched for, which takes
+/// longer, and `CML_TESTS=full cargo test --workspace --test sabotage -- --nocapture` prints what belongs here.
 const SHOWN_BY: &[(Sabotage, u64)] = &[
     (Sabotage::ForgetTheIntent, 2),
     (Sabotage::ReuseTheToken, 1),
@@ -40,18 +40,16 @@ const SHOWN_BY: &[(Sabotage, u64)] = &[
 ];
 
 #[test]
-fn every_deliberate_bug_is_caught_where_it_was_last_seen() {
+fn every_deliberate_bug_is_caught_where_it_was_last_seen_or_elsewhere() {
     let pinned: BTreeSet<Sabotage> = SHOWN_BY.iter().map(|(sabotage, _)| *sabotage).collect();
     assert_eq!(pinned, Sabotage::ALL.iter().copied().collect());
-    let missed: Vec<String> = SHOWN_BY
-        .iter()
-        .filter(|(sabotage, seed)| {
-            let what = Play { seed: *seed, jobs: JOBS, sabotage: Some(*sabotage), ..Play::default() };
-            play(&what).violations.is_empty()
-        })
-        .map(|(sabotage, seed)| format!("{sabotage:?} by seed {seed}"))
-        .collect();
-    assert!(missed.is_empty(), "nothing noticed {missed:?}; search for other seeds, as said above");
+    let caught = |history: &History| !history.violations.is_empty();
+    let is_missed = |(sabotage, seed): &&(Sabotage, u64)| {
+        let what = Play { seed: *seed, jobs: JOBS, sabotage: Some(*sabotage), ..Play::default() };
+        !caught(&play(&what)) && !play_all(SEEDS, Some(*sabotage), caught).iter().any(caught)
+    };
+    let missed: Vec<_> = SHOWN_BY.iter().filter(is_missed).collect();
+    assert!(missed.is_empty(), "nothing noticed {missed:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::hub::{Phase, job_id};
 use super::machine::{FORGOTTEN_AFTER, Machine};
-use super::world::{World, at};
+use super::world::{BEGIN, World, at};
 
 /// A machine's own timers are a minute late at most.
 const OWN_SLACK: i64 = 60;
@@ -326,7 +326,9 @@ impl World {
                     }
                 }
                 // The daemon says that it does not know better.
-                [entry] if entry.estimated && self.was_silent_after(machine) => {}
+                [entry]
+                    if entry.estimated
+                        && (self.was_silent_after(machine) || self.was_silent_at(machine, entry.to)) => {}
                 // Nobody can know of a machine whose answer was lost and whose tags were taken off.
                 [] if !machine.is_tagged => {}
                 [] => wrong.push(format!("L6: launch {} is in no ledger, and cost {bill}", machine.launch)),
@@ -346,6 +348,13 @@ impl World {
             }
         }
         wrong
+    }
+
+    /// Its region gave no answer when it was taken for gone, an hour after its deadline.
+    fn was_silent_at(&self, machine: &Machine, at: Timestamp) -> bool {
+        let now = (at.as_second() - BEGIN) * 1000;
+        let of_region = self.silences.iter().filter(|(region, _)| *region == machine.offer.region);
+        of_region.map(|(_, silence)| silence).any(|silence| silence.contains(&now))
     }
 
     /// For so long after its end its region gave no answer that its end or its prices may have come too late.
