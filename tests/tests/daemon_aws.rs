@@ -131,9 +131,12 @@ async fn throttling_and_missing_capacity_delay_jobs_and_lose_none() {
     let _ = daemon.until("/api/v1/runners", "no machine is left", none).await;
     wait::until_true("the cloud is empty", VANISH, async || world.front.alive_now(REGION).await.is_empty())
         .await;
+    // They go at the look that sees their machines gone.
+    wait::until_true("no launch template is left", VANISH, async || {
+        world.front.third_party(REGION).await["templates"] == serde_json::json!([])
+    })
+    .await;
     let _ = daemon.end().await.expect_code(0);
-    let account = world.front.third_party(REGION).await;
-    assert_eq!(account["templates"], serde_json::json!([]), "nothing lies about");
     assert!(world.sim.runners().is_empty(), "{:#?}", world.sim.runners());
 }
 

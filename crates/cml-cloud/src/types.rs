@@ -25,7 +25,7 @@ pub mod tag {
     pub const RUNNER: &str = "cml-runner:runner";
     /// Who made it and may end it: the id of a daemon's journal, or `launch` for a launch without a daemon.
     pub const CONTROLLER: &str = "cml-runner:controller";
-    /// How many a machine has beside yours: these, and `Name`.
+    /// How many tags the program adds to yours: these, and `Name`.
     pub const OURS: usize = 7;
 }
 
@@ -301,7 +301,7 @@ pub struct LaunchRequest {
     pub cache_snapshot: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
-    /// A local machine runs as one of these users, which no other machine has; none: as whoever launches it.
+    /// A local machine runs as one of these users, which no other machine has; without any, as the user that launches it.
     pub users: Vec<String>,
 }
 

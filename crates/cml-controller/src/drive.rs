@@ -4,6 +4,8 @@
 //! decided upon at once, by what the last look showed; the look that follows puts right what that could not know. Being
 //! killed at any point leaves nothing that the next life does not find.
 
+mod finish;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
@@ -454,74 +456,6 @@ impl Mind<'_> {
                 seconds_ahead = ahead.as_secs(),
                 "this machine's clock is not GitHub's: deadlines are off by so much; let NTP set it"
             );
-        }
-    }
-
-    /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
-    /// written down. After a restart no job waits for a machine that was never asked for.
-    async fn finish<'h, C: Cloud, F: Forge, J: Journal>(
-        &mut self,
-        mut flights: Flights<'h>,
-        hands: &'h Hands<'_, C, F>,
-        fleet: &mut Fleet<J>,
-    ) -> Result<(), JournalError> {
-        let until = Instant::now() + STOP_WITHIN;
-        loop {
-            if flights.is_empty() {
-                // EC2 has given each machine that was bought what it is to read.
-                let launches = fleet.state().launches();
-                let unknown: BTreeSet<LaunchId> = launches
-                    .iter()
-                    .filter(|record| record.bought.is_none())
-                    .map(|record| record.id)
-                    .collect();
-                self.tidy(hands, &flights, &unknown);
-            }
-            match tokio::time::timeout_at(until, flights.next()).await {
-                Ok(Some(done)) => {
-                    self.ended(done, hands, fleet, &flights)?;
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    tracing::warn!(
-                        calls = flights.len(),
-                        "calls under way did not end in time; the next start finds what they have made"
-                    );
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
-    fn tidy_read<'h, C: Cloud, F: Forge, J: Journal>(
-        &mut self,
-        hands: &'h Hands<'_, C, F>,
-        fleet: &Fleet<J>,
-        flights: &Flights<'h>,
-    ) {
-        if self.untidy.is_empty() {
-            return;
-        }
-        let launches = fleet.state().launches();
-        let unread: BTreeSet<LaunchId> =
-            launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
-        self.tidy(hands, flights, &unread);
-    }
-
-    /// Removes what lies beside all machines but these.
-    fn tidy<'h, C: Cloud, F: Forge>(
-        &mut self,
-        hands: &'h Hands<'_, C, F>,
-        flights: &Flights<'h>,
-        unread: &BTreeSet<LaunchId>,
-    ) {
-        let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
-        for launch in read {
-            if let Some(request) = self.untidy.remove(&launch) {
-                flights.push(Box::pin(hands.tidy(request)));
-            }
         }
     }
 }

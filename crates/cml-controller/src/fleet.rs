@@ -3,6 +3,8 @@
 //! Nothing here waits or calls: whoever drives it brings a look at the world and carries the orders out. So the same code
 //! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use cml_cloud::{
 };
 use cml_fleet::{
     Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
-    RefusalKind, UNSEEN_GRACE, Waiting, has_reruns, labels, plan, same_quota,
+    RefusalKind, Waiting, has_reruns, labels, plan, same_quota,
 };
 use cml_github::Followed;
 use cml_journal::{Event, Journal, JournalError, State};
@@ -19,6 +21,7 @@ use cml_spec::{Budget, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::learn::{arrivals, learn};
+use watch::{Stage, stage};
 
 /// What the world shows. Whatever could not be asked is none.
 #[derive(Clone, Debug, Default)]
@@ -424,46 +427,6 @@ impl<J: Journal> Fleet<J> {
         look
     }
 
-    /// Launches that are not over, with how long this process has known of each.
-    fn watch(&mut self, uptime: Duration, look: &Look) -> Vec<LaunchRecord> {
-        let mut launches = self.state.launches();
-        self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
-        let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-        // What is heard of in the very moment in which a look is begun is not in it.
-        let just_after = uptime + Duration::from_nanos(1);
-        let looked_at = signed(look.begun.unwrap_or(just_after));
-        for record in &mut launches {
-            let stage = stage(&self.state, record);
-            let known = self.watched.entry(record.id).or_insert((stage, just_after));
-            if known.0 != stage {
-                *known = (stage, just_after);
-            }
-            record.watched_for = looked_at.saturating_sub(signed(known.1));
-            record.shows_within = self.shows_within(record, look);
-        }
-        launches
-    }
-
-    /// How late a machine of this launch may show. How late its cloud shows one is one thing; how long somebody may still buy one is
-    /// another, and ends with who carries the launch out.
-    fn shows_within(&self, record: &LaunchRecord, look: &Look) -> SignedDuration {
-        let region = record.bought.as_ref().map(|offer| &offer.region).or(record.region.as_ref());
-        let lag = region.and_then(|region| look.shows_within.get(region)).copied().unwrap_or(UNSEEN_GRACE);
-        if record.bought.is_some() {
-            return lag;
-        }
-        match self.state.carried_out_by(record.id) {
-            Some((writer, is_called)) if !self.journal.may_act(writer) => {
-                if is_called {
-                    lag
-                } else {
-                    SignedDuration::ZERO
-                }
-            }
-            _ => UNSEEN_GRACE,
-        }
-    }
-
     /// Takes in that the cloud is called for a launch now. False when the launch has been given up meanwhile: then it must not be.
     ///
     /// # Errors
@@ -471,7 +434,7 @@ impl<J: Journal> Fleet<J> {
     pub fn calling(&mut self, launch: LaunchId, now: Timestamp) -> Result<bool, JournalError> {
         loop {
             self.catch_up()?;
-            if self.state.launches().iter().all(|record| record.id != launch) {
+            if !self.state.is_open(launch) {
                 return Ok(false);
             }
             if self.append(now, &[Event::LaunchCalled { launch }])? {
@@ -518,22 +481,6 @@ impl<J: Journal> Fleet<J> {
             spent: self.state.spent(now),
             gaps_seconds: self.state.gaps_seconds(),
         }
-    }
-}
-
-/// How far a launch is: what it may show changes with that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Decided,
-    Called,
-    Bought,
-}
-
-fn stage(state: &State, record: &LaunchRecord) -> Stage {
-    match (record.bought.is_some(), state.carried_out_by(record.id)) {
-        (true, _) => Stage::Bought,
-        (false, Some((_, true))) => Stage::Called,
-        (false, _) => Stage::Decided,
     }
 }
 

@@ -217,10 +217,6 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
             let user_data = self.steps.render(&for_it.registration, &for_it.package, &group)?;
             ready = Some(for_it);
             let request = self.steps.request(group.clone(), attempt, user_data);
-            if !self.fleet.calling(launch, (self.clock)()).map_err(Reason::Journal)? {
-                // The same launch elsewhere has decided meanwhile.
-                continue;
-            }
             (self.steps.tell)(Event::Buying { offers: group.clone(), attempt });
             made.request = Some(request.clone());
             let result = self.steps.call(&request, made).await;

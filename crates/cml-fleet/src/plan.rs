@@ -213,11 +213,11 @@ impl<'a> Round<'a> {
 
     /// Why the job's own repository or person cannot pay for any machine that could be launched for it.
     fn over_its_own_limit(&self, wanted: &Wanted<'_>) -> Option<Why> {
+        if !self.books.limits_who_asks(wanted.job) {
+            return None;
+        }
         let mut first_reason = None;
         for spec in &wanted.specs {
-            if !self.books.limits_who_asks(wanted.job) {
-                return None;
-            }
             let offers = self.shop.choose(spec, Some(wanted.job), is_last_resort(spec, wanted.job)).ok();
             // What nobody sells now has no price.
             let asked = offers.as_ref().map_or(Some(Usd::default()), |offers| promise(spec, offers));

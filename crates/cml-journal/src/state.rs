@@ -360,6 +360,12 @@ impl State {
         self.over.contains(&launch)
     }
 
+    /// True for a launch that was decided and is not over.
+    #[must_use]
+    pub fn is_open(&self, launch: LaunchId) -> bool {
+        self.launches.contains_key(&launch)
+    }
+
     /// Who carries a launch out that is not over, where it is known, and whether the cloud has been called for it.
     #[must_use]
     pub fn carried_out_by(&self, launch: LaunchId) -> Option<(&str, bool)> {

@@ -51,7 +51,9 @@ pub(crate) fn lives(journal: &Path, name: &str) -> bool {
 /// Where a mark is; none for what is no name of ours.
 fn mark(journal: &Path, name: &str) -> Option<PathBuf> {
     let is_ours = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut path = journal.as_os_str().to_owned();
+    // By whatever name a process has opened it: a mark that is looked for elsewhere would seem dead.
+    let real = std::fs::canonicalize(journal);
+    let mut path = real.unwrap_or_else(|_| journal.to_owned()).into_os_string();
     path.push(format!(".writer-{name}"));
     is_ours.then(|| path.into())
 }

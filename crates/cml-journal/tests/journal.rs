@@ -365,5 +365,10 @@ fn a_writer_lives_as_long_as_its_process_holds_the_journal() {
     let mark = dir.path().join("journal.db.writer-0123456789abcdef");
     std::fs::write(&mark, b"").expect("written");
     assert!(!other.may_act("0123456789abcdef") && !mark.exists());
-    assert!(other.may_act("../elsewhere"), "no name of ours: nobody can say");
+    assert!(other.may_act("../elsewhere"), "no name of ours: it cannot be known");
+    let link = dir.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    let mut by_link = open(&link);
+    let name = by_link.writer().expect("has a name");
+    assert!(other.may_act(&name), "the same journal by another name");
 }

@@ -15,14 +15,16 @@ mod runners;
 mod setup;
 mod spec;
 mod tree;
+mod users;
 
 pub use budget::{Budget, Limits, Period, Whose};
 pub use file::{AuthConfig, CloudName, Config, GitHubConfig, Market, Runners, read, read_reports};
 pub use hours::{BadHours, WarmHours};
 pub use problem::{BadFile, Place, Problem, nearest};
 pub use reports::{ReportPlace, ReportsConfig};
-pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, is_user_name, of_one_line};
+pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_line};
 pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
+pub use users::is_user_name;
 
 /// The JSON Schema (2020-12) of a `cml.yaml`, for editors.
 #[must_use]

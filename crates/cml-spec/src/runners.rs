@@ -11,9 +11,10 @@ use crate::checks;
 use crate::fields::{Fields, name, pairs};
 use crate::file::{CloudName, Runners};
 use crate::problem::{Place, Problems};
-use crate::setup::{Cache, Proxy, Setup, is_package_name, is_user_name};
+use crate::setup::{Cache, Proxy, Setup, is_package_name};
 use crate::spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 use crate::tree::{Kind, Node};
+use crate::users;
 
 pub(crate) const KEYS: &[&str] = &[
     "labels",
@@ -195,41 +196,8 @@ fn setup(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Se
         proxy: proxy(fields, problems),
         ca_certificates,
         ssh_authorized_key: ssh_authorized_key(fields, problems),
-        users: users(is_local, fields, problems),
+        users: users::read(is_local, fields, problems),
     }
-}
-
-/// A machine that shares its user with another one shares everything with it: so each has its own.
-fn users(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
-    let (place, path) = (fields.place("user"), fields.path("user"));
-    let mut users: Vec<String> = Vec::new();
-    for (name, place) in fields.words("user", "[job-1, job-2]", problems) {
-        if !is_user_name(name) {
-            let what = format!("{name:?} is no name of a user that a machine may run as");
-            problems.wrong(place, &path, what, "such as `user: job-1`, made by `useradd --system job-1`");
-        } else if !users.iter().any(|known| known == name) {
-            users.push(name.to_owned());
-        }
-    }
-    if fields.node("user").is_none() {
-        return users;
-    }
-    if !is_local {
-        let help = "leave it out: there the job has a machine, and a user, of its own";
-        problems.doubtful(place, &path, "means nothing but for `cloud: local`", help);
-        return Vec::new();
-    }
-    let max: Option<u32> = fields.number("max", "8", &mut Problems::of(""));
-    if let Some(max) = max.filter(|max| u32::try_from(users.len()).is_ok_and(|have| have < *max)) {
-        let what = format!("names {} for up to {max} machines at once", users.len());
-        problems.wrong(
-            place,
-            &path,
-            what,
-            "a user for each machine, such as `user: [job-1, job-2]`, or a smaller `max`",
-        );
-    }
-    users
 }
 
 fn ssh_authorized_key(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<String> {

@@ -30,16 +30,6 @@ pub struct Setup {
     pub users: Vec<String>,
 }
 
-/// Whether a user can be called so, as `useradd` has it; root is none that a machine may have.
-/// <https://man7.org/linux/man-pages/man8/useradd.8.html>
-#[must_use]
-pub fn is_user_name(name: &str) -> bool {
-    let mut all = name.chars();
-    let begins = all.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_');
-    let is_one = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_' || it == '-';
-    begins && all.all(is_one) && name.len() <= 32 && name != "root"
-}
-
 /// A volume made of a snapshot for each machine, and gone with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {

@@ -11,8 +11,8 @@ use many::{JOBS, SEEDS, is_full, play_all};
 /// A history that has shown each bug; it is tried first. Another order of chances moves them: then it is searched for, which takes
 /// longer, and `CML_TESTS=full cargo test --workspace --test sabotage -- --nocapture` prints what belongs here.
 const SHOWN_BY: &[(Sabotage, u64)] = &[
-    (Sabotage::ForgetTheIntent, 2),
-    (Sabotage::ReuseTheToken, 1),
+    (Sabotage::ForgetTheIntent, 9),
+    (Sabotage::ReuseTheToken, 8),
     (Sabotage::TerminatingIsFree, 2),
     (Sabotage::IgnoreTheDeadline, 16),
     (Sabotage::UnknownIsIdle, 2),
@@ -25,7 +25,7 @@ const SHOWN_BY: &[(Sabotage, u64)] = &[
     (Sabotage::KeepOrphans, 2),
     (Sabotage::NoBudget, 3),
     (Sabotage::GoOnOvertaken, 11),
-    (Sabotage::NoGrace, 2),
+    (Sabotage::NoGrace, 7),
     (Sabotage::ServeForks, 3),
     (Sabotage::ReserveForStrangers, 3),
     (Sabotage::TrustTheClock, 4),

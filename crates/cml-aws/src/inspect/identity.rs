@@ -66,7 +66,7 @@ impl AwsCloud {
                     answer = Ok(found);
                     break;
                 }
-                // What the first region says is what is told.
+                // The error of the first region is the one that you get.
                 Err(error) if region == default => answer = Err(error),
                 Err(_) => {}
             }

@@ -55,14 +55,15 @@ impl Account {
     /// The machine's own directory with its home, its temporary files and its script.
     pub(super) fn furnish(&self, place: &Path, script: &Path) -> io::Result<()> {
         remove(place);
-        for path in [place.to_owned(), place.join("home"), place.join("tmp")] {
-            DirBuilder::new().mode(0o700).create(&path)?;
-            self.own(&path)?;
+        let (home, tmp, copy) = (place.join("home"), place.join("tmp"), place.join("user-data"));
+        for path in [place, &home, &tmp] {
+            DirBuilder::new().mode(0o700).create(path)?;
         }
-        let copy = place.join("user-data");
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&copy)?;
         io::copy(&mut File::open(script)?, &mut file)?;
-        self.own(&copy)
+        // The directory last: until then nobody but root can put anything into it.
+        [&home, &tmp, &copy].into_iter().try_for_each(|path| self.own(path))?;
+        self.own(place)
     }
 
     fn own(&self, path: &Path) -> io::Result<()> {

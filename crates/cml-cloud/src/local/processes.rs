@@ -4,7 +4,6 @@
 //! supervisor is the reaper of its orphans), and its process group.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -26,11 +25,13 @@ pub(super) fn marked(id: &str) -> Vec<i32> {
 
 /// Processes of this user, but for zombies.
 pub(super) fn of_user(uid: u32) -> Vec<i32> {
-    let is_theirs = |pid: &i32| {
-        std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|facts| facts.uid() == uid)
-            && process(*pid).is_some()
+    // Not by the owner of the directory: that is root for a process that has made itself undumpable.
+    let uids = |pid: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.to_owned();
+        Some(line.split_ascii_whitespace().any(|one| one.parse() == Ok(uid)))
     };
-    pids().filter(is_theirs).collect()
+    pids().filter(|pid| uids(pid) == Some(true) && process(*pid).is_some()).collect()
 }
 
 /// All processes of an instance, as its supervisor sees them: marked, below it, or in the script's group.

@@ -36,7 +36,7 @@ pub(super) struct Record {
     pub(super) deadline: Deadline,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) limits: Limits,
-    /// The machine runs as one of these users; as whoever launched it where there is none.
+    /// The machine runs as one of these users; without any, as the user that launched it.
     #[serde(default)]
     pub(super) users: Vec<String>,
     /// Where its files are, if not here.

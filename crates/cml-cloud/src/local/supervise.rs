@@ -127,7 +127,7 @@ fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, 
         .map_err(failed("starting the user data"))?;
     let members = || {
         let mut all = processes::of_supervisor(own, &id.0, script);
-        // Whatever it has shed: nobody else has this user.
+        // Also a process that has left its group, parent and environment: only this machine has the user.
         all.extend(account.iter().flat_map(|account| processes::of_user(account.uid)));
         all
     };

@@ -105,7 +105,8 @@ impl Cloud for SimCloud {
 
     /// Where nothing shows late, it shows at once, as this very machine's directories do.
     fn shows_within(&self, _region: &str) -> SignedDuration {
-        if self.life.shared.now().shows_late { UNSEEN_GRACE } else { SignedDuration::ZERO }
+        let world = self.life.shared.now();
+        if world.shows_late && !world.is(Sabotage::NoGrace) { UNSEEN_GRACE } else { SignedDuration::ZERO }
     }
 
     async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {

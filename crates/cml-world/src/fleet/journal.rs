@@ -37,16 +37,6 @@ impl SimJournal {
                     }
                 }
             }
-            Some(Sabotage::NoGrace) => {
-                let intended = events.iter().filter_map(|event| match event {
-                    Event::LaunchIntended { launch, .. } => Some(*launch),
-                    _ => None,
-                });
-                let why = "it does not show".to_owned();
-                let given_up: Vec<Event> =
-                    intended.map(|launch| Event::LaunchFailed { launch, why: why.clone() }).collect();
-                events.extend(given_up);
-            }
             _ => {}
         }
         events

@@ -1,0 +1,66 @@
+//! What is left behind: calls under way when the process is asked to stop, and what lies beside machines that do not need it.
+
+use std::collections::BTreeSet;
+
+use cml_cloud::{Cloud, LaunchId};
+use cml_journal::{Journal, JournalError};
+use futures_util::stream::StreamExt;
+use tokio::time::Instant;
+
+use super::{Flights, Mind, STOP_WITHIN};
+use crate::carry::Hands;
+use crate::fleet::Fleet;
+use crate::forge::Forge;
+
+impl Mind<'_> {
+    /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
+    /// written down. After a restart no job waits for a machine that was never asked for.
+    pub(super) async fn finish<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        mut flights: Flights<'h>,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &mut Fleet<J>,
+    ) -> Result<(), JournalError> {
+        let until = Instant::now() + STOP_WITHIN;
+        loop {
+            if flights.is_empty() {
+                self.tidy_read(hands, fleet, &flights);
+            }
+            match tokio::time::timeout_at(until, flights.next()).await {
+                Ok(Some(done)) => {
+                    self.ended(done, hands, fleet, &flights)?;
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::warn!(
+                        calls = flights.len(),
+                        "calls under way did not end in time; the next start finds what they have made"
+                    );
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
+    pub(super) fn tidy_read<'h, C: Cloud, F: Forge, J: Journal>(
+        &mut self,
+        hands: &'h Hands<'_, C, F>,
+        fleet: &Fleet<J>,
+        flights: &Flights<'h>,
+    ) {
+        if self.untidy.is_empty() {
+            return;
+        }
+        let launches = fleet.state().launches();
+        let unread: BTreeSet<LaunchId> =
+            launches.iter().filter(|record| record.online_at.is_none()).map(|record| record.id).collect();
+        let read: Vec<LaunchId> = self.untidy.keys().copied().filter(|it| !unread.contains(it)).collect();
+        for launch in read {
+            if let Some(request) = self.untidy.remove(&launch) {
+                flights.push(Box::pin(hands.tidy(request)));
+            }
+        }
+    }
+}
