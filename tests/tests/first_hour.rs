@@ -37,17 +37,20 @@ impl Rust {
         Self { sysroot, home: home.unwrap_or_else(|| Path::new(&variable("HOME")).join(".cargo")) }
     }
 
-    /// The prerequisite of the page. What was compiled here before is not compiled again; what is made of it is made there.
+    /// The prerequisite of the page. What an earlier run compiled there is not compiled again; it has a directory of its
+    /// own, since cargo does not tell two clones' crates of one name apart and would replace the ones of this tree.
     fn given_to(&self, bare: Bare) -> Bare {
+        let compiled = paths::target_dir().join("cml-e2e/first-hour");
+        std::fs::create_dir_all(&compiled).expect("a directory");
         let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", self.sysroot.display());
         let bare = bare
             .bound(&self.sysroot)
             .bound(&self.home.join("registry"))
-            .bound(&paths::target_dir())
+            .bound(&compiled)
             .with_variable("PATH", &path)
             .with_variable("CARGO_HOME", &self.home.display().to_string())
             .with_variable("CARGO_NET_OFFLINE", "true")
-            .with_variable("CARGO_BUILD_BUILD_DIR", &paths::target_dir().display().to_string())
+            .with_variable("CARGO_BUILD_BUILD_DIR", &compiled.display().to_string())
             .with_variable("CARGO_TARGET_DIR", "/tmp/target");
         let config = self.home.join("config.toml");
         if config.is_file() { bare.bound(&config) } else { bare }
