@@ -6,7 +6,7 @@ _default:
 
 # See a job get a machine, train and vanish
 demo:
-    cargo run --quiet -p cml-runner -- demo
+    cargo demo
 
 # Run the everyday tests
 test:

@@ -99,6 +99,15 @@ fn asked(script: &str) -> serde_json::Value {
 }
 
 #[test]
+fn services_that_we_sign_for_ourselves_are_where_botocore_finds_them() {
+    let script = std::fs::read_to_string(root().join("tests/support/endpoints.py")).expect("the script");
+    let kept =
+        std::fs::read_to_string(root().join("crates/cml-aws/testdata/endpoints.json")).expect("the answer");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!(kept, asked(&script), "print it anew with tests/support/endpoints.py");
+}
+
+#[test]
 fn architecture_cpus_memory_and_gpus_of_our_types_are_those_that_ec2_describes() {
     let described = asked(
         "import json\n\

@@ -3,24 +3,20 @@
 //!
 //! Each request costs 0.01 USD. Days are UTC days; those of the last day or two may still grow, and say so.
 
-use aws_sdk_costexplorer::operation::get_cost_and_usage::GetCostAndUsageOutput;
-use aws_sdk_costexplorer::types::{
-    DateInterval, Dimension, DimensionValues, Expression, Granularity, Group, GroupDefinition,
-    GroupDefinitionType, MetricValue,
-};
+use std::collections::BTreeMap;
+
 use cml_cloud::{CloudError, ErrorKind, Usd, tag};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
 use crate::pages::{Pages, incomplete};
+use crate::signed::COST_EXPLORER;
 
-/// The permission.
-const GET_COST_AND_USAGE: &str = "ce:GetCostAndUsage";
 /// Machines, and their disks.
 const SERVICES: [&str; 2] = ["Amazon Elastic Compute Cloud - Compute", "EC2 - Other"];
 /// Days are kept for so long; before that there are months at best, and only where the account has asked for them.
@@ -82,33 +78,74 @@ impl AwsCloud {
     ) -> Result<Vec<Billed>, CloudError> {
         let doing = format!("asking Cost Explorer for {from} to {to} by {}", by.tag());
         must_be_kept(&doing, from, now)?;
-        let unusable =
-            |error: aws_sdk_costexplorer::error::BuildError| incomplete(&doing, &error.to_string());
-        let period = DateInterval::builder().start(from.to_string()).end(to.to_string());
-        let period = period.build().map_err(unusable)?;
-        let services = SERVICES.map(str::to_owned).to_vec();
-        let services = DimensionValues::builder().key(Dimension::Service).set_values(Some(services)).build();
-        let services = Expression::builder().dimensions(services).build();
-        let client = self.clients.cost_explorer();
+        let client = self.clients.signed(&COST_EXPLORER, &self.clients.default_region);
         let mut lines = Vec::new();
         let mut pages = Pages::default();
         loop {
-            let answer = repeat(|| async {
-                let call = client.get_cost_and_usage().time_period(period.clone());
-                let call = call.granularity(Granularity::Daily).metrics(COST).metrics(USAGE);
-                let call = call.filter(services.clone());
-                let call = call.group_by(group(GroupDefinitionType::Tag, by.tag()));
-                let call = call.group_by(group(GroupDefinitionType::Dimension, "USAGE_TYPE"));
-                let sent = call.set_next_page_token(pages.token()).send().await;
-                sent.map_err(|error| failed(&doing, GET_COST_AND_USAGE, &error))
-            })
-            .await?;
+            let question = question(by, (from, to), pages.token());
+            let answer: GetCostAndUsage = client.ask("GetCostAndUsage", &question, &doing).await?;
             lines.extend(read(&answer, by).map_err(|why| incomplete(&doing, &why))?);
-            if !pages.follow(&doing, answer.next_page_token())? {
+            if !pages.follow(&doing, answer.next_page_token.as_deref())? {
                 return Ok(lines);
             }
         }
     }
+}
+
+fn question(by: BilledBy, (from, to): (Date, Date), page: Option<String>) -> Value {
+    let mut question = json!({
+        "TimePeriod": {"Start": from.to_string(), "End": to.to_string()},
+        "Granularity": "DAILY",
+        "Metrics": [COST, USAGE],
+        "Filter": {"Dimensions": {"Key": "SERVICE", "Values": SERVICES}},
+        "GroupBy": [{"Type": "TAG", "Key": by.tag()}, {"Type": "DIMENSION", "Key": "USAGE_TYPE"}],
+    });
+    if let Some(token) = page {
+        question["NextPageToken"] = token.into();
+    }
+    question
+}
+
+/// One page of the bill, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetCostAndUsage {
+    #[serde(default)]
+    results_by_time: Vec<Day>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Day {
+    time_period: Period,
+    #[serde(default)]
+    estimated: bool,
+    #[serde(default)]
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Period {
+    start: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Group {
+    #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
+    metrics: BTreeMap<String, Metric>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    #[serde(default)]
+    amount: String,
+    unit: Option<String>,
 }
 
 /// Cost Explorer refuses a day that is older than fourteen months, counted from today.
@@ -125,36 +162,30 @@ fn must_be_kept(doing: &str, from: Date, now: Timestamp) -> Result<(), CloudErro
     }
 }
 
-fn group(kind: GroupDefinitionType, key: &str) -> GroupDefinition {
-    GroupDefinition::builder().r#type(kind).key(key).build()
-}
-
-fn read(answer: &GetCostAndUsageOutput, by: BilledBy) -> Result<Vec<Billed>, String> {
+fn read(answer: &GetCostAndUsage, by: BilledBy) -> Result<Vec<Billed>, String> {
     let mut lines = Vec::new();
-    for day in answer.results_by_time() {
-        let start = day.time_period().map(DateInterval::start).unwrap_or_default();
+    for day in &answer.results_by_time {
+        let start = &day.time_period.start;
         let date: Date = start.parse().map_err(|_| format!("{start:?} is no day"))?;
-        for group in day.groups() {
-            lines.push(line(date, day.estimated(), group, by)?);
+        for group in &day.groups {
+            lines.push(line(date, day.estimated, group, by)?);
         }
     }
     Ok(lines)
 }
 
 fn line(day: Date, estimated: bool, group: &Group, by: BilledBy) -> Result<Billed, String> {
-    let [tagged, usage_type] = group.keys() else {
-        return Err(format!("a line of {day} has {} keys instead of two", group.keys().len()));
+    let [tagged, usage_type] = group.keys.as_slice() else {
+        return Err(format!("a line of {day} has {} keys instead of two", group.keys.len()));
     };
     // `cml-runner:launch$01J…`; nothing after the dollar for what has no such tag.
     let value = tagged.strip_prefix(by.tag()).and_then(|rest| rest.strip_prefix('$'));
     let value = value.ok_or_else(|| format!("{tagged:?} is no value of the tag {}", by.tag()))?;
-    let metric = |name: &str| {
-        let metrics = group.metrics().ok_or_else(|| format!("a line of {day} has no figures"))?;
-        metrics.get(name).ok_or_else(|| format!("a line of {day} has no {name}"))
-    };
+    let metric = |name: &str| group.metrics.get(name).ok_or_else(|| format!("a line of {day} has no {name}"));
     let (cost, usage) = (metric(COST)?, metric(USAGE)?);
-    if cost.unit() != Some("USD") {
-        return Err(format!("the bill is in {}, not in USD", cost.unit().unwrap_or("no currency")));
+    let currency = cost.unit.as_deref();
+    if currency != Some("USD") {
+        return Err(format!("the bill is in {}, not in USD", currency.unwrap_or("no currency")));
     }
     Ok(Billed {
         day,
@@ -162,14 +193,14 @@ fn line(day: Date, estimated: bool, group: &Group, by: BilledBy) -> Result<Bille
         usage_type: usage_type.clone(),
         cost: Usd(amount(cost)?),
         usage: amount(usage)?,
-        unit: usage.unit().unwrap_or_default().to_owned(),
+        unit: usage.unit.clone().unwrap_or_default(),
         estimated,
     })
 }
 
 /// Cost Explorer writes small amounts as `1.2E-7`.
-fn amount(metric: &MetricValue) -> Result<Decimal, String> {
-    let text = metric.amount().unwrap_or_default();
+fn amount(metric: &Metric) -> Result<Decimal, String> {
+    let text = metric.amount.as_str();
     let read = text.parse().or_else(|_| Decimal::from_scientific(text));
     read.map_err(|_| format!("{text:?} is no amount"))
 }
@@ -178,18 +209,11 @@ fn amount(metric: &MetricValue) -> Result<Decimal, String> {
 mod tests {
     use super::*;
     use crate::wire;
-    use serde_json::json;
-
-    fn metric(amount: &str, unit: &str) -> MetricValue {
-        MetricValue::builder().amount(amount).unit(unit).build()
-    }
 
     fn group_of(keys: [&str; 2], cost: &str, unit: &str) -> Group {
-        Group::builder()
-            .set_keys(Some(keys.map(str::to_owned).to_vec()))
-            .metrics(COST, metric(cost, unit))
-            .metrics(USAGE, metric("2.5", "Hrs"))
-            .build()
+        let metric = |amount: &str, unit: &str| json!({"Amount": amount, "Unit": unit});
+        let metrics = json!({COST: metric(cost, unit), USAGE: metric("2.5", "Hrs")});
+        serde_json::from_value(json!({"Keys": keys, "Metrics": metrics})).expect("a group")
     }
 
     fn read_line(group: &Group) -> Result<Billed, String> {
@@ -217,7 +241,8 @@ mod tests {
             let why = read_line(&group_of(keys, cost, unit)).expect_err("is not read");
             assert!(why.contains(word), "{why}");
         }
-        let bare = Group::builder().keys("cml-runner:launch$01J").build();
+        let bare: Group =
+            serde_json::from_value(json!({"Keys": ["cml-runner:launch$01J"]})).expect("a group");
         assert!(read_line(&bare).expect_err("is not read").contains("1 keys"));
     }
 

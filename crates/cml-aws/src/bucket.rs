@@ -1,21 +1,30 @@
 //! Files in an S3 bucket, or in one of the many stores that speak as S3 does.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_ec2::config::http::HttpResponse;
+use aws_sdk_ec2::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use base64::Engine;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
+use crate::clock::wall_clock;
 use crate::errors::codes::{self, BucketRefusal};
 use crate::errors::{SET_CREDENTIALS, chain, lacks_credentials, no_credentials};
+use crate::signed::{self, Refused, Request, S3};
 
 /// How long an address that was signed is good: the longest that S3 takes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html>
 const SIGNED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long before their end credentials are asked for again.
+const EXPIRES_SOON: Duration = Duration::from_secs(300);
 /// Limit for one call, an upload included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -28,7 +37,11 @@ pub struct Bucket {
     name: String,
     prefix: String,
     public_url: Option<String>,
-    client: aws_sdk_s3::Client,
+    endpoint: String,
+    region: String,
+    client: signed::Client,
+    provider: Option<SharedCredentialsProvider>,
+    held: Arc<Mutex<Option<Credentials>>>,
 }
 
 /// S3 said no.
@@ -52,15 +65,17 @@ impl Bucket {
             .operation_timeout(CALL_TIMEOUT)
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
-        let region = config.region().cloned().unwrap_or(Region::from_static("us-east-1"));
-        let config = config.into_builder().region(region).build();
-        let path_style = is_elsewhere || config.endpoint_url().is_some();
-        let builder = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let region = config.region().map_or("us-east-1", Region::as_ref).to_owned();
+        let endpoint = signed::of_bucket(name, &config, &region, is_elsewhere);
         Self {
             name: name.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
-            client: aws_sdk_s3::Client::from_conf(builder.build()),
+            client: signed::Client::at(&S3, &config, &endpoint, &region),
+            endpoint,
+            region,
+            provider: config.credentials_provider(),
+            held: Arc::default(),
         }
     }
 
@@ -71,12 +86,18 @@ impl Bucket {
     pub async fn put(&self, path: &str, mime: &str, bytes: &[u8]) -> Result<String, BucketError> {
         let key = if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) };
         // Whoever may not look may still write.
-        let there = self.client.head_object().bucket(&self.name).key(&key).send().await.is_ok();
+        let request = |method, headers, body| {
+            let path = format!("/{}", escaped(&key));
+            self.client.send(Request { method, path, headers, body })
+        };
+        let there = request("HEAD", Vec::new(), Vec::new()).await.is_ok();
         if !there {
-            let body = ByteStream::from(bytes.to_vec());
-            let put = self.client.put_object().bucket(&self.name).key(&key).content_type(mime).body(body);
-            let put = put.set_content_disposition(disposition(mime).map(str::to_owned));
-            put.send().await.map_err(|error| self.refused(&key, &error))?;
+            // A bucket that locks its objects takes none without a checksum.
+            // https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+            let checksum = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(bytes));
+            let mut headers = vec![("content-type", mime.to_owned()), ("x-amz-checksum-sha256", checksum)];
+            headers.extend(disposition(mime).map(|how| ("content-disposition", how.to_owned())));
+            request("PUT", headers, bytes.to_vec()).await.map_err(|error| self.refused(&key, &error))?;
         }
         if let Some(base) = &self.public_url {
             return Ok(format!("{base}/{}", escaped(&key)));
@@ -87,17 +108,27 @@ impl Bucket {
             cause,
             hint: "use --public-url for a bucket that readers may read".to_owned(),
         };
-        let signing = PresigningConfig::expires_in(SIGNED_FOR).map_err(|error| failed(error.to_string()))?;
-        let request = self.client.get_object().bucket(&self.name).key(&key).presigned(signing).await;
-        request
-            .map(|request| request.uri().to_owned())
-            .map_err(|error| failed(DisplayErrorContext(&error).to_string()))
+        let address = format!("{}/{}", self.endpoint, escaped(&key));
+        let credentials = self.credentials().await.map_err(|error| failed(chain(&*error)))?;
+        let times = (wall_clock(), SIGNED_FOR);
+        let signed = signed::presigned(&S3, &credentials, &self.region, &address, times);
+        signed.map_err(|error| failed(chain(&*error)))
     }
 
-    fn refused<E>(&self, key: &str, error: &SdkError<E>) -> BucketError
-    where
-        E: std::error::Error + ProvideErrorMetadata + 'static,
-    {
+    /// The credentials, asked for again only when they are about to expire.
+    async fn credentials(&self) -> Result<Credentials, Box<dyn Error + Send + Sync>> {
+        let mut held = self.held.lock().await;
+        let soon = wall_clock() + EXPIRES_SOON;
+        if let Some(credentials) = &*held
+            && credentials.expiry().is_none_or(|expiry| expiry > soon)
+        {
+            return Ok(credentials.clone());
+        }
+        let provider = self.provider.as_ref().ok_or("no credentials are configured")?;
+        Ok(held.insert(provider.provide_credentials().await?).clone())
+    }
+
+    fn refused(&self, key: &str, error: &SdkError<Refused, HttpResponse>) -> BucketError {
         let code = error.code().unwrap_or_default().to_owned();
         let cause = match error.message() {
             Some(message) if !code.is_empty() => format!("{code}: {message}"),

@@ -14,12 +14,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use backoff::ExponentialBackoff;
 use cml_cloud::{CloudError, ErrorKind};
+use cml_ec2::{LAST_REGION, regions};
 use cml_prices::Book;
 
-use crate::regions;
+use crate::signed;
 
-/// The region when neither the user nor the AWS configuration names one.
-const LAST_REGION: &str = "us-east-1";
 /// Limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Limit for one call: an instant fleet answers within seconds, but is given time.
@@ -92,20 +91,19 @@ impl Clients {
     }
 
     /// The price list, which three regions serve for all. <https://docs.aws.amazon.com/general/latest/gr/billing.html>
-    pub(crate) fn pricing(&self) -> aws_sdk_pricing::Client {
+    pub(crate) fn pricing(&self) -> signed::Client {
         let near = match self.default_region.split('-').next() {
             Some("eu" | "af" | "me" | "il") => "eu-central-1",
             Some("ap") => "ap-south-1",
+            Some("cn") => "cn-northwest-1",
             _ => LAST_REGION,
         };
-        let config = aws_sdk_pricing::config::Builder::from(&self.config).region(Region::new(near)).build();
-        aws_sdk_pricing::Client::from_conf(config)
+        self.signed(&signed::PRICING, near)
     }
 
-    /// Cost Explorer, which us-east-1 serves for all. <https://docs.aws.amazon.com/general/latest/gr/billing.html>
-    pub(crate) fn cost_explorer(&self) -> aws_sdk_costexplorer::Client {
-        let config = aws_sdk_costexplorer::config::Builder::from(&self.config);
-        aws_sdk_costexplorer::Client::from_conf(config.region(Region::new(LAST_REGION)).build())
+    /// A service that the program signs its own requests to, as a region has it.
+    pub(crate) fn signed(&self, service: &'static signed::Service, region: &str) -> signed::Client {
+        signed::Client::new(service, &self.config, region)
     }
 
     /// Whose the credentials are, asked where the rest is asked.
@@ -114,24 +112,8 @@ impl Clients {
         aws_sdk_sts::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 
-    /// One for all regions.
-    pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
-        aws_sdk_iam::Client::new(&self.config)
-    }
-
-    pub(crate) fn service_quotas(&self, region: &str) -> aws_sdk_servicequotas::Client {
-        let config = aws_sdk_servicequotas::config::Builder::from(&self.config);
-        aws_sdk_servicequotas::Client::from_conf(config.region(Region::new(region.to_owned())).build())
-    }
-
     pub(crate) fn config(&self) -> &SdkConfig {
         &self.config
-    }
-
-    pub(crate) fn ssm(&self, region: &str) -> aws_sdk_ssm::Client {
-        let config =
-            aws_sdk_ssm::config::Builder::from(&self.config).region(Region::new(region.to_owned())).build();
-        aws_sdk_ssm::Client::from_conf(config)
     }
 }
 

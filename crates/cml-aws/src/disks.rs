@@ -10,11 +10,10 @@ use aws_sdk_ec2::types::{
     LaunchTemplateEbsBlockDeviceRequest, VolumeType,
 };
 use cml_cloud::{CloudError, ErrorKind};
+use cml_ec2::DEFAULT_DISK_GIB;
 
 use crate::images::Found;
 
-/// Root disk where you name none and the image needs no more, GiB.
-pub const DEFAULT_DISK_GIB: u32 = 35;
 /// Where the volume of the cache is attached, unless the image has something there; the machine's script knows the names.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
 const CACHE_DEVICES: std::ops::RangeInclusive<char> = 'f'..='p';

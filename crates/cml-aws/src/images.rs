@@ -5,11 +5,13 @@ use aws_sdk_ec2::types::Filter;
 use cml_cloud::{Arch, CloudError, Driver, ErrorKind, Image};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::drivers::hardware;
 use crate::errors::{codes, failed};
+use crate::signed::SSM;
+use cml_ec2::drivers::hardware;
 
 /// Images change when their makers publish security updates.
 const KEEP: SignedDuration = SignedDuration::from_hours(12);
@@ -187,6 +189,20 @@ fn question(region: &str, image: &Image, arch: Arch, driver: Driver) -> String {
     format!("image-{region}-{arch}-{kind}")
 }
 
+/// The answer of `ssm:GetParameter`, as far as it matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetParameter {
+    parameter: Parameter,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    #[serde(default)]
+    value: String,
+}
+
 impl AwsCloud {
     /// The image for machines of this architecture and driver in this region.
     pub(crate) async fn image(
@@ -223,19 +239,14 @@ impl AwsCloud {
     /// The image that an SSM parameter names; none where the region has no such parameter.
     async fn parameter(&self, region: &str, path: &str) -> Result<Option<String>, CloudError> {
         let doing = format!("looking up the image {path} in {region}");
-        let client = self.clients.ssm(region);
-        let asked = repeat(|| async {
-            let call = client.get_parameter().name(path);
-            call.send().await.map_err(|error| failed(&doing, "ssm:GetParameter", &error))
-        })
-        .await;
-        let answer = match asked {
+        let client = self.clients.signed(&SSM, region);
+        let asked = client.ask::<GetParameter>("GetParameter", &json!({"Name": path}), &doing).await;
+        let value = match asked {
             Err(error) if error.code.as_deref().is_some_and(codes::is_unknown_parameter) => return Ok(None),
-            asked => asked?,
+            asked => asked?.parameter.value,
         };
-        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
         if value.starts_with("ami-") {
-            Ok(Some(value.to_owned()))
+            Ok(Some(value))
         } else {
             Err(unknown(path, &format!("holds {value:?}, which is no image id")))
         }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed, in_region};
-use crate::regions;
+use cml_ec2::regions;
 
 /// A page of the list; EC2's largest.
 const PAGE: i32 = 1000;

@@ -16,11 +16,12 @@ use crate::clock::now;
 use crate::cloud::AwsCloud;
 use crate::errors::{all_failed, codes, failed, in_region};
 use crate::prices::SpotPrices;
-use crate::quotas::QuotaClass;
-use crate::regions::{self, Place};
-use crate::sizes::{self, Asked};
 use crate::unsold::{no_subnet, none_fits};
-use crate::{disks, drivers, images, needs};
+use crate::{disks, images};
+use cml_ec2::drivers;
+use cml_ec2::quotas::QuotaClass;
+use cml_ec2::regions::{self, Place};
+use cml_ec2::sizes::{self, Asked};
 
 /// The size when you name none, as in CML.
 const DEFAULT_SIZE: &str = "m";
@@ -242,7 +243,7 @@ impl AwsCloud {
 /// What was asked for, by the embedded table: a name that is no type is an error before AWS is asked.
 fn wanted(query: &OfferQuery) -> Result<Vec<Wanted>, CloudError> {
     if let Some(needs) = &query.needs {
-        let fitting: Vec<Kind> = needs::fitting(needs)?.into_iter().map(Kind::of).collect();
+        let fitting: Vec<Kind> = cml_ec2::fitting(needs)?.into_iter().map(Kind::of).collect();
         let (served, unserved): (Vec<Kind>, Vec<Kind>) =
             fitting.into_iter().partition(|kind| images::has_image(&query.image, kind.driver));
         // Chosen by us, so a type without an image is not chosen, unless there is no other.

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_pricing::types::{Filter, FilterType};
 use cml_cloud::{CloudError, UsdPerGibMonth, UsdPerHour};
 use cml_prices::{OnDemandPrice, VolumePrice};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::clients::repeat;
 use crate::cloud::AwsCloud;
-use crate::errors::failed;
 use crate::pages::{Pages, incomplete};
 
-/// The permission.
-const GET_PRODUCTS: &str = "pricing:GetProducts";
 /// The largest page.
-const PAGE: i32 = 100;
+const PAGE: u32 = 100;
 
 impl AwsCloud {
     /// What these types cost on demand in a region now (Linux, shared tenancy), and since when. A type that is not sold there is not among them.
@@ -69,31 +65,38 @@ impl AwsCloud {
 
     async fn products(&self, doing: &str, filters: &[(&str, &str)]) -> Result<Vec<Product>, CloudError> {
         let client = self.clients.pricing();
-        let filters = filters.iter().map(|(field, value)| {
-            Filter::builder().r#type(FilterType::TermMatch).field(*field).value(*value).build()
-        });
-        let filters: Vec<Filter> =
-            filters.collect::<Result<_, _>>().map_err(|error| incomplete(doing, &error.to_string()))?;
+        let filters: Vec<Value> = filters
+            .iter()
+            .map(|(field, value)| json!({"Type": "TERM_MATCH", "Field": field, "Value": value}))
+            .collect();
         let mut products = Vec::new();
         let mut pages = Pages::default();
         loop {
-            let answer = repeat(|| async {
-                let call = client.get_products().service_code("AmazonEC2").max_results(PAGE);
-                let call = call.set_filters(Some(filters.clone())).set_next_token(pages.token());
-                call.send().await.map_err(|error| failed(doing, GET_PRODUCTS, &error))
-            })
-            .await?;
-            for text in answer.price_list() {
+            let mut parameters = json!({"ServiceCode": "AmazonEC2", "MaxResults": PAGE, "Filters": filters});
+            if let Some(token) = pages.token() {
+                parameters["NextToken"] = token.into();
+            }
+            let answer: GetProducts = client.ask("GetProducts", &parameters, doing).await?;
+            for text in &answer.price_list {
                 let product = serde_json::from_str(text).map_err(|error| {
                     incomplete(doing, &format!("a product in it is not understood ({error})"))
                 })?;
                 products.push(product);
             }
-            if !pages.follow(doing, answer.next_token())? {
+            if !pages.follow(doing, answer.next_token.as_deref())? {
                 return Ok(products);
             }
         }
     }
+}
+
+/// One page: products as texts of JSON.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetProducts {
+    #[serde(default)]
+    price_list: Vec<String>,
+    next_token: Option<String>,
 }
 
 /// One product of the list, as far as it matters here.

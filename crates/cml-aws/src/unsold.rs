@@ -3,7 +3,7 @@
 use cml_cloud::{CloudError, ErrorKind, OfferQuery, SpotPolicy};
 
 use crate::network::Subnets;
-use crate::regions::Place;
+use cml_ec2::regions::Place;
 
 /// Subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
 fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {

@@ -1,5 +1,6 @@
 //! The command line as typed: flags, CML's flags, and the environment names that stand for them. No I/O.
 
+mod doctor;
 mod global;
 mod launch;
 
@@ -9,7 +10,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cost::args::Cost;
-use crate::doctor::args::Doctor;
 use crate::init::Init;
 use crate::prices::args::PricesCommand;
 use crate::report::args::{
@@ -17,6 +17,7 @@ use crate::report::args::{
     WorkflowCommand,
 };
 
+pub(crate) use doctor::Doctor;
 pub(crate) use global::Global;
 pub(crate) use launch::{Launch, Legacy};
 

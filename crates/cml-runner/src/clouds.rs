@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::local::{LOCAL, LocalCloud};
 use cml_cloud::{
     ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
@@ -11,6 +10,7 @@ use cml_cloud::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
+use crate::aws::{self, AwsCloud, AwsSettings};
 use crate::exit::Trouble;
 use crate::place;
 
@@ -87,7 +87,7 @@ impl Cloud for Clouds {
     }
 
     fn shows_within(&self, region: &str) -> SignedDuration {
-        if region == LOCAL { self.local.shows_within(region) } else { cml_aws::SHOWS_WITHIN }
+        if region == LOCAL { self.local.shows_within(region) } else { aws::SHOWS_WITHIN }
     }
 
     async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {

@@ -1,6 +1,5 @@
 //! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
 
-use cml_aws::AwsCloud;
 use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
 use cml_controller::{ReapReport, StopError, Target, by_how_much};
 use cml_github::Runner;
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::{self, Global, Where};
+use crate::aws::AwsCloud;
 use crate::exit::{Code, SET_THE_CLOCK, Trouble};
 use crate::place::{self, AnyCloud};
 use crate::progress::Progress;

@@ -4,10 +4,12 @@
 
 mod actions;
 mod args;
+mod aws;
 mod clouds;
 mod cost;
 mod daemon;
 mod demo;
+#[cfg(feature = "aws")]
 mod doctor;
 mod environment;
 mod exit;
@@ -22,7 +24,7 @@ mod place;
 mod plan;
 mod prices;
 mod progress;
-#[cfg(test)]
+#[cfg(all(test, feature = "aws"))]
 mod reference;
 mod render;
 mod report;
@@ -151,7 +153,10 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             Command::Stop(args) => machines::stop(&global, &args).await,
             Command::Reap(args) => machines::reap(&global, &args).await,
             Command::Logs(args) => machines::logs(&args).await,
+            #[cfg(feature = "aws")]
             Command::Doctor(args) => doctor::doctor(&global, &args).await,
+            #[cfg(not(feature = "aws"))]
+            Command::Doctor(_) => Err(Trouble::from(aws::absent("looking at the account"))),
             Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Prices { command } => prices::prices(&global, &command).await,

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::local::{LocalCloud, LocalSettings};
 use cml_cloud::{
     ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, LaunchRequest, Launched,
@@ -15,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use crate::args::{CloudName, Global};
+use crate::aws::{AwsCloud, AwsSettings};
 use crate::exit::{Code, Trouble};
 
 /// What to do without a token where only past jobs are asked for.

@@ -115,7 +115,7 @@ fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
         let choices = match runners.cloud {
             CloudName::Local => vec![(HERE.to_owned(), Some(here()))],
             CloudName::Aws => {
-                let choices = cml_aws::choices(&query(runners, ""))
+                let choices = cml_ec2::choices(&query(runners, ""))
                     .map_err(|error| wrong("instance_types", &error.to_string()))?;
                 choices.into_iter().map(|choice| (choice.name.clone(), known(choice))).collect()
             }
@@ -131,13 +131,13 @@ fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
             spec: runners.spec.clone(),
             regions,
             types,
-            disk_gib: runners.disk_gib.unwrap_or(cml_aws::DEFAULT_DISK_GIB),
+            disk_gib: runners.disk_gib.unwrap_or(cml_ec2::DEFAULT_DISK_GIB),
         });
     }
     Ok((wishes, kinds))
 }
 
-fn known(choice: cml_aws::Choice) -> Option<Kind> {
+fn known(choice: cml_ec2::Choice) -> Option<Kind> {
     Some(Kind { resources: choice.resources?, on_demand: choice.on_demand? })
 }
 

@@ -76,7 +76,7 @@ fn market(runners: &Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)
     if runners.cloud != CloudName::Aws {
         return Ok(Vec::new());
     }
-    let types = cml_aws::choices(&query(runners, "")).map_err(|error| {
+    let types = cml_ec2::choices(&query(runners, "")).map_err(|error| {
         let help = error.hint.clone().unwrap_or_default();
         (error.cause, help)
     })?;

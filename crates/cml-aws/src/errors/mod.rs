@@ -7,7 +7,7 @@ use std::error::Error;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use cml_cloud::{CloudError, ErrorKind, RegionFailure};
 
-use crate::regions;
+use cml_ec2::regions;
 
 /// What you can do about a refusal of AWS's.
 pub(crate) fn hint_for(kind: ErrorKind, code: &str, message: &str, operation: &str) -> String {

@@ -8,7 +8,6 @@ mod network;
 mod permissions;
 mod quotas;
 
-pub use crate::quotas::{QuotaClass, ServiceQuota};
 pub use dry_launch::{DryLaunch, DryRun};
 pub use identity::Identity;
 pub use image::ImageFacts;

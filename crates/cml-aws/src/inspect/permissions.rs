@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use cml_cloud::{CloudError, ErrorKind, tag};
 
-use crate::clients::repeat;
+use roxmltree::{Document, Node};
+
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed};
 use crate::inspect::Identity;
+use crate::pages::{Pages, incomplete};
+use crate::signed::IAM;
 
 /// One permission, and what goes wrong without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub const DAEMON_ACTIONS: &[Needed] = &[
     useful("pricing:GetProducts", "reports use the price table that ships", ANYTHING),
 ];
 
+const ASKING: &str = "asking IAM";
+
 /// What is known of one permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -183,31 +187,27 @@ impl AwsCloud {
             arn.replacen("arn:aws:", &format!("arn:{partition}:"), 1)
         };
         let resources: Vec<String> = on.iter().map(named).collect();
-        let client = self.clients.iam();
-        let mut results: Vec<EvaluationResult> = Vec::new();
-        let mut next: Option<String> = None;
+        let client = self.clients.signed(&IAM, region);
+        let mut question = vec![("PolicySourceArn".to_owned(), principal.to_owned())];
+        question.extend(members("ActionNames", actions));
+        question.extend(members("ResourceArns", &resources));
+        question.extend(circumstances(region, owner));
+        let mut results: Vec<Evaluation> = Vec::new();
+        let mut pages = Pages::default();
         loop {
-            let answer = repeat(|| async {
-                let call = client.simulate_principal_policy().policy_source_arn(principal);
-                let call = call.set_action_names(Some(actions.iter().map(|it| (*it).to_owned()).collect()));
-                let call = call.set_resource_arns(Some(resources.clone()));
-                let call = call.set_context_entries(Some(circumstances(region, owner)));
-                let sent = call.set_marker(next.clone()).send().await;
-                sent.map_err(|error| failed("asking IAM", "iam:SimulatePrincipalPolicy", &error))
-            })
-            .await?;
-            results.extend(answer.evaluation_results().iter().cloned());
-            next = answer.marker().filter(|_| answer.is_truncated()).map(str::to_owned);
-            if next.is_none() {
+            let mut question = question.clone();
+            question.extend(pages.token().map(|token| ("Marker".to_owned(), token)));
+            let answer = client.ask_iam("SimulatePrincipalPolicy", &question, ASKING).await?;
+            let (evaluations, marker) = read(&answer).map_err(|why| incomplete(ASKING, &why))?;
+            results.extend(evaluations);
+            if !pages.follow(ASKING, marker.as_deref())? {
                 break;
             }
         }
         let of = |action: &&str| {
-            let of_action: Vec<&EvaluationResult> = results
-                .iter()
-                .filter(|result| result.eval_action_name().eq_ignore_ascii_case(action))
-                .collect();
-            match (of_action.iter().find_map(|result| refusal(result)), of_action.is_empty()) {
+            let of_action: Vec<&Evaluation> =
+                results.iter().filter(|result| result.action.eq_ignore_ascii_case(action)).collect();
+            match (of_action.iter().find_map(|result| result.refusal.clone()), of_action.is_empty()) {
                 (Some(why), _) => Verdict::Denied(why),
                 (None, false) => Verdict::Allowed,
                 (None, true) => Verdict::Unknown("IAM did not say".to_owned()),
@@ -255,35 +255,65 @@ impl AwsCloud {
     }
 }
 
+/// What IAM says of one action.
+#[derive(Debug, PartialEq, Eq)]
+struct Evaluation {
+    action: String,
+    /// Why IAM would refuse it; none when it would not.
+    refusal: Option<String>,
+}
+
+/// One page of IAM's answer, and the marker of the next.
+fn read(answer: &str) -> Result<(Vec<Evaluation>, Option<String>), String> {
+    let document = Document::parse(answer).map_err(|error| error.to_string())?;
+    let result = child(document.root_element(), "SimulatePrincipalPolicyResult");
+    let result = result.ok_or("it has no SimulatePrincipalPolicyResult")?;
+    let evaluations = parts(result, "EvaluationResults")
+        .map(|one| Evaluation { action: text(one, "EvalActionName").to_owned(), refusal: refusal(one) })
+        .collect();
+    let is_truncated = text(result, "IsTruncated") == "true";
+    Ok((evaluations, is_truncated.then(|| text(result, "Marker").to_owned())))
+}
+
+fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+    node.children().find(|child| child.tag_name().name() == name)
+}
+
+fn text<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
+    child(node, name).and_then(|child| child.text()).unwrap_or_default()
+}
+
+fn parts<'a, 'input>(node: Node<'a, 'input>, name: &str) -> impl Iterator<Item = Node<'a, 'input>> {
+    let list = child(node, name).into_iter().flat_map(|list| list.children());
+    list.filter(|part| part.tag_name().name() == "member")
+}
+
 /// Why IAM would refuse, if it would. Of several things it may tell of each, and then the sum says nothing more.
-fn refusal(result: &EvaluationResult) -> Option<String> {
-    let allowed = PolicyEvaluationDecisionType::Allowed;
-    let each = result.resource_specific_results();
+fn refusal(evaluation: Node<'_, '_>) -> Option<String> {
+    const ALLOWED: &str = "allowed";
+    let each: Vec<Node<'_, '_>> = parts(evaluation, "ResourceSpecificResults").collect();
     let (decision, on) = if each.is_empty() {
-        (result.eval_decision(), result.eval_resource_name())
+        (text(evaluation, "EvalDecision"), text(evaluation, "EvalResourceName"))
     } else {
-        let refused = each.iter().find(|one| *one.eval_resource_decision() != allowed)?;
-        (refused.eval_resource_decision(), Some(refused.eval_resource_name()))
+        let refused = each.iter().find(|one| text(**one, "EvalResourceDecision") != ALLOWED)?;
+        (text(*refused, "EvalResourceDecision"), text(*refused, "EvalResourceName"))
     };
-    if *decision == allowed {
+    if decision == ALLOWED {
         return None;
     }
-    let by_organization =
-        result.organizations_decision_detail().is_some_and(|detail| !detail.allowed_by_organizations());
-    let by_boundary = result
-        .permissions_boundary_decision_detail()
-        .is_some_and(|detail| !detail.allowed_by_permissions_boundary());
-    let why = if by_organization {
+    let forbids = |detail: &str, allowed: &str| {
+        child(evaluation, detail).is_some_and(|detail| text(detail, allowed) == "false")
+    };
+    let why = if forbids("OrganizationsDecisionDetail", "AllowedByOrganizations") {
         "the organization's service control policy forbids it"
-    } else if by_boundary {
+    } else if forbids("PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary") {
         "the permission boundary forbids it"
-    } else if *decision == PolicyEvaluationDecisionType::ExplicitDeny {
+    } else if decision == "explicitDeny" {
         "a policy denies it"
     } else {
         "no policy allows it"
     };
-    let on = on.filter(|name| *name != "*");
-    Some(on.map_or_else(|| why.to_owned(), |name| format!("{why} on {name}")))
+    Some(if on.is_empty() || on == "*" { why.to_owned() } else { format!("{why} on {on}") })
 }
 
 /// A dry run ends in an error always. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
@@ -299,30 +329,105 @@ fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, 
     }
 }
 
+/// A list, as the query protocol writes it.
+/// <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#serialization-of-lists>
+fn members(name: &str, values: &[impl AsRef<str>]) -> Vec<(String, String)> {
+    let numbered = values.iter().zip(1..);
+    numbered.map(|(value, at)| (format!("{name}.member.{at}"), value.as_ref().to_owned())).collect()
+}
+
 /// What a launch of ours would bring, for policies with conditions.
-fn circumstances(region: &str, owner: &str) -> Vec<ContextEntry> {
-    let text = |key: String, values: &[&str], kind: ContextKeyTypeEnum| {
-        let values = Some(values.iter().map(|value| (*value).to_owned()).collect());
-        ContextEntry::builder()
-            .context_key_name(key)
-            .context_key_type(kind)
-            .set_context_key_values(values)
-            .build()
-    };
-    let one = ContextKeyTypeEnum::String;
+fn circumstances(region: &str, owner: &str) -> Vec<(String, String)> {
     let keys = [tag::LAUNCH, tag::SPEC, tag::DEADLINE, tag::OWNER, tag::CONTROLLER, tag::RUNNER];
-    let mut all = vec![
-        text("aws:RequestedRegion".to_owned(), &[region], one.clone()),
-        text("aws:TagKeys".to_owned(), &keys, ContextKeyTypeEnum::StringList),
-        text("ec2:CreateAction".to_owned(), &["RunInstances"], one.clone()),
-        text("iam:AWSServiceName".to_owned(), &["spot.amazonaws.com"], one.clone()),
+    let mut all: Vec<(String, &[&str], &str)> = vec![
+        ("aws:RequestedRegion".to_owned(), std::slice::from_ref(&region), "string"),
+        ("aws:TagKeys".to_owned(), &keys, "stringList"),
+        ("ec2:CreateAction".to_owned(), &["RunInstances"], "string"),
+        ("iam:AWSServiceName".to_owned(), &["spot.amazonaws.com"], "string"),
     ];
     let tags = keys.map(|key| (key, if key == tag::OWNER { owner } else { "doctor" }));
     // That of our security group; machines have the runner's.
-    for (key, value) in tags.into_iter().chain([("Name", crate::network::GROUP)]) {
+    let tags: Vec<(&str, &str)> = tags.into_iter().chain([("Name", crate::network::GROUP)]).collect();
+    for (key, value) in &tags {
         for place in ["aws:RequestTag", "aws:ResourceTag", "ec2:ResourceTag"] {
-            all.push(text(format!("{place}/{key}"), &[value], one.clone()));
+            all.push((format!("{place}/{key}"), std::slice::from_ref(value), "string"));
         }
     }
-    all
+    let mut parameters = Vec::new();
+    for ((key, values, kind), at) in all.iter().zip(1..) {
+        let entry = format!("ContextEntries.member.{at}");
+        parameters.push((format!("{entry}.ContextKeyName"), key.clone()));
+        parameters.push((format!("{entry}.ContextKeyType"), (*kind).to_owned()));
+        parameters.extend(members(&format!("{entry}.ContextKeyValues"), values));
+    }
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After the example of the page above.
+    fn answer(results: &str, end: &str) -> String {
+        format!(
+            r#"<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
+  <SimulatePrincipalPolicyResult>{end}
+    <EvaluationResults>{results}</EvaluationResults>
+  </SimulatePrincipalPolicyResult>
+  <ResponseMetadata><RequestId>004d7059-4c14-11e5-b121-bd8c7EXAMPLE</RequestId></ResponseMetadata>
+</SimulatePrincipalPolicyResponse>"#
+        )
+    }
+
+    fn member(decision: &str, more: &str) -> String {
+        format!(
+            "<member><MatchedStatements/><MissingContextValues/><EvalResourceName>arn:aws:x</EvalResourceName>
+             <EvalDecision>{decision}</EvalDecision><EvalActionName>ec2:CreateFleet</EvalActionName>{more}</member>"
+        )
+    }
+
+    fn why(decision: &str, more: &str) -> Option<String> {
+        let (evaluations, _) = read(&answer(&member(decision, more), "")).expect("is read");
+        let [one] = evaluations.as_slice() else { panic!("{evaluations:?}") };
+        assert_eq!(one.action, "ec2:CreateFleet");
+        one.refusal.clone()
+    }
+
+    #[test]
+    fn a_refusal_says_who_refuses_what() {
+        assert_eq!(why("allowed", ""), None);
+        assert_eq!(why("implicitDeny", "").as_deref(), Some("no policy allows it on arn:aws:x"));
+        assert_eq!(why("explicitDeny", "").as_deref(), Some("a policy denies it on arn:aws:x"));
+        let organization = "<OrganizationsDecisionDetail><AllowedByOrganizations>false</AllowedByOrganizations>\
+                            </OrganizationsDecisionDetail>";
+        assert!(why("implicitDeny", organization).is_some_and(|why| why.contains("service control policy")));
+        let boundary = "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false\
+                        </AllowedByPermissionsBoundary></PermissionsBoundaryDecisionDetail>";
+        assert!(why("implicitDeny", boundary).is_some_and(|why| why.contains("permission boundary")));
+    }
+
+    #[test]
+    fn what_is_said_of_each_thing_counts_more_than_the_sum() {
+        let of = |first: &str, second: &str| {
+            let one = |name: &str, decision: &str| {
+                format!(
+                    "<member><EvalResourceName>{name}</EvalResourceName>\
+                     <EvalResourceDecision>{decision}</EvalResourceDecision></member>"
+                )
+            };
+            let each = one("arn:a", first) + &one("arn:b", second);
+            why("implicitDeny", &format!("<ResourceSpecificResults>{each}</ResourceSpecificResults>"))
+        };
+        assert_eq!(of("allowed", "allowed"), None);
+        assert_eq!(of("allowed", "explicitDeny").as_deref(), Some("a policy denies it on arn:b"));
+    }
+
+    #[test]
+    fn the_marker_of_the_next_page_is_read_and_no_answer_is_no_permission() {
+        let end = "<IsTruncated>true</IsTruncated><Marker>2</Marker>";
+        assert_eq!(read(&answer("", end)), Ok((Vec::new(), Some("2".to_owned()))));
+        let end = "<IsTruncated>false</IsTruncated>";
+        assert_eq!(read(&answer("", end)), Ok((Vec::new(), None)));
+        assert!(read("<Other/>").is_err() && read("").is_err());
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cml_aws::{AwsCloud, AwsSettings, BilledBy};
 use cml_cloud::LaunchId;
 use cml_cost::{Bill, Ledger, Window, read_cur, verify, verify_text};
 use jiff::ToSpan;
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::Global;
+use crate::aws::{AwsCloud, AwsSettings, BilledBy};
 use crate::exit::{Code, Trouble};
 use crate::place;
 

@@ -100,7 +100,7 @@ fn of_identity(checks: &mut Checks, identity: &Identity) {
 fn regions(checks: &mut Checks, wants: &[&Want]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for name in wants.iter().flat_map(|want| &want.query.regions) {
-        match cml_aws::region(name) {
+        match cml_ec2::region(name) {
             Ok(region) if all.contains(&region) => {}
             Ok(region) => all.push(region),
             Err(error) => failed(checks, &format!("region {name}"), &error),
@@ -110,7 +110,7 @@ fn regions(checks: &mut Checks, wants: &[&Want]) -> Vec<String> {
 }
 
 fn is_in(want: &Want, region: &str) -> bool {
-    want.query.regions.iter().any(|name| cml_aws::region(name).is_ok_and(|its| its == region))
+    want.query.regions.iter().any(|name| cml_ec2::region(name).is_ok_and(|its| its == region))
 }
 
 async fn permissions(
@@ -165,7 +165,7 @@ async fn dry_launch(
     Bootable { want, kind, image }: &Bootable<'_>,
 ) {
     let name = format!("dry run {region}");
-    let is_of_kind = |choice: &&cml_aws::Choice| {
+    let is_of_kind = |choice: &&cml_ec2::Choice| {
         choice.resources.as_ref().is_none_or(|it| (it.arch, choice.driver) == *kind)
     };
     let (Some(choice), Some(subnet)) = (want.types.iter().find(is_of_kind), network.subnets.first()) else {

@@ -1,6 +1,5 @@
 //! `cml-runner doctor`: what would stand in the way of a launch, before one is made.
 
-pub(crate) mod args;
 mod aws;
 mod checks;
 mod github;
@@ -16,11 +15,10 @@ use std::io::{IsTerminal, Write};
 use cml_aws::{AwsCloud, AwsSettings};
 use cml_prices::Book;
 
-use self::args::Doctor;
 use self::checks::{Checks, Status};
 use self::wants::Wants;
 use crate::actions::now;
-use crate::args::Global;
+use crate::args::{Doctor, Global};
 use crate::daemon::with_file;
 use crate::exit::{Code, Trouble};
 use crate::place;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cml_aws::AwsCloud;
-use cml_aws::inspect::QuotaClass;
 use cml_cloud::{CloudError, Market};
+use cml_ec2::quotas::QuotaClass;
 
 use super::aws::not_seen;
 use super::checks::Checks;
@@ -82,7 +82,7 @@ fn judge(
     let of_this = |want: &&Want| Some((want.name.clone(), want.max, *smallest(want).get(&(class, market))?));
     let asking: Vec<(String, u64, u64)> = wants.iter().filter_map(of_this).collect();
     let all: u64 = asking.iter().map(|(_, max, smallest)| max * smallest).sum();
-    let Some(cml_aws::inspect::ServiceQuota { code, .. }) = class.quota(market) else { return };
+    let Some(cml_ec2::quotas::ServiceQuota { code, .. }) = class.quota(market) else { return };
     let fix = format!(
         "ask for {all} at https://{region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}\n\
          (it can take a day), or by\n\

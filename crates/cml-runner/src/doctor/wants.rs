@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cml_aws::Choice;
 use cml_cloud::{Arch, Driver, Image, Market, Network, OfferQuery, SpotPolicy};
+use cml_ec2::Choice;
 use cml_spec::{Config, Proxy};
 
-use super::args::Doctor;
-use crate::args::{CloudName, Spot};
+use crate::args::{CloudName, Doctor, Spot};
 use crate::daemon::query;
 use crate::exit::Trouble;
 use crate::place;
@@ -60,7 +59,7 @@ impl Wants {
         for runners in &config.runners {
             let query = query(runners, &region);
             let is_local = runners.cloud == cml_spec::CloudName::Local;
-            let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
+            let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
             all.push(Want {
                 name: runners.spec.name.clone(),
                 is_local,
@@ -102,7 +101,7 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
         image: Image { name: args.image.clone() },
         disk_gib: None,
     };
-    let types = if is_local { Vec::new() } else { cml_aws::choices(&query)? };
+    let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
     let image = Image { name: args.image.clone() };
     Ok(Want {
         name: "launch".to_owned(),

@@ -43,9 +43,9 @@ pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted,
     let mut wanted = Wanted::new();
     for runners in config.runners.iter().filter(|runners| runners.cloud == CloudName::Aws) {
         let query = query(runners, default_region);
-        let types: Vec<String> = cml_aws::choices(&query)?.into_iter().map(|choice| choice.name).collect();
+        let types: Vec<String> = cml_ec2::choices(&query)?.into_iter().map(|choice| choice.name).collect();
         for region in &query.regions {
-            wanted.entry(cml_aws::region(region)?).or_default().extend(types.iter().cloned());
+            wanted.entry(cml_ec2::region(region)?).or_default().extend(types.iter().cloned());
         }
     }
     Ok(wanted)
@@ -68,9 +68,9 @@ fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, Trouble> {
     }
     let types = named(types)?;
     let regions: Vec<String> = match (&args.regions[..], of_file.is_empty()) {
-        ([], true) => vec![cml_aws::region(&default_region)?],
+        ([], true) => vec![cml_ec2::region(&default_region)?],
         ([], false) => of_file.keys().cloned().collect(),
-        (regions, _) => regions.iter().map(|name| cml_aws::region(name)).collect::<Result<_, _>>()?,
+        (regions, _) => regions.iter().map(|name| cml_ec2::region(name)).collect::<Result<_, _>>()?,
     };
     let of_region = |region: &String| match (types.is_empty(), args.regions.is_empty()) {
         (false, _) => types.clone(),
@@ -93,7 +93,7 @@ fn named(types: &[String]) -> Result<BTreeSet<String>, Trouble> {
         image: cml_cloud::Image::default(),
         disk_gib: None,
     };
-    Ok(cml_aws::choices(&query)?.into_iter().map(|choice| choice.name).collect())
+    Ok(cml_ec2::choices(&query)?.into_iter().map(|choice| choice.name).collect())
 }
 
 fn not_kept(error: &StoreError) -> Trouble {

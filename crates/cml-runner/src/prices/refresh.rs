@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cml_aws::{AwsCloud, AwsSettings};
 use cml_cloud::{Cloud, CloudError, ErrorKind};
 use cml_prices::{Fetched, News, SpotAnswer, Store, StoreError, catalog};
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +11,7 @@ use serde_json::json;
 use super::{Wanted, args, not_kept, path, wanted};
 use crate::actions::now;
 use crate::args::Global;
+use crate::aws::{AwsCloud, AwsSettings};
 use crate::exit::{Code, Trouble};
 use crate::place;
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use cml_aws::Bucket;
 use cml_github::GitHub;
 use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
 use cml_spec::{ReportPlace, ReportsConfig};
 
 use crate::args::Global;
+use crate::aws::Bucket;
 use crate::exit::{Code, Trouble};
 use crate::place::{self, env};
 use crate::report::args::ShelfArgs;

@@ -9,7 +9,8 @@ const BEFORE_TURING: &[&str] = &["v100", "p100", "p40", "p4", "m60", "m40", "k80
 const AMD: &[&str] = &["radeon", "instinct"];
 
 /// What the image of a type must bring, by its name and its GPU.
-pub(crate) fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
+#[must_use]
+pub fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
     let family: String = instance_type.chars().take_while(char::is_ascii_lowercase).collect();
     match (family.as_str(), gpu) {
         ("inf" | "trn", _) => Driver::Neuron,
@@ -23,7 +24,8 @@ pub(crate) fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
 }
 
 /// The same for a type that only EC2 knows, which says who made its GPU.
-pub(crate) fn needed_by_maker(instance_type: &str, gpu: Option<&Gpu>, maker: Option<&str>) -> Driver {
+#[must_use]
+pub fn needed_by_maker(instance_type: &str, gpu: Option<&Gpu>, maker: Option<&str>) -> Driver {
     match (needed(instance_type, gpu), maker.map(str::to_ascii_lowercase).as_deref()) {
         (Driver::Nvidia | Driver::NvidiaProprietary, Some("amd")) => Driver::Amd,
         (Driver::Nvidia | Driver::NvidiaProprietary, Some(maker)) if maker != "nvidia" => Driver::Other,
@@ -32,7 +34,8 @@ pub(crate) fn needed_by_maker(instance_type: &str, gpu: Option<&Gpu>, maker: Opt
 }
 
 /// What has it, for a message.
-pub(crate) fn hardware(driver: Driver) -> &'static str {
+#[must_use]
+pub fn hardware(driver: Driver) -> &'static str {
     match driver {
         Driver::None => "no accelerator",
         Driver::Nvidia => "an NVIDIA GPU",

@@ -56,7 +56,10 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
 }
 
 /// The cheapest types that have what is needed.
-pub(crate) fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] where no type has it.
+pub fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
     let mut all: Vec<&TypeFacts> = catalog::all()
         .iter()
         .filter(|facts| facts.on_demand.is_some() && is_meant(&facts.name) && has(needs, &facts.resources))

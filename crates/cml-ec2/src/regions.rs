@@ -51,9 +51,11 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// A region, and its one zone when the user named a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) region: String,
-    pub(crate) zone: Option<String>,
+pub struct Place {
+    /// `us-east-1`.
+    pub region: String,
+    /// `us-east-1b`; none for a region.
+    pub zone: Option<String>,
 }
 
 /// The region that a name of the user's means: AWS's own name, CML's alias, or that of a zone.
@@ -65,7 +67,10 @@ pub fn region(name: &str) -> Result<String, CloudError> {
 }
 
 /// Reads what the user calls a region.
-pub(crate) fn place(name: &str) -> Result<Place, CloudError> {
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a name that is not known.
+pub fn place(name: &str) -> Result<Place, CloudError> {
     if let Some((_, region)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Ok(Place { region: (*region).to_owned(), zone: None });
     }
@@ -106,7 +111,8 @@ const ENABLED: &[&str] = &[
 ];
 
 /// Whether an account must enable the region before it can use it.
-pub(crate) fn needs_opt_in(region: &str) -> bool {
+#[must_use]
+pub fn needs_opt_in(region: &str) -> bool {
     REGIONS.contains(&region) && !ENABLED.contains(&region)
 }
 

@@ -28,7 +28,7 @@ const TYPES_PER_SIZE: usize = 3;
 
 /// What the user asked for, name by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// Types of the table.
     Known(Vec<&'static TypeFacts>),
     /// A name that looks like a type but is not in the table: newer than the table, or wrong. EC2 knows.
@@ -36,7 +36,10 @@ pub(crate) enum Asked {
 }
 
 /// Reads one `--type` with the `--gpu` beside it.
-pub(crate) fn read(name: &str, gpu: Option<&str>) -> Result<Asked, CloudError> {
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a name that is no type and no size, and for a GPU that the type does not have.
+pub fn read(name: &str, gpu: Option<&str>) -> Result<Asked, CloudError> {
     let gpu = gpu.map(str::to_ascii_lowercase).filter(|gpu| !["", "nogpu", "none"].contains(&gpu.as_str()));
     let (size, gpu_in_name) = match name.split_once('+') {
         Some((size, gpu)) => (size, Some(gpu.to_ascii_lowercase())),
@@ -119,7 +122,7 @@ fn unknown_gpu(asked: &str, gpu: &str, count: u32) -> CloudError {
 }
 
 /// A name that is neither a size nor a type.
-pub(crate) fn unknown_type(name: &str) -> CloudError {
+pub fn unknown_type(name: &str) -> CloudError {
     let family = name.split('.').next().unwrap_or(name);
     let alike: Vec<&str> = catalog::all()
         .iter()

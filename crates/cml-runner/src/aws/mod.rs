@@ -1,0 +1,9 @@
+//! EC2 and S3, where this build has them (the feature `aws`).
+
+#[cfg(not(feature = "aws"))]
+mod absent;
+
+#[cfg(not(feature = "aws"))]
+pub(crate) use absent::{AwsCloud, AwsSettings, BilledBy, Bucket, SHOWS_WITHIN, absent};
+#[cfg(feature = "aws")]
+pub(crate) use cml_aws::{AwsCloud, AwsSettings, BilledBy, Bucket, SHOWS_WITHIN};
