@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{
-    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
-    OfferQuery,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, MayBuy,
+    Offer, OfferQuery,
 };
 use cml_prices::Book;
 use futures_util::future::join_all;
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
 use crate::errors::in_region;
-use crate::notices::MayAsk;
+use crate::notices::Denied;
 use crate::template;
 
 /// EC2 with the account of the SDK's credential chain.
@@ -22,7 +22,7 @@ pub struct AwsCloud {
     pub(crate) clients: Clients,
     pub(crate) cache: Cache,
     pub(crate) asked_again: AskedAgain,
-    pub(crate) may_ask_notices: MayAsk,
+    pub(crate) notices_denied: Denied,
     prices: Mutex<Arc<Book>>,
 }
 
@@ -70,7 +70,7 @@ impl AwsCloud {
             clients,
             cache,
             asked_again: AskedAgain::default(),
-            may_ask_notices: MayAsk::default(),
+            notices_denied: Denied::default(),
             prices: Mutex::default(),
         }
     }
@@ -89,8 +89,8 @@ impl Cloud for AwsCloud {
         self.find_offers(query).await
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
-        self.buy(request).await
+    async fn launch(&self, request: &LaunchRequest, may_buy: MayBuy<'_>) -> Result<Launched, CloudError> {
+        self.buy(request, may_buy).await
     }
 
     fn shows_within(&self, _region: &str) -> SignedDuration {

@@ -12,8 +12,8 @@ use aws_sdk_ec2::types::{
     SpotOptionsRequest, TagSpecification, TargetCapacitySpecificationRequest,
 };
 use cml_cloud::{
-    CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, Offer,
-    OfferFailure,
+    CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Market, MayBuy,
+    Offer, OfferFailure,
 };
 
 use crate::cloud::AwsCloud;
@@ -43,13 +43,17 @@ const TEMPLATE_PAUSES: [Duration; 4] = [
 ];
 
 impl AwsCloud {
-    pub(crate) async fn buy(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
-        let bought = self.buy_there(request).await;
+    pub(crate) async fn buy(
+        &self,
+        request: &LaunchRequest,
+        may_buy: MayBuy<'_>,
+    ) -> Result<Launched, CloudError> {
+        let bought = self.buy_there(request, may_buy).await;
         let region = request.offers.first().map_or("", |offer| offer.region.as_str());
         bought.map_err(|error| in_region(region, error))
     }
 
-    async fn buy_there(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn buy_there(&self, request: &LaunchRequest, may_buy: MayBuy<'_>) -> Result<Launched, CloudError> {
         let Some(first) = request.offers.first() else {
             return Err(CloudError::new(ErrorKind::Invalid, "launching", "there is no offer to buy from"));
         };
@@ -67,12 +71,12 @@ impl AwsCloud {
         }
         if self.asked_again.contains(request) {
             return self
-                .try_version(request, first, AGAIN)
+                .try_version(request, first, AGAIN, may_buy)
                 .await
                 .map_err(|missed| may_pass(missed.into_error()));
         }
         let region = first.region.as_str();
-        match self.try_version(request, first, "").await {
+        match self.try_version(request, first, "", may_buy).await {
             Ok(launched) => return Ok(launched),
             Err(Missed::Other(error)) => return Err(error),
             Err(Missed::Gone(error)) => {
@@ -91,7 +95,7 @@ impl AwsCloud {
         // What comes now is another call, so it gets another token: the first has bought nothing.
         self.remove_template(region, &template::name(request, "")).await?;
         self.asked_again.add(request);
-        self.try_version(request, first, AGAIN).await.map_err(|missed| may_pass(missed.into_error()))
+        self.try_version(request, first, AGAIN, may_buy).await.map_err(|missed| may_pass(missed.into_error()))
     }
 
     async fn try_version(
@@ -99,6 +103,7 @@ impl AwsCloud {
         request: &LaunchRequest,
         first: &Offer,
         version: &str,
+        may_buy: MayBuy<'_>,
     ) -> Result<Launched, Missed> {
         let region = first.region.as_str();
         let (image, landing) = tokio::try_join!(
@@ -107,13 +112,14 @@ impl AwsCloud {
         )
         .map_err(Missed::Other)?;
         let disks = disks::planned(&image, request.disk_gib).map_err(Missed::Other)?;
+        wanted(may_buy).map_err(Missed::Other)?;
         let made = self.make_template(request, region, version, &image, &disks, &landing.group).await;
         made.map_err(|error| match error.code.as_deref() {
             Some(code) if is_taken(code) => Missed::TemplateTaken(error),
             Some(code) if is_gone(code) => Missed::Gone(error),
             _ => Missed::Other(error),
         })?;
-        match self.create_fleet_once_known(request, region, version, &landing).await {
+        match self.create_fleet_once_known(request, (region, version), &landing, may_buy).await {
             Err(error) if error.code.as_deref().is_some_and(is_taken) => {
                 self.earlier_life(request, first, error).await.map_err(Missed::Other)
             }
@@ -129,11 +135,12 @@ impl AwsCloud {
     async fn create_fleet_once_known(
         &self,
         request: &LaunchRequest,
-        region: &str,
-        version: &str,
+        (region, version): (&str, &str),
         landing: &Landing,
+        may_buy: MayBuy<'_>,
     ) -> Result<Launched, CloudError> {
         for pause in TEMPLATE_PAUSES {
+            wanted(may_buy)?;
             match self.create_fleet(request, region, version, landing).await {
                 Err(error)
                     if error.failures.is_empty()
@@ -145,6 +152,7 @@ impl AwsCloud {
                 result => return result,
             }
         }
+        wanted(may_buy)?;
         self.create_fleet(request, region, version, landing).await
     }
 
@@ -240,6 +248,14 @@ impl AwsCloud {
         let answer = call.send().await.map_err(|error| failed(&doing, "ec2:CreateFleet", &error))?;
         bought(request, &doing, &answer, landing)
     }
+}
+
+/// Whether the machine is still wanted.
+fn wanted(may_buy: MayBuy<'_>) -> Result<(), CloudError> {
+    if may_buy() {
+        return Ok(());
+    }
+    Err(CloudError::new(ErrorKind::Invalid, "launching", "stopped by a signal before anything was bought"))
 }
 
 /// Why a version of a try bought nothing.
@@ -363,25 +379,35 @@ fn offer_of<'a>(
 fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &Landing) -> OfferFailure {
     let code = error.error_code().unwrap_or("Unknown");
     let way = error.launch_template_and_overrides().and_then(|it| it.overrides());
-    OfferFailure {
-        offer: way.and_then(|way| offer_of(request, way, landing)).cloned(),
-        kind: codes::kind_in_fleet(code),
-        code: code.to_owned(),
-        message: readable(error.error_message().unwrap_or_default()),
-        hint: codes::advice(code).map(str::to_owned),
-    }
+    let offer = way.and_then(|way| offer_of(request, way, landing)).cloned();
+    failure(offer, code, error.error_message().unwrap_or_default())
 }
 
-/// What the refusals mean together: the one that the reader can do something about, unless capacity is among them.
-fn nothing_bought(doing: &str, failures: Vec<OfferFailure>) -> CloudError {
+fn failure(offer: Option<Offer>, code: &str, message: &str) -> OfferFailure {
+    let message = readable(message);
+    let (kind, hint) = if codes::is_foreign_image(code, &message) {
+        (ErrorKind::Invalid, Some(codes::FOREIGN_IMAGE))
+    } else {
+        (codes::kind_in_fleet(code), codes::advice(code))
+    };
+    OfferFailure { offer, kind, code: code.to_owned(), message, hint: hint.map(str::to_owned) }
+}
+
+/// What the refusals mean together: the one that you can do something about, unless another way to buy may do later.
+fn nothing_bought(doing: &str, mut failures: Vec<OfferFailure>) -> CloudError {
+    let is_empty = |failure: &OfferFailure| codes::says_only_that_nothing_was_bought(&failure.code);
+    if !failures.iter().all(is_empty) {
+        failures.retain(|failure| !is_empty(failure));
+    }
     let has = |kind| failures.iter().any(|failure| failure.kind == kind);
+    // A policy may forbid one type of several: the others tell more.
     let order = [
-        ErrorKind::Denied,
         ErrorKind::Transient,
         ErrorKind::Throttled,
         ErrorKind::Capacity,
         ErrorKind::Quota,
         ErrorKind::Invalid,
+        ErrorKind::Denied,
     ];
     // Without any reason given: as AWS says it when it has no machine.
     let kind = order.into_iter().find(|kind| has(*kind)).unwrap_or(ErrorKind::Capacity);
@@ -394,6 +420,46 @@ fn nothing_bought(doing: &str, failures: Vec<OfferFailure>) -> CloudError {
         None => "AWS launched nothing and gave no reason".to_owned(),
     };
     let words = told.map_or("", |failure| failure.message.as_str());
-    let hint = hint_for(kind, &code, words, "ec2:CreateFleet");
+    let hint = match told {
+        Some(OfferFailure { hint: Some(hint), .. }) => hint.clone(),
+        _ => hint_for(kind, &code, words, "ec2:CreateFleet"),
+    };
     CloudError::new(kind, doing, cause).code(code).hint(hint).failures(failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(codes: &[&str]) -> (ErrorKind, String) {
+        let failures = codes.iter().map(|code| failure(None, code, "words")).collect();
+        let error = nothing_bought("launching", failures);
+        (error.kind, error.hint.unwrap_or_default())
+    }
+
+    /// aws/karpenter-provider-aws#5283 shows such an answer.
+    #[test]
+    fn that_nothing_was_bought_does_not_hide_why() {
+        let (kind, hint) = kind_of(&["UnfulfillableCapacity", "InvalidBlockDeviceMapping"]);
+        assert_eq!(kind, ErrorKind::Invalid);
+        assert!(hint.contains("--disk"), "{hint}");
+        let (kind, _) = kind_of(&["VcpuLimitExceeded", "UnfulfillableCapacity"]);
+        assert_eq!(kind, ErrorKind::Quota);
+        let (kind, _) = kind_of(&["UnfulfillableCapacity"]);
+        assert_eq!(kind, ErrorKind::Capacity);
+    }
+
+    #[test]
+    fn credentials_are_at_fault_only_where_every_way_to_buy_is_denied() {
+        assert_eq!(kind_of(&["UnauthorizedOperation", "UnauthorizedOperation"]).0, ErrorKind::Denied);
+        let (kind, _) = kind_of(&["UnauthorizedOperation", "InsufficientInstanceCapacity"]);
+        assert_eq!(kind, ErrorKind::Capacity);
+    }
+
+    #[test]
+    fn an_image_of_somebody_elses_is_no_fault_of_the_credentials() {
+        let failure = failure(None, "AuthFailure", "Not authorized for images: [ami-0123456789abcdef0]");
+        assert_eq!(failure.kind, ErrorKind::Invalid);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("--image")));
+    }
 }

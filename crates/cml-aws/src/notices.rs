@@ -1,7 +1,8 @@
 //! Spot machines that EC2 is about to take back. It says so two minutes before, to the machine and here.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html>
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_ec2::types::Filter;
 use cml_cloud::{CloudError, ErrorKind, InstanceId};
@@ -15,19 +16,24 @@ const MARKED: [&str; 3] = ["marked-for-termination", "marked-for-stop", "marked-
 /// A page; EC2's largest.
 const PAGE: i32 = 1000;
 
-/// Whether these credentials may ask; they are told once that they may not.
-pub(crate) struct MayAsk(AtomicBool);
+/// Regions in which these credentials may not ask: a policy may forbid it in one only.
+#[derive(Default)]
+pub(crate) struct Denied(Mutex<BTreeSet<String>>);
 
-impl Default for MayAsk {
-    fn default() -> Self {
-        Self(AtomicBool::new(true))
+impl Denied {
+    fn contains(&self, region: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(region)
+    }
+
+    fn add(&self, region: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(region.to_owned());
     }
 }
 
 impl AwsCloud {
     /// Machines in a region that EC2 has marked. None without the permission to ask: their end is noticed all the same.
     pub(crate) async fn marked(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
-        if !self.may_ask_notices.0.load(Ordering::Relaxed) {
+        if self.notices_denied.contains(region) {
             return Ok(Vec::new());
         }
         let doing = format!("asking which spot machines are taken back in {region}");
@@ -45,8 +51,8 @@ impl AwsCloud {
             .await;
             let answer = match asked {
                 Err(error) if error.kind == ErrorKind::Denied => {
-                    self.may_ask_notices.0.store(false, Ordering::Relaxed);
-                    tracing::warn!(%error, "without this permission, interruptions are noticed two minutes later");
+                    self.notices_denied.add(region);
+                    tracing::warn!(region, %error, "without this permission, interruptions are noticed two minutes later");
                     return Ok(Vec::new());
                 }
                 answer => answer?,

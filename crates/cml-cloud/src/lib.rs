@@ -26,6 +26,9 @@ pub use types::{
     Needs, Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,
 };
 
+/// Whether a launch is still wanted: a signal may have come while the provider was asked.
+pub type MayBuy<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// One place that sells (or lends) machines.
 ///
 /// Every call is bounded in time by the implementation. No call retries on a kind that a repeat cannot cure.
@@ -42,12 +45,17 @@ pub trait Cloud: Send + Sync {
 
     /// Buys one machine from any of `request.offers`, which all lie in one region and one market.
     ///
-    /// A repeat with the same `launch` and `attempt` gives the same instance, never a second one.
+    /// A repeat with the same `launch` and `attempt` gives the same instance, never a second one. `may_buy` is asked before
+    /// each call that could buy a machine: once it says no, nothing is bought any more.
     ///
     /// # Errors
     /// [`ErrorKind::Transient`] means that the outcome is unknown: the machine may exist. Every other kind means
     /// that nothing was bought.
-    fn launch(&self, request: &LaunchRequest) -> impl Future<Output = Result<Launched, CloudError>> + Send;
+    fn launch(
+        &self,
+        request: &LaunchRequest,
+        may_buy: MayBuy<'_>,
+    ) -> impl Future<Output = Result<Launched, CloudError>> + Send;
 
     /// How late the machine of a launch call may show in [`Cloud::instances`] of this region.
     fn shows_within(&self, region: &str) -> SignedDuration;

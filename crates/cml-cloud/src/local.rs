@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{CloudError, ErrorKind};
 use crate::types::{Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Offer, OfferQuery};
-use crate::{ByRegion, Cloud, InstanceId};
+use crate::{ByRegion, Cloud, InstanceId, MayBuy};
 use directory::{Directory, Root};
 use record::Phase;
 pub use supervise::{SuperviseError, supervise};
@@ -156,7 +156,7 @@ impl Cloud for LocalCloud {
         host::offer(query).map(|offer| ByRegion::whole(vec![offer]))
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, request: &LaunchRequest, _: MayBuy<'_>) -> Result<Launched, CloudError> {
         let now = now();
         let made = self.root.make(request, &self.settings, now)?;
         let directory = made.directory;

@@ -206,7 +206,7 @@ async fn an_instance_runs_its_script_and_vanishes() {
     let lab = Lab::new();
     let request =
         lab.request("echo hello; echo 'cml-runner: last words: stage=run cause=job_done status=0'\n").await;
-    let launched = lab.cloud.launch(&request).await.expect("launched");
+    let launched = lab.cloud.launch(&request, &|| true).await.expect("launched");
     let instance = lab.until(request.launch, InstanceState::Terminated).await;
     assert_eq!(instance.id, launched.id);
     assert_eq!(instance.ended_because.as_deref(), Some("stage=run cause=job_done status=0"));
@@ -229,7 +229,7 @@ async fn an_instance_has_its_own_home_and_nobody_else_can_read_it() {
     let lab = Lab::new();
     let script = "env | sort >environment; echo done >done; while :; do sleep 1; done\n";
     let request = lab.request(script).await;
-    let id = lab.cloud.launch(&request).await.expect("launched").id;
+    let id = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     lab.file(request.launch, "done").await;
     let environment = lab.file(request.launch, "environment").await;
     let dir = lab.path(request.launch);
@@ -257,7 +257,7 @@ async fn the_deadline_ends_what_ignores_signals_and_hides() {
         let lab = Lab::new();
         let mut request = lab.request(&stubborn(environment)).await;
         request.deadline = Deadline(Timestamp::now() + SignedDuration::from_secs(2));
-        lab.cloud.launch(&request).await.expect("launched");
+        lab.cloud.launch(&request, &|| true).await.expect("launched");
         let hidden = lab.file(request.launch, "hidden").await;
         let instance = lab.until(request.launch, InstanceState::Terminated).await;
         assert_eq!(instance.ended_because.as_deref(), Some("its deadline passed"));
@@ -270,7 +270,7 @@ async fn the_deadline_ends_what_ignores_signals_and_hides() {
 async fn what_a_script_leaves_behind_ends_with_it() {
     let lab = Lab::new();
     let request = lab.request("(setsid sh -c 'while :; do sleep 1; done' &)\nexit 3\n").await;
-    lab.cloud.launch(&request).await.expect("launched");
+    lab.cloud.launch(&request, &|| true).await.expect("launched");
     let instance = lab.until(request.launch, InstanceState::Terminated).await;
     assert_eq!(instance.ended_because.as_deref(), Some("its script exited with status 3"));
     lab.nothing_runs(request.launch);
@@ -280,7 +280,7 @@ async fn what_a_script_leaves_behind_ends_with_it() {
 async fn another_process_can_end_it_and_ending_twice_is_fine() {
     let lab = Lab::new();
     let request = lab.request("echo up >up; while :; do sleep 1; done\n").await;
-    let id = lab.cloud.launch(&request).await.expect("launched").id;
+    let id = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     lab.file(request.launch, "up").await;
     let other = Lab::cloud(&lab.dir, lab.dir.path().join("state"));
     other.terminate("local", &id).await.expect("ended");
@@ -295,7 +295,7 @@ async fn another_process_can_end_it_and_ending_twice_is_fine() {
 async fn a_killed_supervisor_leaves_an_instance_that_shows_and_can_be_ended() {
     let lab = Lab::new();
     let request = lab.request(&stubborn("")).await;
-    let id = lab.cloud.launch(&request).await.expect("launched").id;
+    let id = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     lab.file(request.launch, "hidden").await;
     kill_process(lab.supervisor_pid(request.launch), Signal::KILL).expect("killed");
     assert!(lab.only(request.launch).await.expect("it shows").is_alive());
@@ -308,7 +308,7 @@ async fn a_killed_supervisor_leaves_an_instance_that_shows_and_can_be_ended() {
 async fn an_instance_that_died_with_its_supervisor_is_reported_as_gone() {
     let lab = Lab::new();
     let request = lab.request("echo $$ >up; exec sleep 100\n").await;
-    lab.cloud.launch(&request).await.expect("launched");
+    lab.cloud.launch(&request, &|| true).await.expect("launched");
     let script = lab.file(request.launch, "up").await;
     kill_process(lab.supervisor_pid(request.launch), Signal::KILL).expect("killed");
     let script = Pid::from_raw(script.parse().expect("a number")).expect("a process");
@@ -321,12 +321,12 @@ async fn an_instance_that_died_with_its_supervisor_is_reported_as_gone() {
 async fn the_same_launch_again_gives_the_same_instance() {
     let lab = Lab::new();
     let request = lab.request("echo started >>../starts; echo up >up; while :; do sleep 1; done\n").await;
-    let first = lab.cloud.launch(&request).await.expect("launched").id;
-    let second = lab.cloud.launch(&request).await.expect("launched").id;
+    let first = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
+    let second = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     assert_eq!(first, second);
     lab.file(request.launch, "up").await;
     lab.cloud.terminate("local", &first).await.expect("ended");
-    let third = lab.cloud.launch(&request).await.expect("the same, ended").id;
+    let third = lab.cloud.launch(&request, &|| true).await.expect("the same, ended").id;
     assert_eq!(first, third);
     let starts = std::fs::read_to_string(lab.path(request.launch).join("starts")).expect("it started");
     assert_eq!(starts, "started\n");
@@ -339,7 +339,7 @@ async fn the_same_launch_by_many_at_once_gives_one_instance() {
     let request = lab.request("echo started >>../starts; echo up >up; while :; do sleep 1; done\n").await;
     let calls = (0..4).map(|_| {
         let (cloud, request) = (lab.cloud.clone(), request.clone());
-        tokio::spawn(async move { cloud.launch(&request).await })
+        tokio::spawn(async move { cloud.launch(&request, &|| true).await })
     });
     let mut ids = Vec::new();
     for call in calls.collect::<Vec<_>>() {
@@ -357,7 +357,7 @@ async fn the_same_launch_by_many_at_once_gives_one_instance() {
 async fn a_launcher_that_died_before_starting_the_supervisor_can_be_followed() {
     let lab = Lab::new();
     let request = lab.request("echo up >up; while :; do sleep 1; done\n").await;
-    let id = lab.cloud.launch(&request).await.expect("launched").id;
+    let id = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     lab.cloud.terminate("local", &id).await.expect("ended");
     // The directory as a launcher leaves it that dies right after making it.
     let dir = lab.path(request.launch);
@@ -367,7 +367,7 @@ async fn a_launcher_that_died_before_starting_the_supervisor_can_be_followed() {
     std::fs::remove_file(dir.join("stop")).expect("removed");
     std::fs::write(dir.join("user-data"), "echo up >up; while :; do sleep 1; done\n").expect("written");
     std::fs::create_dir(dir.join("home")).expect("made");
-    assert_eq!(lab.cloud.launch(&request).await.expect("launched").id, id);
+    assert_eq!(lab.cloud.launch(&request, &|| true).await.expect("launched").id, id);
     lab.file(request.launch, "up").await;
     lab.cloud.terminate("local", &id).await.expect("ended");
 }
@@ -379,7 +379,7 @@ async fn a_supervisor_that_cannot_start_leaves_nothing() {
     for supervisor in ["/nonexistent/cml-runner", "/bin/false"] {
         let cloud = LocalCloud::new(LocalSettings::new(root.clone(), supervisor.into()));
         let request = Lab::new().request("true\n").await;
-        let error = cloud.launch(&request).await.expect_err("cannot start");
+        let error = cloud.launch(&request, &|| true).await.expect_err("cannot start");
         assert_eq!(error.kind, ErrorKind::Invalid);
         assert!(error.to_string().contains(supervisor), "{error}");
         assert_eq!(std::fs::read_dir(&root).expect("it is there").count(), 0, "something is left");
@@ -390,7 +390,7 @@ async fn a_supervisor_that_cannot_start_leaves_nothing() {
 async fn a_state_directory_that_is_a_file_is_a_clear_error() {
     let lab = Lab::new();
     std::fs::write(lab.dir.path().join("state"), "").expect("written");
-    let error = lab.cloud.launch(&lab.request("true\n").await).await.expect_err("no directory");
+    let error = lab.cloud.launch(&lab.request("true\n").await, &|| true).await.expect_err("no directory");
     assert_eq!(error.kind, ErrorKind::Invalid);
     assert!(error.hint.expect("a hint").contains("state"));
 }
@@ -411,7 +411,7 @@ async fn a_full_disk_is_a_clear_error_and_leaves_nothing() {
         );
         return;
     }
-    let result = lab.cloud.launch(&lab.request(&"#".repeat(100_000)).await).await;
+    let result = lab.cloud.launch(&lab.request(&"#".repeat(100_000)).await, &|| true).await;
     let left = std::fs::read_dir(&root).expect("it is there").count();
     let umount = std::process::Command::new("umount").arg(&root).status();
     let error = result.expect_err("there is no space");
@@ -458,7 +458,7 @@ async fn machines_under_users_of_their_own_see_neither_each_other_nor_what_launc
         LaunchRequest { users, ..lab.request(script).await }
     };
     let first = asking("echo secret >\"$HOME/token\"; echo \"ready $(id -un) $HOME\"; sleep 60").await;
-    lab.cloud.launch(&first).await.expect("is launched");
+    lab.cloud.launch(&first, &|| true).await.expect("is launched");
     let home = lab.says(first.launch, "ready games ").await;
     let spies = format!(
         "cat {home}/token {} && echo read\n\
@@ -468,12 +468,12 @@ async fn machines_under_users_of_their_own_see_neither_each_other_nor_what_launc
         first.launch
     );
     let second = asking(&spies).await;
-    lab.cloud.launch(&second).await.expect("is launched");
+    lab.cloud.launch(&second, &|| true).await.expect("is launched");
     lab.says(second.launch, "ready news ").await;
     let console = lab.console(second.launch).await;
     assert!(!console.lines().any(|line| line == "read" || line == "secret"), "{console}");
     let third = asking("true").await;
-    lab.cloud.launch(&third).await.expect("its end says why");
+    lab.cloud.launch(&third, &|| true).await.expect("its end says why");
     let ended = lab.until(third.launch, InstanceState::Terminated).await;
     let why = ended.ended_because.expect("a reason");
     assert!(why.contains("no user is free: games has a machine, news has a machine"), "{why}");

@@ -233,6 +233,7 @@ impl Mind<'_> {
         }
         if let Some(wanted) = news.take_wanted() {
             fleet.set_specs(wanted.specs);
+            fleet.retry_refused();
             fleet.set_budgets(wanted.budgets);
             hands.set_recipes(wanted.recipes);
             // What is for sale depends on what is asked for.

@@ -127,6 +127,8 @@ pub struct Fleet<J> {
     state: State,
     specs: Vec<Spec>,
     budgets: Vec<Budget>,
+    /// Refusals that a person may have cured since: a permission, a key of the configuration. They are tried again at once.
+    cured: Vec<Refusal>,
     /// Since when this process knows of each launch's stage, by its own up time.
     watched: BTreeMap<LaunchId, (Stage, Duration)>,
 }
@@ -149,7 +151,8 @@ impl<J: Journal> Fleet<J> {
         let state = State::of(&journal.after(0)?);
         let known = |record: LaunchRecord| (record.id, (stage(&state, &record), Duration::ZERO));
         let watched = state.launches().into_iter().map(known).collect();
-        Ok(Self { journal, state, specs, budgets: Vec::new(), watched })
+        let cured = curable(&state);
+        Ok(Self { journal, state, specs, budgets: Vec::new(), cured, watched })
     }
 
     /// What is wanted.
@@ -160,6 +163,11 @@ impl<J: Journal> Fleet<J> {
     /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
     pub fn set_specs(&mut self, specs: Vec<Spec>) {
         self.specs = specs;
+    }
+
+    /// Tries again at once what the cloud refused for a reason that a changed configuration may have removed.
+    pub fn retry_refused(&mut self) {
+        self.cured = curable(&self.state);
     }
 
     /// Takes other budgets of repositories and persons from now on.
@@ -352,7 +360,7 @@ impl<J: Journal> Fleet<J> {
                 // What was bought all the same will show, or nothing does until it counts as never bought.
                 let is_unknown = error.kind == ErrorKind::Transient;
                 let failed = Event::LaunchFailed { launch, why: error.to_string() };
-                (refusals(&error.failures, Some((error.kind, asked))), (!is_unknown).then_some(failed))
+                (refusals(&error.failures, Some((error, asked))), (!is_unknown).then_some(failed))
             }
         };
         let in_use = |offer: &Offer| {
@@ -361,10 +369,12 @@ impl<J: Journal> Fleet<J> {
             };
             self.state.launches().iter().filter(|record| same(record)).map(|record| record.vcpus).sum()
         };
-        let event = |(offer, kind): (Offer, ErrorKind)| {
+        let event = |Refused { offer, kind, of_region, cause }: Refused| {
             let kind = RefusalKind::of(kind, in_use(&offer));
             let Offer { region, zone, instance_type, market, quota, .. } = offer;
-            let refusal = Refusal { region, zone, instance_type, market, quota, kind, in_a_row: 1, at: now };
+            let (cause, in_a_row, at) = (Some(cause), 1, now);
+            let refusal =
+                Refusal { region, zone, instance_type, market, quota, kind, of_region, cause, in_a_row, at };
             Event::Refused { refusal }
         };
         refused.into_iter().map(event).chain(last).collect()
@@ -476,7 +486,7 @@ impl<J: Journal> Fleet<J> {
             silent_regions: look.silent_regions,
             runners: look.runners,
             offers: look.offers,
-            refusals: self.state.refusals(),
+            refusals: self.state.refusals().into_iter().filter(|it| !self.cured.contains(it)).collect(),
             budgets: self.budgets.clone(),
             spent: self.state.spent(now),
             gaps_seconds: self.state.gaps_seconds(),
@@ -492,19 +502,52 @@ fn no_more_reruns(observed: &Observed) -> Vec<Event> {
     jobs.map(|job| Event::JobSettled { job: job.id }).collect()
 }
 
-/// Each refused offer with its kind. A call that was refused as a whole refuses all that it asked for.
-fn refusals(failures: &[OfferFailure], whole: Option<(ErrorKind, &[Offer])>) -> Vec<(Offer, ErrorKind)> {
-    let named = failures.iter().filter_map(|failure| Some((failure.offer.clone()?, failure.kind)));
-    let mut refused: Vec<(Offer, ErrorKind)> = named.collect();
-    if let Some((kind, asked)) = whole {
+/// What people cure, by the configuration or by what the credentials may do.
+fn curable(state: &State) -> Vec<Refusal> {
+    let mut refusals = state.refusals();
+    refusals.retain(|it| matches!(it.kind, RefusalKind::Denied | RefusalKind::Invalid));
+    refusals
+}
+
+/// An offer that the cloud refused.
+struct Refused {
+    offer: Offer,
+    kind: ErrorKind,
+    of_region: bool,
+    cause: String,
+}
+
+/// Longer words of a cloud's are cut: each refusal is a line of the journal.
+const CAUSE_MAX: usize = 200;
+
+/// Each refused offer. A call that bought nothing refuses all that it asked for; one that the cloud refused before it looked at
+/// the offers, the region with them.
+fn refusals(failures: &[OfferFailure], whole: Option<(&CloudError, &[Offer])>) -> Vec<Refused> {
+    let named = |failure: &OfferFailure| {
+        let offer = failure.offer.clone()?;
+        let cause = cut(&format!("{}: {}", failure.code, failure.message));
+        Some(Refused { offer, kind: failure.kind, of_region: false, cause })
+    };
+    let mut refused: Vec<Refused> = failures.iter().filter_map(named).collect();
+    if let Some((error, asked)) = whole {
         for offer in asked {
-            let same = |(known, _): &(Offer, ErrorKind)| {
-                (&known.instance_type, &known.zone) == (&offer.instance_type, &offer.zone)
+            let same = |known: &Refused| {
+                (&known.offer.instance_type, &known.offer.zone) == (&offer.instance_type, &offer.zone)
             };
             if !refused.iter().any(same) {
-                refused.push((offer.clone(), kind));
+                let of_region = error.failures.is_empty();
+                let (offer, cause) = (offer.clone(), cut(&error.cause));
+                refused.push(Refused { offer, kind: error.kind, of_region, cause });
             }
         }
     }
     refused
+}
+
+fn cut(words: &str) -> String {
+    let words = words.trim_end_matches([':', ' ']);
+    if words.chars().count() <= CAUSE_MAX {
+        return words.to_owned();
+    }
+    words.chars().take(CAUSE_MAX - 1).chain(['…']).collect()
 }

@@ -76,8 +76,9 @@ fn by_launch(look: &Look) -> BTreeMap<LaunchId, &Instance> {
 /// GitHub gives it a machine.
 pub(crate) fn arrivals(state: &State, specs: &[Spec], look: &Look) -> Vec<Event> {
     let came = |job: &Job| {
-        let wants = matches!(job.state, JobState::Queued | JobState::Waiting);
-        if state.knows(job.id) || (wants && is_refused(specs, &look.offers, job)) {
+        // A stranger may cancel its jobs, too: only a machine of ours makes one known.
+        let had_machine = job.runner.as_deref().and_then(LaunchId::from_runner_name).is_some();
+        if state.knows(job.id) || (!had_machine && is_refused(specs, &look.offers, job)) {
             return None;
         }
         let spec = spec_for(specs, &look.offers, job)?;

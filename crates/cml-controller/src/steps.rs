@@ -24,7 +24,7 @@ use crate::undo::{Made, RunnerMade};
 const REPEATS_MAX: u32 = 4;
 /// Pause before the first repeat; it doubles.
 const REPEAT_PAUSE: Duration = Duration::from_millis(700);
-/// How long a registration is tried again while GitHub stumbles, as long as its client repeats a read; the pauses double.
+/// How long GitHub is asked again for a registration while it stumbles; the pauses double.
 const REGISTER_FOR: Duration = Duration::from_secs(25);
 const REGISTER_PAUSE: Duration = Duration::from_millis(300);
 const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -98,7 +98,9 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                     Some(found) => return Ok(found),
                     None => answer = self.forge.jit_runner(&request).await,
                 },
-                GitHubErrorKind::Transient => answer = self.register_again(&request, error.clone()).await?,
+                GitHubErrorKind::Transient => {
+                    answer = self.register_again(&request, error.clone(), made).await?;
+                }
                 _ => {}
             }
         }
@@ -110,12 +112,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             Err(error) if error.kind == GitHubErrorKind::NameTaken => {
                 Err(Reason::NameTaken { name: request.name })
             }
-            Err(error) => {
-                if error.kind == GitHubErrorKind::Transient {
-                    made.runner = Some(RunnerMade::Name(request.name));
-                }
-                Err(Reason::GitHub(error))
-            }
+            Err(error) => Err(Reason::GitHub(error)),
         }
     }
 
@@ -125,7 +122,27 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         &self,
         request: &JitRequest,
         lost: GitHubError,
+        made: &mut Made,
     ) -> Result<Result<JitRunner, GitHubError>, Reason> {
+        // Until GitHub says otherwise it is there, and is taken back with the rest.
+        made.runner = Some(RunnerMade::Name(request.name.clone()));
+        let again = async || {
+            self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
+            Ok(self.forge.jit_runner(request).await)
+        };
+        let answer = self.outlast(lost, again).await?;
+        if answer.as_ref().is_err_and(|error| error.kind != GitHubErrorKind::Transient) {
+            made.runner = None;
+        }
+        Ok(answer)
+    }
+
+    /// Makes a call again that changes nothing twice, while GitHub stumbles, for as long as its client repeats a read.
+    async fn outlast<T>(
+        &self,
+        lost: GitHubError,
+        again: impl AsyncFn() -> Result<Result<T, GitHubError>, Reason>,
+    ) -> Result<Result<T, GitHubError>, Reason> {
         let began = tokio::time::Instant::now();
         let mut pause = REGISTER_PAUSE;
         let mut answer = Err(lost);
@@ -137,13 +154,11 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                 break;
             }
             (self.tell)(Event::Repeating { cause: error.to_string() });
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
+            if !self.pause(pause).await {
+                return Err(Reason::Interrupted);
             }
             pause = (pause * 2).min(REGISTER_PAUSE_MAX);
-            self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
-            answer = self.forge.jit_runner(request).await;
+            answer = again().await?;
         }
         Ok(answer)
     }
@@ -156,7 +171,11 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         {
             return Ok(found);
         }
-        let token = self.forge.registration_token().await.map_err(Reason::GitHub)?;
+        let mut token = self.forge.registration_token().await;
+        if let Err(lost) = token {
+            token = self.outlast(lost, async || Ok(self.forge.registration_token().await)).await?;
+        }
+        let token = token.map_err(Reason::GitHub)?;
         made.runner = Some(RunnerMade::Name(name.clone()));
         Ok(Registered::Fresh(Registration::Token {
             url: self.forge.runner_url(),
@@ -265,7 +284,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         let mut pause = REPEAT_PAUSE;
         let mut repeats = 0;
         loop {
-            let result = self.cloud.launch(request).await;
+            let result = self.cloud.launch(request, &|| !self.stop.is_cancelled()).await;
             let Err(error) = result else {
                 made.unknown = false;
                 return result;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cml_cloud::{
-    Arch, Deadline, Instance, InstanceId, InstanceState, LaunchId, Market, Offer, Resources, SpotPolicy, Usd,
-    UsdPerHour,
+    Arch, CloudError, Deadline, ErrorKind, Instance, InstanceId, InstanceState, LaunchId, Launched, Market,
+    Offer, OfferFailure, Resources, SpotPolicy, Usd, UsdPerHour,
 };
-use cml_controller::fleet::{Fleet, Look, Now, Order};
+use cml_controller::fleet::{Fleet, Look, NotLaunched, Now, Order};
 use cml_fleet::{Job, JobId, JobState, KnownRunner};
 use cml_journal::{MemoryJournal, Share, SqliteJournal, Waste};
 use cml_spec::{Allow, Idle, Limits, Reruns, Spec};
@@ -370,4 +370,77 @@ fn what_was_bought_since_the_look_was_begun_is_not_gone_for_not_being_in_it() {
     older.shows_within = BTreeMap::from([("us-east-1".to_owned(), SignedDuration::ZERO)]);
     let step = fleet.step(older, now(12), &cml_fleet::plan, &mut || id(2)).expect("steps");
     assert_eq!(step.orders, [], "the machine is on its way");
+}
+
+#[test]
+fn what_one_way_to_buy_was_refused_for_is_not_held_against_its_region() {
+    let mut fleet = fleet();
+    let offers = sold();
+    let failure = |offer: &Offer| OfferFailure {
+        offer: Some(offer.clone()),
+        kind: ErrorKind::Denied,
+        code: "UnauthorizedOperation".to_owned(),
+        message: "with an explicit deny in a service control policy".to_owned(),
+        hint: None,
+    };
+    let launched = Launched {
+        id: InstanceId("i-1".to_owned()),
+        offer: offers[1].clone(),
+        failures: vec![failure(&offers[0])],
+    };
+    fleet.launched(id(1), &offers, &Ok(launched), at(0)).expect("is written");
+    let refusals = fleet.state().refusals();
+    assert_eq!(refusals.len(), 1);
+    assert_eq!((refusals[0].instance_type.as_str(), refusals[0].of_region), ("g5.xlarge", false));
+    assert!(refusals[0].cause.as_deref().is_some_and(|cause| cause.contains("service control policy")));
+    let whole = CloudError::new(ErrorKind::Denied, "launching", "UnauthorizedOperation: no");
+    fleet.launched(id(2), &offers, &Err(NotLaunched::Cloud(whole)), at(0)).expect("is written");
+    assert!(fleet.state().refusals().iter().all(|refusal| refusal.of_region));
+}
+
+/// Two types that one call asks for.
+fn sold() -> Vec<Offer> {
+    let first = look(Vec::new(), Vec::new(), Vec::new()).offers["gpu"][0].clone();
+    vec![first.clone(), Offer { instance_type: "g6.xlarge".to_owned(), ..first }]
+}
+
+#[test]
+fn what_people_cure_is_tried_again_at_once_after_a_restart_and_after_a_changed_configuration() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let wants = |fleet: &mut Fleet<SqliteJournal>| {
+        let look = look(vec![job(JobState::Queued, None)], Vec::new(), Vec::new());
+        fleet.preview(look, now(60)).expect("is planned").actions.len()
+    };
+    for (kind, cured) in [(ErrorKind::Invalid, 1), (ErrorKind::Denied, 1), (ErrorKind::Capacity, 0)] {
+        let open = || Fleet::open(SqliteJournal::open(&path).expect("opens"), vec![spec()]).expect("is read");
+        let mut fleet = open();
+        let offers = look(Vec::new(), Vec::new(), Vec::new()).offers["gpu"].clone();
+        let error = CloudError::new(kind, "launching", "no");
+        fleet.launched(id(1), &offers, &Err(NotLaunched::Cloud(error)), at(30)).expect("is written");
+        assert_eq!(wants(&mut fleet), 0, "{kind:?}");
+        fleet.retry_refused();
+        assert_eq!(wants(&mut fleet), cured, "{kind:?}: the configuration changed");
+        assert_eq!(wants(&mut open()), cured, "{kind:?}: the daemon restarted");
+    }
+}
+
+#[test]
+fn of_a_strangers_job_nothing_is_learned_however_it_ends_but_that_it_had_a_machine() {
+    let strangers = |id, state, runner| Job { id: JobId(id), from_fork: true, ..job(state, runner) };
+    let mut spec = spec();
+    spec.allow.forks = cml_spec::Forks::Never;
+    let mut fleet = Fleet::open(MemoryJournal::default(), vec![spec]).expect("opens");
+    let failed = JobState::Failed { run_over: true };
+    let states = [JobState::Queued, JobState::Waiting, JobState::Running, JobState::Over, failed];
+    for (number, state) in states.into_iter().enumerate() {
+        let jobs = vec![strangers(100 + number as u64, state, None)];
+        let look = look(jobs, Vec::new(), Vec::new());
+        let _ = fleet.step(look, now(0), &cml_fleet::plan, &mut || id(1)).expect("is decided");
+    }
+    assert!(fleet.state().gaps_seconds().is_empty() && !fleet.state().knows(JobId(104)));
+    let taken = vec![strangers(200, failed, Some(id(1)))];
+    let look = look(taken, Vec::new(), Vec::new());
+    let _ = fleet.step(look, now(1), &cml_fleet::plan, &mut || id(1)).expect("is decided");
+    assert!(fleet.state().knows(JobId(200)), "GitHub gave it a machine of ours");
 }

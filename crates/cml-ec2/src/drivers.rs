@@ -12,6 +12,11 @@ const AMD: &[&str] = &["radeon", "instinct"];
 #[must_use]
 pub fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
     let family: String = instance_type.chars().take_while(char::is_ascii_lowercase).collect();
+    // A part of a GPU, which needs NVIDIA's GRID driver: no base image has it.
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/install-nvidia-driver.html
+    if ["g6f.", "gr6f."].iter().any(|begin| instance_type.starts_with(begin)) {
+        return Driver::Other;
+    }
     match (family.as_str(), gpu) {
         ("inf" | "trn", _) => Driver::Neuron,
         // Gaudi and Qualcomm's cards, video transcoders, FPGAs.
@@ -73,6 +78,8 @@ mod tests {
             ("vt1.3xlarge", Driver::Other),
             ("f1.2xlarge", Driver::Other),
             ("dl1.24xlarge", Driver::Other),
+            ("g6f.xlarge", Driver::Other),
+            ("gr6f.4xlarge", Driver::Other),
         ] {
             if catalog::find(name).is_some() {
                 assert_eq!(of(name), driver, "{name}");

@@ -9,9 +9,9 @@ use cml_prices::catalog::{self, TypeFacts};
 /// More types are more pools of spot capacity; the dearest of many are never bought anyway.
 const TYPES_MAX: usize = 10;
 /// Beginnings of families that nobody means by a need: burstable ones (a job would run out of their credits), accelerators that
-/// are no GPUs, and those that few regions have.
+/// are no GPUs, parts of a GPU, and those that few regions have.
 const NOT_MEANT: &[&str] =
-    &["t1", "t2", "t3", "t4g", "inf", "trn", "dl", "vt", "f1", "f2", "hpc", "u-", "u7", "mac"];
+    &["t1", "t2", "t3", "t4g", "inf", "trn", "dl", "vt", "f1", "f2", "hpc", "u-", "u7", "mac", "g6f", "gr6f"];
 /// Families before this generation are dearer and slower than their successors, and often not there.
 const GENERATION_MIN: u32 = 4;
 

@@ -173,6 +173,12 @@ pub struct Refusal {
     pub quota: Option<String>,
     /// What kind.
     pub kind: RefusalKind,
+    /// Whether the cloud refused the call as a whole: what it says holds for the region then, not for this offer alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_region: bool,
+    /// The cloud's own words; none in journals from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// How many in a row, this one included, since the last success.
     pub in_a_row: u32,
     /// When.
@@ -193,8 +199,9 @@ pub enum RefusalKind {
     Throttled,
     /// A permission is missing.
     Denied,
-    /// That type is not sold there.
-    Unsupported,
+    /// The cloud does not take the request as it is.
+    #[serde(rename = "Unsupported")]
+    Invalid,
     /// The region gave no answer: what came of the call is not known.
     Silent,
 }
@@ -208,7 +215,7 @@ impl RefusalKind {
             ErrorKind::Quota => Self::Quota { vcpus_in_use },
             ErrorKind::Throttled => Self::Throttled,
             ErrorKind::Denied => Self::Denied,
-            ErrorKind::Invalid => Self::Unsupported,
+            ErrorKind::Invalid => Self::Invalid,
             ErrorKind::Transient => Self::Silent,
         }
     }

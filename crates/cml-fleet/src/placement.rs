@@ -18,6 +18,8 @@ const CAPACITY_LAST: SignedDuration = SignedDuration::from_mins(30);
 const THROTTLED: SignedDuration = SignedDuration::from_secs(20);
 /// Permissions are given by people.
 const DENIED: SignedDuration = SignedDuration::from_mins(5);
+/// What the request names (a key, a group, an image, a disk) is mended by people, too, and each try registers a runner in vain.
+const INVALID: SignedDuration = SignedDuration::from_mins(15);
 /// A launch whose outcome is unknown counts until it cannot come any more; the other regions are asked before this one is again.
 const SILENT: SignedDuration = SignedDuration::from_mins(10);
 /// A quota may have been raised meanwhile; falling usage is noticed at once.
@@ -66,13 +68,13 @@ pub(crate) struct Shop<'a> {
 }
 
 /// A reason to skip an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Skip {
-    /// None when time does not cure it.
-    until: Option<Timestamp>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Skip<'a> {
+    until: Timestamp,
     said: &'static str,
     /// It is left out only while there is something else.
     is_last_resort: bool,
+    refusal: &'a Refusal,
 }
 
 impl<'a> Shop<'a> {
@@ -96,10 +98,10 @@ impl<'a> Shop<'a> {
                         *latest = refusal;
                     }
                 }
-                RefusalKind::Throttled | RefusalKind::Denied | RefusalKind::Silent => {
+                RefusalKind::Throttled | RefusalKind::Denied | RefusalKind::Silent if refusal.of_region => {
                     shop.regions.entry(&refusal.region).or_default().push(refusal);
                 }
-                RefusalKind::Capacity | RefusalKind::Unsupported => {
+                _ => {
                     let key = (refusal.instance_type.as_str(), refusal.zone.as_deref(), refusal.market);
                     shop.pools.entry(key).or_default().push(refusal);
                 }
@@ -139,7 +141,7 @@ impl<'a> Shop<'a> {
         if sold.is_empty() {
             return Err(Why::NothingForSale { spec: spec.name.clone(), unanswered });
         }
-        let mut skips: Vec<Skip> = Vec::new();
+        let mut skips: Vec<Skip<'_>> = Vec::new();
         let mut open: Vec<&Offer> = Vec::new();
         let mut in_silence: Vec<&Offer> = Vec::new();
         for offer in sold {
@@ -155,11 +157,12 @@ impl<'a> Shop<'a> {
         }
         let best = open.iter().copied().min_by_key(|offer| offer.market);
         let Some(best) = best else {
-            // The one that is tried again first tells what is waited for.
-            let first = skips.iter().min_by_key(|skip| (skip.until.is_none(), skip.until, skip.said));
+            // The reason is the one that passes first.
+            let first = skips.iter().min_by_key(|skip| (skip.until, skip.said));
             let said = first.map_or("everything was refused", |skip| skip.said);
-            let again_at = first.and_then(|skip| skip.until);
-            return Err(Why::Refused { spec: spec.name.clone(), said, again_at, unanswered });
+            let again_at = first.map(|skip| skip.until);
+            let causes = causes(&skips);
+            return Err(Why::Refused { spec: spec.name.clone(), said, again_at, causes, unanswered });
         };
         // One call takes one image and one script: they depend on the architecture and on the driver.
         let kind = |offer: &Offer| (offer.region.clone(), offer.market, offer.resources.arch, offer.driver);
@@ -173,7 +176,7 @@ impl<'a> Shop<'a> {
         *self.in_use.entry(quota_of(offer)).or_default() += offer.resources.vcpus;
     }
 
-    fn skip(&self, offer: &Offer) -> Option<Skip> {
+    fn skip(&self, offer: &Offer) -> Option<Skip<'a>> {
         let here = self.pools.get(&(offer.instance_type.as_str(), offer.zone.as_deref(), offer.market));
         let anywhere = self.pools.get(&(offer.instance_type.as_str(), None, offer.market));
         let elsewhere = |refusal: &&&Refusal| refusal.region == offer.region;
@@ -184,16 +187,13 @@ impl<'a> Shop<'a> {
             .chain(of_region)
             .filter_map(|refusal| self.still(refusal))
             .chain(self.quota(offer))
-            .max_by_key(|skip| (!skip.is_last_resort, skip.until.is_none(), skip.until))
+            .max_by_key(|skip| (!skip.is_last_resort, skip.until))
     }
 
     /// The refusal as a skip, while it holds.
-    fn still(&self, refusal: &Refusal) -> Option<Skip> {
+    fn still(&self, refusal: &'a Refusal) -> Option<Skip<'a>> {
         let (length, said) = match refusal.kind {
-            RefusalKind::Unsupported => {
-                let said = "the type is not sold there";
-                return Some(Skip { until: None, said, is_last_resort: false });
-            }
+            RefusalKind::Invalid => (INVALID, "the cloud does not take the request"),
             RefusalKind::Capacity => {
                 (capacity_skip(refusal.in_a_row), "the cloud has no such machine at the moment")
             }
@@ -204,19 +204,30 @@ impl<'a> Shop<'a> {
         };
         let until = refusal.at.checked_add(length).ok()?;
         let is_last_resort = refusal.kind == RefusalKind::Silent;
-        (until > self.now).then_some(Skip { until: Some(until), said, is_last_resort })
+        (until > self.now).then_some(Skip { until, said, is_last_resort, refusal })
     }
 
     /// A quota that was met holds while as much is in use as then.
-    fn quota(&self, offer: &Offer) -> Option<Skip> {
+    fn quota(&self, offer: &Offer) -> Option<Skip<'a>> {
         let key = quota_of(offer);
-        let refusal = self.quotas.get(&key)?;
+        let refusal = *self.quotas.get(&key)?;
         let RefusalKind::Quota { vcpus_in_use } = refusal.kind else { return None };
         let now_in_use = self.in_use.get(&key).copied().unwrap_or(0);
         // What has just been refused is not asked for again because the numbers moved a little: ours and EC2's differ.
         let is_fresh = refusal.at.checked_add(THROTTLED).is_ok_and(|until| until > self.now);
         (is_fresh || now_in_use >= vcpus_in_use).then(|| self.still(refusal)).flatten()
     }
+}
+
+/// The cloud's own words, once for each region. That it has no machine says no more than its kind.
+fn causes(skips: &[Skip<'_>]) -> Vec<String> {
+    let mut all = BTreeMap::new();
+    for Refusal { region, kind, cause, .. } in skips.iter().map(|skip| skip.refusal) {
+        if let (Some(cause), false) = (cause, *kind == RefusalKind::Capacity) {
+            all.entry(region).or_insert(cause);
+        }
+    }
+    all.into_iter().map(|(region, cause)| format!("{region}: {cause}")).collect()
 }
 
 const QUOTA_SAID: &str = "the account's quota is used up";

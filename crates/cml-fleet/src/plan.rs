@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use crate::budget::{Balance, Books, cost};
-use crate::demand::{self, Wanted};
+use crate::demand::{self, Wanted, is_refused};
 use crate::labels::{self, spec_for};
 use crate::observed::{Job, JobId, JobState, LaunchRecord, Observed};
 use crate::placement::Shop;
@@ -178,10 +178,10 @@ impl<'a> Round<'a> {
         Self { now, specs, github_answered: observed.runners.is_some(), shop, books, count, free }
     }
 
-    /// A machine that is there or on its way, else a launch, else a reason. What a policy or the money of its own repository or
-    /// person refuses reserves no machine (L8): were GitHub to hand it one, that one would be busy and counted then.
+    /// A machine that is there or on its way, else a launch, else a reason. What no spec serves, or the money of its own
+    /// repository or person refuses, reserves no machine (L8): were GitHub to hand it one, that one would be busy and counted then.
     fn serve(&mut self, wanted: &Wanted<'_>, plan: &mut Plan) {
-        if let Some(why @ Why::Policy { .. }) = &wanted.refused {
+        if let Some(why) = &wanted.refused {
             plan.waiting.push(Waiting { job: wanted.job.id, why: why.clone() });
             return;
         }
@@ -191,10 +191,6 @@ impl<'a> Round<'a> {
         }
         if let Some(why) = over_limit {
             plan.waiting.push(Waiting { job: wanted.job.id, why });
-            return;
-        }
-        if let Some(why) = &wanted.refused {
-            plan.waiting.push(Waiting { job: wanted.job.id, why: why.clone() });
             return;
         }
         let mut first_reason = None;
@@ -363,7 +359,9 @@ pub fn has_reruns(observed: &Observed, job: &Job) -> bool {
 fn reruns(observed: &Observed) -> Vec<Action> {
     let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
     for job in observed.jobs.iter().flatten() {
-        if job.state == (JobState::Interrupted { may_rerun: true }) && has_reruns(observed, job) {
+        let may_rerun = job.state == (JobState::Interrupted { may_rerun: true });
+        // GitHub may have given a machine to a stranger's job: what a policy refuses is not run again, either.
+        if may_rerun && has_reruns(observed, job) && !is_refused(&observed.specs, &observed.offers, job) {
             runs.entry(job.run_id).or_default().push(job);
         }
     }

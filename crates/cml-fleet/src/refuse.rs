@@ -53,6 +53,8 @@ pub enum Why {
         said: &'static str,
         /// When the first of it is tried again; none when it is not by itself.
         again_at: Option<Timestamp>,
+        /// The cloud's own words, each with its region.
+        causes: Vec<String>,
         /// Why some regions could not say what they sell.
         unanswered: Vec<String>,
     },
@@ -119,12 +121,12 @@ impl fmt::Display for Why {
                     ),
                 }
             }
-            Self::Refused { spec, said, again_at, unanswered } => {
+            Self::Refused { spec, said, again_at, causes, unanswered } => {
                 write!(out, "{spec}: {said}")?;
                 if let Some(at) = again_at {
                     write!(out, "; tried again at {}", at.strftime("%H:%M:%S UTC"))?;
                 }
-                unanswered.iter().try_for_each(|why| write!(out, "; {why}"))
+                causes.iter().chain(unanswered).try_for_each(|why| write!(out, "; {why}"))
             }
             Self::GitHubSilent => out.write_str(
                 "GitHub does not answer, so no runner can be registered; tried again with every look",

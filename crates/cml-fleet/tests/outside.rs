@@ -5,7 +5,7 @@
 mod world;
 
 use cml_cloud::Market;
-use cml_fleet::{Action, Cause, JobState, Observed, RefusalKind, plan};
+use cml_fleet::{Action, Cause, JobState, Observed, Refusal, RefusalKind, plan};
 use world::{Doing, at, job, machine, now, offers, refusal, spec, words, world};
 
 fn shown(observed: &Observed) -> String {
@@ -59,6 +59,8 @@ fn a_machine_of_a_pool_that_is_gone_from_the_file_winds_down() {
     machine(&mut world, &gpu, 1, 1000, Doing::Idle(1));
     world.specs.clear();
     assert_eq!(causes(&world), [Cause::Idle]);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    assert_eq!(causes(&world), [Cause::Idle], "what no pool serves keeps no machine, whoever asks for it");
 }
 
 #[test]
@@ -194,10 +196,56 @@ fn a_region_that_fails_is_named_where_nothing_is_for_sale() {
 fn a_region_that_gave_no_answer_to_a_launch_is_asked_after_the_others() {
     let mut world = world(vec![spec("gpu", "cml gpu")]);
     world.jobs = Some(vec![job(1, "gpu")]);
-    world.refusals = vec![refusal(&offers()[0], RefusalKind::Silent, 1, -320)];
+    world.refusals = vec![of_region(refusal(&offers()[0], RefusalKind::Silent, 1, -320))];
     insta::assert_snapshot!(shown(&world), @"launch gpu for job 1: spot g5.xlarge in us-west-2a at $0.6/h; gone by 2027-01-15T09:00:00Z");
     world.offers.insert("gpu".to_owned(), offers()[..2].to_vec());
     assert_eq!(launches(&world), 1, "rather there than nowhere");
+}
+
+fn of_region(refusal: Refusal) -> Refusal {
+    Refusal { of_region: true, ..refusal }
+}
+
+fn said(refusal: Refusal, cause: &str) -> Refusal {
+    Refusal { cause: Some(cause.to_owned()), ..refusal }
+}
+
+#[test]
+fn a_request_that_the_cloud_did_not_take_is_made_again_after_a_quarter_of_an_hour() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    let refused = |seconds| offers().iter().map(|it| refusal(it, RefusalKind::Invalid, 1, seconds)).collect();
+    world.refusals = refused(-60);
+    world.refusals[0].cause = Some("InvalidKMSKey.InvalidState: the key is disabled".to_owned());
+    insta::assert_snapshot!(shown(&world), @"job 1 waits: gpu: the cloud does not take the request; tried again at 08:14:00 UTC; us-east-1: InvalidKMSKey.InvalidState: the key is disabled");
+    world.refusals = refused(-15 * 60);
+    assert_eq!(launches(&world), 1);
+}
+
+#[test]
+fn one_way_to_buy_that_is_refused_leaves_the_others_of_its_region() {
+    for kind in [RefusalKind::Denied, RefusalKind::Throttled, RefusalKind::Silent, RefusalKind::Invalid] {
+        let mut world = world(vec![spec("gpu", "cml gpu")]);
+        world.jobs = Some(vec![job(1, "gpu")]);
+        world.refusals = vec![refusal(&offers()[0], kind, 1, -1)];
+        assert!(shown(&world).contains("spot g5.xlarge in us-east-1b"), "{kind:?}: {}", shown(&world));
+        world.refusals = offers()[..2].iter().map(|it| refusal(it, kind, 1, -1)).collect();
+        world.offers.insert("gpu".to_owned(), [&offers()[..2], &offers()[3..]].concat());
+        assert!(shown(&world).contains("on-demand g5.xlarge in us-east-1a"), "{kind:?}: {}", shown(&world));
+    }
+}
+
+#[test]
+fn a_job_whose_launches_are_refused_says_where_and_in_the_clouds_words() {
+    let mut world = world(vec![spec("gpu", "cml gpu")]);
+    world.jobs = Some(vec![job(1, "gpu")]);
+    let policy = "UnauthorizedOperation: with an explicit deny in a service control policy";
+    let denied = |offer| of_region(said(refusal(offer, RefusalKind::Denied, 1, -60), policy));
+    world.refusals = vec![
+        denied(&offers()[0]),
+        said(refusal(&offers()[2], RefusalKind::Capacity, 1, -60), "InsufficientInstanceCapacity"),
+    ];
+    insta::assert_snapshot!(shown(&world), @"job 1 waits: gpu: the cloud has no such machine at the moment; tried again at 08:02:00 UTC; us-east-1: UnauthorizedOperation: with an explicit deny in a service control policy");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn refused_pools_are_left_alone_then_other_regions_then_on_demand_then_a_reason(
     assert!(shown(&world).contains("spot g5.xlarge in us-west-2a"));
     world.refusals.push(refusal(&all[2], RefusalKind::Capacity, 2, -200));
     assert!(shown(&world).contains("on-demand g5.xlarge in us-east-1a"));
-    world.refusals.push(refusal(&all[3], RefusalKind::Unsupported, 1, -99_999));
+    world.refusals.push(refusal(&all[3], RefusalKind::Invalid, 1, -60));
     insta::assert_snapshot!(shown(&world), @"job 1 waits: gpu: the cloud has no such machine at the moment; tried again at 08:02:00 UTC");
     assert!(
         plan(&world, at(121)).to_string().contains("spot g5.xlarge in us-east-1a"),
@@ -355,6 +355,20 @@ fn an_interrupted_job_runs_again_once_github_allows_and_not_for_ever() {
     world.jobs.as_mut().expect("known")[0].state = JobState::Queued;
     world.jobs.as_mut().expect("known")[0].interruptions = 2;
     assert!(shown(&world).contains("on-demand"), "the last re-run is not left to the spot market");
+}
+
+#[test]
+fn a_job_that_a_policy_refuses_is_not_run_again() {
+    let mut gpu = spec("gpu", "cml gpu");
+    gpu.allow.actors = vec!["mona".to_owned()];
+    let mut world = world(vec![gpu]);
+    let mut lost = job(1, "gpu");
+    lost.state = JobState::Interrupted { may_rerun: true };
+    (lost.interruptions, lost.actor) = (1, "mallory".to_owned());
+    world.jobs.get_or_insert_default().push(lost);
+    assert_eq!(shown(&world), "nothing to do\n", "the re-run would be the daemon's, and allowed");
+    world.jobs.as_mut().expect("known")[0].actor = "mona".to_owned();
+    assert!(shown(&world).starts_with("run job 1 of run 10 again"));
 }
 
 #[test]

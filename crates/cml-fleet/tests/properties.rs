@@ -61,7 +61,7 @@ prop_compose! {
             machine(&mut world, &specs[of], number as u128 + 1, age, doing);
         }
         for (of, in_a_row, when, kind) in refused {
-            let kind = [RefusalKind::Capacity, RefusalKind::Quota { vcpus_in_use: 4 }, RefusalKind::Unsupported][usize::from(kind)];
+            let kind = [RefusalKind::Capacity, RefusalKind::Quota { vcpus_in_use: 4 }, RefusalKind::Invalid][usize::from(kind)];
             world.refusals.push(refusal(&offers()[of], kind, in_a_row, when));
         }
         if blind.0 { world.instances = None; }

@@ -277,6 +277,8 @@ fn refusals_in_a_row_are_counted_until_something_is_sold() {
             market: offer.market,
             quota: None,
             kind: RefusalKind::Capacity,
+            of_region: false,
+            cause: None,
             in_a_row: 1,
             at: at(second),
         };

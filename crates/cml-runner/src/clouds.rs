@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use cml_cloud::local::{LOCAL, LocalCloud};
 use cml_cloud::{
-    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, Offer,
-    OfferQuery, SpotPrice,
+    ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched, MayBuy,
+    Offer, OfferQuery, SpotPrice,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
@@ -78,11 +78,11 @@ impl Cloud for Clouds {
         }
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, request: &LaunchRequest, may_buy: MayBuy<'_>) -> Result<Launched, CloudError> {
         if is_local(&request.offers) {
-            self.local.launch(request).await
+            self.local.launch(request, may_buy).await
         } else {
-            self.aws().await.launch(request).await
+            self.aws().await.launch(request, may_buy).await
         }
     }
 

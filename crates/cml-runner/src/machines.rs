@@ -1,5 +1,7 @@
 //! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
 
+use std::collections::BTreeSet;
+
 use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
 use cml_controller::{ReapReport, StopError, Target, by_how_much};
 use cml_github::Runner;
@@ -9,7 +11,6 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::{self, Global, Where};
-use crate::aws::AwsCloud;
 use crate::exit::{Code, SET_THE_CLOCK, Trouble};
 use crate::place::{self, AnyCloud};
 use crate::progress::Progress;
@@ -25,9 +26,9 @@ fn elsewhere(cloud: &AnyCloud, regions: &[String]) -> String {
              `cml-runner ls` lists what runs"
                 .to_owned()
         }
-        AnyCloud::Aws(aws) => format!(
+        AnyCloud::Aws(_) => format!(
             "only {} was looked at: --region names others; EC2 forgets ended instances after about an hour",
-            looked_at(aws, regions)
+            regions.join(", ")
         ),
     }
 }
@@ -39,14 +40,8 @@ fn none_here(cloud: &AnyCloud, regions: &[String]) -> String {
             "no machines on this computer (--cloud local); `cml-runner ls --cloud aws` looks at EC2"
                 .to_owned()
         }
-        AnyCloud::Aws(aws) => {
-            format!("no machines in {}; --region names others", looked_at(aws, regions))
-        }
+        AnyCloud::Aws(_) => format!("no machines in {}; --region names others", regions.join(", ")),
     }
-}
-
-fn looked_at(aws: &AwsCloud, regions: &[String]) -> String {
-    if regions.is_empty() { aws.default_region().to_owned() } else { regions.join(", ") }
 }
 
 fn filter(place: &Where) -> InstanceFilter {
@@ -66,17 +61,30 @@ pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
     answer
 }
 
-/// What the regions that answered show; an error when none did.
-fn shown(answer: ByRegion<Instance>) -> Result<Vec<Instance>, Trouble> {
-    if answer.found.is_empty() && !answer.failed.is_empty() {
-        return Ok(answer.into_whole()?);
+/// What the regions that answered show, and which those are; an error when none did.
+async fn shown(cloud: &AnyCloud, place: &Where) -> Result<(Vec<Instance>, Vec<String>), Trouble> {
+    let answer = cloud.instances(&filter(place)).await?;
+    let mut answered = asked(cloud, &place.regions);
+    answered.retain(|region| answer.failed.iter().all(|failure| failure.region != *region));
+    if answered.is_empty() && !answer.failed.is_empty() {
+        return Ok((answer.into_whole()?, answered));
     }
-    Ok(told_of(answer).found)
+    Ok((told_of(answer).found, answered))
+}
+
+/// The regions that are asked, by AWS's own names.
+fn asked(cloud: &AnyCloud, regions: &[String]) -> Vec<String> {
+    let default = match cloud {
+        AnyCloud::Aws(aws) => vec![aws.default_region().to_owned()],
+        AnyCloud::Local(_) => Vec::new(),
+    };
+    let named: BTreeSet<String> = regions.iter().filter_map(|name| cml_ec2::region(name).ok()).collect();
+    if named.is_empty() { default } else { named.into_iter().collect() }
 }
 
 pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
     let cloud = open(place).await?;
-    let mut instances = shown(cloud.instances(&filter(place)).await?)?;
+    let (mut instances, answered) = shown(&cloud, place).await?;
     instances.retain(Instance::is_alive);
     // Machines can be listed without GitHub; what it knows of them is then left out.
     let runners = match place::github(global) {
@@ -100,7 +108,7 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Troub
         return Ok(format!("{}\n", json!(rows)));
     }
     if instances.is_empty() {
-        return Ok(format!("{}\n", none_here(&cloud, &place.regions)));
+        return Ok(format!("{}\n", none_here(&cloud, &answered)));
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -150,7 +158,9 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
     let stopped =
         cml_controller::stop(&target, args.force, &filter(&args.place), &cloud, github.as_ref()).await;
     let stopped = stopped.map_err(|error| match error {
-        StopError::NotFound(_) => Trouble::from(error).hint(elsewhere(&cloud, &args.place.regions)),
+        StopError::NotFound(_) => {
+            Trouble::from(error).hint(elsewhere(&cloud, &asked(&cloud, &args.place.regions)))
+        }
         error => error.into(),
     })?;
     let (id, runner_removed) = (&stopped.instance.id, stopped.runner_removed);
@@ -222,7 +232,8 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
 pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
     let cloud = open(&args.place).await?;
     let named = args.target.as_str();
-    let instance = shown(cloud.instances(&filter(&args.place)).await?)?
+    let (instances, answered) = shown(&cloud, &args.place).await?;
+    let instance = instances
         .into_iter()
         .find(|instance| {
             instance.id.0 == named
@@ -231,7 +242,7 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
         })
         .ok_or_else(|| {
             Trouble::new(Code::Failed, format!("no instance is called {named}"))
-                .hint(elsewhere(&cloud, &args.place.regions))
+                .hint(elsewhere(&cloud, &answered))
         })?;
     let console = cloud.console(&instance.region, &instance.id).await?;
     Ok(cml_text::lines(&console).into_owned())

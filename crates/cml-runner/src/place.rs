@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cml_cloud::local::{LocalCloud, LocalSettings};
 use cml_cloud::{
     ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, LaunchRequest, Launched,
-    Offer, OfferQuery, SpotPrice,
+    MayBuy, Offer, OfferQuery, SpotPrice,
 };
 use cml_github::{Auth, GitHub, Location};
 use cml_journal::SqliteJournal;
@@ -94,10 +94,10 @@ impl Cloud for AnyCloud {
         }
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, request: &LaunchRequest, may_buy: MayBuy<'_>) -> Result<Launched, CloudError> {
         match self {
-            Self::Aws(cloud) => cloud.launch(request).await,
-            Self::Local(cloud) => cloud.launch(request).await,
+            Self::Aws(cloud) => cloud.launch(request, may_buy).await,
+            Self::Local(cloud) => cloud.launch(request, may_buy).await,
         }
     }
 

@@ -170,6 +170,13 @@ fn a_region_that_fails_is_left_out_and_what_lives_there_is_neither_lost_nor_repl
 }
 
 #[test]
+fn a_type_that_a_policy_denies_and_a_request_that_was_not_taken_starve_nobody() {
+    survives(&[(Fault::TypeDenied, 1000)], &[]);
+    survives(&[(Fault::RequestRefused, 150)], &[]);
+    survives(&[(Fault::RequestRefused, 150), (Fault::TypeDenied, 1000), (Fault::Crash, 8)], &[]);
+}
+
+#[test]
 fn more_disks_of_the_image_are_billed_and_quotas_are_the_providers() {
     survives(&[(Fault::MoreDisks, 1000), (Fault::TwoTypes, 1000), (Fault::Quota, 1000)], &[]);
 }

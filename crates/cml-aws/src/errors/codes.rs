@@ -141,6 +141,13 @@ const CODES: &[(&str, ErrorKind, Advice)] = &[
         ),
     ),
     (
+        "RegionDisabledException",
+        Denied,
+        Words(
+            "the region is not enabled for the account: enable it (AWS console: Account, AWS Regions), or use another one (--region)",
+        ),
+    ),
+    (
         "PendingVerification",
         Denied,
         Words(
@@ -185,8 +192,11 @@ const CODES: &[(&str, ErrorKind, Advice)] = &[
 
 /// Codes that mean one thing in an answer about the whole call and another one about a single way to buy, where the next way
 /// may still do: "Your requested instance type is not supported in your requested Availability Zone".
-const OF_ONE_WAY: &[(&str, ErrorKind)] =
-    &[("Unsupported", Capacity), ("InvalidFleetConfiguration", Capacity)];
+const OF_ONE_WAY: &[(&str, ErrorKind)] = &[
+    ("Unsupported", Capacity),
+    ("InvalidFleetConfiguration", Capacity),
+    ("VolumeTypeNotAvailableInZone", Capacity),
+];
 
 /// Without the old prefix that codes wear inside a fleet's answer and in an instance's reason.
 fn bare(code: &str) -> &str {
@@ -217,6 +227,22 @@ pub(crate) fn advice(code: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// A fleet's word for "nothing was bought", beside the code that says why where one does.
+/// <https://github.com/aws/karpenter-provider-aws/issues/5283>
+pub(crate) fn says_only_that_nothing_was_bought(code: &str) -> bool {
+    bare(code) == "UnfulfillableCapacity"
+}
+
+/// The account may not use the image: no fault of the credentials, though EC2 has one code for both.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
+pub(crate) fn is_foreign_image(code: &str, message: &str) -> bool {
+    bare(code) == "AuthFailure" && message.contains("Not authorized for images")
+}
+
+/// What you can do about an image of somebody else's.
+pub(crate) const FOREIGN_IMAGE: &str = "the account may not use this image: name another one (--image, or `image:` in cml.yaml), or \
+                                        have its owner share it with the account";
 
 /// A permission is missing, or a policy forbids it.
 pub(crate) fn is_unauthorized(code: &str) -> bool {

@@ -42,7 +42,8 @@ pub(crate) fn hint_for(kind: ErrorKind, code: &str, message: &str, operation: &s
 
 /// A failure that is this region's: good credentials are unknown to a region that the account has not enabled.
 pub(crate) fn in_region(region: &str, error: CloudError) -> CloudError {
-    let is_unknown = error.code.as_deref().is_some_and(codes::is_unknown_to_region);
+    let is_unknown =
+        error.kind == ErrorKind::Denied && error.code.as_deref().is_some_and(codes::is_unknown_to_region);
     if !is_unknown || !regions::needs_opt_in(region) {
         return error;
     }
@@ -102,6 +103,11 @@ where
             let message = readable(service.err().message().unwrap_or_default());
             let by_status =
                 if service.raw().status() >= 500 { ErrorKind::Transient } else { ErrorKind::Invalid };
+            if codes::is_foreign_image(code, &message) {
+                return CloudError::new(ErrorKind::Invalid, doing, format!("{operation}: {code}: {message}"))
+                    .code(code)
+                    .hint(codes::FOREIGN_IMAGE);
+            }
             let kind = codes::kind_of(code).unwrap_or(by_status);
             CloudError::new(kind, doing, format!("{operation}: {code}: {message}"))
                 .code(code)

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use cml_cloud::{
     Arch, ByRegion, Cloud, CloudError, Deadline, Driver, ErrorKind, Instance, InstanceFilter, InstanceId,
-    InstanceState, LaunchId, LaunchRequest, Launched, Market, Offer, OfferQuery, Resources, SpotPrice,
-    UsdPerHour,
+    InstanceState, LaunchId, LaunchRequest, Launched, Market, MayBuy, Offer, OfferQuery, Resources,
+    SpotPrice, UsdPerHour,
 };
 use cml_controller::{Forge, JobList};
 use cml_github::{
@@ -169,7 +169,7 @@ impl Cloud for Outside {
         Ok(self.by_region(self.offers.clone()))
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, request: &LaunchRequest, _: MayBuy<'_>) -> Result<Launched, CloudError> {
         let mut seen = self.seen();
         seen.requests.push(request.clone());
         let offer = request.offers[0].clone();

@@ -112,6 +112,8 @@ pub(crate) fn refusal(offer: &Offer, kind: RefusalKind, in_a_row: u32, seconds: 
         market: offer.market,
         quota: offer.quota.clone(),
         kind,
+        of_region: false,
+        cause: None,
         in_a_row,
         at: at(seconds),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched,
-    Offer, OfferQuery, SpotPrice, Usd,
+    MayBuy, Offer, OfferQuery, SpotPrice, Usd,
 };
 use cml_prices::{Book, OnDemandPrice, VolumePrice};
 use jiff::civil::Date;
@@ -87,7 +87,7 @@ impl Cloud for AwsCloud {
         Err(absent("looking for machines on EC2"))
     }
 
-    async fn launch(&self, _: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, _: &LaunchRequest, _: MayBuy<'_>) -> Result<Launched, CloudError> {
         Err(absent("launching on EC2"))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState,
-    LaunchRequest, Launched, Market, Offer, OfferFailure, OfferQuery, SpotPrice,
+    LaunchRequest, Launched, Market, MayBuy, Offer, OfferFailure, OfferQuery, SpotPrice,
 };
 use cml_fleet::UNSEEN_GRACE;
 use jiff::{SignedDuration, Timestamp};
@@ -93,7 +93,7 @@ impl Cloud for SimCloud {
         if answer.found.is_empty() { answer.into_whole().map(ByRegion::whole) } else { Ok(ranked(answer)) }
     }
 
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, CloudError> {
+    async fn launch(&self, request: &LaunchRequest, _: MayBuy<'_>) -> Result<Launched, CloudError> {
         self.call("launch", "launching").await?;
         let sold = self.life.shared.now().sell_where_open(request);
         self.life.travel().await;
@@ -208,6 +208,10 @@ impl World {
             let words = "UnauthorizedOperation: with an explicit deny in a service control policy";
             return Err(error(ErrorKind::Denied, "launching", words));
         }
+        if self.fires(Fault::RequestRefused) {
+            let words = "InvalidKMSKey.InvalidState: the key is disabled";
+            return Err(error(ErrorKind::Invalid, "launching", words));
+        }
         self.sell(request)
     }
 
@@ -250,7 +254,12 @@ impl World {
         let zone = offer.zone.clone().unwrap_or_default();
         if !self.market.sells(&offer.instance_type, &zone) {
             self.faults.meet(Fault::Unsupported);
-            return Some((ErrorKind::Invalid, "Unsupported"));
+            return Some((ErrorKind::Capacity, "Unsupported"));
+        }
+        // https://github.com/aws/karpenter-provider-aws/issues/7370
+        if offer.instance_type == SHARED_TYPE && self.faults.is_armed(Fault::TypeDenied) {
+            self.faults.meet(Fault::TypeDenied);
+            return Some((ErrorKind::Denied, "UnauthorizedOperation"));
         }
         if let Some(quota) = self.market.quota_vcpus {
             let counted = |it: &Offer| (it.region.clone(), it.market, quota_of(&it.instance_type));

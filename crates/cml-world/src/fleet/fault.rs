@@ -88,6 +88,8 @@ faults! {
     RegionFails "region fails as a whole" 400
     RegionDenied "region not enabled" 1000
     LaunchDenied "launches denied in a region" 1000
+    TypeDenied "launches denied of a type" 1000
+    RequestRefused "request not taken for a while" 150
     MoreDisks "image with more disks" 1000
     TwoTypes "two types of one quota, two quotas of one letter" 1000
     // Not drawn: these come of the others, and must be met too.
