@@ -52,6 +52,21 @@ async fn a_region_that_is_down_is_left_out_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn machines_are_listed_where_a_region_answers_though_another_does_not() {
+    let world = world().await;
+    world.front.trouble("ap-east-1", Trouble::NotEnabled);
+    let regions = format!("ap-east-1,{GOOD}");
+    let ran = world.user.run(&["ls", "--cloud", "aws", "--region", &regions]).await.expect_code(0);
+    assert!(ran.stdout.starts_with(&format!("no machines in {GOOD};")), "{ran:#?}");
+    assert!(ran.stderr.contains("nothing is known of ap-east-1"), "{ran:#?}");
+    let logs = ["logs", "--cloud", "aws", "--region", &regions, "i-0123456789abcdef0"];
+    let ran = world.user.run(&logs).await.expect_code(1);
+    assert!(ran.said().contains("no instance is called i-0123456789abcdef0"), "{ran:#?}");
+    let ran = world.user.run(&["ls", "--cloud", "aws", "--region", "ap-east-1"]).await;
+    assert!(ran.said().contains("ap-east-1 is not enabled for the account"), "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_region_whose_subnets_a_policy_hides_is_left_out_with_the_reason() {
     let world = world().await;
     world.front.trouble("us-west-2", Trouble::DeniedByPolicy("DescribeSubnets"));

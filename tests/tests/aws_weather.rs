@@ -340,6 +340,20 @@ async fn a_template_that_ec2_does_not_know_yet_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_bought_after_a_signal_though_ec2_did_not_know_the_template_yet() {
+    let world = world().await;
+    world.front.late_templates(4);
+    let running = world.user.start(&arguments(&[]));
+    let is_refused = async || !world.front.calls_of("CreateFleet").is_empty();
+    wait::until_true("EC2 refuses the first call", LONG, is_refused).await;
+    running.signal(Signal::TERM);
+    let _ = running.finish_within(Duration::from_secs(30)).await.expect_code(7);
+    let bought = world.front.calls_of("CreateFleet").into_iter().filter(|call| call.status == 200);
+    assert_eq!(bought.count(), 0);
+    assert!(world.front.calls_of("DeleteLaunchTemplate").iter().any(|call| call.status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_call_never_mixes_types_with_and_without_a_gpu() {
     let world = world().await;
     // The cheapest has none: what is dearer and has one would boot its image, and take the job without a driver.

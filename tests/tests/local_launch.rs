@@ -281,19 +281,32 @@ async fn a_second_signal_says_what_may_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_outlasts_some_seconds_of_trouble_at_github() {
+    for (flag, path) in [("--single", "generate-jitconfig"), ("--reusable", "registration-token")] {
+        let sim = Sim::start().await;
+        let user = sim.user();
+        sim.fail_next(trouble(path, FaultKind::Status(502, "{}".to_owned()), 3));
+        sim.fail_next(trouble(path, FaultKind::DropAfterDoing, 1));
+        let job = sim.queue("cml", "true");
+        let _ = user.run(&launch(&[flag, "--idle-timeout", "5s"])).await.expect_code(0);
+        sim.succeeds(job).await;
+        nothing_is_left(&user, &sim).await;
+    }
+}
+
+fn trouble(path: &str, kind: FaultKind, times: u32) -> Fault {
+    Fault { method: "POST".to_owned(), path_contains: path.to_owned(), kind, times }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_heard_while_a_registration_waits_for_github_to_recover() {
     let sim = Sim::start().await;
+    sim.fail_next(trouble("generate-jitconfig", FaultKind::Status(502, "{}".to_owned()), 100));
     let user = sim.user();
-    let trouble = |kind, times| Fault {
-        method: "POST".to_owned(),
-        path_contains: "generate-jitconfig".to_owned(),
-        kind,
-        times,
-    };
-    sim.fail_next(trouble(FaultKind::Status(502, "{}".to_owned()), 3));
-    sim.fail_next(trouble(FaultKind::DropAfterDoing, 1));
-    let job = sim.queue("cml", "true");
-    let _ = user.run(&launch(&[])).await.expect_code(0);
-    sim.succeeds(job).await;
+    let running = user.start(&launch(&[]));
+    running.until_it_says("502").await;
+    running.signal(Signal::TERM);
+    let ran = running.finish_within(Duration::from_secs(20)).await.expect_code(7);
+    assert_eq!(ran.json()["error"]["kind"], "interrupted");
     nothing_is_left(&user, &sim).await;
 }
 
