@@ -61,23 +61,11 @@ pub fn markdown(report: &Report) -> String {
         text.push_str(&format!("| {name} | {} |\n", cells(tally).join(" | ")));
     };
     for Row { name, tally, .. } in &report.rows {
-        row(&escaped(name), tally);
+        row(&cml_text::table_cell(name), tally);
     }
     row("**all**", &report.total);
     for line in remarks(report) {
-        text.push_str(&format!("\n{line}\n"));
-    }
-    text
-}
-
-/// A name may hold anything that GitHub allows in a branch.
-fn escaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for c in name.chars() {
-        if matches!(c, '|' | '\\' | '`' | '*' | '_' | '<' | '[' | '@' | '#') {
-            text.push('\\');
-        }
-        text.push(if c.is_control() { ' ' } else { c });
+        text.push_str(&format!("\n{}\n", cml_text::line(&line)));
     }
     text
 }

@@ -102,7 +102,8 @@ fn names_that_anybody_chose_stay_names() {
     assert!(csv.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""), "{csv}");
     let mut markup = named("a|b <img src=x> @everyone `x` #1\n# title");
     let markdown = cml_cost::markdown(&markup.report(By::Branch));
-    assert!(markdown.contains(r"| a\|b \<img src=x> \@everyone \`x\` \#1 \# title |"), "{markdown}");
+    let shown = "<code>a&#124;b &#60;img src&#61;x&#62; &#64;everyone &#96;x&#96; &#35;1↵&#35; title</code>";
+    assert!(markdown.contains(&format!("| {shown} |")), "{markdown}");
     let mut page = named("<script>alert(1)</script>");
     let site = cml_cost::Site { scope: "<b>", forge: "https://github.com" };
     let html = cml_cost::html(&page.report(By::Repo), site).expect("is written");
@@ -190,4 +191,18 @@ fn a_name_in_the_table_is_one_line_whatever_is_in_it() {
         "{text}"
     );
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}
+
+#[test]
+fn a_name_in_the_markdown_table_is_one_cell_whatever_is_in_it() {
+    let mut sample = Sample::of_days(3);
+    let mut report = sample.report(By::Spec);
+    let lines = cml_cost::markdown(&report).lines().count();
+    report.rows[0].name = "x\u{1b}]0;t\u{7}\u{202e}\u{200b}\r\n|@mallory ![](http://x)".to_owned();
+    let text = cml_cost::markdown(&report);
+    assert_eq!(text.lines().count(), lines, "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\r', '@', '!']), "{text:?}");
+    let row = text.lines().find(|line| line.contains("mallory")).expect("its row");
+    let columns = text.lines().find(|line| line.starts_with("|---")).expect("a table").matches('|').count();
+    assert_eq!(row.matches('|').count(), columns, "{row}");
 }

@@ -14,7 +14,6 @@ mod error;
 mod format;
 mod json;
 mod lines;
-mod markdown;
 mod number;
 mod render;
 mod report;

@@ -1,7 +1,8 @@
 //! A comparison as a Markdown table.
 
+use cml_text::table_cell;
+
 use crate::compare::{Change, Comparison, FileComparison, Judgement, Row};
-use crate::markdown::cell;
 use crate::number::{DIGITS_MAX, significant};
 use crate::value::Value;
 
@@ -66,7 +67,7 @@ impl Comparison {
         };
         let lines: Vec<String> =
             rows.into_iter().map(|(file, row)| self.line(file, row, with_path, options)).collect();
-        let (old_title, new_title) = (cell(&options.old_title), cell(&options.new_title));
+        let (old_title, new_title) = (table_cell(&options.old_title), table_cell(&options.new_title));
         let mut columns = vec![("Metric", ":--")];
         if with_path {
             columns.insert(0, ("Path", ":--"));
@@ -86,9 +87,9 @@ impl Comparison {
             |value: &Option<Value>| value.as_ref().map_or("—".to_owned(), |value| shown(value, digits));
         let mut cells = Vec::new();
         if with_path {
-            cells.push(cell(&file.path));
+            cells.push(table_cell(&file.path));
         }
-        cells.push(cell(&row.name));
+        cells.push(table_cell(&row.name));
         if self.compared {
             cells.push(value(&row.old));
         }
@@ -110,7 +111,7 @@ pub(crate) fn table_line<T: AsRef<str>>(cells: &[T]) -> String {
 pub(crate) fn shown(value: &Value, digits: usize) -> String {
     match value {
         Value::Number(number) => number.shown(digits),
-        other => cell(&other.to_string()),
+        other => table_cell(&other.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Verdicts, and how they read in a check run or a step's summary.
 
-use crate::markdown::cell;
+use cml_text::table_cell;
+
 use crate::render::table_line;
 
 /// Rows of a table: a check run's text has an end.
@@ -104,9 +105,9 @@ fn lines(findings: &[&Finding], with_path: bool) -> String {
         };
         let mut cells = vec![outcome.to_owned()];
         if with_path {
-            cells.push(cell(&finding.path));
+            cells.push(table_cell(&finding.path));
         }
-        cells.extend([cell(&finding.rule), cell(&finding.why)]);
+        cells.extend([table_cell(&finding.rule), table_cell(&finding.why)]);
         text.push_str(&table_line(&cells));
     }
     if findings.len() > ROWS_MAX {

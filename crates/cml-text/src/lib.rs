@@ -3,7 +3,11 @@
 //!
 //! What may not happen here: any input or output.
 
+mod cell;
+
 use std::borrow::Cow;
+
+pub use cell::table_cell;
 
 /// One line for a terminal or a log: no character moves the cursor, changes colours, turns the direction of writing or
 /// begins a line, and GitHub Actions finds no command in it. What would is shown as an escape: `\u{1b}`.

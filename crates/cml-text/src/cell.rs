@@ -1,11 +1,14 @@
 //! Text of strangers in a cell of a Markdown table.
 
+use crate::acts;
+
 /// Longer texts are cut.
 const CHARACTERS_MAX: usize = 200;
 
 /// A text as one cell: it cannot end the cell or the line, be markup, or mention anybody. What could goes into
 /// `<code>`, where GitHub links no `@name`, `#1` or address, with every sign written as its number.
-pub(crate) fn cell(text: &str) -> String {
+#[must_use]
+pub fn table_cell(text: &str) -> String {
     let cut: String = text.chars().take(CHARACTERS_MAX).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
     if cut.trim().is_empty() {
@@ -19,7 +22,7 @@ pub(crate) fn cell(text: &str) -> String {
         match c {
             '\n' | '\r' => code.push('↵'),
             '\t' => code.push(' '),
-            c if c.is_control() || turns_around(c) => code.push('\u{fffd}'),
+            c if acts(c) => code.push('\u{fffd}'),
             c if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '/' | '-') => {
                 code.push_str(&format!("&#{};", u32::from(c)));
             }
@@ -48,11 +51,6 @@ fn is_plain(text: &str) -> bool {
         })
 }
 
-/// Characters that turn the direction of writing and make a text look like another one.
-fn turns_around(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -64,33 +62,34 @@ mod tests {
         for name in
             ["train.loss", "val_top1_acc", "macro avg.f1-score", "eval/metrics.json", "-0.5", "top (1)"]
         {
-            assert_eq!(cell(name), name);
+            assert_eq!(table_cell(name), name);
         }
     }
 
     #[test]
     fn text_that_could_be_markup_or_a_mention_is_code() {
-        assert_eq!(cell("loss is 0.3, required < 0.2"), "loss is 0.3, required &lt; 0.2");
-        assert_eq!(cell("see GH-1"), "<code>see GH-1</code>");
-        assert_eq!(cell("a|b"), "<code>a&#124;b</code>");
-        assert_eq!(cell("two\nlines"), "<code>two↵lines</code>");
-        assert_eq!(cell("@someone"), "<code>&#64;someone</code>");
-        assert_eq!(cell("<b>`x`"), "<code>&#60;b&#62;&#96;x&#96;</code>");
-        assert_eq!(cell("__init__"), "<code>&#95;&#95;init&#95;&#95;</code>");
-        assert_eq!(cell("a\\|b"), "<code>a&#92;&#124;b</code>");
-        assert_eq!(cell(""), "<code>&nbsp;</code>");
-        assert_eq!(cell("a\u{202e}b"), "<code>a\u{fffd}b</code>");
+        assert_eq!(table_cell("loss is 0.3, required < 0.2"), "loss is 0.3, required &lt; 0.2");
+        assert_eq!(table_cell("see GH-1"), "<code>see GH-1</code>");
+        assert_eq!(table_cell("a|b"), "<code>a&#124;b</code>");
+        assert_eq!(table_cell("two\nlines"), "<code>two↵lines</code>");
+        assert_eq!(table_cell("@someone"), "<code>&#64;someone</code>");
+        assert_eq!(table_cell("<b>`x`"), "<code>&#60;b&#62;&#96;x&#96;</code>");
+        assert_eq!(table_cell("__init__"), "<code>&#95;&#95;init&#95;&#95;</code>");
+        assert_eq!(table_cell("a\\|b"), "<code>a&#92;&#124;b</code>");
+        assert_eq!(table_cell(""), "<code>&nbsp;</code>");
+        assert_eq!(table_cell("a\u{202e}b"), "<code>a\u{fffd}b</code>");
+        assert_eq!(table_cell("a\u{2060}b\u{e0041}"), "<code>a\u{fffd}b\u{fffd}</code>");
     }
 
     #[test]
     fn a_long_text_is_cut() {
-        assert_eq!(cell(&"x".repeat(500)).chars().count(), CHARACTERS_MAX + 1);
+        assert_eq!(table_cell(&"x".repeat(500)).chars().count(), CHARACTERS_MAX + 1);
     }
 
     proptest! {
         #[test]
-        fn no_text_breaks_out_of_its_cell(text in any::<String>()) {
-            let cell = cell(&text);
+        fn no_text_breaks_out_of_its_table_cell(text in any::<String>()) {
+            let cell = table_cell(&text);
             prop_assert!(!cell.contains(['|', '\n', '\r', '`', '@', '*', '[', '\\']));
             prop_assert_eq!(cell.matches('<').count(), if cell.starts_with("<code>") { 2 } else { 0 });
         }
