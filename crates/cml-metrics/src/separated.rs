@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use csv_core::ReadFieldResult;
+
 use crate::error::{Fault, Location, Problem};
 use crate::format::{Format, VALUES_MAX};
 use crate::number::Number;
@@ -15,13 +17,14 @@ pub(crate) struct Record {
 
 /// All rows, the header among them; each has as many cells as the first.
 pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> {
+    let delimiter = delimiter(format, text);
+    check_cells(text, delimiter)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
-        .delimiter(delimiter(format, text))
+        .delimiter(delimiter)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let mut records = Vec::new();
-    let mut cells = 0;
     for record in reader.records() {
         let record = record.map_err(|error| {
             let line = error.position().map(|position| position.line() as usize);
@@ -34,13 +37,35 @@ pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> 
             Fault::syntax(format, line.map(|line| Location { line, column: None }), why)
         })?;
         let line = record.position().map_or(1, |position| first_line(text, position));
-        cells += record.len();
-        if cells > VALUES_MAX {
-            return Err(Fault::on_line(line, Problem::TooManyCells));
-        }
         records.push(Record { line, cells: record.iter().map(str::to_owned).collect() });
     }
     Ok(records)
+}
+
+/// Refuses more cells than are read, before any of them takes memory: `csv` keeps a whole row, and a row may be all of the file.
+fn check_cells(text: &str, delimiter: u8) -> Result<(), Fault> {
+    let (cells, line) = count_cells(text, delimiter, VALUES_MAX);
+    if cells > VALUES_MAX { Err(Fault::on_line(line, Problem::TooManyCells)) } else { Ok(()) }
+}
+
+/// How many cells there are, and the line of the last one. Counting ends with the first one beyond `most`.
+fn count_cells(text: &str, delimiter: u8, most: usize) -> (usize, usize) {
+    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+    let mut rest = text.as_bytes();
+    let mut unused = [0; 1024];
+    let mut cells = 0;
+    loop {
+        let line = usize::try_from(reader.line()).unwrap_or(usize::MAX);
+        let (result, read, _) = reader.read_field(rest, &mut unused);
+        rest = &rest[read..];
+        match result {
+            ReadFieldResult::Field { .. } if cells == most => return (cells + 1, line),
+            ReadFieldResult::Field { .. } => cells += 1,
+            ReadFieldResult::End => return (cells, line),
+            // A long cell, or the end of the text, which an empty rest says.
+            ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {}
+        }
+    }
 }
 
 /// The line of a row that begins somewhere; blank lines before it are no part of it.
@@ -119,4 +144,26 @@ fn pairs(records: &[Record]) -> Result<Vec<(String, Value)>, Fault> {
         metrics.push((name.clone(), Value::of_cell(cell).unwrap_or(Value::Null)));
     }
     Ok(metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_counted_as_they_are_read_and_counting_ends_beyond_the_most() {
+        for (text, cells) in [
+            ("", 0),
+            ("a", 1),
+            ("a,b\n1,2\n", 4),
+            ("a,b\r\n\r\n1,2", 4),
+            ("\"a, b, c\",\"d\n,\"\"e\"\n", 2),
+            (",,", 3),
+        ] {
+            assert_eq!(count_cells(text, b',', 10).0, cells, "{text:?}");
+        }
+        let long_cell = "x".repeat(5000);
+        assert_eq!(count_cells(&format!("a\n{long_cell};{long_cell}"), b';', 10), (3, 2));
+        assert_eq!(count_cells(&",".repeat(5 << 20), b',', VALUES_MAX), (VALUES_MAX + 1, 1));
+    }
 }

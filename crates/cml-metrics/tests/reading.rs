@@ -273,6 +273,25 @@ fn a_file_of_a_million_values_is_refused_before_it_fills_the_memory() {
 }
 
 #[test]
+fn a_row_of_millions_of_cells_is_refused() {
+    let commas = ",".repeat(5 << 20);
+    let quoted = format!("a,b\n{}", "\"\",".repeat(1_000_001));
+    for (path, text) in [("m.csv", &commas), ("m", &commas), ("m.csv", &quoted)] {
+        let errors = [
+            cml_metrics::MetricsFile::read(path, text.as_bytes()).expect_err(path),
+            cml_metrics::Table::read(path, text.as_bytes(), None).expect_err(path),
+        ];
+        for error in errors {
+            assert_eq!(error.problem, Problem::TooManyCells, "{path}: {error}");
+            assert!(error.to_string().contains("more than 1000000 values"), "{error}");
+        }
+    }
+    // Delimiters in quotes are none.
+    let text = format!("name,value\n\"{}\",1\n", ",".repeat(1_000_001));
+    assert!(cml_metrics::Table::read("m.csv", text.as_bytes(), None).is_ok());
+}
+
+#[test]
 fn a_file_that_is_too_long_for_its_format_is_refused_unread() {
     for (path, mib) in [("m.yaml", 4), ("m.toml", 4), ("m.csv", 20), ("m.json", 20)] {
         let text = format!("a = 1 # {}", "x".repeat(mib << 20));
