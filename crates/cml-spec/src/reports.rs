@@ -61,12 +61,7 @@ impl FromStr for ReportPlace {
 
 pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> ReportsConfig {
     let to = fields.value("to", "s3://my-bucket/reports", problems, |text| text.parse().and_then(of_a_file));
-    let public_url = fields.value("public_url", "https://plots.example.com", problems, |text| {
-        if text.starts_with("https://") || text.starts_with("http://") {
-            return Ok(text.to_owned());
-        }
-        Err(format!("`{text}` is no https:// address"))
-    });
+    let public_url = fields.value("public_url", "https://plots.example.com", problems, public_url_of_a_file);
     if public_url.is_some() && !matches!(to, Some(ReportPlace::S3 { .. })) {
         problems.wrong(
             fields.place("public_url"),
@@ -76,6 +71,17 @@ pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Repor
         );
     }
     ReportsConfig { to, public_url }
+}
+
+/// As for the place itself: what readers fetch by it could be another's, without TLS.
+fn public_url_of_a_file(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("https", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        Some(("http", _)) => {
+            Err(format!("{text}: a file may name https:// only; --public-url may name this"))
+        }
+        _ => Err(format!("`{text}` is no https:// address")),
+    }
 }
 
 /// A file of a checkout is anybody's who may change the code: it sends nothing in the clear, and nothing out of the checkout.
@@ -111,5 +117,26 @@ mod tests {
         assert!(read("").is_err());
         assert!(read("s3:///a").is_err_and(|message| message.contains("bucket is missing")));
         assert!(read("gs://b").is_err_and(|message| message.contains("gs:// is not served")));
+    }
+
+    #[test]
+    fn a_file_names_a_public_address_with_tls_only() {
+        let read = |url: &str| {
+            let text = format!("reports: {{ to: \"s3://plots\", public_url: \"{url}\" }}\n");
+            let config = crate::read("cml.yaml", &text, &|_| Ok(Vec::new()));
+            config
+                .map(|config| config.reports.and_then(|reports| reports.public_url))
+                .map_err(|bad| bad.to_string())
+        };
+        let good = "https://plots.example.com";
+        assert_eq!(read(good), Ok(Some(good.to_owned())));
+        let error = read("http://plots.example.com").expect_err("is refused");
+        assert!(
+            error.contains("reports.public_url: http://plots.example.com: a file may name https:// only"),
+            "{error}"
+        );
+        for bad in ["https://", "HTTP://x", "//x", "plots.example.com", "javascript://x"] {
+            assert!(read(bad).is_err_and(|error| error.contains("is no https:// address")), "{bad}");
+        }
     }
 }

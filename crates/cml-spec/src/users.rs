@@ -1,7 +1,12 @@
 //! Users of their own for machines of `cloud: local`.
 
+use std::collections::HashSet;
+
 use crate::fields::Fields;
 use crate::problem::Problems;
+
+/// The most users of one spec: a computer has no room for as many machines.
+const USERS_MAX: usize = 1000;
 
 /// Whether a user can be called so, as `useradd` has it; root is none that a machine may have.
 /// <https://man7.org/linux/man-pages/man8/useradd.8.html>
@@ -16,12 +21,19 @@ pub fn is_user_name(name: &str) -> bool {
 /// A machine that shares its user with another one shares everything with it: so each has its own.
 pub(crate) fn read(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
     let (place, path) = (fields.place("user"), fields.path("user"));
+    let names = fields.words("user", "[job-1, job-2]", problems);
+    if names.len() > USERS_MAX {
+        let what = format!("names {} users, and at most {USERS_MAX} are taken", names.len());
+        problems.wrong(place, &path, what, "as many users as machines run at once, such as `[job-1, job-2]`");
+        return Vec::new();
+    }
     let mut users: Vec<String> = Vec::new();
-    for (name, place) in fields.words("user", "[job-1, job-2]", problems) {
+    let mut known = HashSet::new();
+    for (name, place) in names {
         if !is_user_name(name) {
             let what = format!("{name:?} is no name of a user that a machine may run as");
             problems.wrong(place, &path, what, "such as `user: job-1`, made by `useradd --system job-1`");
-        } else if !users.iter().any(|known| known == name) {
+        } else if known.insert(name) {
             users.push(name.to_owned());
         }
     }

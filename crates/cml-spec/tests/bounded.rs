@@ -43,6 +43,19 @@ fn many_labels_take_no_longer_than_their_length() {
 }
 
 #[test]
+fn as_many_users_as_a_computer_has_room_for_are_taken() {
+    let read = |number: usize| {
+        let names: String = (0..number).map(|number| format!("u{number},u0,")).collect();
+        let text = format!("runners: {{ gpu: {{ labels: [a], cloud: local, max: 1, user: [{names}] }} }}\n");
+        cml_spec::read("cml.yaml", &text, &|_| Ok(Vec::new()))
+    };
+    assert!(read(500).is_ok());
+    let bad = read(100_000).expect_err("is wrong");
+    assert!(bad.to_string().contains("names 200000 users, and at most 1000 are taken"), "{bad}");
+    assert_eq!(bad.problems.len(), 1, "{bad}");
+}
+
+#[test]
 fn a_long_line_is_shown_around_its_mistake_with_the_mark_below_it() {
     let text = format!("runners: {{ {} wrong: 1 }}\n", "gpu: {}, ".repeat(200));
     let bad = refused(&text);
