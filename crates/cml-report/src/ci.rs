@@ -34,17 +34,19 @@ impl Ci {
         git_head: impl FnOnce() -> Option<String>,
     ) -> Self {
         let name = env("GITHUB_EVENT_NAME").unwrap_or_default();
-        let pull = event.map(|event| &event["pull_request"]).filter(|_| name.starts_with("pull_request"));
+        let is_of_pull = name.starts_with("pull_request");
+        let pull = event.map(|event| &event["pull_request"]).filter(|_| is_of_pull);
         let head_of_pull =
             pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
         let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
+        // Without the event nobody can say whose it is: a fork's.
         let is_of_fork =
-            pull.is_some() && (full_name("head").is_none() || full_name("head") != full_name("base"));
+            is_of_pull && (full_name("head").is_none() || full_name("head") != full_name("base"));
         // Without Actions there is no event, and nobody but whoever types.
         let is_run = !name.is_empty() || env("GITHUB_ACTIONS").as_deref() == Some("true");
         let may_be_strangers = is_run && {
             // Of a pull request the event says it, of all else the run is the repository's own.
-            let (repository, head) = if name.starts_with("pull_request") {
+            let (repository, head) = if is_of_pull {
                 (full_name("base").unwrap_or_default(), full_name("head"))
             } else {
                 ("its own", Some("its own"))
@@ -60,7 +62,6 @@ impl Ci {
             pull: pull.and_then(|pull| pull["number"].as_u64()),
             // A run of `pull_request_target` has the repository's own rights; one that Dependabot starts has not.
             is_fork: name == "pull_request"
-                && pull.is_some()
                 && (is_of_fork || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
             may_be_strangers,
             workflow: env("GITHUB_WORKFLOW"),
@@ -138,15 +139,22 @@ mod tests {
     #[test]
     fn a_fork_names_no_branch_of_this_repository() {
         let event = |head: Value| json!({"pull_request": {"number": 7, "head": {"repo": head}, "base": {"repo": {"full_name": "acme/vision"}}}});
-        let branch = |name: &str, head: Value| {
+        let of_event = |name: &str, event: Option<&Value>| {
             let env =
                 [("GITHUB_EVENT_NAME", name), ("GITHUB_HEAD_REF", "main"), ("GITHUB_REF_NAME", "develop")];
-            read(&env, Some(&event(head))).branch
+            read(&env, event)
         };
+        let branch = |name: &str, head: Value| of_event(name, Some(&event(head))).branch;
         for name in ["pull_request", "pull_request_target", "pull_request_review"] {
             assert_eq!(branch(name, json!({"full_name": "mallory/vision"})), None, "{name}");
             assert_eq!(branch(name, Value::Null), None, "{name}");
             assert_eq!(branch(name, json!({"full_name": "acme/vision"})).as_deref(), Some("main"), "{name}");
+            for event in [None, Some(&json!({}))] {
+                let ci = of_event(name, event);
+                assert_eq!(ci.branch, None, "{name}: the event says nothing");
+                assert!(ci.may_be_strangers, "{name}: the event says nothing");
+                assert_eq!(ci.is_fork, name == "pull_request", "{name}: the event says nothing");
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! `pr create`: a pull request with what a job has changed.
 
 use cml_github::MergeMethod;
-use cml_report::{Change, NewBranch, open};
+use cml_report::{Change, Ci, NewBranch, open};
 use serde_json::json;
 
 use crate::args::Global;
@@ -30,28 +30,8 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
     {
         head.clone_from(own);
     }
-    let merges = args.merge || args.rebase || args.squash;
-    if merges && ci.may_be_strangers {
-        let what =
-            "nothing is merged in a run that may be a stranger's: what is checked out may be their code";
-        return Err(Trouble::new(Code::Usage, what)
-            .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"));
-    }
-    let base = match (&args.target_branch, &ci.branch) {
-        (Some(branch), _) | (None, Some(branch)) => branch.clone(),
-        // Neither a fork's branch, nor one that a stranger's checkout stands on.
-        (None, None) if ci.may_be_strangers => {
-            return Err(Trouble::new(
-                Code::Usage,
-                "in a pull request from a fork its author names the branches",
-            )
-            .hint("name the branch to change with --target-branch"));
-        }
-        (None, None) => git(&["symbolic-ref", "--short", "HEAD"]).map_err(|cause| {
-            Trouble::new(Code::Usage, format!("it is not known which branch to change: {cause}"))
-                .hint("name it with --target-branch")
-        })?,
-    };
+    check_merge(args, &ci)?;
+    let base = base(args.target_branch.as_deref(), &ci, || git(&["symbolic-ref", "--short", "HEAD"]))?;
     let changes = changes(&args.globs)?;
     if changes.is_empty() {
         files::warn(&format!(
@@ -107,6 +87,37 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
         ));
     }
     Ok(line)
+}
+
+/// Nothing of a stranger's goes into a branch unseen.
+fn check_merge(args: &Pr, ci: &Ci) -> Result<(), Trouble> {
+    let merges = args.merge || args.rebase || args.squash;
+    if !(merges && ci.may_be_strangers) {
+        return Ok(());
+    }
+    let what = "nothing is merged in a run that may be a stranger's: what is checked out may be their code";
+    Err(Trouble::new(Code::Usage, what)
+        .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"))
+}
+
+/// The branch to change: the one that is named, else the run's, else the one that is checked out.
+fn base(
+    named: Option<&str>,
+    ci: &Ci,
+    checked_out: impl FnOnce() -> Result<String, String>,
+) -> Result<String, Trouble> {
+    match named.or(ci.branch.as_deref()) {
+        Some(branch) => Ok(branch.to_owned()),
+        // Neither a fork's branch, nor one that a stranger's checkout stands on.
+        None if ci.may_be_strangers => {
+            let what = "in a pull request from a fork its author names the branches";
+            Err(Trouble::new(Code::Usage, what).hint("name the branch to change with --target-branch"))
+        }
+        None => checked_out().map_err(|cause| {
+            Trouble::new(Code::Usage, format!("it is not known which branch to change: {cause}"))
+                .hint("name it with --target-branch")
+        }),
+    }
 }
 
 /// The pull request is there all the same, and a later step may want its address.
@@ -189,6 +200,34 @@ mod tests {
     struct Line {
         #[command(flatten)]
         pr: Pr,
+    }
+
+    fn strangers(branch: Option<&str>) -> Ci {
+        Ci { may_be_strangers: true, branch: branch.map(str::to_owned), ..Ci::default() }
+    }
+
+    #[test]
+    fn nothing_is_merged_in_a_run_that_may_be_a_strangers() {
+        for flag in ["--merge", "--rebase", "--squash"] {
+            let args = Line::parse_from(["pr", flag]).pr;
+            assert!(check_merge(&args, &Ci::default()).is_ok(), "{flag}");
+            for branch in [None, Some("main")] {
+                let trouble = check_merge(&args, &strangers(branch)).expect_err(flag);
+                assert!(trouble.message.starts_with("nothing is merged in a run that may be a stranger's"));
+            }
+        }
+        assert!(check_merge(&Line::parse_from(["pr"]).pr, &strangers(None)).is_ok());
+    }
+
+    #[test]
+    fn in_a_strangers_run_no_checkout_says_which_branch_to_change() {
+        let checked_out = || Ok("theirs".to_owned());
+        let trouble = base(None, &strangers(None), checked_out).expect_err("is refused");
+        assert!(trouble.message.contains("its author names the branches"), "{}", trouble.message);
+        assert_eq!(base(Some("main"), &strangers(None), checked_out).ok().as_deref(), Some("main"));
+        assert_eq!(base(None, &strangers(Some("main")), checked_out).ok().as_deref(), Some("main"));
+        assert_eq!(base(None, &Ci::default(), checked_out).ok().as_deref(), Some("theirs"));
+        assert!(base(None, &Ci::default(), || Err("detached".to_owned())).is_err());
     }
 
     #[test]
