@@ -12,17 +12,20 @@ const SYSTEM: [&str; 6] = ["/proc", "/sys", "/dev", "/etc", "/run", "/var/run"];
 /// What the runner keeps beside the files of the steps: the event, command files, the home of container jobs.
 const RUNNERS_OWN: [&str; 4] = ["_github_home", "_github_workflow", "_runner_file_commands", "_actions"];
 /// Words in names of files that hold credentials.
-const CREDENTIAL_WORDS: [&str; 5] = ["creds", "credential", "secret", "passwd", "password"];
+const CREDENTIAL_WORDS: [&str; 7] =
+    ["creds", "credential", "secret", "passwd", "password", "accesskey", "rootkey"];
 /// Whole names of such files, before their first dot.
 const CREDENTIAL_NAMES: [&str; 7] =
     ["netrc", "token", "access_token", "github_token", "api_key", "apikey", "kubeconfig"];
-/// Ends of their names.
-const CREDENTIAL_ENDS: [&str; 13] =
-    ["pem", "key", "p12", "pfx", "p8", "ppk", "jks", "keystore", "kdbx", "gpg", "asc", "tfstate", "tfvars"];
+/// Ends of their names, and what stands there before the end of a copy: `server.key.bak`.
+const CREDENTIAL_ENDS: [&str; 15] = [
+    "pem", "key", "p12", "pfx", "p8", "ppk", "jks", "keystore", "kdbx", "gpg", "asc", "tfstate", "tfvars",
+    "env", "ovpn",
+];
+/// Ends of pictures, which are no copies: `attention.key.png` is a plot.
+const PICTURE_ENDS: [&str; 6] = ["png", "jpg", "jpeg", "gif", "svg", "webp"];
 /// How a private key begins, whatever its file is called.
-const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
-/// How much of a file is looked at for one.
-const LOOK_BYTES: usize = 64 * 1024;
+const PRIVATE_KEY: [u8; 16] = *b"PRIVATE KEY-----";
 /// Tables, by the end of their name: a content type knows them as text only.
 const TABLE_ENDS: [&str; 2] = ["csv", "tsv"];
 
@@ -84,11 +87,11 @@ pub fn content_refused(
     bytes: &[u8],
     may_be_strangers: bool,
 ) -> Option<&'static str> {
-    let head = &bytes[..bytes.len().min(LOOK_BYTES)];
-    if head.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY) {
+    if bytes.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY) {
         return Some("there is a private key in it");
     }
-    let is_table = media.mime.starts_with("text/") && TABLE_ENDS.iter().any(|end| ends_with(name, end));
+    // Not HTML or a script that is called as a table is.
+    let is_table = media.mime == "text/plain" && TABLE_ENDS.iter().any(|end| ends_with(name, end));
     if may_be_strangers && !media.is_shown() && !is_table {
         return Some("in a run that may be a stranger's only pictures, videos and tables are shown");
     }
@@ -104,9 +107,15 @@ fn is_credential(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default();
     CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
         || CREDENTIAL_NAMES.contains(&stem)
-        || CREDENTIAL_ENDS.iter().any(|end| ends_with(&name, end))
+        || has_credential_end(&name)
         // `id_ed25519` and `id_rsa.pub`; `id_map.csv` is a table.
         || name.starts_with("id_") && (name == stem || ends_with(&name, "pub"))
+}
+
+/// Whether a part behind a dot is one of a file with credentials. In the name of a picture none is.
+fn has_credential_end(name: &str) -> bool {
+    let is_picture = PICTURE_ENDS.iter().any(|end| ends_with(name, end));
+    !is_picture && name.split('.').skip(1).any(|part| CREDENTIAL_ENDS.contains(&part))
 }
 
 fn ends_with(name: &str, end: &str) -> bool {
@@ -139,6 +148,29 @@ mod tests {
     }
 
     #[test]
+    fn a_harmless_name_is_shown_although_it_has_such_a_word_in_it() {
+        for name in [
+            "environment.md",
+            "environment.yml",
+            "env.csv",
+            "env_steps.png",
+            "keyboard.png",
+            "monkey.png",
+            "keypoints.csv",
+            "key.csv",
+            "key.png",
+            "tokens.png",
+            "tokens.csv",
+            "attention.key.png",
+            "CartPole.env.svg",
+            "ascii.txt",
+            "loss.keys.csv",
+        ] {
+            assert_eq!(refused(&format!("/work/vision/{name}")), None, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_hidden_or_looks_like_credentials_is_not_shown() {
         for file in [
             "/etc/passwd",
@@ -160,6 +192,14 @@ mod tests {
             "/work/vision/server.PEM",
             "/work/vision/deploy.key",
             "/work/vision/terraform.tfstate",
+            "/work/vision/terraform.tfstate.backup",
+            "/work/vision/prod.env",
+            "/work/vision/prod.ENV.local",
+            "/work/vision/rootkey.csv",
+            "/work/vision/bob_accessKeys.csv",
+            "/work/vision/server.key.bak",
+            "/work/vision/server.pem.2026-01-01.gz",
+            "/work/vision/config.ovpn",
             "/work/vision/token.txt",
             "/tmp/_github_home/notes.txt",
             "/tmp/_runner_file_commands/add_path",
@@ -193,13 +233,21 @@ mod tests {
             |name: &str, bytes: &[u8], strangers| content_refused(name, &Media::of(bytes), bytes, strangers);
         let key = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n";
         assert!(told("notes.txt", key, false).is_some());
+        for padding in [70_000, 3 << 20] {
+            let padded = [vec![b'x'; padding].as_slice(), key].concat();
+            assert!(told("notes.txt", &padded, false).is_some(), "behind {padding} bytes");
+        }
         let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
         assert_eq!(told("a.png", png, true), None);
         assert_eq!(told("a.csv", b"a,b\n1,2\n", true), None);
         assert_eq!(told("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", true), None);
-        for (name, bytes) in
-            [("settings.json", &b"{\"a\": 1}"[..]), ("log.txt", b"text"), ("a.png", b"AKIA=1")]
-        {
+        for (name, bytes) in [
+            ("settings.json", &b"{\"a\": 1}"[..]),
+            ("log.txt", b"text"),
+            ("a.png", b"AKIA=1"),
+            ("a.csv", b"<!DOCTYPE html><script>1</script>"),
+            ("a.png", b"<html><script>1</script></html>"),
+        ] {
             assert!(told(name, bytes, true).is_some(), "{name}");
             assert_eq!(told(name, bytes, false), None, "{name}");
         }
