@@ -315,6 +315,22 @@ async fn data_in_the_text_is_published_as_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_of_a_stranger_that_is_no_picture_is_not_published() {
+    let sim = Sim::start().await;
+    let (desk, number, _) = pulled(&sim).await;
+    let desk = desk.with("GITHUB_EVENT_NAME", "issue_comment");
+    // A page with a script.
+    let report = "![](data:image/png;base64,PGh0bWw+PHNjcmlwdD4xPC9zY3JpcHQ+PC9odG1sPg==)\n";
+    desk.write("report.md", report.as_bytes());
+    let target = format!("pr/{number}");
+    let ran = desk.run(&["cml-send-comment", "report.md", "--target", &target]).await.expect_code(0);
+    assert!(ran.stderr.contains("data in the report's text may not be published"), "{ran:#?}");
+    let note = "> Not published: `data:image/png;base64`. The job's log says why.";
+    assert_eq!(written(&bodies(&sim)[0]), format!("{report}\n\n{note}\n"));
+    assert!(sim.references().keys().all(|name| !name.starts_with("refs/cml/")), "{:#?}", sim.references());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_run_says_how_it_went() {
     let sim = sim_with_workflow_token().await;
     let (desk, _, sha) = pulled(&sim).await;

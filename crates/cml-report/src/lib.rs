@@ -33,7 +33,8 @@ pub use marks::Watermark;
 pub use media::Media;
 pub use pull::{Change, NewBranch, Opened, open};
 pub use shelf::{
-    Asset, AssetServer, Directory, PRUNED_BELOW, Pruned, RepositoryShelf, Shelf, ShelfError, markdown, prune,
+    Asset, AssetServer, COUNT_LIMIT, Directory, PRUNED_BELOW, Pruned, RepositoryShelf, Shelf, ShelfError,
+    TOTAL_LIMIT, markdown, prune,
 };
 pub use shown::{content_refused, place_refused, roots};
 pub use target::Target;

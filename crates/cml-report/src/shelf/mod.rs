@@ -20,7 +20,9 @@ pub use server::AssetServer;
 /// <https://docs.github.com/en/repositories/working-with-files/managing-large-files/about-large-files-on-github>
 const FILE_LIMIT: usize = 50 << 20;
 /// The most files of one report.
-const COUNT_LIMIT: usize = 200;
+pub const COUNT_LIMIT: usize = 200;
+/// The most bytes of all its files: they are in memory together.
+pub const TOTAL_LIMIT: usize = 200 << 20;
 /// The longest name that is kept, bytes.
 const NAME_LIMIT: usize = 100;
 
@@ -58,6 +60,13 @@ pub enum ShelfError {
         "the report has {0} files, and at most {COUNT_LIMIT} are taken: leave some out, or send several reports"
     )]
     TooMany(usize),
+    /// They are too large together.
+    #[error(
+        "the report's files have more than {} MiB together, which is the most that is taken: make them smaller, leave some \
+         out, or send several reports",
+        TOTAL_LIMIT >> 20
+    )]
+    TooLargeTogether,
     /// A name cannot be used.
     #[error("{0:?} cannot be used as an address: {1}")]
     BadAddress(String, String),
@@ -100,15 +109,21 @@ impl Asset {
     /// # Errors
     /// When it is empty or too large.
     pub fn new(name: &str, media: Option<Media>, bytes: Vec<u8>) -> Result<Self, ShelfError> {
-        let name = name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned();
-        if bytes.is_empty() {
-            return Err(ShelfError::Empty(name));
-        }
-        if bytes.len() > FILE_LIMIT {
-            return Err(ShelfError::TooLarge { name, mib: bytes.len().div_ceil(1 << 20) });
-        }
+        Self::check_size(name, bytes.len())?;
         let media = media.unwrap_or_else(|| Media::of(&bytes));
-        Ok(Self { name, media, bytes })
+        Ok(Self { name: without_directories(name), media, bytes })
+    }
+
+    /// Whether a file has a size that can be shown; asked before it is read, too.
+    ///
+    /// # Errors
+    /// When it is empty or too large.
+    pub fn check_size(name: &str, bytes: usize) -> Result<(), ShelfError> {
+        match bytes {
+            0 => Err(ShelfError::Empty(without_directories(name))),
+            1..=FILE_LIMIT => Ok(()),
+            _ => Err(ShelfError::TooLarge { name: without_directories(name), mib: bytes.div_ceil(1 << 20) }),
+        }
     }
 
     /// `HASH/NAME`: the same content has the same place.
@@ -132,6 +147,10 @@ impl Asset {
         };
         format!("{hash}/{name}")
     }
+}
+
+fn without_directories(name: &str) -> String {
+    name.rsplit(['/', '\\']).next().unwrap_or(name).to_owned()
 }
 
 /// Refuses more files than a report can have.

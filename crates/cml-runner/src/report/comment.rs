@@ -1,14 +1,10 @@
 //! `comment create` and `comment update`: a report with its images, as a comment.
 
-use std::ops::Range;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use cml_report::{
-    Asset, Ci, Directory, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, local_links,
-    post, replaced,
+    Ci, Directory, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, post, replaced,
 };
 use cml_spec::ReportPlace;
 use serde_json::json;
@@ -17,7 +13,8 @@ use crate::args::Global;
 use crate::exit::{Code, Trouble};
 use crate::report::args::Comment;
 use crate::report::footer::footed;
-use crate::report::linked::{MayShow, linked, note};
+use crate::report::gathered::gather;
+use crate::report::linked::{MayShow, note};
 use crate::report::places::{AnyShelf, Chosen, CmlsFlags};
 use crate::report::publish::may_only_read;
 use crate::report::summary::InSummary;
@@ -146,28 +143,15 @@ pub(crate) async fn published(
     shelf: &impl Shelf,
     ci: &Ci,
 ) -> Result<String, ReportError> {
-    let mut found: Vec<(Range<usize>, Asset)> = Vec::new();
-    let mut refused: Vec<String> = Vec::new();
-    let may_show = MayShow::here(ci);
-    for link in local_links(text) {
-        let asset = if link.target.starts_with("data:") {
-            data(&link.target)
-                .ok_or_else(|| "the report has an image as data: that is no base64".to_owned())
-                .and_then(|(name, bytes)| Asset::new(&name, None, bytes).map_err(|error| error.to_string()))
-        } else {
-            linked(base, &link.target, &may_show).map_err(|why| why.told(&mut refused))
-        };
-        match asset {
-            Ok(asset) => found.push((link.range, asset)),
-            Err(why) => files::warn(&format!("{why}; the report shows it as it is")),
-        }
+    let gathered = gather(text, base, &MayShow::here(ci), &files::read)?;
+    for line in gathered.flaws.lines() {
+        files::warn(&line);
     }
-    let note = note(&refused);
-    if found.is_empty() {
+    let note = note(&gathered.refused);
+    if gathered.assets.is_empty() {
         return Ok(format!("{text}{note}"));
     }
-    let (ranges, assets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let urls = match shelf.place(&assets).await {
+    let urls = match shelf.place(&gathered.assets).await {
         Ok(urls) => urls,
         Err(ShelfError::GitHub(error)) if error.kind == GitHubErrorKind::Forbidden => {
             let hint = error.hint.clone().unwrap_or_default();
@@ -176,15 +160,7 @@ pub(crate) async fn published(
         }
         Err(error) => return Err(error.into()),
     };
-    let text = replaced(text, &ranges.into_iter().zip(urls).collect::<Vec<_>>());
+    let targets = gathered.targets.into_iter().map(|(range, asset)| (range, urls[asset].clone()));
+    let text = replaced(text, &targets.collect::<Vec<_>>());
     Ok(format!("{text}{note}"))
-}
-
-/// Name and bytes of `data:image/png;base64,…`.
-fn data(uri: &str) -> Option<(String, Vec<u8>)> {
-    let (head, body) = uri.strip_prefix("data:")?.split_once(',')?;
-    let kind = head.strip_suffix(";base64")?.split(';').next()?;
-    let end = kind.rsplit('/').next().unwrap_or("bin").replace("svg+xml", "svg");
-    let plain: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    Some((format!("image.{end}"), STANDARD.decode(plain).ok()?))
 }

@@ -14,32 +14,39 @@ const FILE_LIMIT_BYTES: u64 = 100 << 20;
 
 /// A file's content.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
-    let failed = |cause: String| {
-        Trouble::new(Code::Failed, format!("cannot read {}: {cause}", path.display()))
-            .hint("does an earlier step write it, and is the path as seen from the working directory?")
-    };
-    let facts = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-    if facts.is_dir() {
-        return Err(failed("it is a directory".to_owned()));
-    }
-    if !facts.is_file() {
-        return Err(failed("it is no plain file".to_owned()));
-    }
-    let too_large = |bytes: u64| {
-        failed(format!("it has {} MiB, and at most {} are read", bytes >> 20, FILE_LIMIT_BYTES >> 20))
-    };
-    if facts.len() > FILE_LIMIT_BYTES {
-        return Err(too_large(facts.len()));
-    }
+    let _ = size(path)?;
     // A file may grow meanwhile, and some of the system's say that they are empty.
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let file = std::fs::File::open(path).map_err(|error| unread(path, &error.to_string()))?;
     let read = file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes);
-    let _ = read.map_err(|error| failed(error.to_string()))?;
-    if bytes.len() as u64 > FILE_LIMIT_BYTES {
-        return Err(too_large(bytes.len() as u64));
-    }
+    let _ = read.map_err(|error| unread(path, &error.to_string()))?;
+    let _ = taken(path, bytes.len() as u64)?;
     Ok(bytes)
+}
+
+/// A plain file's size, bytes, if it is one that is read.
+pub(crate) fn size(path: &Path) -> Result<u64, Trouble> {
+    let facts = std::fs::metadata(path).map_err(|error| unread(path, &error.to_string()))?;
+    if facts.is_dir() {
+        return Err(unread(path, "it is a directory"));
+    }
+    if !facts.is_file() {
+        return Err(unread(path, "it is no plain file"));
+    }
+    taken(path, facts.len())
+}
+
+fn taken(path: &Path, bytes: u64) -> Result<u64, Trouble> {
+    if bytes <= FILE_LIMIT_BYTES {
+        return Ok(bytes);
+    }
+    let most = FILE_LIMIT_BYTES >> 20;
+    Err(unread(path, &format!("it has {} MiB, and at most {most} are read", bytes >> 20)))
+}
+
+fn unread(path: &Path, cause: &str) -> Trouble {
+    Trouble::new(Code::Failed, format!("cannot read {}: {cause}", path.display()))
+        .hint("does an earlier step write it, and is the path as seen from the working directory?")
 }
 
 /// A report's text; what is wrong with its bytes is said.

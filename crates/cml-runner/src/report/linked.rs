@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cml_report::{Asset, Ci, Media, content_refused, place_refused, roots};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cml_report::{Asset, Ci, Media, ShelfError, content_refused, place_refused, roots};
 
+use crate::exit::Trouble;
 use crate::place::env;
 use crate::report::files::{self, git};
 
@@ -13,8 +16,8 @@ const NAMED_MAX: usize = 10;
 /// What a report may show.
 pub(crate) struct MayShow {
     /// Directories below which its files lie, canonical.
-    roots: Vec<PathBuf>,
-    may_be_strangers: bool,
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) may_be_strangers: bool,
 }
 
 impl MayShow {
@@ -44,41 +47,95 @@ pub(crate) enum Unshown {
     Flawed(String),
 }
 
-impl Unshown {
-    /// In words; what may not be shown is noted.
-    pub(crate) fn told(self, refused: &mut Vec<String>) -> String {
-        match self {
-            Self::Refused(target, why) => {
-                refused.push(target);
-                why
-            }
-            Self::Flawed(why) => why,
+/// A file that the report links to, in a place that may be shown. It is not read yet.
+pub(crate) struct Found {
+    /// As the report calls it.
+    target: String,
+    /// As seen from here.
+    file: PathBuf,
+    /// Without links: one file has one such path.
+    pub(crate) real: PathBuf,
+}
+
+impl Found {
+    /// # Errors
+    /// When it is not there, or in a place that may not be shown.
+    pub(crate) fn of(base: &Path, target: &str, may_show: &MayShow) -> Result<Self, Unshown> {
+        let exact = base.join(target);
+        let file = if exact.is_file() { exact } else { base.join(path_of(target)) };
+        let real = file.canonicalize().map_err(|error| {
+            Unshown::Flawed(format!("{}, which the report shows, cannot be read: {error}", file.display()))
+        })?;
+        let found = Self { target: target.to_owned(), file, real };
+        match place_refused(&found.real, &may_show.roots, &is_git) {
+            Some(why) => Err(found.refused(why)),
+            None => Ok(found),
         }
+    }
+
+    /// Its size, bytes, asked before it is read.
+    pub(crate) fn size(&self) -> Result<usize, Unshown> {
+        let size = files::size(&self.real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        Asset::check_size(path_of(&self.target), size).map_err(|error| flawed(&error))?;
+        Ok(size)
+    }
+
+    /// Reads it.
+    pub(crate) fn asset(&self, may_show: &MayShow, read: &Read<'_>) -> Result<Asset, Unshown> {
+        let bytes = read(&self.real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
+        let name = self.real.file_name().unwrap_or_default().to_string_lossy();
+        match content_refused(&name, &Media::of(&bytes), &bytes, may_show.may_be_strangers) {
+            Some(why) => Err(self.refused(why)),
+            None => Asset::new(path_of(&self.target), None, bytes).map_err(|error| flawed(&error)),
+        }
+    }
+
+    fn refused(&self, why: &str) -> Unshown {
+        let file = self.file.display();
+        let why = format!(
+            "{file}, which the report shows, may not be published: {why}; publish it with cml-publish if you mean it"
+        );
+        Unshown::Refused(self.target.clone(), why)
     }
 }
 
-/// A file that the report links to, if it is one that may be shown.
-pub(crate) fn linked(base: &Path, target: &str, may_show: &MayShow) -> Result<Asset, Unshown> {
-    // An anchor within another page, or what a server would read.
-    let path = target.split(['#', '?']).next().unwrap_or_default();
-    let exact = base.join(target);
-    let file = if exact.is_file() { exact } else { base.join(path) };
-    let words = |why: &str| format!("{}, which the report shows, {why}", file.display());
-    let refused = |why: &str| {
-        let why = format!("may not be published: {why}; publish it with cml-publish if you mean it");
-        Unshown::Refused(target.to_owned(), words(&why))
-    };
-    let flawed = |why: &str| Unshown::Flawed(words(&format!("cannot be read: {why}")));
-    let real = file.canonicalize().map_err(|error| flawed(&error.to_string()))?;
-    if let Some(why) = place_refused(&real, &may_show.roots, &is_git) {
-        return Err(refused(why));
+/// How a file is read.
+pub(crate) type Read<'a> = dyn Fn(&Path) -> Result<Vec<u8>, Trouble> + 'a;
+
+/// `data:image/png;base64,…` in the report's text, by the rules for a file.
+pub(crate) fn of_data(uri: &str, may_show: &MayShow) -> Result<Asset, Unshown> {
+    let (name, bytes) = data(uri)
+        .ok_or_else(|| Unshown::Flawed("the report has an image as data: that is no base64".to_owned()))?;
+    let asset = Asset::new(&name, None, bytes).map_err(|error| flawed(&error))?;
+    match content_refused(&name, &asset.media, &asset.bytes, may_show.may_be_strangers) {
+        Some(why) => {
+            let head = uri.split(',').next().unwrap_or_default();
+            Err(Unshown::Refused(
+                head.to_owned(),
+                format!("data in the report's text may not be published: {why}"),
+            ))
+        }
+        None => Ok(asset),
     }
-    let bytes = files::read(&real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
-    let name = real.file_name().unwrap_or_default().to_string_lossy();
-    if let Some(why) = content_refused(&name, &Media::of(&bytes), &bytes, may_show.may_be_strangers) {
-        return Err(refused(why));
-    }
-    Asset::new(path, None, bytes).map_err(|error| Unshown::Flawed(error.to_string()))
+}
+
+/// Name and bytes of `data:image/png;base64,…`.
+fn data(uri: &str) -> Option<(String, Vec<u8>)> {
+    let (head, body) = uri.strip_prefix("data:")?.split_once(',')?;
+    let kind = head.strip_suffix(";base64")?.split(';').next()?;
+    let end = kind.rsplit('/').next().unwrap_or("bin").replace("svg+xml", "svg");
+    let plain: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+    Some((format!("image.{end}"), STANDARD.decode(plain).ok()?))
+}
+
+fn flawed(error: &ShelfError) -> Unshown {
+    Unshown::Flawed(error.to_string())
+}
+
+/// A target without an anchor within another page, or what a server would read.
+fn path_of(target: &str) -> &str {
+    target.split(['#', '?']).next().unwrap_or_default()
 }
 
 /// What is refused is said in the report as well, by its name there: its reader would look for it.

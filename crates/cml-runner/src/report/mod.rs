@@ -7,6 +7,7 @@ mod chores;
 mod comment;
 mod files;
 mod footer;
+mod gathered;
 mod linked;
 mod metrics;
 #[cfg(test)]
