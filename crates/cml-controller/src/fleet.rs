@@ -149,7 +149,7 @@ impl<J: Journal> Fleet<J> {
     /// [`JournalError`].
     pub fn open(journal: J, specs: Vec<Spec>) -> Result<Self, JournalError> {
         let state = State::of(&journal.after(0)?);
-        let known = |record: LaunchRecord| (record.id, (stage(&state, &record), Duration::ZERO));
+        let known = |record: LaunchRecord| (record.id, (stage(&state, &journal, &record), Duration::ZERO));
         let watched = state.launches().into_iter().map(known).collect();
         let cured = curable(&state);
         Ok(Self { journal, state, specs, budgets: Vec::new(), cured, watched })

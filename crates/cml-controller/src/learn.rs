@@ -134,6 +134,7 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         // Its prices are asked for from the next look on; should it be gone already, that look bills it.
         return;
     }
+    events.extend(learned_late(record, sight));
     events.extend(doing(state, record, sight));
     let taken_back = sight.instance.is_some_and(|it| it.taken_back);
     let gone = match sight.instance {
@@ -171,8 +172,22 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         end: if taken_back || (is_spot && record.notice_at.is_some()) { End::TakenBack } else { End::Ours },
         started_at: sight.instance.map(|instance| instance.started_at),
         ended_at,
-        lacks_prices: is_spot && !sight.prices_are_whole,
+        lacks_prices: if is_spot { !sight.prices_are_whole } else { lacks_list_price(record, sight) },
     });
+}
+
+/// What is bought on demand costs what the list says, once its region says again what it sells.
+fn learned_late(record: &LaunchRecord, sight: &Sight<'_>) -> Option<Event> {
+    let (bought, instance, sold) = (record.bought.as_ref()?, sight.instance?, sight.sold?);
+    if bought.market == Market::Spot || bought.price.is_some() || sold.price.is_none() {
+        return None;
+    }
+    let offer = Offer { price: sold.price, disk: bought.disk, ..as_offer(instance, Some(sold)) };
+    Some(Event::LaunchBought { launch: record.id, instance: instance.id.clone(), offer })
+}
+
+fn lacks_list_price(record: &LaunchRecord, sight: &Sight<'_>) -> bool {
+    record.bought.as_ref().is_some_and(|offer| offer.price.is_none()) && learned_late(record, sight).is_none()
 }
 
 /// A person may stop a machine, and start it again.

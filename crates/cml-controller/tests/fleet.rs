@@ -341,6 +341,24 @@ fn what_a_process_that_was_killed_may_have_bought_is_waited_for_as_long_as_its_c
 }
 
 #[test]
+fn what_a_process_bought_just_before_it_was_killed_is_not_missed_by_a_look_that_was_under_way() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("journal.db");
+    let lag = Some(SignedDuration::ZERO);
+    let (mut killed, mut other) = (shared(&path), shared(&path));
+    assert_eq!(orders(&mut killed, 0, 1, lag), 1);
+    assert!(killed.calling(id(1), at(1)).expect("is written"));
+    assert_eq!(orders(&mut other, 5, 2, lag), 0);
+    drop(killed);
+    let mut older = look(vec![job(JobState::Queued, None)], Vec::new(), Vec::new());
+    older.begun = Some(Duration::from_secs(10));
+    older.shows_within = BTreeMap::from([("us-east-1".to_owned(), SignedDuration::ZERO)]);
+    let step = other.step(older, now(13), &cml_fleet::plan, &mut || id(3)).expect("steps");
+    assert_eq!(step.orders, [], "its machine may have come since");
+    assert_eq!(orders(&mut other, 20, 4, lag), 1, "the next look shows none");
+}
+
+#[test]
 fn a_launch_that_was_given_up_is_not_called_any_more() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("journal.db");
@@ -443,4 +461,36 @@ fn of_a_strangers_job_nothing_is_learned_however_it_ends_but_that_it_had_a_machi
     let look = look(taken, Vec::new(), Vec::new());
     let _ = fleet.step(look, now(1), &cml_fleet::plan, &mut || id(1)).expect("is decided");
     assert!(fleet.state().knows(JobId(200)), "GitHub gave it a machine of ours");
+}
+
+#[test]
+fn a_machine_whose_price_nobody_knew_costs_what_the_list_says_later_or_is_an_estimate() {
+    for (is_sold_again, cost, estimated) in [(true, "$0.1", false), (false, "$0.2", true)] {
+        let spec = Spec { spot: SpotPolicy::Never, ..spec() };
+        let mut fleet = Fleet::open(MemoryJournal::default(), vec![spec]).expect("opens");
+        let mut step = |second, instances: Vec<Instance>, is_sold: bool| {
+            let mut look = look(vec![job(JobState::Queued, None)], instances, Vec::new());
+            let offers = look.offers.get_mut("gpu").expect("offers");
+            offers[0].market = Market::OnDemand;
+            let dearer = Offer {
+                instance_type: "g6.xlarge".to_owned(),
+                price: Some(UsdPerHour("0.72".parse().expect("a number"))),
+                ..offers[0].clone()
+            };
+            offers.push(dearer);
+            if !is_sold {
+                offers.clear();
+            }
+            fleet.step(look, now(second), &cml_fleet::plan, &mut || id(1)).expect("the journal is there");
+        };
+        step(0, Vec::new(), true);
+        let mut machine = instance(id(1), InstanceState::Running);
+        machine.market = Market::OnDemand;
+        step(20, vec![machine.clone()], false);
+        step(40, vec![machine.clone()], is_sold_again);
+        (machine.state, machine.ended_at) = (InstanceState::Terminated, Some(at(1000)));
+        step(1010, vec![machine], is_sold_again);
+        let [entry] = fleet.state().ledger() else { panic!("one entry") };
+        assert_eq!((entry.cost.to_string().as_str(), entry.estimated), (cost, estimated));
+    }
 }

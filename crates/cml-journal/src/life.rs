@@ -106,9 +106,16 @@ impl Life {
     }
 
     pub(crate) fn buy(&mut self, at: Timestamp, instance: &InstanceId, offer: &Offer) {
-        if self.bought.is_none() {
-            self.disk = offer.disk.or(self.disk);
-            self.bought = Some((at, instance.clone(), offer.clone()));
+        match &mut self.bought {
+            None => {
+                self.disk = offer.disk.or(self.disk);
+                self.bought = Some((at, instance.clone(), offer.clone()));
+            }
+            // What it costs by the list may be known only later.
+            Some((_, known, bought)) if known == instance && bought.price.is_none() => {
+                bought.clone_from(offer)
+            }
+            Some(_) => {}
         }
     }
 

@@ -8,19 +8,29 @@ use jiff::SignedDuration;
 
 use super::{Fleet, Look};
 
-/// How far a launch is: what it may show changes with that.
+/// How far a launch is: what it may show changes with that, and only a look that was begun later shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    Decided,
+    /// Somebody may still buy it, or nobody can say.
+    Open,
+    /// Who decided it is gone, and had not called the cloud.
+    GivenUp,
+    /// Who called the cloud for it is gone.
     Called,
     Bought,
 }
 
-pub(super) fn stage(state: &State, record: &LaunchRecord) -> Stage {
-    match (record.bought.is_some(), state.carried_out_by(record.id)) {
-        (true, _) => Stage::Bought,
-        (false, Some((_, true))) => Stage::Called,
-        (false, _) => Stage::Decided,
+pub(super) fn stage(state: &State, journal: &impl Journal, record: &LaunchRecord) -> Stage {
+    match state.carried_out_by(record.id) {
+        _ if record.bought.is_some() => Stage::Bought,
+        Some((writer, is_called)) if !journal.may_act(writer) => {
+            if is_called {
+                Stage::Called
+            } else {
+                Stage::GivenUp
+            }
+        }
+        _ => Stage::Open,
     }
 }
 
@@ -34,34 +44,27 @@ impl<J: Journal> Fleet<J> {
         let just_after = uptime + Duration::from_nanos(1);
         let looked_at = signed(look.begun.unwrap_or(just_after));
         for record in &mut launches {
-            let stage = stage(&self.state, record);
-            let known = self.watched.entry(record.id).or_insert((stage, just_after));
+            let stage = stage(&self.state, &self.journal, record);
+            let known = self.watched.entry(record.id).or_insert((Stage::Open, just_after));
             if known.0 != stage {
-                *known = (stage, just_after);
+                // What nobody called for shows in no look, however old.
+                *known = (stage, if stage == Stage::GivenUp { Duration::ZERO } else { just_after });
             }
             record.watched_for = looked_at.saturating_sub(signed(known.1));
-            record.shows_within = self.shows_within(record, look);
+            record.shows_within = shows_within(record, stage, look);
         }
         launches
     }
+}
 
-    /// How late a machine of this launch may show. How late its cloud shows one is one thing; how long somebody may still buy one is
-    /// another, and ends with who carries the launch out.
-    fn shows_within(&self, record: &LaunchRecord, look: &Look) -> SignedDuration {
-        let region = record.bought.as_ref().map(|offer| &offer.region).or(record.region.as_ref());
-        let lag = region.and_then(|region| look.shows_within.get(region)).copied().unwrap_or(UNSEEN_GRACE);
-        if record.bought.is_some() {
-            return lag;
-        }
-        match self.state.carried_out_by(record.id) {
-            Some((writer, is_called)) if !self.journal.may_act(writer) => {
-                if is_called {
-                    lag
-                } else {
-                    SignedDuration::ZERO
-                }
-            }
-            _ => UNSEEN_GRACE,
-        }
+/// How late a machine of this launch may show. How late its cloud shows one is one thing; how long somebody may still buy one is
+/// another, and ends with who carries the launch out.
+fn shows_within(record: &LaunchRecord, stage: Stage, look: &Look) -> SignedDuration {
+    let region = record.bought.as_ref().map(|offer| &offer.region).or(record.region.as_ref());
+    let lag = region.and_then(|region| look.shows_within.get(region)).copied();
+    match stage {
+        Stage::Open => UNSEEN_GRACE,
+        Stage::GivenUp => SignedDuration::ZERO,
+        Stage::Called | Stage::Bought => lag.unwrap_or(UNSEEN_GRACE),
     }
 }
