@@ -287,8 +287,11 @@ async fn a_registration_outlasts_some_seconds_of_trouble_at_github() {
         sim.fail_next(trouble(path, FaultKind::Status(502, "{}".to_owned()), 3));
         sim.fail_next(trouble(path, FaultKind::DropAfterDoing, 1));
         let job = sim.queue("cml", "true");
-        let _ = user.run(&launch(&[flag, "--idle-timeout", "5s"])).await.expect_code(0);
+        let launched = user.run(&launch(&[flag])).await.expect_code(0).json();
         sim.succeeds(job).await;
+        if flag == "--reusable" {
+            let _ = user.run(&["stop", launched["runner"].as_str().expect("a name")]).await.expect_code(0);
+        }
         nothing_is_left(&user, &sim).await;
     }
 }
