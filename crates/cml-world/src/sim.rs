@@ -1,6 +1,7 @@
 //! The handle: starts the simulated GitHub, queues work, looks at it.
 
 mod repository;
+mod strangers;
 
 use std::io;
 use std::time::Duration;
@@ -95,8 +96,10 @@ impl SimGitHub {
     /// # Errors
     /// When the file is not for the event, or says something about its jobs' order that is not understood here.
     pub fn queue_verbatim(&self, verbatim: &Verbatim) -> Result<RunId, WorkflowError> {
-        let (workflow, origin) = (verbatim.workflow()?, verbatim.origin());
-        Ok(RunId(queue::queue_run_of(&mut self.shared.lock(), workflow, origin, clock::now())))
+        let workflow = verbatim.workflow()?;
+        let mut world = self.shared.lock();
+        let origin = verbatim.origin(&world.full_name());
+        Ok(RunId(queue::queue_run_of(&mut world, workflow, origin, clock::now())))
     }
 
     /// All jobs of all attempts, oldest first. A job is listed once what it needs is done.

@@ -49,7 +49,7 @@ pub(crate) fn job_event(world: &mut World, job: u64, action: &str, now: Timestam
         "workflow_job": shapes::job(world, job, run),
         "repository": shapes::full_repository(world),
         "organization": shapes::organization(world),
-        "sender": shapes::user(world, &world.settings.owner),
+        "sender": shapes::user(world, run.starter_of(job.attempt)),
     });
     let guid = delivery_guid();
     deliver(world, guid, action.to_owned(), payload, false, now);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use cml_world::{SimApp, SimSettings, Webhook, contract};
+use cml_world::{SimApp, SimSettings, TokenGrant, Webhook, contract};
 use common::{Api, REPO};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -71,6 +71,53 @@ async fn runs_and_jobs_are_shown_cancelled_and_run_again() {
     assert_eq!(api.get(&format!("{path}/attempts/2")).await["run_attempt"], 2);
     assert_eq!(api.get(&format!("{path}/attempts/1/jobs")).await["jobs"][0]["id"], job);
     assert_eq!(api.get(&format!("{path}/jobs?filter=all")).await["total_count"], 2);
+    api.keeps_the_contract();
+}
+
+#[tokio::test]
+async fn a_run_names_its_fork_until_that_is_deleted() {
+    let api = Api::start(SimSettings::default()).await;
+    let own = api.sim.queue_workflow(WORKFLOW).expect("a good workflow");
+    let run = api.sim.queue_from_fork(WORKFLOW, "mallory/vision", "mallory").expect("a good workflow");
+    let other = api.sim.queue_from_fork(WORKFLOW, "eve/vision", "eve").expect("a good workflow");
+    let path = |run| format!("{REPO}/actions/runs/{run}");
+    let shown = api.get(&path(run)).await;
+    assert_eq!((&shown["event"], &shown["actor"]["login"]), (&json!("pull_request"), &json!("mallory")));
+    assert_eq!(shown["repository"]["full_name"], "acme/vision");
+    let head = &shown["head_repository"];
+    assert_eq!((&head["full_name"], &head["fork"]), (&json!("mallory/vision"), &json!(true)));
+    assert_eq!((&head["name"], &head["owner"]["login"]), (&json!("vision"), &json!("mallory")));
+    assert_eq!(shown["pull_requests"], json!([]), "GitHub names none for a fork");
+    for run in [run, own] {
+        api.sim.forget_fork(run);
+    }
+    let listed = api.get(&format!("{REPO}/actions/runs?event=pull_request")).await;
+    let heads = |at: usize| &listed["workflow_runs"][at]["head_repository"];
+    assert_eq!((heads(0)["full_name"].as_str(), heads(1)), (Some("eve/vision"), &Value::Null), "{other}");
+    assert_eq!(api.get(&path(own)).await["head_repository"]["full_name"], "acme/vision");
+    api.keeps_the_contract();
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_run_names_who_started_it() {
+    let grant = TokenGrant { token: "hers".to_owned(), login: "mona".to_owned(), permissions: None };
+    let settings = SimSettings { tokens: vec![grant], ..SimSettings::default() };
+    let mut api = Api::start(settings).await;
+    let run = api.sim.queue_workflow(WORKFLOW).expect("a good workflow");
+    let path = format!("{REPO}/actions/runs/{run}");
+    assert!(!api.sim.rerun_by(run, "mallory"), "the first attempt is not over");
+    let cancel = async |api: &Api| api.call(Method::POST, &format!("{path}/cancel"), Value::Null).await.0;
+    assert_eq!(cancel(&api).await, 202);
+    assert!(api.sim.rerun_by(run, "mallory"));
+    assert_eq!(cancel(&api).await, 202);
+    api.credential = "hers".to_owned();
+    assert_eq!(api.call(Method::POST, &format!("{path}/rerun"), Value::Null).await.0, 201);
+    for (attempt, login) in [(1, "acme"), (2, "mallory"), (3, "mona")] {
+        let shown = api.get(&format!("{path}/attempts/{attempt}")).await;
+        let logins = (&shown["actor"]["login"], &shown["triggering_actor"]["login"]);
+        assert_eq!(logins, (&json!("acme"), &json!(login)), "attempt {attempt}");
+    }
+    assert_eq!(api.get(&path).await["triggering_actor"]["login"], "mona");
     api.keeps_the_contract();
 }
 
@@ -225,6 +272,20 @@ async fn received(listener: &tokio::net::TcpListener) -> (BTreeMap<String, Strin
             return (headers, bytes[end + 4..].to_vec());
         }
     }
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_strangers_job_names_its_sender_and_no_head_repository() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let hook = Webhook { url, secret: "a secret".to_owned() };
+    let api = Api::start(SimSettings { webhook: Some(hook), ..SimSettings::default() }).await;
+    api.sim.queue_from_fork(WORKFLOW, "mallory/vision", "mallory").expect("a good workflow");
+    let payload: Value = serde_json::from_slice(&received(&listener).await.1).expect("JSON");
+    assert_eq!(contract::webhook_violations(&payload), []);
+    assert_eq!(payload["sender"]["login"], "mallory");
+    assert_eq!(payload["repository"]["full_name"], "acme/vision");
+    assert!(!payload.to_string().contains("head_repository"), "{payload}");
 }
 
 #[tokio::test]

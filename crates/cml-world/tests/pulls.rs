@@ -66,6 +66,37 @@ async fn a_pull_request_is_opened_found_changed_closed_and_opened_again() {
 }
 
 #[tokio::test]
+async fn a_pull_request_from_a_fork_names_it_until_it_is_deleted() {
+    let api = Api::start(SimSettings::default()).await;
+    let workflow = "on: pull_request\njobs: {train: {runs-on: gpu, steps: [{run: make}]}}";
+    let run = api.sim.queue_from_fork(workflow, "mallory/vision", "mallory").expect("a good workflow");
+    let number = api.sim.pulls()[0].number;
+    let path = format!("{REPO}/pulls/{number}");
+    let pull = api.get(&path).await;
+    assert_eq!(pull["head"]["repo"]["full_name"], "mallory/vision");
+    assert_eq!(pull["base"]["repo"]["full_name"], "acme/vision");
+    assert_eq!((&pull["user"]["login"], &pull["commits"]), (&json!("mallory"), &json!(1)));
+    let (of_fork, of_own) = (format!("mallory:change-{number}"), format!("acme:change-{number}"));
+    for (head, count) in [(&of_fork, 1), (&of_own, 0)] {
+        let found = api.get(&format!("{REPO}/pulls?head={head}")).await;
+        assert_eq!(found.as_array().map(Vec::len), Some(count), "{head}");
+    }
+    // A branch of that name in the repository is another one.
+    api.sim.commit_files(&[("a", b"1")], &format!("change-{number}"));
+    assert_eq!(api.get(&path).await["head"]["sha"], pull["head"]["sha"]);
+    api.sim.forget_fork(run);
+    let (alone, listed) = (api.get(&path).await, api.get(&format!("{REPO}/pulls")).await);
+    for pull in [&alone, &listed[0]] {
+        let (repository, label) = (&pull["head"]["repo"], &pull["head"]["label"]);
+        assert_eq!((repository, label.as_str()), (&Value::Null, Some(of_fork.as_str())));
+    }
+    api.sim.close_pull(number);
+    let (status, _) = api.call(Method::PATCH, &path, json!({"state": "open"})).await;
+    assert_eq!(status, 422, "what is gone cannot be opened again");
+    api.keeps_the_contract();
+}
+
+#[tokio::test]
 async fn a_pull_request_that_cannot_be_is_refused_in_githubs_words() {
     let api = Api::start(SimSettings::default()).await;
     api.sim.commit_files(&[("a", b"1")], "change");

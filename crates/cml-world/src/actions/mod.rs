@@ -1,5 +1,6 @@
 //! Runs and jobs: what GitHub Actions keeps, and how a job finds its runner.
 
+pub(crate) mod origin;
 pub(crate) mod queue;
 pub(crate) mod verbatim;
 pub(crate) mod workflow;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::views::{JobView, RunId, RunView, StepView};
+use origin::Origin;
 use workflow::{JobSpec, Workflow};
 
 /// A workflow run.
@@ -18,22 +20,14 @@ pub(crate) struct Run {
     pub(crate) workflow: Workflow,
     pub(crate) origin: Origin,
     pub(crate) attempt: u64,
+    /// Who started each attempt, from the first to the latest.
+    pub(crate) started_by: Vec<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     /// When the latest attempt began.
     pub(crate) started_at: Timestamp,
     /// Asked to cancel: jobs whose turn has not come will not be queued.
     pub(crate) cancelled: bool,
-}
-
-/// What a run is of. For a pull request a job sees the merge, and the run belongs to the head.
-pub(crate) struct Origin {
-    /// `GITHUB_SHA`
-    pub(crate) sha: String,
-    /// `GITHUB_REF`
-    pub(crate) reference: String,
-    pub(crate) head_sha: String,
-    pub(crate) head_branch: String,
 }
 
 /// A job of one attempt of a run. It exists once the jobs that it needs are done.
@@ -192,6 +186,12 @@ pub(crate) fn attempt_state<'a>(
 }
 
 impl Run {
+    /// Who started an attempt.
+    pub(crate) fn starter_of(&self, attempt: u64) -> &str {
+        let index = usize::try_from(attempt).ok().and_then(|attempt| attempt.checked_sub(1));
+        index.and_then(|index| self.started_by.get(index)).unwrap_or(&self.origin.actor)
+    }
+
     pub(crate) fn view<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> RunView {
         let (status, conclusion) = attempt_state(self, self.attempt, jobs);
         RunView {

@@ -2,16 +2,24 @@
 
 use jiff::Timestamp;
 
+use super::origin::{HeadRepository, Origin};
 use super::workflow::{JobSpec, Workflow};
-use super::{Conclusion, Job, JobState, Origin, Run};
+use super::{Conclusion, Job, JobState, Run};
 use crate::webhook;
 use crate::world::{World, signed};
 
 /// Starts a run of this workflow on the newest commit of `main`; its id.
 pub(crate) fn queue_run(world: &mut World, workflow: Workflow, now: Timestamp) -> u64 {
     let sha = world.git.head();
-    let (reference, head_branch) = ("refs/heads/main".to_owned(), "main".to_owned());
-    queue_run_of(world, workflow, Origin { head_sha: sha.clone(), sha, reference, head_branch }, now)
+    let origin = Origin {
+        head_sha: sha.clone(),
+        sha,
+        reference: "refs/heads/main".to_owned(),
+        head_branch: "main".to_owned(),
+        head_repository: HeadRepository::Own,
+        actor: world.settings.owner.clone(),
+    };
+    queue_run_of(world, workflow, origin, now)
 }
 
 /// Starts a run of this workflow; its id.
@@ -24,8 +32,9 @@ pub(crate) fn queue_run_of(world: &mut World, workflow: Workflow, origin: Origin
             id,
             number,
             workflow,
-            origin,
             attempt: 1,
+            started_by: vec![origin.actor.clone()],
+            origin,
             created_at: now,
             updated_at: now,
             started_at: now,
@@ -213,8 +222,8 @@ pub(crate) enum Again {
     One(u64),
 }
 
-/// Starts a new attempt of a run that is over; false when it is not. What is not run again is carried over.
-pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, now: Timestamp) -> bool {
+/// Has this login start a new attempt of a run that is over; false when it is not. What is not run again is carried over.
+pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, by: &str, now: Timestamp) -> bool {
     let Some(one) = world.runs.get(&run) else { return false };
     let attempt = one.attempt;
     if super::attempt_state(one, attempt, world.jobs.values()).0 != "completed" {
@@ -242,6 +251,7 @@ pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, now: Timestamp) 
         last.iter().filter(|job| !repeated.contains(&job.spec.key)).map(|job| job.id).collect();
     if let Some(one) = world.runs.get_mut(&run) {
         one.attempt += 1;
+        one.started_by.push(by.to_owned());
         one.cancelled = false;
         one.started_at = now;
         one.updated_at = now;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
-use super::Origin;
+use super::origin::{HeadRepository, Origin, owner_of};
 use super::workflow::{JobSpec, StepSpec, Workflow, WorkflowError, events, labels, words};
 
 /// A workflow file, what has happened in the repository, and the program that runs the file's jobs.
@@ -17,7 +17,7 @@ pub struct Verbatim {
     pub yaml: String,
     /// `push`, `pull_request`, …: one of those that the file is for.
     pub event: String,
-    /// What GitHub tells of the event. A pull request's head is taken from it.
+    /// What GitHub tells of the event. A pull request's head is taken from it, and who is behind the event.
     pub payload: serde_json::Value,
     /// The job's `GITHUB_SHA`.
     pub sha: String,
@@ -73,8 +73,8 @@ struct RawStrategy {
 type Combination = Vec<(String, String)>;
 
 impl Verbatim {
-    /// What the run is of.
-    pub(crate) fn origin(&self) -> Origin {
+    /// What the run is of, in this repository (`owner/name`).
+    pub(crate) fn origin(&self, repository: &str) -> Origin {
         let head = &self.payload["pull_request"]["head"];
         let branch = self.reference.trim_start_matches("refs/heads/");
         Origin {
@@ -82,6 +82,8 @@ impl Verbatim {
             reference: self.reference.clone(),
             head_sha: head["sha"].as_str().unwrap_or(&self.sha).to_owned(),
             head_branch: head["ref"].as_str().unwrap_or(branch).to_owned(),
+            head_repository: head_repository(head, repository),
+            actor: self.payload["sender"]["login"].as_str().unwrap_or(owner_of(repository)).to_owned(),
         }
     }
 
@@ -145,6 +147,20 @@ impl Verbatim {
             env,
             working_directory: None,
         }
+    }
+}
+
+/// Where the head of a pull request is. GitHub always names a repository, or says `null` once it is deleted; a payload that
+/// has no such key is cut short, and means the repository's own.
+fn head_repository(head: &serde_json::Value, repository: &str) -> HeadRepository {
+    match head.get("repo") {
+        None => HeadRepository::Own,
+        Some(repo) => match repo["full_name"].as_str() {
+            Some(name) => HeadRepository::named(name, repository),
+            None => {
+                HeadRepository::DeletedFork(head["user"]["login"].as_str().unwrap_or_default().to_owned())
+            }
+        },
     }
 }
 
@@ -222,7 +238,7 @@ jobs:
         assert_eq!(env["CML_EXECUTE_JOB"], "build");
         assert_eq!(env["CML_EXECUTE_MATRIX"], "python:3.10\nos:linux");
         assert_eq!((env["CML_EXECUTE_WORKFLOW"].as_str(), env["SECRET"].as_str()), (yaml, "s"));
-        assert_eq!(verbatim.origin().head_branch, "more/data");
+        assert_eq!(verbatim.origin("acme/vision").head_branch, "more/data");
         assert!(!format!("{verbatim:?}").contains("SECRET"));
     }
 
@@ -230,9 +246,25 @@ jobs:
     fn a_pull_request_runs_on_the_merge_and_belongs_to_its_head() {
         let payload = serde_json::json!({"pull_request": {"head": {"sha": "b2", "ref": "change"}}});
         let reference = "refs/pull/1/merge".to_owned();
-        let origin = Verbatim { payload, reference, ..verbatim("") }.origin();
+        let origin = Verbatim { payload, reference, ..verbatim("") }.origin("acme/vision");
         assert_eq!((origin.sha.as_str(), origin.head_sha.as_str()), ("a1", "b2"));
         assert_eq!(origin.head_branch, "change");
+        assert_eq!((origin.head_repository, origin.actor.as_str()), (HeadRepository::Own, "acme"));
+    }
+
+    #[test]
+    fn a_payload_says_whose_the_head_is_and_who_is_behind_the_event() {
+        let of = |repo: serde_json::Value| {
+            let head = serde_json::json!({"repo": repo, "user": {"login": "mallory"}});
+            let payload = serde_json::json!({"pull_request": {"head": head}, "sender": {"login": "eve"}});
+            Verbatim { payload, ..verbatim("") }.origin("acme/vision")
+        };
+        let named = |name: &str| of(serde_json::json!({"full_name": name})).head_repository;
+        assert_eq!(named("Acme/Vision"), HeadRepository::Own);
+        assert_eq!(named("mallory/vision"), HeadRepository::Fork("mallory/vision".to_owned()));
+        let deleted = of(serde_json::Value::Null);
+        assert_eq!(deleted.head_repository, HeadRepository::DeletedFork("mallory".to_owned()));
+        assert_eq!(deleted.actor, "eve");
     }
 
     #[test]

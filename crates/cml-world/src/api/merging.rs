@@ -67,7 +67,10 @@ pub(crate) fn merge(world: &mut World, number: u64, request: &Request) -> Result
     }
     let (base, head) = (format!("refs/heads/{}", pull.base), pull.head_sha.clone());
     let old = world.git.reference(&base).cloned().ok_or_else(unmergeable)?;
-    let merge_title = format!("Merge pull request #{number} from {}/{}", world.settings.owner, pull.head);
+    let merge_title = format!(
+        "Merge pull request #{number} from {}",
+        pull.label(&world.settings.owner).replacen(':', "/", 1)
+    );
     let squash_title = format!("{} (#{number})", pull.title);
     let message = |title: &str, text: &str| {
         let title = body["commit_title"].as_str().unwrap_or(title);

@@ -124,8 +124,8 @@ fn repository(
             Some(Reply::json(200, &shape))
         }
         ["installation"] if method == "GET" => Some(app::installation_of(world)),
-        ["actions", "runs", rest @ ..] => runs::route(world, method, rest, request),
-        ["actions", "jobs", rest @ ..] => jobs::route(world, method, rest, request),
+        ["actions", "runs", rest @ ..] => runs::route(world, caller, method, rest, request),
+        ["actions", "jobs", rest @ ..] => jobs::route(world, caller, method, rest, request),
         ["actions", "permissions", what] if method == "GET" => permissions(world, what),
         ["actions", rest @ ..] => runners::route(world, Scope::Repository, method, rest, request),
         ["hooks", rest @ ..] => {

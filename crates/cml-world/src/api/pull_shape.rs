@@ -15,12 +15,18 @@ pub(crate) fn simple(world: &World, pull: &Pull) -> Value {
     let web = format!("{}/pull/{number}", world.repo_web());
     let statuses = format!("{}/statuses/{}", world.repo_api(), pull.head_sha);
     let owner = shapes::user(world, &world.settings.owner);
-    let branch = |name: &str, sha: &str| {
-        json!({
-            "label": format!("{}:{name}", world.settings.owner), "ref": name, "sha": sha,
-            "user": owner, "repo": shapes::full_repository(world),
-        })
-    };
+    let fork_owner = pull.head_repository.fork_owner();
+    let author = fork_owner.map_or_else(|| owner.clone(), |login| shapes::user(world, login));
+    let association = if fork_owner.is_some() { "NONE" } else { "OWNER" };
+    let head = json!({
+        "label": pull.label(&world.settings.owner), "ref": pull.head, "sha": pull.head_sha, "user": author,
+        "repo": shapes::full_head_repository(world, &pull.head_repository),
+    });
+    let base = json!({
+        "label": format!("{}:{}", world.settings.owner, pull.base), "ref": pull.base,
+        "sha": world.git.branch(&pull.base).map_or("", String::as_str), "user": owner,
+        "repo": shapes::full_repository(world),
+    });
     let href = |url: &str| json!({"href": url});
     let (comments, reviews) = (format!("{issue}/comments"), format!("{api}/comments"));
     let review_comment = format!("{}/pulls/comments{{/number}}", world.repo_api());
@@ -34,7 +40,7 @@ pub(crate) fn simple(world: &World, pull: &Pull) -> Value {
     );
     json!({
         "id": number, "node_id": pull.node_id(), "number": number, "state": pull.state(), "locked": false,
-        "title": pull.title, "body": pull.body, "user": owner, "author_association": "OWNER",
+        "title": pull.title, "body": pull.body, "user": author, "author_association": association,
         "draft": pull.draft, "auto_merge": auto_merge, "assignee": null, "assignees": [],
         "requested_reviewers": [], "requested_teams": [], "labels": [], "milestone": null,
         "merge_commit_sha": pull.merged.as_ref().map(|(_, commit)| commit),
@@ -44,8 +50,7 @@ pub(crate) fn simple(world: &World, pull: &Pull) -> Value {
         "url": api, "html_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
         "issue_url": issue, "commits_url": format!("{api}/commits"), "review_comments_url": reviews,
         "review_comment_url": review_comment, "comments_url": comments, "statuses_url": statuses,
-        "head": branch(&pull.head, &pull.head_sha),
-        "base": branch(&pull.base, world.git.branch(&pull.base).map_or("", String::as_str)),
+        "head": head, "base": base,
         "_links": links,
     })
 }

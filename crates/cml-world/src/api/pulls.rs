@@ -8,15 +8,18 @@ use serde_json::json;
 
 use super::pull_shape::{full, simple};
 use super::{merging, shapes};
+use crate::actions::origin::HeadRepository;
 use crate::http::{Reply, Request};
 use crate::views::PullView;
 use crate::world::World;
 
-/// A pull request between two branches of the repository.
+/// A pull request to a branch of the repository, from another one or from a fork's.
 pub(crate) struct Pull {
     pub(crate) number: u64,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
+    /// Where the branch with the changes is.
+    pub(crate) head_repository: HeadRepository,
     /// The branch with the changes, and its newest commit.
     pub(crate) head: String,
     pub(crate) head_sha: String,
@@ -45,6 +48,7 @@ impl Pull {
             number,
             title,
             body: None,
+            head_repository: HeadRepository::Own,
             head: head.0,
             head_sha: head.1,
             base: base.to_owned(),
@@ -63,6 +67,25 @@ impl Pull {
         self.auto_merge = None;
         self.updated_at = now;
         self.closed_at = Some(now);
+    }
+
+    /// Whether its changes are on this branch of the repository.
+    pub(crate) fn is_of_branch(&self, name: &str) -> bool {
+        self.head_repository == HeadRepository::Own && self.head == name
+    }
+
+    /// `owner:branch` of its head, in a repository of this owner.
+    pub(crate) fn label(&self, owner: &str) -> String {
+        format!("{}:{}", self.head_repository.fork_owner().unwrap_or(owner), self.head)
+    }
+
+    /// The newest commit of the branch with the changes; none when that branch or its repository is gone.
+    fn newest_head(&self, world: &World) -> Option<String> {
+        match self.head_repository {
+            HeadRepository::Own => world.git.branch(&self.head).cloned(),
+            HeadRepository::Fork(_) => Some(self.head_sha.clone()),
+            HeadRepository::DeletedFork(_) => None,
+        }
     }
 
     pub(crate) fn state(&self) -> &'static str {
@@ -134,7 +157,7 @@ fn list(world: &World, request: &Request) -> Reply {
     let wanted = |pull: &&Pull| {
         (state == "all" || state == pull.state())
             && base.as_ref().is_none_or(|base| *base == pull.base)
-            && head.as_ref().is_none_or(|head| *head == format!("{}:{}", world.settings.owner, pull.head))
+            && head.as_ref().is_none_or(|head| *head == pull.label(&world.settings.owner))
     };
     let mut all: Vec<&Pull> = world.pulls.values().filter(wanted).collect();
     if request.query("sort").as_deref() == Some("updated") {
@@ -181,7 +204,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     if !world.git.are_related(base_sha, &head_sha) {
         return Err(refused(&format!("The {branch} branch has no history in common with {base}")));
     }
-    if world.pulls.values().any(|pull| pull.open && pull.head == branch && pull.base == base) {
+    if world.pulls.values().any(|pull| pull.open && pull.is_of_branch(branch) && pull.base == base) {
         return Err(refused(&format!("A pull request already exists for {owner}:{branch}.")));
     }
     let number = world.next_number();
@@ -211,10 +234,10 @@ fn update(world: &mut World, number: u64, request: &Request) -> Result<Reply, Re
     if reopens && pull.merged.is_some() {
         return Err(refused("state cannot be changed. The pull request cannot be reopened."));
     }
-    if reopens && !has_branch(&pull.head) {
+    let head_sha = pull.newest_head(world);
+    if reopens && head_sha.is_none() {
         return Err(refused(&format!("state cannot be changed. The {} branch has been deleted.", pull.head)));
     }
-    let head_sha = world.git.branch(&pull.head).cloned();
     let pull = world.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
     if let Some(title) = body["title"].as_str() {
         title.clone_into(&mut pull.title);

@@ -36,11 +36,11 @@ pub(crate) fn move_reference(world: &mut World, name: &str, to: Option<&str>, no
     let Some(branch) = name.strip_prefix("refs/heads/") else { return };
     for pull in world.pulls.values_mut().filter(|pull| pull.open) {
         match to {
-            Some(commit) if pull.head == branch => {
+            Some(commit) if pull.is_of_branch(branch) => {
                 commit.clone_into(&mut pull.head_sha);
                 pull.updated_at = now;
             }
-            None if pull.head == branch || pull.base == branch => pull.close(now),
+            None if pull.is_of_branch(branch) || pull.base == branch => pull.close(now),
             _ => {}
         }
     }

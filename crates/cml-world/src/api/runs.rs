@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::auth::Caller;
 use super::shapes;
 use crate::actions::queue::{self, Again};
 use crate::actions::{Job, Run};
@@ -9,7 +10,13 @@ use crate::http::{Reply, Request};
 use crate::world::World;
 
 /// Routes below `…/actions/runs`.
-pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Request) -> Option<Reply> {
+pub(crate) fn route(
+    world: &mut World,
+    caller: &Caller,
+    method: &str,
+    rest: &[&str],
+    request: &Request,
+) -> Option<Reply> {
     let Some((id, rest)) = rest.split_first() else {
         return (method == "GET").then(|| list(world, request));
     };
@@ -30,8 +37,8 @@ pub(crate) fn route(world: &mut World, method: &str, rest: &[&str], request: &Re
             let attempt = attempt(run, number)?;
             jobs(world, run, request, |job| job.attempt == attempt)
         }
-        ("POST", ["rerun"]) => rerun(world, id, &Again::All, request),
-        ("POST", ["rerun-failed-jobs"]) => rerun(world, id, &Again::Failed, request),
+        ("POST", ["rerun"]) => rerun(world, caller, id, &Again::All, request),
+        ("POST", ["rerun-failed-jobs"]) => rerun(world, caller, id, &Again::Failed, request),
         ("POST", ["cancel"]) => cancel(world, id, false, request),
         ("POST", ["force-cancel"]) => cancel(world, id, true, request),
         _ => return None,
@@ -71,11 +78,11 @@ fn jobs(world: &World, run: &Run, request: &Request, wanted: impl Fn(&Job) -> bo
 }
 
 /// A new attempt, or 403 as long as the last one runs.
-pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, request: &Request) -> Reply {
+pub(crate) fn rerun(world: &mut World, caller: &Caller, run: u64, again: &Again, request: &Request) -> Reply {
     if let Err(refusal) = request.json() {
         return refusal;
     }
-    if queue::rerun(world, run, again, request.at) {
+    if queue::rerun(world, run, again, &caller.login, request.at) {
         Reply::json(201, &json!({}))
     } else {
         Reply::error(403, "This workflow is already running")

@@ -3,6 +3,7 @@
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::{Map, Value, json};
 
+use crate::actions::origin::{HeadRepository, owner_of};
 use crate::actions::{Job, Run, Step, attempt_state};
 use crate::clock;
 use crate::world::{Runner, Scope, World, signed};
@@ -152,8 +153,29 @@ const REPOSITORY_URLS: [(&str, &str); 36] = [
 
 /// The repository as it stands inside other answers.
 pub(crate) fn repository(world: &World) -> Value {
-    let api = world.repo_api();
-    let id = number_of(&world.full_name());
+    minimal_repository(world, &world.full_name(), "Organization")
+}
+
+/// Where the code of a run comes from, as it stands inside other answers. GitHub says `null` once a fork is deleted:
+/// <https://github.com/github/rest-api-description/issues/1586>
+fn head_repository(world: &World, head: &HeadRepository) -> Value {
+    match head {
+        HeadRepository::Own => repository(world),
+        HeadRepository::Fork(name) => {
+            let mut fork = minimal_repository(world, name, "User");
+            fork["fork"] = true.into();
+            fork
+        }
+        HeadRepository::DeletedFork(_) => Value::Null,
+    }
+}
+
+/// A repository whose owner is of this kind.
+fn minimal_repository(world: &World, full_name: &str, kind: &str) -> Value {
+    let api = format!("{}/repos/{full_name}", world.api());
+    let owner = owner_of(full_name);
+    let name = full_name.trim_start_matches(owner).trim_start_matches('/');
+    let id = number_of(full_name);
     let mut fields = Map::new();
     for (name, end) in REPOSITORY_URLS {
         fields.insert(name.to_owned(), format!("{api}{end}").into());
@@ -161,11 +183,11 @@ pub(crate) fn repository(world: &World) -> Value {
     for (name, value) in [
         ("id", json!(id)),
         ("node_id", node("R", id).into()),
-        ("name", world.settings.repo.clone().into()),
-        ("full_name", world.full_name().into()),
-        ("owner", account(world, &world.settings.owner, "Organization")),
+        ("name", name.into()),
+        ("full_name", full_name.into()),
+        ("owner", account(world, owner, kind)),
         ("private", world.settings.private.into()),
-        ("html_url", world.repo_web().into()),
+        ("html_url", format!("{}/{full_name}", world.web).into()),
         ("description", Value::Null),
         ("fork", false.into()),
         ("url", api.into()),
@@ -177,8 +199,21 @@ pub(crate) fn repository(world: &World) -> Value {
 
 /// The repository by itself.
 pub(crate) fn full_repository(world: &World) -> Value {
-    let mut value = repository(world);
-    let web = world.repo_web();
+    completed(world, repository(world))
+}
+
+/// Where the code of a pull request comes from, as it stands in one; `null` once the fork is deleted:
+/// <https://github.com/github/rest-api-description/issues/1811>
+pub(crate) fn full_head_repository(world: &World, head: &HeadRepository) -> Value {
+    match head_repository(world, head) {
+        Value::Null => Value::Null,
+        value => completed(world, value),
+    }
+}
+
+/// A repository with what only its long form has.
+fn completed(world: &World, mut value: Value) -> Value {
+    let web = value["html_url"].as_str().unwrap_or_default().to_owned();
     let more = json!({
         "clone_url": format!("{web}.git"), "git_url": format!("{web}.git"), "ssh_url": format!("{web}.git"),
         "svn_url": web, "homepage": null, "language": null, "mirror_url": null, "license": null,
@@ -241,7 +276,6 @@ pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
     let (status, conclusion) = attempt_state(run, attempt, world.jobs.values());
     let url = format!("{}/actions/runs/{}", world.repo_api(), run.id);
     let workflow_id = number_of(&run.workflow.name);
-    let owner = user(world, &world.settings.owner);
     let person =
         json!({"name": world.settings.owner, "email": format!("{}@users.invalid", world.settings.owner)});
     json!({
@@ -266,8 +300,8 @@ pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
         "created_at": time(run.created_at),
         "updated_at": time(run.updated_at),
         "run_started_at": time(run.started_at),
-        "actor": owner,
-        "triggering_actor": owner,
+        "actor": user(world, &run.origin.actor),
+        "triggering_actor": user(world, run.starter_of(attempt)),
         "jobs_url": format!("{url}/jobs"),
         "logs_url": format!("{url}/logs"),
         "check_suite_url": format!("{}/check-suites/{}", world.repo_api(), run.id),
@@ -281,7 +315,7 @@ pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
             "author": person, "committer": person,
         },
         "repository": repository(world),
-        "head_repository": repository(world),
+        "head_repository": head_repository(world, &run.origin.head_repository),
     })
 }
 

@@ -45,7 +45,7 @@ fn context(world: &World, job: &Job) -> BTreeMap<String, String> {
     let pairs = [
         ("CI", "true".to_owned()),
         ("GITHUB_ACTIONS", "true".to_owned()),
-        ("GITHUB_ACTOR", world.settings.owner.clone()),
+        ("GITHUB_ACTOR", text(origin.map(|it| it.actor.clone()))),
         ("GITHUB_API_URL", world.api()),
         ("GITHUB_EVENT_NAME", text(run.map(|run| run.workflow.event.clone()))),
         ("GITHUB_JOB", job.spec.key.clone()),
