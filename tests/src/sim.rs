@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use cml_world::{JobView, Posture, SimGitHub, SimSettings, Webhook};
+use cml_world::{JobView, Posture, RunId, SimGitHub, SimSettings, Webhook};
 use serde_json::Value;
 
 use crate::daemon::WEBHOOK_SECRET;
@@ -59,13 +59,26 @@ impl Sim {
     /// Queues a job with this label and this shell script, and gives its id.
     #[must_use]
     pub fn queue(&self, label: &str, script: &str) -> u64 {
-        let before: Vec<u64> = self.jobs().iter().map(|job| job.id).collect();
-        let indented: String = script.lines().map(|line| format!("          {line}\n")).collect();
-        let workflow = format!(
-            "name: test\non: push\njobs:\n  work:\n    runs-on: [{label}]\n    steps:\n      - run: |\n{indented}"
-        );
-        self.queue_workflow(&workflow).expect("the workflow is good");
-        self.jobs().iter().map(|job| job.id).find(|id| !before.contains(id)).expect("the job is listed")
+        self.latest_job(self.queue_workflow(&workflow(label, script)).expect("the workflow is good"))
+    }
+
+    /// The same for a pull request that this login opens from a fork (`owner/name`).
+    #[must_use]
+    pub fn queue_of_fork(&self, label: &str, script: &str, fork: &str, actor: &str) -> u64 {
+        let workflow = workflow(label, script);
+        self.latest_job(self.queue_from_fork(&workflow, fork, actor).expect("the workflow is good"))
+    }
+
+    /// The run that a job belongs to.
+    #[must_use]
+    pub fn run_of(&self, job: u64) -> RunId {
+        self.jobs().iter().find(|one| one.id == job).expect("the job is listed").run_id
+    }
+
+    /// The job of a run's latest attempt, where each has one.
+    #[must_use]
+    pub fn latest_job(&self, run: RunId) -> u64 {
+        self.jobs().iter().rfind(|job| job.run_id == run).expect("the job is listed").id
     }
 
     /// Waits for a job's end.
@@ -113,6 +126,14 @@ impl Sim {
     pub fn calls(&self) -> Vec<String> {
         self.exchanges().iter().map(|exchange| format!("{} {}", exchange.method, exchange.path)).collect()
     }
+}
+
+/// A workflow file of one job.
+fn workflow(label: &str, script: &str) -> String {
+    let indented: String = script.lines().map(|line| format!("          {line}\n")).collect();
+    format!(
+        "name: test\non: push\njobs:\n  work:\n    runs-on: [{label}]\n    steps:\n      - run: |\n{indented}"
+    )
 }
 
 impl Drop for Sim {

@@ -94,6 +94,32 @@ async fn a_simulation_tells_cost_and_waits_and_sets_two_files_side_by_side() {
     assert!(table.stdout.contains("wait p95") && table.stderr.is_empty(), "{table:#?}");
 }
 
+/// Has a machine run the oldest job that waits.
+async fn runs(sim: &Sim, user: &Runner, job: u64) {
+    let line = ["launch", "--cloud", "local", "--labels", "cml,gpu", "--max-lifetime", "5m", "--json"];
+    let _ = user.run(&line).await.expect_code(0);
+    let _ = sim.succeeds(job).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_of_past_jobs_refuses_those_of_a_deleted_fork() {
+    let sim = Sim::start().await;
+    let user = sim.user();
+    // Jobs that take less than a second are left out.
+    let own = sim.queue("self-hosted, gpu", "sleep 2");
+    runs(&sim, &user, own).await;
+    let strangers = sim.queue_of_fork("self-hosted, gpu", "sleep 2", "mallory/vision", "mallory");
+    runs(&sim, &user, strangers).await;
+    sim.forget_fork(sim.run_of(strangers));
+    let spec = write(&user, "cml.yaml", &CLOUDY.replace("SPOT", "never"));
+    let json = user.run(&["simulate", &spec, "--from-github", "--json"]).await.expect_code(0).json();
+    let simulation = &json["simulations"][0];
+    let figures = &simulation["specs"]["gpu"];
+    assert_eq!((&figures["jobs"], &figures["done"]), (&2.into(), &1.into()), "{json}");
+    assert_eq!(simulation["refused"]["policy"], 1, "{json}");
+    assert_eq!(figures["machines"], 1, "{json}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_named_with_its_place() {
     let user = Runner::new();
