@@ -74,12 +74,13 @@ impl Desk {
         desk
     }
 
-    /// A step of a run on a pull request.
+    /// A step of a run on a pull request. There is no head repository when it was a fork that is deleted.
     #[must_use]
-    pub fn on_pull(sim: &Sim, number: u64, head_sha: &str, head_repository: &str) -> Self {
+    pub fn on_pull(sim: &Sim, number: u64, head_sha: &str, head_repository: Option<&str>) -> Self {
+        let head_repository = head_repository.map(|name| json!({"full_name": name}));
         let event = json!({"pull_request": {
             "number": number,
-            "head": {"sha": head_sha, "repo": {"full_name": head_repository}},
+            "head": {"sha": head_sha, "repo": head_repository},
             "base": {"repo": {"full_name": "acme/vision"}},
         }});
         Self::on_push(sim, "0000000000000000000000000000000000000000").with_event("pull_request", &event)

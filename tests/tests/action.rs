@@ -215,7 +215,7 @@ async fn a_report_is_posted_and_written_over_with_the_workflows_own_token() {
     let sim = sim_with_workflow_token().await;
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    let desk = Desk::on_pull(&sim, number, &sha, "acme/vision").without("REPO_TOKEN");
+    let desk = Desk::on_pull(&sim, number, &sha, Some("acme/vision")).without("REPO_TOKEN");
     desk.write("report.md", b"# First\n");
     let shop = Shop::with(of_the_program(), VERSION).await;
     let with = [("command", "report"), ("report", "report.md"), ("update", "true")];

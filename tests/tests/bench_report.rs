@@ -20,7 +20,7 @@ async fn reporting() {
     let sim = Sim::start().await;
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    let desk = Desk::on_pull(&sim, number, &sha, "acme/vision");
+    let desk = Desk::on_pull(&sim, number, &sha, Some("acme/vision"));
     // As large as a plot.
     let mut picture = PNG.to_vec();
     picture.resize(60 << 10, 7);

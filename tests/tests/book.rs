@@ -209,7 +209,7 @@ async fn the_page_on_reports_is_followed_in_a_step_of_a_pull_request() {
     let sim = sim_with_workflow_token().await;
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    let desk = Desk::on_pull(&sim, number, &sha, "acme/vision").with("REPO_TOKEN", WORKFLOW_TOKEN);
+    let desk = Desk::on_pull(&sim, number, &sha, Some("acme/vision")).with("REPO_TOKEN", WORKFLOW_TOKEN);
     checkout(&desk.user, &[("metrics.json", "{\"accuracy\": 0.87, \"loss\": 0.31}\n")]).await;
     follow("docs/reports.md", desk.user, "vision").await;
     assert!(!sim.comments().is_empty(), "the page writes a comment");

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 async fn pulled(sim: &Sim) -> (Desk, u64, String) {
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    (Desk::on_pull(sim, number, &sha, "acme/vision"), number, sha)
+    (Desk::on_pull(sim, number, &sha, Some("acme/vision")), number, sha)
 }
 
 fn bodies(sim: &Sim) -> Vec<String> {

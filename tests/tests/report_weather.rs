@@ -8,6 +8,9 @@ use cml_e2e::wait;
 use cml_world::{Fault, FaultKind, SimSettings, TokenGrant};
 use rustix::process::Signal;
 
+/// The head repositories of pull requests from forks; one that is deleted has no name.
+const FORKS: [Option<&str>; 2] = [Some("mallory/vision"), None];
+
 fn fault(path: &str, kind: FaultKind, times: u32) -> Fault {
     Fault { method: "POST".to_owned(), path_contains: path.to_owned(), kind, times }
 }
@@ -15,7 +18,7 @@ fn fault(path: &str, kind: FaultKind, times: u32) -> Fault {
 async fn on_pull(sim: &Sim) -> Desk {
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    let desk = Desk::on_pull(sim, number, &sha, "acme/vision");
+    let desk = Desk::on_pull(sim, number, &sha, Some("acme/vision"));
     desk.write("roc.png", PNG);
     desk.write("report.md", b"# Report\n\n![](roc.png)\n");
     desk
@@ -93,10 +96,16 @@ fn reads_only() -> SimSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_from_a_fork_gets_its_report_in_the_step_summary() {
+    for fork in FORKS {
+        gets_its_report_in_the_step_summary(fork).await;
+    }
+}
+
+async fn gets_its_report_in_the_step_summary(fork: Option<&str>) {
     let sim = Sim::start_with(reads_only()).await;
     let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
     let number = sim.open_pull(Some(&sha));
-    let desk = Desk::on_pull(&sim, number, &sha, "mallory/vision").with("REPO_TOKEN", "reads-only");
+    let desk = Desk::on_pull(&sim, number, &sha, fork).with("REPO_TOKEN", "reads-only");
     let summary = desk.path("summary.md");
     let desk = desk.with("GITHUB_STEP_SUMMARY", &summary.display().to_string());
     desk.write("roc.png", PNG);
@@ -122,11 +131,12 @@ async fn a_pull_request_from_a_fork_gets_its_report_in_the_step_summary() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_report_in_a_pull_request_from_a_fork_is_followed_in_the_step_summary() {
-    for token in [Some("reads-only"), None] {
+    let tokens = [Some("reads-only"), None];
+    for (fork, token) in FORKS.into_iter().flat_map(|fork| tokens.map(|token| (fork, token))) {
         let sim = Sim::start_with(reads_only()).await;
         let sha = sim.commit_files(&[("train.py", b"pass\n")], "change");
         let number = sim.open_pull(Some(&sha));
-        let desk = Desk::on_pull(&sim, number, &sha, "mallory/vision");
+        let desk = Desk::on_pull(&sim, number, &sha, fork);
         let desk = match token {
             Some(token) => desk.with("REPO_TOKEN", token),
             None => desk.without("REPO_TOKEN"),
