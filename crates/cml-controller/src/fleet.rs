@@ -102,6 +102,10 @@ pub enum Order {
         run_id: u64,
         /// The one job; none for all that failed.
         only: Option<JobId>,
+        /// The attempt that this makes.
+        attempt: u32,
+        /// Whether the journal had no word of it before: then it is withdrawn when GitHub refuses.
+        is_first: bool,
     },
 }
 
@@ -230,7 +234,7 @@ impl<J: Journal> Fleet<J> {
     ) -> Result<Step, JournalError> {
         let now = clocks.wall;
         self.catch_up()?;
-        let look = self.with_lost_tags(look);
+        let look = self.with_starters(self.with_lost_tags(look));
         let known = self.watch(clocks.uptime, &look);
         let learned = learn(&self.state, &known, &self.specs, &look, now);
         if !self.append(now, &learned)? {
@@ -256,6 +260,7 @@ impl<J: Journal> Fleet<J> {
     ) -> Result<Step, JournalError> {
         let now = clocks.wall;
         self.catch_up()?;
+        let look = self.with_starters(look);
         let came = arrivals(&self.state, &self.specs, &look);
         if !self.append(now, &came)? {
             return Ok(Step::default());
@@ -287,9 +292,14 @@ impl<J: Journal> Fleet<J> {
                     Order::Terminate { region, instance, runner, name, cause }
                 }
                 Action::RemoveRunner { runner, .. } => Order::RemoveRunner { runner },
-                Action::Rerun { repository, run_id, jobs, .. } => {
+                Action::Rerun { repository, run_id, jobs, attempt, actor, .. } => {
+                    let attempt = attempt + 1;
+                    let is_first = self.state.started_by(run_id, attempt).is_none();
+                    if is_first {
+                        intents.push(Event::RerunAsked { run_id, attempt, actor });
+                    }
                     let only = if jobs.len() == 1 { jobs.first().copied() } else { None };
-                    Order::Rerun { repository, run_id, only }
+                    Order::Rerun { repository, run_id, only, attempt, is_first }
                 }
             });
         }
@@ -307,7 +317,7 @@ impl<J: Journal> Fleet<J> {
     /// [`JournalError`].
     pub fn preview(&mut self, look: Look, clocks: Now) -> Result<Plan, JournalError> {
         self.catch_up()?;
-        let look = self.with_lost_tags(look);
+        let look = self.with_starters(self.with_lost_tags(look));
         let known = self.watch(clocks.uptime, &look);
         let learned = learn(&self.state, &known, &self.specs, &look, clocks.wall);
         self.append(clocks.wall, &learned)?;
@@ -330,6 +340,26 @@ impl<J: Journal> Fleet<J> {
         // What happened is true whoever else has written: read theirs, then append.
         while !self.append(now, &events)? {}
         Ok(())
+    }
+
+    /// Takes in that GitHub did not take a re-run that was asked for.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn rerun_refused(&mut self, run_id: u64, attempt: u32, now: Timestamp) -> Result<(), JournalError> {
+        while !self.append(now, &[Event::RerunRefused { run_id, attempt }])? {}
+        Ok(())
+    }
+
+    /// A job of an attempt that was asked for here is whose the attempt before was: GitHub says that it is the token's, whom a
+    /// policy may not allow and no budget means.
+    fn with_starters(&self, mut look: Look) -> Look {
+        for job in look.jobs.iter_mut().flatten() {
+            if let Some(actor) = self.state.started_by(job.run_id, job.attempt) {
+                actor.clone_into(&mut job.actor);
+            }
+        }
+        look
     }
 
     /// Takes in that the runner of a launch is online, without a job.

@@ -289,8 +289,11 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                 made.unknown = false;
                 return result;
             };
-            made.unknown =
-                error.kind == ErrorKind::Transient || (made.unknown && error.kind == ErrorKind::Throttled);
+            // What was done by a call without an answer, only an answer about the machines themselves tells: credentials that have
+            // expired since, a throttle or a check of the request say nothing of it.
+            let is_answered =
+                !error.failures.is_empty() || matches!(error.kind, ErrorKind::Capacity | ErrorKind::Quota);
+            made.unknown = error.kind == ErrorKind::Transient || (made.unknown && !is_answered);
             let is_worth_it = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled)
                 && repeats < REPEATS_MAX
                 && (self.may_repeat)();

@@ -142,6 +142,19 @@ async fn a_machine_whose_answer_was_lost_is_found_and_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_whose_answer_was_lost_is_found_though_the_repeat_of_its_call_is_refused() {
+    for refused in [Answer::Denied, Answer::Invalid] {
+        let mut outside = Outside::selling(vec![
+            offer("us-west-2", Arch::X64, Driver::Nvidia, Market::Spot),
+            offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot),
+        ]);
+        outside.answers = vec![Answer::Lost, refused];
+        let (outcome, _) = launched(&outside, &order(Reuse::Never)).await;
+        assert_eq!(bought_in(&outcome), "us-west-2", "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_when_every_region_has_failed_the_launch_fails_and_tells_all_reasons() {
     let mut outside = Outside::selling(vec![
         offer("us-west-2", Arch::X64, Driver::Nvidia, Market::Spot),

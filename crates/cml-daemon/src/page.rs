@@ -222,6 +222,12 @@ fn words(line: &Line) -> String {
             format!("job {job} ({}, {}) came for {spec}", facts.repository, facts.name)
         }
         Event::JobInterrupted { job } => format!("job {job} lost its machine to the cloud"),
+        Event::RerunAsked { run_id, attempt, .. } => {
+            format!("run {run_id}: GitHub is asked for attempt {attempt} of its interrupted jobs")
+        }
+        Event::RerunRefused { run_id, attempt } => {
+            format!("run {run_id}: GitHub makes no attempt {attempt} for us")
+        }
         Event::JobSettled { job } => format!("job {job} needs no re-run any more"),
     }
 }

@@ -63,6 +63,10 @@ pub enum Action {
         run_id: u64,
         /// Its interrupted jobs.
         jobs: Vec<JobId>,
+        /// Their attempt, which the re-run follows.
+        attempt: u32,
+        /// Who started that attempt.
+        actor: String,
         /// Which re-run it is for the job that has lost most machines, from 1.
         number: u32,
     },
@@ -348,20 +352,20 @@ fn terminate(machine: &Machine<'_>, cause: Cause) -> Option<Action> {
     })
 }
 
-/// Whether a job that has lost its machine may run again.
+/// Whether a job that has lost its machine may run again. GitHub may have given a machine to a stranger's job: what a policy
+/// refuses is not run again, either.
 #[must_use]
 pub fn has_reruns(observed: &Observed, job: &Job) -> bool {
     let spec = spec_for(&observed.specs, &observed.offers, job);
     spec.is_some_and(|spec| job.interruptions <= spec.reruns.max)
+        && !is_refused(&observed.specs, &observed.offers, job)
 }
 
 /// Only what the cloud interrupted, only once GitHub accepts it, only so often.
 fn reruns(observed: &Observed) -> Vec<Action> {
     let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
     for job in observed.jobs.iter().flatten() {
-        let may_rerun = job.state == (JobState::Interrupted { may_rerun: true });
-        // GitHub may have given a machine to a stranger's job: what a policy refuses is not run again, either.
-        if may_rerun && has_reruns(observed, job) && !is_refused(&observed.specs, &observed.offers, job) {
+        if job.state == (JobState::Interrupted { may_rerun: true }) && has_reruns(observed, job) {
             runs.entry(job.run_id).or_default().push(job);
         }
     }
@@ -369,7 +373,14 @@ fn reruns(observed: &Observed) -> Vec<Action> {
         let first = jobs.first()?;
         let number = jobs.iter().map(|job| job.interruptions).max().unwrap_or(1);
         let jobs_of_run = jobs.iter().map(|job| job.id).collect();
-        Some(Action::Rerun { repository: first.repository.clone(), run_id, jobs: jobs_of_run, number })
+        Some(Action::Rerun {
+            repository: first.repository.clone(),
+            run_id,
+            jobs: jobs_of_run,
+            attempt: first.attempt,
+            actor: first.actor.clone(),
+            number,
+        })
     };
     runs.into_iter().filter_map(action).collect()
 }

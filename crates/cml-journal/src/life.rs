@@ -113,7 +113,7 @@ impl Life {
             }
             // What it costs by the list may be known only later.
             Some((_, known, bought)) if known == instance && bought.price.is_none() => {
-                bought.clone_from(offer)
+                bought.clone_from(offer);
             }
             Some(_) => {}
         }

@@ -24,6 +24,8 @@ const QUEUE_LIMIT: SignedDuration = SignedDuration::from_hours(24);
 const UNCLEAR_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Jobs that are asked after for one machine that was lost with a job nobody knows.
 const SUSPECTS_MAX: usize = 50;
+/// Re-runs that are remembered, of the latest runs: GitHub's ids grow.
+const RERUNS_MAX: usize = 2_000;
 /// Launches that are over and remembered, the latest ones: a machine that shows again after its end is not a new one.
 const OVER_MAX: usize = 20_000;
 
@@ -46,6 +48,8 @@ pub struct State {
     suspects: BTreeSet<JobId>,
     /// How often a job of a run has lost its machine, over all attempts.
     interruptions: BTreeMap<(u64, String), u32>,
+    /// Attempts that this controller asked for, with who started the attempt before.
+    reruns: BTreeMap<(u64, u32), String>,
     over: BTreeSet<LaunchId>,
     /// Launches that were decided here, the latest ones, whatever became of them.
     own: BTreeSet<LaunchId>,
@@ -211,6 +215,15 @@ impl State {
             }
             Event::JobInterrupted { job } => {
                 self.interrupt(*job);
+            }
+            Event::RerunAsked { run_id, attempt, actor } => {
+                self.reruns.insert((*run_id, *attempt), actor.clone());
+                if self.reruns.len() > RERUNS_MAX {
+                    self.reruns.pop_first();
+                }
+            }
+            Event::RerunRefused { run_id, attempt } => {
+                self.reruns.remove(&(*run_id, *attempt));
             }
             Event::JobSettled { job } => {
                 self.interrupted.remove(job);
@@ -421,6 +434,12 @@ impl State {
     #[must_use]
     pub fn interruptions(&self, run_id: u64, name: &str) -> u32 {
         self.interruptions.get(&(run_id, name.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Who started an attempt that this controller asked for; none for every other attempt. GitHub names whose token asked.
+    #[must_use]
+    pub fn started_by(&self, run_id: u64, attempt: u32) -> Option<&str> {
+        self.reruns.get(&(run_id, attempt)).map(String::as_str)
     }
 
     /// What was refused and not sold since.

@@ -268,7 +268,8 @@ impl World {
             .get(&job.run)
             .is_some_and(|run| run.attempt > job.attempt && run.jobs.iter().all(|known| *known != index));
         // While another job of the run waits, for money or for good, GitHub allows no re-run.
-        if superseded || job.lost_by != Some(true) || !self.run_is_over(job.run) {
+        // GitHub gave a stranger's job a machine; it is not run again for it.
+        if superseded || job.from_fork || job.lost_by != Some(true) || !self.run_is_over(job.run) {
             return None;
         }
         let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;

@@ -99,7 +99,7 @@ fn driver_of(instance_type: &str) -> cml_cloud::Driver {
 }
 
 pub(crate) fn region_of(zone: &str) -> &str {
-    zone.trim_end_matches(|last: char| last.is_ascii_lowercase())
+    zone.strip_suffix(|last: char| last.is_ascii_lowercase()).unwrap_or(zone)
 }
 
 impl Market {
@@ -348,4 +348,16 @@ impl World {
 /// A time as a second of the world.
 pub(crate) fn second_of(at: Timestamp) -> i64 {
     at.as_second() - super::world::BEGIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_of_a_zone_is_its_name_without_the_last_letter() {
+        for (zone, region) in [("us-east-1a", "us-east-1"), ("locala", "local"), ("us-east-1", "us-east-1")] {
+            assert_eq!(region_of(zone), region);
+        }
+    }
 }

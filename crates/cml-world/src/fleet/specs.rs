@@ -42,6 +42,9 @@ pub(crate) fn draw(chance: &mut Chance, two_types: bool) -> Vec<Spec> {
     if chance.per_mille(300) {
         gpu.spot = if chance.per_mille(500) { SpotPolicy::Only } else { SpotPolicy::Never };
     }
+    if chance.per_mille(200) {
+        gpu.allow.actors = vec!["mona".to_owned()];
+    }
     let mut specs = vec![gpu, cpu];
     if chance.per_mille(300) {
         let mut big = spec("gpu-big", &["cml", "gpu", "big"], 2);
