@@ -8,11 +8,12 @@ left_to_live() {
   echo "$left"
 }
 
-# By the wall clock and by the time since boot, whichever comes first: a clock that is set back gives no more time.
+# By the wall clock and by the time since boot, whichever comes first: a clock that is set back gives no more time. On your own
+# computer by the time since boot alone: its clock may be set forward by days while a job works.
 watch_deadline() {
   { echo -1000 >/proc/self/oom_score_adj; } 2>/dev/null || :
   last_uptime=$(($(uptime_seconds) + $(left_to_live)))
-  while [ "$(date +%s)" -lt "$deadline" ] && [ "$(uptime_seconds)" -lt "$last_uptime" ]; do sleep 1; done
+  while [ "$(uptime_seconds)" -lt "$last_uptime" ] && { [ "$machine" = local ] || [ "$(date +%s)" -lt "$deadline" ]; }; do sleep 1; done
   claim || :
   last_words deadline 0
   power_off
@@ -32,11 +33,9 @@ jobs_started() { echo "$(count "$job_begins" "$log") $(count started "$shared/jo
 
 # Whether the process that runs a job is there.
 worker_runs() {
+  grep -qsx 'Runner\.Worker' /proc/[0-9]*/comm || return 1
   # Of a machine that is not ours alone, only our own.
-  if [ "$machine" != local ]; then
-    grep -qsx 'Runner\.Worker' /proc/[0-9]*/comm
-    return
-  fi
+  [ "$machine" = local ] || return 0
   for pid in $(instance_pids); do
     if grep -qsx 'Runner\.Worker' "/proc/$pid/comm"; then return 0; fi
   done
@@ -54,11 +53,12 @@ forget_stale_mark() {
   fi
 }
 
-# The runner's own words come some seconds before the hook's mark; either is enough.
+# The runner's own words come some seconds before the hook's mark; either is enough. What looks like a job's end in them may be
+# the name of one: it is over once its worker has gone.
 busy() {
   [ -e "$shared/busy" ] && return 0
   running=$(count "$job_begins" "$log")
-  [ "${running:-0}" -gt "$(count "$job_ends" "$log")" ]
+  [ "${running:-0}" -gt "$(count "$job_ends" "$log")" ] || worker_runs
 }
 
 watch_runner() {

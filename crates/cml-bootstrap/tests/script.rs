@@ -447,6 +447,27 @@ fn the_deadline_ends_even_a_busy_runner_and_its_children_that_hide() {
 }
 
 #[test]
+fn a_clock_that_is_set_forward_by_days_ends_no_job_of_a_local_machine() {
+    let run = "#!/bin/sh\necho \"2026-11-29 10:00:00Z: Listening for Jobs\"\necho \"2026-11-29 10:00:00Z: Running job: long\"\n\
+               touch \"$HOME/clock-is-set\"\nsleep 4\necho \"by the clock it is $(date +%s)\"\n\
+               echo \"2026-11-29 10:00:00Z: Job long completed with result: Succeeded\"\n";
+    let machine = Machine::with_runner(run);
+    let tools = machine.dir.path().join("tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    // The first directory of the path is this program's own.
+    program(
+        &tools.join("date"),
+        "#!/bin/sh\nPATH=${PATH#*:}\nif [ \"$*\" = +%s ] && [ -e \"$HOME/clock-is-set\" ]; then\n  \
+         echo \"$(($(date +%s) + 172800))\"\nelse\n  exec date \"$@\"\nfi\n",
+    );
+    let console = machine.run_with(&[tools]);
+    ended(&console, "stage=listening cause=job_done status=0");
+    let clock = console.lines().find_map(|line| line.strip_prefix("by the clock it is ")).expect("the clock");
+    let clock: i64 = clock.parse().expect("a number");
+    assert!(clock > machine.bootstrap.deadline.epoch_seconds(), "the clock was not set");
+}
+
+#[test]
 fn values_reach_config_sh_as_they_are() {
     let hostile = "a b'\"`id`$(id)\\ $HOME <<START %s";
     let mut machine = Machine::with_runner("#!/bin/sh\ncat arguments; sleep 3\n");

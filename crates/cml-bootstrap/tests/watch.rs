@@ -51,8 +51,10 @@ fn what_looks_like_a_jobs_end_is_not_believed_while_its_worker_runs() {
     let with_worker = format!(
         "cp \"$(command -v sleep)\" \"$state/Runner.Worker\"\n\"$state/Runner.Worker\" 60 &\necho $! >\"$state/pids\"\nuntil worker_runs; do :; done\n{TWELVE_LOOKS}\nkill $!\nwait"
     );
-    assert_eq!(watched(log, &["busy"], &with_worker), "busy\n");
-    assert_eq!(watched(log, &["busy"], TWELVE_LOOKS), "free\n");
+    for (marks, when) in [(&["busy"][..], "after its hook"), (&[], "before its hook")] {
+        assert_eq!(watched(log, marks, &with_worker), "busy\n", "{when}");
+        assert_eq!(watched(log, marks, TWELVE_LOOKS), "free\n", "{when}, whose worker has gone");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod cgroup;
 mod directory;
 mod end;
 mod host;
+mod lease;
 mod processes;
 mod record;
 mod supervise;
@@ -263,6 +264,12 @@ fn now() -> Timestamp {
         reason = "a cloud has a clock of its own, and this one is this machine's"
     )]
     Timestamp::now()
+}
+
+/// The time since this machine has booted, the time that it slept included.
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// How long ended instances are remembered.

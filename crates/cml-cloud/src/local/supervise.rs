@@ -14,8 +14,9 @@ use rustix::process::{
 use super::account::Account;
 use super::cgroup::{self, Group};
 use super::directory::{Directory, Lock};
+use super::lease::Lease;
 use super::record::{Phase, Record};
-use super::{Limits, TICK, host, now, processes};
+use super::{Limits, TICK, host, now, processes, since_boot};
 
 /// What the processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(5);
@@ -94,9 +95,7 @@ fn take_lock(directory: &Directory) -> Option<Lock> {
 /// Starts the script and waits for its end, the deadline or the mark. Returns why it ended, with nothing left alive.
 fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, SuperviseError> {
     let id = directory.instance_id();
-    // By both clocks: neither one set back nor one that stands still while the machine sleeps gives more time.
-    let left = record.deadline.0.duration_since(now());
-    let until = Instant::now() + Duration::try_from(left).unwrap_or_default();
+    let lease = Lease::of(record, now(), since_boot());
     let group = match Group::make(&id, record.limits) {
         Ok(group) => Some(group),
         Err(error) => {
@@ -138,7 +137,7 @@ fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, 
         if directory.is_asked_to_stop() {
             break "it was stopped".to_owned();
         }
-        if record.deadline.passed(now()) || Instant::now() >= until {
+        if lease.is_over(since_boot()) {
             break "its deadline passed".to_owned();
         }
         sleep(TICK);
