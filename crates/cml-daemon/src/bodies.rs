@@ -1,11 +1,14 @@
-//! Bodies on their way in. All that are being read share one budget of memory, so that nobody can fill it by sending many.
+//! Bodies on their way in. All that are being read share one budget of memory, and one address has half of it at most: so no
+//! sender fills it by sending many, or by sending some slowly.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::door::Peer;
 
 /// What all bodies may hold together.
 const BUDGET: usize = 16 * 1024 * 1024;
@@ -21,7 +24,7 @@ const UNWANTED_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Unread {
     /// It is longer than allowed.
     TooLarge,
-    /// The budget is used up.
+    /// The budget is used up, or the address's half of it.
     NoRoom,
     /// The connection ended.
     Cut,
@@ -31,12 +34,54 @@ pub(crate) enum Unread {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
-    share: Option<OwnedSemaphorePermit>,
+    share: Share,
 }
 
 /// The budget.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies(Arc<Semaphore>);
+pub(crate) struct Bodies(Arc<Mutex<Budget>>);
+
+/// Pieces that there are, and who has how many.
+#[derive(Debug)]
+struct Budget {
+    free: usize,
+    per_peer: usize,
+    taken: BTreeMap<Peer, usize>,
+}
+
+impl Budget {
+    fn take(&mut self, peer: Peer, pieces: usize) -> Result<(), Unread> {
+        let has = self.taken.get(&peer).copied().unwrap_or_default();
+        if pieces > self.free || has + pieces > self.per_peer {
+            return Err(Unread::NoRoom);
+        }
+        self.free -= pieces;
+        self.taken.insert(peer, has + pieces);
+        Ok(())
+    }
+
+    fn give_back(&mut self, peer: Peer, pieces: usize) {
+        self.free += pieces;
+        let left = self.taken.remove(&peer).unwrap_or_default().saturating_sub(pieces);
+        if left > 0 {
+            self.taken.insert(peer, left);
+        }
+    }
+}
+
+/// Pieces of one body; they go back with it.
+#[derive(Debug)]
+struct Share {
+    bodies: Bodies,
+    peer: Peer,
+    pieces: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.bodies.budget().give_back(self.peer, self.pieces);
+    }
+}
 
 impl Default for Bodies {
     fn default() -> Self {
@@ -46,12 +91,19 @@ impl Default for Bodies {
 
 impl Bodies {
     fn of(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes / PIECE)))
+        let pieces = bytes / PIECE;
+        let budget = Budget { free: pieces, per_peer: pieces / 2, taken: BTreeMap::new() };
+        Self(Arc::new(Mutex::new(budget)))
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a body of at most so many bytes.
-    pub(crate) async fn read(&self, mut body: Body, most: usize) -> Result<Held, Unread> {
-        let mut held = Held { bytes: Vec::new(), share: None };
+    pub(crate) async fn read(&self, peer: Peer, mut body: Body, most: usize) -> Result<Held, Unread> {
+        let share = Share { bodies: self.clone(), peer, pieces: 0 };
+        let mut held = Held { bytes: Vec::new(), share };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };
             let length = held.bytes.len() + data.len();
@@ -59,23 +111,21 @@ impl Bodies {
                 return Err(Unread::TooLarge);
             }
             if length > held.bytes.capacity() {
-                self.grow(&mut held, length.next_power_of_two().max(PIECE))?;
+                held.grow(length.next_power_of_two().max(PIECE))?;
             }
             held.bytes.extend_from_slice(&data);
         }
         Ok(held)
     }
+}
 
-    fn grow(&self, held: &mut Held, capacity: usize) -> Result<(), Unread> {
-        let pieces = |bytes: usize| bytes.div_ceil(PIECE);
-        let more = pieces(capacity).saturating_sub(pieces(held.bytes.capacity()));
-        let more = u32::try_from(more).map_err(|_| Unread::NoRoom)?;
-        let share = self.0.clone().try_acquire_many_owned(more).map_err(|_| Unread::NoRoom)?;
-        match &mut held.share {
-            Some(all) => all.merge(share),
-            none => *none = Some(share),
-        }
-        held.bytes.reserve_exact(capacity - held.bytes.len());
+impl Held {
+    fn grow(&mut self, capacity: usize) -> Result<(), Unread> {
+        let share = &mut self.share;
+        let more = capacity.div_ceil(PIECE).saturating_sub(share.pieces);
+        share.bodies.budget().take(share.peer, more)?;
+        share.pieces += more;
+        self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }
 }
@@ -96,28 +146,61 @@ pub(crate) async fn discard(mut body: Body, most: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+
+    /// Of a budget of 64 KiB one address has 32 KiB.
+    const ALL: usize = 64 * 1024;
+
+    fn peer(last: u8) -> Peer {
+        Peer::of(IpAddr::from([192, 0, 2, last]))
+    }
+
+    async fn read(bodies: &Bodies, from: u8, bytes: usize) -> Result<Held, Unread> {
+        bodies.read(peer(from), Body::from(vec![b'x'; bytes]), 1 << 20).await
+    }
+
+    /// Pieces that are free, and addresses that have some.
+    fn left(bodies: &Bodies) -> (usize, usize) {
+        let budget = bodies.budget();
+        (budget.free, budget.taken.len())
+    }
 
     #[tokio::test]
     async fn bodies_share_one_budget_and_give_it_back() {
-        let bodies = Bodies::of(64 * 1024);
-        let body = || Body::from(vec![b'x'; 30 * 1024]);
-        let first = bodies.read(body(), 1 << 20).await.expect("room");
-        let second = bodies.read(body(), 1 << 20).await.expect("room");
-        assert_eq!(bodies.read(body(), 1 << 20).await.map(|_| ()), Err(Unread::NoRoom));
+        let bodies = Bodies::of(ALL);
+        let first = read(&bodies, 1, 30 * 1024).await.expect("room");
+        let second = read(&bodies, 2, 30 * 1024).await.expect("room");
+        assert_eq!(read(&bodies, 3, 1).await.map(|_| ()), Err(Unread::NoRoom));
         assert_eq!((first.bytes.len(), second.bytes.len()), (30 * 1024, 30 * 1024));
         drop(first);
-        assert!(bodies.read(body(), 1 << 20).await.is_ok());
+        assert!(read(&bodies, 3, 30 * 1024).await.is_ok());
         drop(second);
-        assert_eq!(bodies.0.available_permits(), 16, "nothing is kept back");
+        assert_eq!(left(&bodies), (16, 0), "nothing is kept back");
+    }
+
+    #[tokio::test]
+    async fn one_address_has_half_of_the_budget_at_most_and_leaves_the_rest_to_others() {
+        let bodies = Bodies::of(ALL);
+        let mut of_one = Vec::new();
+        for _ in 0..4 {
+            of_one.push(read(&bodies, 1, 8 * 1024).await.expect("room"));
+        }
+        assert_eq!(read(&bodies, 1, 1).await.map(|_| ()), Err(Unread::NoRoom), "it has its half");
+        let other = read(&bodies, 2, 32 * 1024).await.expect("the other half is free");
+        of_one.pop();
+        assert!(read(&bodies, 1, 8 * 1024).await.is_ok(), "it may use again what it gave back");
+        drop((of_one, other));
+        assert_eq!(left(&bodies), (16, 0), "nothing is kept back");
     }
 
     #[tokio::test]
     async fn a_body_that_is_too_long_is_told_and_costs_nothing_afterwards() {
-        let bodies = Bodies::of(64 * 1024);
+        let bodies = Bodies::of(ALL);
         let body = Body::from(vec![b'x'; 5000]);
-        assert_eq!(bodies.read(body, 4999).await.map(|_| ()), Err(Unread::TooLarge));
-        assert_eq!(bodies.0.available_permits(), 16);
-        assert!(bodies.read(Body::empty(), 0).await.expect("is read").bytes.is_empty());
+        assert_eq!(bodies.read(peer(1), body, 4999).await.map(|_| ()), Err(Unread::TooLarge));
+        assert_eq!(left(&bodies), (16, 0));
+        assert!(bodies.read(peer(1), Body::empty(), 0).await.expect("is read").bytes.is_empty());
     }
 }

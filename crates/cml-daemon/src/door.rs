@@ -1,9 +1,9 @@
 //! The door: who gets a connection, for how long, and how it ends.
 //!
 //! Anybody can open a connection, and it costs a descriptor. So there are few, below what the process may open: the
-//! controller's own files and calls never wait for one. When all are taken, the one that has waited longest for its peer
-//! makes room; one that is being worked for never does. Whoever sends its request at once is answered, however many others
-//! only half send theirs.
+//! controller's own files and calls never wait for one. When all are taken, the oldest one that is not being worked for
+//! makes room: of the address at its limit, else of the address with the most. A request that is sent at once is answered, however
+//! many others are only half sent.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_waited_longest_makes_room_and_nobody_who_is_worked_for() {
+    fn the_oldest_connection_makes_room_and_none_that_is_worked_for() {
         let mut guests = Guests::new(Limits { connections: 3, per_address: 2 });
         let (_, busy, first) = guests.admit(peer(1)).expect("room");
         busy.set(true);

@@ -190,6 +190,7 @@ async fn metrics_text(State(face): State<Face>) -> Response {
 async fn webhook(
     State(face): State<Face>,
     Extension(bodies): Extension<Bodies>,
+    Extension(peer): Extension<Peer>,
     Extension(busy): Extension<Busy>,
     headers: HeaderMap,
     body: Body,
@@ -203,7 +204,7 @@ async fn webhook(
             }
             answer
         }
-        None => take_in(&face, &headers, &bodies, &busy, body).await,
+        None => take_in(&face, &headers, (&bodies, peer), &busy, body).await,
     };
     if face.counters.webhook(outcome) && status.is_client_error() {
         tracing::warn!(status = status.as_u16(), "a webhook was refused: {words} (told once of each kind)");
@@ -248,12 +249,18 @@ fn unfit(face: &Face, headers: &HeaderMap) -> Option<Outcome> {
     None
 }
 
-async fn take_in(face: &Face, headers: &HeaderMap, bodies: &Bodies, busy: &Busy, body: Body) -> Outcome {
+async fn take_in(
+    face: &Face,
+    headers: &HeaderMap,
+    (bodies, peer): (&Bodies, Peer),
+    busy: &Busy,
+    body: Body,
+) -> Outcome {
     // `unfit` has answered for both.
     let Some((intake, secret)) = &face.webhooks else {
         return ("forged", StatusCode::NOT_FOUND, String::new());
     };
-    let body = match bodies.read(body, BODY_BYTES_MAX).await {
+    let body = match bodies.read(peer, body, BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return too_large(),
         Err(Unread::NoRoom) => {
