@@ -293,9 +293,7 @@ fn no_token(empty: Option<&str>) -> String {
 }
 
 fn git_remote(name: &str) -> Option<String> {
-    let git =
-        crate::secrets::without(std::process::Command::new("git")).args(["remote", "get-url", name]).output();
-    let output = git.ok()?;
+    let output = crate::secrets::git().args(["remote", "get-url", name]).output().ok()?;
     let remote = String::from_utf8(output.stdout).ok()?;
     Some(remote.trim().to_owned()).filter(|remote| output.status.success() && !remote.is_empty())
 }

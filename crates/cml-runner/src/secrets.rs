@@ -1,33 +1,37 @@
 //! Secrets of this process are its own: other processes of the same user (jobs of `cloud: local`, above all) cannot read its
-//! environment or memory, and what it starts does not get them.
+//! environment or memory, and git, which it starts, does not get them.
 //!
 //! The environment block itself cannot be wiped without `unsafe`, which this workspace forbids. It need not be: the kernel
 //! gives /proc/PID/environ and /proc/PID/mem of a process that is not dumpable to root only.
 //! <https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html>
 
+use std::ffi::OsString;
 use std::process::Command;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Variables that hold secrets. What we start needs none of them: git asks nobody, and the machine has its registration.
-pub(crate) const NAMES: [&str; 16] = [
-    "CML_RUNNER_TOKEN",
-    "CML_DRIVER_TOKEN",
-    "CML_RUNNER_DRIVER_TOKEN",
-    "CML_TOKEN",
-    "REPO_TOKEN",
-    "repo_token",
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
-    "CML_RUNNER_WEBHOOK_SECRET",
-    "CML_RUNNER_DAEMON_TOKEN",
-    "CML_RUNNER_CLOUD_SSH_PRIVATE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "ACTIONS_RUNTIME_TOKEN",
+/// What git is given of our environment. A list of secrets to leave out could never be whole: `github.auth.token_env` names any
+/// variable, and so does AWS in each new version.
+const FOR_GIT: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "EMAIL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    // A socket, by which an agent signs; the keys stay with it.
+    "SSH_AUTH_SOCK",
 ];
+/// In capitals as well.
+const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+/// What names of the same purpose begin with. <https://git-scm.com/docs/git#_environment_variables>
+const FAMILIES: [&str; 4] = ["GIT_", "LC_", "SSL_CERT_", "XDG_"];
+/// git has no variable of its own with such a word in its name; people name their tokens so (`GIT_TOKEN`).
+const SECRET_WORDS: [&str; 3] = ["TOKEN", "SECRET", "PASSWORD"];
 
 /// The first thing that the program does. No core file is ever written either: it would hold what was kept from others.
 pub(crate) fn keep_from_others() {
@@ -36,12 +40,28 @@ pub(crate) fn keep_from_others() {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
 }
 
-/// The same command without secrets in its environment: a new program can be read by its user again.
-pub(crate) fn without(mut command: Command) -> Command {
-    for name in NAMES {
-        command.env_remove(name);
-    }
+/// git with what it needs of our environment, and no secret of ours: a new program can be read by its user again.
+pub(crate) fn git() -> Command {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the edge of the program: what it starts gets its environment here"
+    )]
+    let all = std::env::vars_os();
+    with_what_git_needs("git", all)
+}
+
+fn with_what_git_needs(program: &str, all: impl Iterator<Item = (OsString, OsString)>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(all.filter(|(name, _)| name.to_str().is_some_and(is_for_git)));
     command
+}
+
+fn is_for_git(name: &str) -> bool {
+    let is_of_family = || FAMILIES.iter().any(|family| name.starts_with(family));
+    let sounds_secret = || SECRET_WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
+    FOR_GIT.contains(&name)
+        || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+        || is_of_family() && !sounds_secret()
 }
 
 #[cfg(test)]
@@ -58,12 +78,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_started_has_no_secret_in_its_environment() {
-        let mut command = Command::new("env");
-        for name in NAMES {
-            command.env(name, "canary");
+    fn git_gets_what_it_needs_and_no_variable_that_is_not_on_the_list() {
+        let path = crate::place::env("PATH").expect("a path");
+        let ours = [("PATH", path.as_str()), ("HOME", "/home/ada"), ("HTTPS_PROXY", "http://proxy:3128")];
+        let more = [
+            "https_proxy",
+            "SSL_CERT_FILE",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_KEY_0",
+            "LC_ALL",
+            "XDG_CONFIG_HOME",
+        ];
+        let secret = [
+            "MY_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "REPO_TOKEN",
+            "repo_token",
+            "GIT_TOKEN",
+            "GIT_PASSWORD",
+            "CML_RUNNER_WEBHOOK_SECRET",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        ];
+        let all = ours
+            .into_iter()
+            .chain(more.map(|name| (name, "plain")))
+            .chain(secret.map(|name| (name, "canary")))
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let output = with_what_git_needs("env", all).output().expect("env runs");
+        let output = String::from_utf8(output.stdout).expect("text");
+        let names: Vec<&str> =
+            output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        for name in ["PATH", "HOME", "HTTPS_PROXY"].iter().chain(&more) {
+            assert!(names.contains(name), "no {name} in {names:?}");
         }
-        let output = without(command).output().expect("env runs");
-        assert!(!String::from_utf8_lossy(&output.stdout).contains("canary"));
+        assert!(!output.contains("canary"), "{names:?}");
+        assert!(
+            !names.iter().any(|name| name.starts_with("CARGO")),
+            "our own environment is left out: {names:?}"
+        );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
 
 use cml_report::{Ci, decoded};
 
@@ -81,7 +80,7 @@ pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
 
 /// The same with variables of its own.
 pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, String> {
-    let output = crate::secrets::without(Command::new("git"))
+    let output = crate::secrets::git()
         .envs(env.iter().copied())
         .args(["-c", "safe.directory=*", "-c", "core.quotePath=false"])
         .args(args)
