@@ -46,7 +46,8 @@ impl News {
         self.bell.notified().await;
     }
 
-    pub(crate) fn take_jobs(&self) -> Vec<(Job, Instant)> {
+    /// What was told since the last time.
+    pub fn take_jobs(&self) -> Vec<(Job, Instant)> {
         std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cml_fleet::{Job, JobState};
+use cml_github::Scope;
 use cml_journal::{Inbox, JournalError, Letter};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,9 @@ pub struct Intake {
 
 impl Intake {
     /// Opens the inbox. `tell` hears each new job right after it is durable, on the writer's own thread. What came within
-    /// `again` before `now` is told at once: an earlier life may have died between keeping and telling it. For `kept_for` GitHub
-    /// delivers again what was not taken; for so long a repeat is known, and what is older is not believed any more.
+    /// `again` before `now` is told at once, where it is of what is served now: an earlier life may have died between keeping and
+    /// telling it, and may have served something else. For `kept_for` GitHub delivers again what was not taken; for so long a
+    /// repeat is known, and what is older is not believed any more.
     ///
     /// A file that is damaged is set aside and begun anew: whatever it knew, the poll finds.
     ///
@@ -61,6 +63,7 @@ impl Intake {
         now: Timestamp,
         again: SignedDuration,
         kept_for: SignedDuration,
+        serves: &Scope,
         tell: impl Fn(Heard, Timestamp) + Send + 'static,
     ) -> Result<Self, JournalError> {
         let read = |path: &Path| {
@@ -74,8 +77,12 @@ impl Intake {
             done => done?,
         };
         for letter in letters {
-            match serde_json::from_str(&letter.text) {
-                Ok(heard) => tell(heard, letter.at),
+            match serde_json::from_str::<Heard>(&letter.text) {
+                Ok(heard) if serves.holds(&heard.job.repository) => tell(heard, letter.at),
+                Ok(heard) => {
+                    let repository = heard.job.repository;
+                    tracing::info!(repository, delivery = letter.id, "an old delivery is not of this scope");
+                }
                 Err(error) => {
                     tracing::warn!(%error, delivery = letter.id, "an old delivery is not understood");
                 }
@@ -231,8 +238,13 @@ mod tests {
         }
     }
 
+    fn repository(name: &str) -> Scope {
+        Scope::Repository { owner: "acme".to_owned(), name: name.to_owned() }
+    }
+
     fn open(path: &Path) -> Intake {
-        Intake::open(path, now(), SignedDuration::ZERO, KEPT_FOR, |_, _| {}).expect("opens")
+        Intake::open(path, now(), SignedDuration::ZERO, KEPT_FOR, &repository("vision"), |_, _| {})
+            .expect("opens")
     }
 
     async fn keep(intake: &Intake, id: &str, digest: &str) -> bool {
@@ -248,6 +260,23 @@ mod tests {
         assert!(!keep(&intake, "one", "digest 2").await, "its id came before");
         assert!(!keep(&intake, "two", "digest 1").await, "its bytes came before");
         assert!(keep(&intake, "three", "digest 3").await);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_restart_is_told_only_where_it_is_of_what_is_served_now() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("inbox.db");
+        assert!(keep(&open(&path), "one", "digest").await);
+        for (served, expected) in [("vision", vec![JobId(1)]), ("speech", vec![])] {
+            let (tell, told) = std::sync::mpsc::channel();
+            let hour = SignedDuration::from_hours(1);
+            let serves = repository(served);
+            let intake = Intake::open(&path, now(), hour, KEPT_FOR, &serves, move |heard, _| {
+                tell.send(heard.job.id).ok();
+            });
+            drop(intake.expect("opens"));
+            assert_eq!(told.iter().collect::<Vec<JobId>>(), expected, "{served}");
+        }
     }
 
     #[tokio::test]

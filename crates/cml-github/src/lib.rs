@@ -48,4 +48,4 @@ pub use poll::Polled;
 pub use pulls::{AutoMerge, MergeMethod, NewPull, Pull};
 pub use runners::GitHub;
 pub use time::GitHubTime;
-pub use webhook::{BadBody, BadDelivery, Heard, WebhookSecret, payload, read_delivery};
+pub use webhook::{BadBody, BadDelivery, Heard, ShortSecret, WebhookSecret, payload, read_delivery};

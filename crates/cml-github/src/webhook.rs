@@ -12,15 +12,26 @@ use sha2::Sha256;
 
 use crate::jobs::{JobRecord, RunRecord};
 
+/// A shorter secret could be guessed from one delivery, by trying.
+const SECRET_CHARS_MIN: usize = 16;
+
+/// A secret that protects nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has {0} characters, and less than {SECRET_CHARS_MIN} can be guessed")]
+pub struct ShortSecret(usize);
+
 /// The secret that GitHub and we share. <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 #[derive(Clone, Debug)]
 pub struct WebhookSecret(SecretString);
 
 impl WebhookSecret {
-    /// Takes the secret; none when it is empty, which would let everybody sign.
-    #[must_use]
-    pub fn new(secret: SecretString) -> Option<Self> {
-        (!secret.expose_secret().is_empty()).then_some(Self(secret))
+    /// Takes the secret.
+    ///
+    /// # Errors
+    /// [`ShortSecret`], with its length.
+    pub fn new(secret: SecretString) -> Result<Self, ShortSecret> {
+        let length = secret.expose_secret().chars().count();
+        if length < SECRET_CHARS_MIN { Err(ShortSecret(length)) } else { Ok(Self(secret)) }
     }
 
     /// True for what could be a signature at all: worth reading a body for.
@@ -222,7 +233,14 @@ mod tests {
             assert!(!secret.signed(b"Hello, World!", wrong), "{wrong}");
         }
         assert!(!secret.signed(b"Hello, World", right));
-        assert!(WebhookSecret::new(SecretString::from("")).is_none(), "everybody could sign");
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        for (text, length) in [("", 0), ("s", 1), ("fifteen letters", 15)] {
+            assert_eq!(WebhookSecret::new(SecretString::from(text)).err(), Some(ShortSecret(length)));
+        }
+        assert!(WebhookSecret::new(SecretString::from("sixteen letters.")).is_ok());
     }
 
     #[test]

@@ -253,7 +253,7 @@ pub(crate) struct Daemon {
     /// without a token this name is answered, too
     #[arg(long, env = "CML_RUNNER_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
-    /// File with the webhook's secret [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
+    /// File with the webhook's secret, 16 characters or more [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
     #[arg(long, env = "CML_RUNNER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub(crate) webhook_secret_file: Option<PathBuf>,
     /// The journal [default: daemon.db in the state directory]

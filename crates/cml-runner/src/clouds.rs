@@ -20,16 +20,18 @@ pub(crate) struct Clouds {
     aws: OnceCell<AwsCloud>,
     default_region: String,
     local: LocalCloud,
-    state_dir: PathBuf,
+    /// Where fetched prices lie, if any are believed.
+    prices: Option<PathBuf>,
 }
 
 impl Clouds {
     /// Nothing is asked of either before it is needed.
     pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, Trouble> {
+        let prices = place::prices_file(state_dir.as_deref());
         let state_dir = state_dir.unwrap_or_else(place::default_state_dir);
         place::check_state_dir(&state_dir)?;
-        let local = place::local(state_dir.clone())?;
-        Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local, state_dir })
+        let local = place::local(state_dir)?;
+        Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local, prices })
     }
 
     pub(crate) async fn aws(&self) -> &AwsCloud {
@@ -37,7 +39,7 @@ impl Clouds {
             AwsCloud::connect(AwsSettings {
                 default_region: Some(self.default_region.clone()),
                 cache_dir: place::cache_dir(),
-                prices: place::list_prices(&self.state_dir),
+                prices: place::list_prices(self.prices.as_deref()),
             })
         };
         self.aws.get_or_init(connect).await
@@ -45,9 +47,9 @@ impl Clouds {
 
     /// Offers have the list prices that are known by now.
     pub(crate) async fn learn_prices(&self) {
-        let dir = self.state_dir.clone();
+        let file = self.prices.clone();
         // The disk is waited for elsewhere.
-        if let Ok(book) = tokio::task::spawn_blocking(move || place::list_prices(&dir)).await {
+        if let Ok(book) = tokio::task::spawn_blocking(move || place::list_prices(file.as_deref())).await {
             self.aws().await.learn_prices(book);
         }
     }

@@ -46,7 +46,10 @@ pub(crate) const READ: &[(&str, &str)] = &[
     ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "The region where nothing names one; us-east-1 without them."),
     ("AWS_ENDPOINT_URL", "Where AWS is, for an emulator."),
-    ("CML_RUNNER_WEBHOOK_SECRET", "The daemon's webhook secret; without it jobs are found by polling only."),
+    (
+        "CML_RUNNER_WEBHOOK_SECRET",
+        "The daemon's webhook secret, 16 characters or more; without it jobs are found by polling only.",
+    ),
     ("CML_RUNNER_DAEMON_TOKEN", "What the daemon's page and API ask for; needed to listen beyond loopback."),
     ("CML_RUNNER_RELEASES", "Where the Action finds releases, for mirrors."),
     (

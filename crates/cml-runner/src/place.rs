@@ -33,6 +33,7 @@ impl AnyCloud {
         regions: &[String],
         state_dir: Option<PathBuf>,
     ) -> Result<Self, Trouble> {
+        let prices = prices_file(state_dir.as_deref());
         let state_dir = state_dir.unwrap_or_else(default_state_dir);
         check_state_dir(&state_dir)?;
         match name {
@@ -40,7 +41,7 @@ impl AnyCloud {
                 let settings = AwsSettings {
                     default_region: regions.first().cloned(),
                     cache_dir: cache_dir(),
-                    prices: list_prices(&state_dir),
+                    prices: list_prices(prices.as_deref()),
                 };
                 Ok(Self::Aws(Box::new(AwsCloud::connect(settings).await)))
             }
@@ -49,10 +50,25 @@ impl AnyCloud {
     }
 }
 
+/// The fetched prices that decide what is bought, in the state directory that is given or the usual one. On a machine that runs
+/// many jobs an earlier one could have written into the usual one: there none are believed.
+pub(crate) fn prices_file(state_dir: Option<&Path>) -> Option<PathBuf> {
+    prices_file_of(&env, state_dir)
+}
+
+fn prices_file_of(env: &dyn Fn(&str) -> Option<String>, given: Option<&Path>) -> Option<PathBuf> {
+    let dir = match given {
+        Some(dir) => dir.to_owned(),
+        None if serves_many_jobs(env) => return None,
+        None => xdg(env, "XDG_STATE_HOME", ".local/state"),
+    };
+    Some(dir.join(crate::cost::PRICES))
+}
+
 /// What machines cost by the list, as far as it was fetched; else as it ships.
-pub(crate) fn list_prices(state_dir: &Path) -> Book {
-    let now = crate::actions::now();
-    Store::book(&state_dir.join(crate::cost::PRICES), Some(now)).unwrap_or_else(|error| {
+pub(crate) fn list_prices(file: Option<&Path>) -> Book {
+    let Some(file) = file else { return Book::shipped() };
+    Store::book(file, Some(crate::actions::now())).unwrap_or_else(|error| {
         tracing::warn!(%error, "the prices that ship are used");
         Book::shipped()
     })
@@ -73,7 +89,9 @@ pub(crate) fn journal_file(state_dir: &Path, launch: LaunchId) -> PathBuf {
 
 /// The journal of one launch, in the state directory: what was decided and bought, for `cml-runner cost`.
 pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, Trouble> {
-    SqliteJournal::open(&journal_file(state_dir, launch)).map_err(|error| {
+    let file = journal_file(state_dir, launch);
+    check_journal(&file)?;
+    SqliteJournal::open(&file).map_err(|error| {
         Trouble::new(Code::Failed, format!("the launch's journal cannot be written: {error}"))
             .hint("name a directory that can be written with --state-dir")
     })
@@ -194,23 +212,63 @@ pub(crate) fn cache_dir() -> Option<PathBuf> {
 }
 
 fn caches(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let is_hosted = env("RUNNER_ENVIRONMENT").is_some_and(|environment| environment == "github-hosted");
-    if env("GITHUB_ACTIONS").is_some() && !is_hosted {
+    if serves_many_jobs(env) {
         return env("RUNNER_TEMP").map(|dir| PathBuf::from(dir).join("cml-runner"));
     }
     Some(xdg(env, "XDG_CACHE_HOME", ".cache"))
 }
 
+/// A step of a workflow on a machine that is not GitHub's: an earlier job of the same user may have been there.
+fn serves_many_jobs(env: &dyn Fn(&str) -> Option<String>) -> bool {
+    let is_hosted = env("RUNNER_ENVIRONMENT").is_some_and(|environment| environment == "github-hosted");
+    env("GITHUB_ACTIONS").is_some() && !is_hosted
+}
+
 /// Refuses a state directory into which others could put a journal of theirs. One that is not there yet is made for us alone.
 pub(crate) fn check_state_dir(dir: &Path) -> Result<(), Trouble> {
-    match cml_cloud::private::refuse_foreign(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Trouble::new(
-            Code::Failed,
-            format!("the state directory is not yours alone: {error}"),
-        )
-        .hint(
+    not_foreign(dir).map_err(|error| {
+        Trouble::new(Code::Failed, format!("the state directory is not yours alone: {error}")).hint(
             "what lies there decides which machines are bought and ended; or name another with --state-dir",
-        )),
+        )
+    })
+}
+
+/// Refuses a journal that others can write or replace, whichever directory it lies in; with it what lies beside it under its name:
+/// SQLite's own files, and the inbox of webhooks.
+pub(crate) fn check_journal(file: &Path) -> Result<(), Trouble> {
+    let inbox = file.with_extension("inbox.db");
+    let files = [file, inbox.as_path()]
+        .into_iter()
+        .flat_map(|file| ["", "-wal", "-shm"].map(|side| beside(file, side)));
+    // A link lies in one directory, and the file in another.
+    let real = file.canonicalize().unwrap_or_default();
+    let dirs = [file, real.as_path()].into_iter().filter_map(Path::parent).map(directory);
+    for path in dirs.chain(files) {
+        not_foreign(&path).map_err(|error| {
+            Trouble::new(Code::Failed, format!("the journal is not yours alone: {error}")).hint(
+                "what stands in it decides which machines are bought and ended; or name another with --journal, or another \
+                 directory with --state-dir",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// The parent of a bare name is written as nothing.
+fn directory(parent: &Path) -> PathBuf {
+    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
+}
+
+/// Only what is there can be another's; what cannot be looked at is told of when it is used.
+fn not_foreign(path: &Path) -> Result<(), std::io::Error> {
+    match cml_cloud::private::refuse_foreign(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(error),
         _ => Ok(()),
     }
 }
@@ -320,6 +378,27 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_of_many_jobs_believes_fetched_prices_of_a_directory_that_is_given_only() {
+        let on = |known: &'static [(&str, &str)], dir: Option<&str>| {
+            let env = move |name: &str| {
+                known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            prices_file_of(&env, dir.map(Path::new))
+        };
+        let at_home = Some(PathBuf::from("/home/ada/.local/state/cml-runner/prices.db"));
+        let given = Some(PathBuf::from("/srv/state/prices.db"));
+        const HOME: (&str, &str) = ("HOME", "/home/ada");
+        const ACTIONS: (&str, &str) = ("GITHUB_ACTIONS", "true");
+        assert_eq!(on(&[HOME], None), at_home);
+        assert_eq!(on(&[HOME, ACTIONS, ("RUNNER_ENVIRONMENT", "github-hosted")], None), at_home);
+        for own in [&[HOME, ACTIONS][..], &[HOME, ACTIONS, ("RUNNER_ENVIRONMENT", "self-hosted")]] {
+            assert_eq!(on(own, None), None);
+            assert_eq!(on(own, Some("/srv/state")), given);
+        }
+        assert_eq!(list_prices(None), Book::shipped());
+    }
+
+    #[test]
     fn a_state_directory_that_others_can_write_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(check_state_dir(&dir.path().join("not-there")).is_ok());
@@ -328,6 +407,44 @@ mod tests {
         std::fs::set_permissions(dir.path(), open).expect("is changed");
         let trouble = check_state_dir(dir.path()).expect_err("is refused");
         assert!(trouble.message.contains("chmod go-w"), "{}", trouble.message);
+    }
+
+    #[test]
+    fn a_journal_that_others_can_write_or_replace_is_refused() {
+        let made = tempfile::tempdir().expect("a directory");
+        let dir = made.path().join("journals");
+        std::fs::create_dir(&dir).expect("is made");
+        let set = |path: &Path, mode| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(path, mode).expect("is changed");
+        };
+        set(&dir, 0o700);
+        let journal = dir.join("daemon.db");
+        assert!(check_journal(&journal).is_ok(), "not there yet");
+        assert!(check_journal(Path::new("/not-there/daemon.db")).is_ok(), "told of when it is opened");
+        for name in ["daemon.db", "daemon.db-wal", "daemon.inbox.db"] {
+            let file = dir.join(name);
+            std::fs::write(&file, "").expect("is written");
+            set(&file, 0o600);
+            assert!(check_journal(&journal).is_ok(), "{name}");
+            set(&file, 0o666);
+            let trouble = check_journal(&journal).expect_err(name);
+            assert!(trouble.message.contains("the journal is not yours alone"), "{}", trouble.message);
+            assert!(trouble.message.contains(&format!("{name}: chmod go-w")), "{}", trouble.message);
+            std::fs::remove_file(&file).expect("is removed");
+        }
+        let link = made.path().join("link.db");
+        std::fs::write(&journal, "").expect("is written");
+        set(&journal, 0o600);
+        std::os::unix::fs::symlink(&journal, &link).expect("a link");
+        assert!(check_journal(&link).is_ok());
+        set(&dir, 0o1777);
+        for through in [&journal, &link] {
+            let trouble = check_journal(through).expect_err("is refused");
+            assert!(trouble.message.contains("journals: chmod go-w"), "{}", trouble.message);
+        }
+        std::fs::remove_file(&journal).expect("is removed");
+        assert!(check_journal(&journal).is_err(), "another user may make it first");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a webhook does not say is asked for: whether a run's code comes from a fork, which event began it, who began this attempt,
 //! and whether it is still going on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use cml_github::{GitHub, GitHubError, Origin, RunRecord};
 use cml_spec::Spec;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 
 use crate::actions::now;
@@ -33,6 +33,8 @@ const LOST_EVERY: Duration = Duration::from_secs(300);
 
 /// One attempt of a run: another one may be somebody else's.
 type Attempt = (String, u64, u32);
+/// A job, and when it was heard of.
+type Waiting = (Heard, Instant);
 
 /// Has GitHub deliver again what we did not take, for as long as the process lives. The poll finds jobs that wait all the same;
 /// this is how it is learned who ran what, and for how long.
@@ -51,7 +53,7 @@ pub(crate) async fn find_lost(github: Arc<GitHub>) {
 pub(crate) struct Hearing {
     news: Arc<News>,
     specs: watch::Receiver<Vec<Spec>>,
-    waiting: Mutex<VecDeque<(Heard, Instant)>>,
+    waiting: Mutex<VecDeque<Waiting>>,
     runs: Mutex<Runs>,
     bell: Notify,
 }
@@ -97,7 +99,7 @@ impl Hearing {
     }
 
     /// The latest first: what was kept over a restart does not hold up what comes now.
-    fn next(&self) -> Option<(Heard, Instant)> {
+    fn next(&self) -> Option<Waiting> {
         self.waiting().pop_back()
     }
 
@@ -111,7 +113,7 @@ impl Hearing {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Heard, Instant)>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,52 +121,90 @@ impl Hearing {
 /// Completes what is heard and tells the controller, several runs at a time. A job of which GitHub does not say whose it is, is
 /// not told: the poll tells it, with everything that is known.
 pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
-    let mut asked: BTreeMap<Attempt, Vec<(Heard, Instant)>> = BTreeMap::new();
-    let mut under_way = JoinSet::new();
+    let ask = move |repository: String, run_id: u64| {
+        let github = github.clone();
+        async move { ask(&github, &repository, run_id).await }
+    };
+    complete_by(ask, hearing).await;
+}
+
+/// What GitHub says of a run.
+type Answer = Result<Option<RunRecord>, GitHubError>;
+
+async fn complete_by<F>(ask: impl Fn(String, u64) -> F, hearing: Arc<Hearing>)
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let mut questions = Questions::default();
     loop {
-        while under_way.len() < AT_ONCE
+        while questions.under_way.len() < AT_ONCE
             && let Some((heard, at)) = hearing.next()
         {
-            let job = &heard.job;
-            let attempt = attempt_of(&heard);
-            let known = hearing.runs().get(&attempt).cloned();
-            if let Some(run) = known {
-                judge(&hearing, &run, heard, at);
-            } else if let Some(same) = asked.get_mut(&attempt) {
-                if same.len() < WAITING_MAX {
-                    same.push((heard, at));
-                }
-            } else {
-                let (github, repository, run_id) = (github.clone(), job.repository.clone(), job.run_id);
-                asked.insert(attempt.clone(), vec![(heard, at)]);
-                under_way.spawn(async move { (attempt, ask(&github, &repository, run_id).await) });
+            let known = hearing.runs().get(&attempt_of(&heard)).cloned();
+            match known {
+                Some(run) => judge(&hearing, &run, heard, at),
+                None => questions.ask(&ask, heard, at),
             }
         }
-        let done = tokio::select! {
-            () = hearing.bell.notified() => continue,
-            Some(done) = under_way.join_next() => done,
-        };
-        let (attempt, found) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "a question to GitHub has died; its jobs wait for the poll");
-                asked.clear();
-                continue;
-            }
-        };
-        let jobs = asked.remove(&attempt).unwrap_or_default();
-        match found {
-            Ok(Some(run)) => {
-                for (heard, at) in jobs {
-                    judge(&hearing, &run, heard, at);
-                }
-                hearing.runs().insert(attempt, run);
-            }
-            Ok(None) => tracing::info!(run = attempt.1, "GitHub has no such run: its jobs are nothing"),
-            Err(error) => {
-                tracing::warn!(%error, run = attempt.1, "jobs that were heard of wait for the next poll");
-            }
+        tokio::select! {
+            () = hearing.bell.notified() => {}
+            Some((attempt, jobs, answer)) = questions.next_answer() => take(&hearing, attempt, jobs, answer),
         }
+    }
+}
+
+/// Takes in what GitHub says of a run; none where the question itself has died.
+fn take(hearing: &Hearing, attempt: Attempt, jobs: Vec<Waiting>, answer: Option<Answer>) {
+    match answer {
+        Some(Ok(Some(run))) => {
+            for (heard, at) in jobs {
+                judge(hearing, &run, heard, at);
+            }
+            hearing.runs().insert(attempt, run);
+        }
+        Some(Ok(None)) => tracing::info!(run = attempt.1, "GitHub has no such run: its jobs are nothing"),
+        Some(Err(error)) => {
+            tracing::warn!(%error, run = attempt.1, "jobs that were heard of wait for the next poll");
+        }
+        None => tracing::error!(run = attempt.1, "a question to GitHub has died; its jobs wait for the poll"),
+    }
+}
+
+/// Questions under way, and the jobs that wait for each: a run is asked about once, however many of its jobs are heard of.
+#[derive(Default)]
+struct Questions {
+    asked: BTreeMap<Attempt, Vec<Waiting>>,
+    under_way: JoinSet<Answer>,
+    /// Which question is about what: one that dies says nothing but its id.
+    about: HashMap<task::Id, Attempt>,
+}
+
+impl Questions {
+    fn ask<F>(&mut self, ask: impl Fn(String, u64) -> F, heard: Heard, at: Instant)
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let attempt = attempt_of(&heard);
+        if let Some(same) = self.asked.get_mut(&attempt) {
+            if same.len() < WAITING_MAX {
+                same.push((heard, at));
+            }
+            return;
+        }
+        let question = ask(heard.job.repository.clone(), heard.job.run_id);
+        self.about.insert(self.under_way.spawn(question).id(), attempt.clone());
+        self.asked.insert(attempt, vec![(heard, at)]);
+    }
+
+    /// The next one that is answered, and the jobs that have waited for it; none while nothing is asked.
+    async fn next_answer(&mut self) -> Option<(Attempt, Vec<Waiting>, Option<Answer>)> {
+        let (id, answer) = match self.under_way.join_next_with_id().await? {
+            Ok((id, answer)) => (id, Some(answer)),
+            Err(error) => (error.id(), None),
+        };
+        let attempt = self.about.remove(&id)?;
+        let jobs = self.asked.remove(&attempt).unwrap_or_default();
+        Some((attempt, jobs, answer))
     }
 }
 
@@ -173,7 +213,7 @@ fn attempt_of(heard: &Heard) -> Attempt {
     (job.repository.to_lowercase(), job.run_id, job.attempt)
 }
 
-async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Result<Option<RunRecord>, GitHubError> {
+async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Answer {
     match github.run(repository, run_id).await? {
         Some(run) => Ok(Some(run)),
         None => {
@@ -295,8 +335,7 @@ mod tests {
         assert!(job.job.from_fork);
     }
 
-    #[tokio::test]
-    async fn what_waits_for_github_is_bounded_and_the_latest_comes_first() {
+    fn hearing() -> Arc<Hearing> {
         let spec = cml_spec::read(
             "cml.yaml",
             "runners:\n  it:\n    labels: [gpu]\n    cloud: local\n    max: 2\n",
@@ -304,12 +343,25 @@ mod tests {
         )
         .expect("is right");
         let specs = spec.runners.into_iter().map(|it| it.spec).collect();
-        let (_keep, specs) = watch::channel(specs);
-        let hearing = Hearing::new(Arc::new(News::default()), specs);
+        // A configuration that never changes.
+        Arc::new(Hearing::new(Arc::new(News::default()), watch::channel(specs).1))
+    }
+
+    fn queued(job: u64, run: u64) -> Heard {
+        let mut one = heard(1);
+        (one.job.id, one.job.run_id) = (JobId(job), run);
+        one
+    }
+
+    fn hear(hearing: &Hearing, job: u64, run: u64) {
+        hearing.hear(queued(job, run), Instant::now());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_github_is_bounded_and_the_latest_comes_first() {
+        let hearing = hearing();
         for number in 0..=WAITING_MAX as u64 {
-            let mut one = heard(1);
-            one.job.id = JobId(number);
-            hearing.hear(one, Instant::now());
+            hear(&hearing, number, 80);
         }
         let mut running = heard(1);
         running.job.state = JobState::Running;
@@ -317,5 +369,88 @@ mod tests {
         assert_eq!(hearing.waiting().len(), WAITING_MAX, "and what runs does not wait");
         assert_eq!(hearing.next().map(|(one, _)| one.job.id.0), Some(WAITING_MAX as u64));
         assert_eq!(hearing.waiting().front().map(|(one, _)| one.job.id.0), Some(1));
+    }
+
+    /// Of the fake GitHub: its question dies, as a fault of ours would have it.
+    const DEADLY: u64 = 666;
+
+    /// A GitHub that counts what it is asked, and answers once it may.
+    #[derive(Default)]
+    struct Slow {
+        asked: Mutex<BTreeMap<u64, u32>>,
+        answered: Mutex<u32>,
+        may_answer: Notify,
+    }
+
+    impl Slow {
+        async fn answer(self: Arc<Self>, run_id: u64) -> Answer {
+            *self.asked.lock().expect("never poisoned").entry(run_id).or_default() += 1;
+            assert_ne!(run_id, DEADLY, "this question is to die");
+            self.may_answer.notified().await;
+            *self.answered.lock().expect("never poisoned") += 1;
+            Ok(Some(RunRecord { id: run_id, ..run(1, "mona") }))
+        }
+
+        fn under_way(&self) -> u32 {
+            let asked: u32 = self.asked.lock().expect("never poisoned").values().sum();
+            asked - *self.answered.lock().expect("never poisoned")
+        }
+    }
+
+    fn completing(hearing: &Arc<Hearing>) -> (Arc<Slow>, task::JoinHandle<()>) {
+        let github = Arc::new(Slow::default());
+        let asked = github.clone();
+        let ask = move |_: String, run_id: u64| asked.clone().answer(run_id);
+        (github, tokio::spawn(complete_by(ask, hearing.clone())))
+    }
+
+    /// Lets everything else go on until nothing more happens by itself: no clock is in it.
+    async fn settle() {
+        for _ in 0..1000 {
+            task::yield_now().await;
+        }
+    }
+
+    fn told(hearing: &Hearing) -> Vec<u64> {
+        let mut told: Vec<u64> = hearing.news.take_jobs().iter().map(|(job, _)| job.id.0).collect();
+        told.sort_unstable();
+        told
+    }
+
+    #[tokio::test]
+    async fn several_runs_are_asked_about_at_once_and_each_of_them_once() {
+        let hearing = hearing();
+        let (github, completing) = completing(&hearing);
+        let (runs, jobs_of_each) = (3 * AT_ONCE as u64, 3);
+        for job in 0..runs * jobs_of_each {
+            hear(&hearing, job, job / jobs_of_each);
+        }
+        settle().await;
+        assert_eq!(github.under_way(), 8, "no more than these, and no fewer");
+        while github.under_way() > 0 {
+            github.may_answer.notify_one();
+            settle().await;
+        }
+        assert_eq!(told(&hearing), (0..runs * jobs_of_each).collect::<Vec<u64>>());
+        let asked = github.asked.lock().expect("never poisoned").clone();
+        assert_eq!(asked, (0..runs).map(|run| (run, 1)).collect::<BTreeMap<u64, u32>>());
+        completing.abort();
+    }
+
+    #[tokio::test]
+    async fn a_question_that_dies_takes_no_other_runs_jobs_with_it() {
+        let hearing = hearing();
+        let (github, completing) = completing(&hearing);
+        hear(&hearing, 1, 80);
+        settle().await;
+        hear(&hearing, 2, DEADLY);
+        settle().await;
+        hear(&hearing, 3, 80);
+        settle().await;
+        github.may_answer.notify_waiters();
+        settle().await;
+        assert_eq!(told(&hearing), [1, 3]);
+        assert_eq!(github.asked.lock().expect("never poisoned")[&80], 1);
+        completing.abort();
     }
 }

@@ -72,6 +72,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
          and each machine ends itself by its deadline",
         journal_path.display()
     )]);
+    place::check_journal(&journal_path)?;
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
     let journal_file = FileIdentity::of(&journal_path);
     let (specs_of_now, specs) = watch::channel(specs(&config));
@@ -198,8 +199,7 @@ fn webhooks(
         })?),
         None => place::env("CML_RUNNER_WEBHOOK_SECRET"),
     };
-    let secret = secret.map(|secret| secret.trim().to_owned());
-    let Some(secret) = secret.and_then(|secret| WebhookSecret::new(SecretString::from(secret))) else {
+    let Some(secret) = secret else {
         if !matches!(github.location().scope, Scope::Repository { .. }) {
             tracing::warn!(
                 "no webhook secret is set: jobs of the organization are found by polling alone, a minute late or more"
@@ -207,11 +207,13 @@ fn webhooks(
         }
         return Ok(None);
     };
+    let secret = webhook_secret(&secret)?;
     let hearing = Arc::new(hear::Hearing::new(news.clone(), specs.clone()));
     let inbox: PathBuf = journal.with_extension("inbox.db");
     let hears = hearing.clone();
     let again_for = github.location().delivers_again_for();
-    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, move |one, at| {
+    let serves = &github.location().scope;
+    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, serves, move |one, at| {
         hears.hear(one, hear::instant_of(at));
     })
     .map_err(|error| not_kept(&error))?;
@@ -220,6 +222,14 @@ fn webhooks(
         tokio::spawn(hear::find_lost(github.clone()));
     }
     Ok(Some((intake, secret)))
+}
+
+/// With a secret that can be guessed any delivery can be signed; one that is empty was meant to be something.
+fn webhook_secret(text: &str) -> Result<WebhookSecret, Trouble> {
+    WebhookSecret::new(SecretString::from(text.trim())).map_err(|error| {
+        Trouble::new(Code::Usage, format!("the webhook's secret protects nothing: {error}"))
+            .hint("make one with `openssl rand -hex 32`, and set it here and at GitHub's webhook")
+    })
 }
 
 fn tell_address(listener: &TcpListener) {
@@ -274,5 +284,21 @@ async fn tell_of_the_end(stop: CancellationToken) {
 fn let_systemd_know(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_secret_that_can_be_guessed_is_a_usage_error_with_how_to_make_one() {
+        assert!(webhook_secret("sixteen letters.\n").is_ok());
+        for short in ["", " \n", "fifteen letters\n"] {
+            let trouble = webhook_secret(short).expect_err("is refused");
+            assert_eq!(trouble.code, Code::Usage);
+            assert!(trouble.message.contains("protects nothing"), "{}", trouble.message);
+            assert!(trouble.hint.as_deref().is_some_and(|hint| hint.contains("openssl rand -hex 32")));
+        }
     }
 }
