@@ -178,7 +178,49 @@ fn escaped(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::SdkConfig;
+
     use super::*;
+    use crate::wire;
+
+    /// A bucket at this service, whose files are seen at an address of their own.
+    fn bucket(config: &SdkConfig) -> Bucket {
+        let endpoint = config.endpoint_url().expect("is set").to_owned();
+        Bucket {
+            name: "plots".to_owned(),
+            prefix: "reports".to_owned(),
+            public_url: Some("https://plots.example.com".to_owned()),
+            client: signed::Client::at(&S3, config, &endpoint, "us-east-1"),
+            endpoint,
+            region: "us-east-1".to_owned(),
+            provider: None,
+            held: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_could_run_a_script_is_put_as_one_to_be_saved() {
+        let files = [
+            ("plot.svg", "image/svg+xml", true),
+            ("page.html", "text/html; charset=utf-8", true),
+            ("plot.png", "image/png", false),
+        ];
+        // Each is looked for, is not there, and is put there.
+        let (config, asked) = wire::silent([404, 200].repeat(files.len())).await;
+        let bucket = bucket(&config);
+        for (path, mime, _) in files {
+            let url = bucket.put(path, mime, b"<svg/>").await.expect("is put");
+            assert_eq!(url, format!("https://plots.example.com/reports/{path}"));
+        }
+        let heads = asked.lock().expect("never poisoned").clone();
+        assert_eq!(heads.len(), 2 * files.len(), "{heads:#?}");
+        for ((path, mime, is_saved), put) in files.into_iter().zip(heads.iter().skip(1).step_by(2)) {
+            let has = |line: &str| put.lines().any(|it| it == line);
+            assert!(put.starts_with(&format!("put /reports/{path} ")), "{put}");
+            assert!(has(&format!("content-type: {mime}")), "{put}");
+            assert_eq!(has("content-disposition: attachment"), is_saved, "{put}");
+        }
+    }
 
     #[test]
     fn what_could_run_a_script_on_the_buckets_domain_is_saved_and_not_opened() {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,14 +14,14 @@ use crate::cloud::AwsCloud;
 
 /// An AWS that gives these answers, one a connection, and what it was asked.
 pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mutex<Vec<Value>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("is bound"));
+    let (listener, config) = service().await;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&asked);
     tokio::spawn(async move {
         for (status, answer) in answers {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            let question = question(&mut stream).await;
+            let (_, body) = request(&mut stream).await;
+            let question: Value = serde_json::from_slice(&body).unwrap_or_default();
             heard.lock().expect("never poisoned").push(question);
             let body = answer.to_string();
             let head = format!(
@@ -31,6 +31,33 @@ pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mute
             stream.write_all(format!("{head}{body}").as_bytes()).await.expect("is sent");
         }
     });
+    let clients = Clients::with(config);
+    let cache = Cache::new(AwsSettings::default().cache_dir, None);
+    (AwsCloud::of(clients, cache), asked)
+}
+
+/// A service that answers with these statuses and no words, one a connection, and the heads of the requests that came, in small
+/// letters.
+pub(crate) async fn silent(statuses: Vec<u16>) -> (SdkConfig, Arc<Mutex<Vec<String>>>) {
+    let (listener, config) = service().await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for status in statuses {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let (head, _) = request(&mut stream).await;
+            heard.lock().expect("never poisoned").push(head);
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("is sent");
+        }
+    });
+    (config, asked)
+}
+
+/// A free port, and a configuration that leads there.
+async fn service() -> (TcpListener, SdkConfig) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("is bound"));
     let keys = Credentials::new("AKIATEST", "secret", None, None, "tests");
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -38,13 +65,11 @@ pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mute
         .endpoint_url(endpoint)
         .load()
         .await;
-    let clients = Clients::with(config);
-    let cache = Cache::new(AwsSettings::default().cache_dir, None);
-    (AwsCloud::of(clients, cache), asked)
+    (listener, config)
 }
 
-/// The body of one request.
-async fn question(stream: &mut TcpStream) -> Value {
+/// The head of one request, in small letters, and its body.
+async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     loop {
         let mut some = [0; 4096];
@@ -55,7 +80,7 @@ async fn question(stream: &mut TcpStream) -> Value {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
         let begin = head.len() + 4;
         if bytes.len() >= begin + length.unwrap_or(0_usize) {
-            return serde_json::from_slice(&bytes[begin..]).unwrap_or_default();
+            return (head.to_owned(), bytes[begin..].to_vec());
         }
     }
 }
