@@ -288,6 +288,52 @@ async fn a_strangers_name_for_this_machine_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_secret_that_can_be_guessed_or_is_empty_is_refused() {
+    let sim = Sim::start().await;
+    let user = sim.user().with("CML_RUNNER_WEBHOOK_SECRET", "fifteen letters");
+    std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
+    let file = user.home().join("secret");
+    std::fs::write(&file, "\n").expect("is written");
+    let daemon = ["daemon", "--listen", "127.0.0.1:0"];
+    let of_file = [&daemon[..], &["--webhook-secret-file", file.to_str().expect("UTF-8")]].concat();
+    for arguments in [&daemon[..], &of_file[..]] {
+        let refused = user.run(arguments).await.expect_code(2);
+        for words in ["the webhook's secret protects nothing", "openssl rand -hex 32"] {
+            assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_in_a_directory_that_others_can_write_is_refused_by_daemon_and_launch() {
+    let sim = Sim::start().await;
+    let user = sim.user();
+    std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
+    let open = |below: &str| {
+        let dir = user.home().join(below);
+        std::fs::create_dir_all(&dir).expect("is made");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(&dir, mode).expect("is opened");
+        dir
+    };
+    let journal = open("shared").join("daemon.db").display().to_string();
+    let state = user.home().join("own").display().to_string();
+    std::fs::create_dir(&state).expect("is made");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&state, mode).expect("is closed");
+    open("own/journals");
+    for arguments in [
+        &["daemon", "--listen", "127.0.0.1:0", "--journal", &journal][..],
+        &["launch", "--cloud", "local", "--labels", "small", "--state-dir", &state],
+    ] {
+        let refused = user.run(arguments).await.expect_code(1);
+        assert!(refused.stderr.contains("the journal is not yours alone"), "{}", refused.stderr);
+    }
+    assert!(sim.runners().is_empty(), "nothing was registered");
+    assert!(!std::path::Path::new(&journal).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guesses_of_the_token_are_slowed_and_a_short_one_is_refused() {
     let sim = Sim::start().await;
     let short = sim.user().with("CML_RUNNER_DAEMON_TOKEN", "x");

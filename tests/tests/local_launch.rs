@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use cml_e2e::action::named_values;
+use cml_e2e::daemon::{Daemon, WEBHOOK_SECRET, free_port};
 use cml_e2e::runner::{Ran, Runner, Running};
 use cml_e2e::secrets::{self, TOKEN, assert_no_secret};
 use cml_e2e::sim::Sim;
@@ -402,6 +403,89 @@ async fn no_secret_is_seen_in_words_processes_or_files() {
     assert_no_secret("the job's log", &sim.log(view.id).unwrap_or_default(), &secrets);
     nothing_is_left(&user, &sim).await;
     assert_eq!(secrets::seen_in_open_files(user.home(), &secrets), Vec::<std::path::PathBuf>::new());
+}
+
+/// A command as a user who is not root: root may read everything.
+fn as_a_plain_user<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    let mut words = if rustix::process::geteuid().is_root() {
+        vec!["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    } else {
+        vec!["env"]
+    };
+    words.extend(command);
+    words
+}
+
+fn start_as_a_plain_user(user: &Runner, command: &[&str]) -> Running {
+    let words = as_a_plain_user(command);
+    user.start_program(words[0].as_ref(), &words[1..])
+}
+
+/// A file of a process, as another process of the plain user reads it.
+async fn read_by_the_same_user(user: &Runner, process: u32, file: &str) -> Ran {
+    let path = format!("/proc/{process}/{file}");
+    start_as_a_plain_user(user, &["head", "-c", "65536", &path]).finish().await
+}
+
+/// Gives the home to the plain user, and the program a place there: where its user may not read the program, the kernel closes the
+/// process without our doing.
+async fn program_of_the_plain_user(user: &Runner) -> String {
+    let home = user.home().display().to_string();
+    if rustix::process::geteuid().is_root() {
+        let _ = user.run_program("chown", &["-R", "65534:65534", &home]).await.expect_code(0);
+    }
+    let built = cml_e2e::paths::cml_runner();
+    let own = user.home().join("cml-runner");
+    std::fs::hard_link(built, &own).or_else(|_| std::fs::copy(built, &own).map(drop)).expect("is there");
+    own.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_of_the_same_user_reads_neither_environment_nor_memory_of_daemon_and_launch() {
+    let sim = Sim::start().await;
+    let user = sim.user().with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
+    let pool = "runners:\n  small:\n    labels: [small]\n    cloud: local\n    max: 1\n";
+    std::fs::write(user.home().join("cml.yaml"), pool).expect("is written");
+    let program = program_of_the_plain_user(&user).await;
+
+    // What is not closed can be read in this very way.
+    let open = start_as_a_plain_user(&user, &["sleep", "300"]);
+    let open_id = open.id().expect("it lives");
+    wait::until_true("an open process shows its environment", Duration::from_secs(20), async || {
+        let read = read_by_the_same_user(&user, open_id, "environ").await;
+        read.code == Some(0) && read.stdout.contains(TOKEN)
+    })
+    .await;
+
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let words = as_a_plain_user(&[&program, "daemon", "--listen", &address]);
+    let mut daemon = Daemon::start_by(&user, port, words[0], &words[1..]);
+    daemon.until_ready().await;
+    let hold = script("sleep 300");
+    let mut words = launch(&["--max-lifetime", "20s", "--idle-timeout", "never", "--startup-script", &hold]);
+    words.insert(0, &program);
+    let launching = start_as_a_plain_user(&user, &words);
+    launching.until_it_says("got local-").await;
+
+    for (what, id) in [("the daemon", daemon.running().id()), ("the launch", launching.id())] {
+        let id = id.expect("it lives");
+        for file in ["environ", "mem"] {
+            let read = read_by_the_same_user(&user, id, file).await.expect_code(1);
+            assert!(read.stderr.contains("Permission denied"), "{file} of {what}: {read:?}");
+            assert_eq!(read.stdout, "", "{file} of {what}");
+        }
+        let limits = read_by_the_same_user(&user, id, "limits").await.expect_code(0).stdout;
+        let core =
+            limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("is listed");
+        assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"], "{what}");
+    }
+    let _ = daemon.end().await.expect_code(0);
+    for running in [launching, open] {
+        running.signal(Signal::KILL);
+        assert_eq!(running.finish().await.code, None);
+    }
+    user.until_quiet(VANISH + Duration::from_secs(20)).await;
 }
 
 /// Looks at processes and files all the while that a launch and its machine live.
