@@ -58,6 +58,15 @@ impl CloudError {
         Self { kind, doing: doing.into(), cause: cause.into(), code: None, hint: None, failures: Vec::new() }
     }
 
+    /// The cause, and where the request itself is at fault what you can do about it.
+    #[must_use]
+    pub fn cause_and_cure(&self) -> String {
+        match &self.hint {
+            Some(hint) if self.kind == ErrorKind::Invalid => format!("{}; {hint}", self.cause),
+            _ => self.cause.clone(),
+        }
+    }
+
     /// Adds what the reader can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

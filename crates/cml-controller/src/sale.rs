@@ -48,7 +48,7 @@ impl Sale {
                 known.unanswered = answer
                     .failed
                     .iter()
-                    .map(|failure| format!("{}: {}", failure.region, failure.error.cause))
+                    .map(|failure| format!("{}: {}", failure.region, failure.error.cause_and_cure()))
                     .collect();
                 let failed = |region: &str| answer.failed.iter().any(|failure| failure.region == region);
                 for offer in &answer.found {
@@ -59,7 +59,7 @@ impl Sale {
                 known.offers.extend(kept.filter(|offer| is_kept(&known.told_at, offer)));
             }
             Err(error) => {
-                known.unanswered = vec![error.to_string()];
+                known.unanswered = vec![format!("{}: {}", error.doing, error.cause_and_cure())];
                 known.offers = before.into_iter().filter(|offer| is_kept(&known.told_at, offer)).collect();
             }
         }

@@ -64,7 +64,7 @@ pub(crate) const READ: &[(&str, &str)] = &[
 ];
 
 /// CML's older names, and the flags of `launch` they stand for.
-#[cfg(test)]
+#[cfg(all(test, feature = "aws"))]
 pub(crate) fn older_names() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     OLDER.iter()
 }

@@ -21,7 +21,7 @@ use crate::progress::Progress;
 const DAEMON: &str = "the daemon";
 
 fn why_unanswered(failed: &[RegionFailure]) -> Vec<String> {
-    failed.iter().map(|failure| format!("{}: {}", failure.region, failure.error.cause)).collect()
+    failed.iter().map(|failure| format!("{}: {}", failure.region, failure.error.cause_and_cure())).collect()
 }
 
 pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
@@ -51,7 +51,10 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
                 unanswered.insert(name.clone(), whys);
                 offers.insert(name.clone(), sold.found);
             }
-            Err(error) => drop(unanswered.insert(name.clone(), vec![error.to_string()])),
+            Err(error) => {
+                let why = format!("{}: {}", error.doing, error.cause_and_cure());
+                unanswered.insert(name.clone(), vec![why]);
+            }
         }
         regions.extend(query.regions);
     }

@@ -41,9 +41,10 @@ pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<S
     let mut files = vec![args.spec.clone()];
     files.extend(args.compare.clone());
     let configs: Result<Vec<Config>, Trouble> = files.iter().map(|path| read(path)).collect();
+    let configs = configs?;
     let asked: Result<Vec<(Vec<Wish>, Kinds)>, Trouble> =
-        configs?.iter().zip(&files).map(|(config, path)| wishes(config, path)).collect();
-    let jobs = latest(jobs(global, args).await?, args.days);
+        configs.iter().zip(&files).map(|(config, path)| wishes(config, path)).collect();
+    let jobs = latest(jobs(global, args, &configs).await?, args.days);
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut outcomes = Vec::new();
     for ((wishes, kinds), path) in asked?.into_iter().zip(&files) {
@@ -147,10 +148,10 @@ fn here() -> Kind {
     Kind { resources, on_demand: UsdPerHour(Decimal::ZERO) }
 }
 
-async fn jobs(global: &Global, args: &args::Simulate) -> Result<Vec<PastJob>, Trouble> {
+async fn jobs(global: &Global, args: &args::Simulate, configs: &[Config]) -> Result<Vec<PastJob>, Trouble> {
     let Some(path) = &args.jobs else {
         if args.from_github {
-            return from_github(global, args.days).await;
+            return from_github(global, args.days, configs).await;
         }
         return Err(Trouble::new(Code::Usage, "a simulation plays past jobs, and none are named")
             .hint("say which jobs: --jobs FILE or --from-github"));
@@ -186,17 +187,24 @@ fn not_a_job(name: &str, number: usize, error: &serde_json::Error) -> String {
     format!("{name}:{number}:{}: {what}{words}", error.column().max(1))
 }
 
+/// Whether a job is for machines of one's own: it says so, or a pool without the default labels has all that it asks for.
+fn is_for_us(labels: &[String], configs: &[Config]) -> bool {
+    let has = |all: &[String], label: &str| all.iter().any(|known| known.eq_ignore_ascii_case(label));
+    let mut bare = configs.iter().flat_map(|config| &config.runners).filter(|it| !it.spec.default_labels);
+    has(labels, "self-hosted")
+        || (!labels.is_empty() && bare.any(|it| labels.iter().all(|label| has(&it.spec.labels, label))))
+}
+
 /// The repository's own last days: jobs for self-hosted runners that ran to some end.
-async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble> {
+async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<Vec<PastJob>, Trouble> {
     let github = place::github_with(global, place::READS_ACTIONS)?;
     let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
     let date = since.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
     let past = |job: cml_github::JobRecord| {
         let (started, ended) = (job.started_at?, job.completed_at?);
         let seconds = ended.duration_since(started).as_secs();
-        let hosted = !job.labels.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
         let from_fork = job.run.origin() == cml_github::Origin::Foreign;
-        (!hosted && seconds > 0).then_some(PastJob {
+        (is_for_us(&job.labels, configs) && seconds > 0).then_some(PastJob {
             queued_at: job.created_at.unwrap_or(started),
             labels: job.labels,
             seconds,
@@ -207,7 +215,7 @@ async fn from_github(global: &Global, days: u16) -> Result<Vec<PastJob>, Trouble
     if jobs.is_empty() {
         return Err(Trouble::new(
             Code::Failed,
-            format!("no job with the label self-hosted has run in the last {days} days"),
+            format!("no job for self-hosted runners has run in the last {days} days"),
         )
         .hint("name jobs of your own with --jobs"));
     }
@@ -226,6 +234,22 @@ fn latest(mut jobs: Vec<PastJob>, days: u16) -> Vec<PastJob> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_without_the_label_self_hosted_is_ours_where_a_pool_has_no_default_labels() {
+        let config = |more: &str| {
+            let text = format!(
+                "runners:\n  gpu:\n    labels: [gpu, big]\n    cloud: local\n    max: 1\n{more}"
+            );
+            cml_spec::read("cml.yaml", &text, &|_| Ok(Vec::new())).expect("is right")
+        };
+        let labels = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let bare = [config("    default_labels: false\n")];
+        assert!(is_for_us(&labels("gpu"), &bare) && is_for_us(&labels("GPU big"), &bare));
+        assert!(!is_for_us(&labels("gpu other"), &bare) && !is_for_us(&labels("ubuntu-latest"), &bare));
+        assert!(!is_for_us(&[], &bare) && !is_for_us(&labels("gpu"), &[config("")]));
+        assert!(is_for_us(&labels("self-hosted"), &[]));
+    }
 
     #[test]
     fn a_line_that_is_no_job_is_found_by_line_and_column() {

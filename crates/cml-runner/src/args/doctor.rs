@@ -18,6 +18,16 @@ pub(crate) struct Doctor {
     /// Where machines come from, without a cml.yaml [default: aws]
     #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine", conflicts_with = "config")]
     pub(crate) cloud: Option<CloudName>,
+    /// Root disk, GB [default: 35, or what the image needs where that is more]
+    #[arg(
+        long = "disk",
+        alias = "cloud-hdd-size",
+        value_name = "GB",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Machine",
+        conflicts_with = "config"
+    )]
+    pub(crate) disk_gib: Option<u32>,
     /// Regions, comma-separated
     #[arg(
         long = "region",

@@ -47,6 +47,7 @@ impl Wants {
             && args.regions.is_empty()
             && args.types.is_empty()
             && args.image.is_none()
+            && args.disk_gib.is_none()
             && args.spot.is_none()
             && args.subnets.is_empty()
             && args.security_group.is_none();
@@ -99,7 +100,7 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
         spot_price_max: None,
         network: Network { subnets: args.subnets.clone(), security_group: args.security_group.clone() },
         image: Image { name: args.image.clone() },
-        disk_gib: None,
+        disk_gib: args.disk_gib,
     };
     let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
     let image = Image { name: args.image.clone() };
