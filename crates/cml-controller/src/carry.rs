@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cml_cloud::{Cloud, Deadline, ErrorKind, InstanceId, LaunchId, LaunchRequest, Launched, Offer};
 use cml_fleet::Cause;
-use cml_github::{GitHubError, GitHubErrorKind, Removal, RunnerDownload};
+use cml_github::{GitHubError, Removal, RunnerDownload};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -61,8 +61,6 @@ pub(crate) enum Done<'h> {
     Launch(Box<LaunchDone>),
     /// What a launch left beside its machine was removed, or is left to `reap`.
     Tidied,
-    /// A re-run was asked for; the attempt that GitHub refused to make.
-    Rerun { run_id: u64, refused: Option<u32> },
     /// Anything else shows in the next look.
     Other(Key),
 }
@@ -169,13 +167,11 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
                 }
                 Done::Other(Key::Runner(runner))
             }
-            Order::Rerun { repository, run_id, only, attempt, is_first } => {
-                let asked = self.forge.rerun(&repository, run_id, only.map(|job| job.0)).await;
-                if let Err(error) = &asked {
+            Order::Rerun { repository, run_id, only } => {
+                if let Err(error) = self.forge.rerun(&repository, run_id, only.map(|job| job.0)).await {
                     tracing::warn!(%error, run_id, "interrupted jobs could not be run again yet");
                 }
-                let is_refused = asked.is_err_and(|error| error.kind != GitHubErrorKind::Transient);
-                Done::Rerun { run_id, refused: (is_first && is_refused).then_some(attempt) }
+                Done::Other(Key::Run(run_id))
             }
         }
     }

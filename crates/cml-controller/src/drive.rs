@@ -273,16 +273,8 @@ impl Mind<'_> {
             Done::Tidied => Ok(false),
             Done::Other(key) => {
                 self.under_way.remove(&key);
-                Ok(false)
-            }
-            Done::Rerun { run_id, refused } => {
-                self.under_way.remove(&Key::Run(run_id));
-                self.jobs.rerun_asked(run_id, Instant::now());
-                if let Some(attempt) = refused {
-                    match fleet.rerun_refused(run_id, attempt, now) {
-                        Err(error) if may_pass(&error) => tracing::error!(%error, run_id, "not written"),
-                        other => other?,
-                    }
+                if let Key::Run(run_id) = key {
+                    self.jobs.rerun_asked(run_id, Instant::now());
                 }
                 Ok(false)
             }

@@ -102,10 +102,6 @@ pub enum Order {
         run_id: u64,
         /// The one job; none for all that failed.
         only: Option<JobId>,
-        /// The attempt that this makes.
-        attempt: u32,
-        /// Whether the journal had no word of it before: then it is withdrawn when GitHub refuses.
-        is_first: bool,
     },
 }
 
@@ -294,12 +290,11 @@ impl<J: Journal> Fleet<J> {
                 Action::RemoveRunner { runner, .. } => Order::RemoveRunner { runner },
                 Action::Rerun { repository, run_id, jobs, attempt, actor, .. } => {
                     let attempt = attempt + 1;
-                    let is_first = self.state.started_by(run_id, attempt).is_none();
-                    if is_first {
+                    if self.state.started_by(run_id, attempt).is_none() {
                         intents.push(Event::RerunAsked { run_id, attempt, actor });
                     }
                     let only = if jobs.len() == 1 { jobs.first().copied() } else { None };
-                    Order::Rerun { repository, run_id, only, attempt, is_first }
+                    Order::Rerun { repository, run_id, only }
                 }
             });
         }
@@ -342,17 +337,9 @@ impl<J: Journal> Fleet<J> {
         Ok(())
     }
 
-    /// Takes in that GitHub did not take a re-run that was asked for.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub fn rerun_refused(&mut self, run_id: u64, attempt: u32, now: Timestamp) -> Result<(), JournalError> {
-        while !self.append(now, &[Event::RerunRefused { run_id, attempt }])? {}
-        Ok(())
-    }
-
-    /// A job of an attempt that was asked for here is whose the attempt before was: GitHub says that it is the token's, whom a
-    /// policy may not allow and no budget means.
+    /// A job of a run that was asked for here is whose the interrupted attempt was: GitHub names whose token asked, whom a policy
+    /// may not allow and no budget means. The code of an attempt is the first one's always.
+    /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/re-run-workflows-and-jobs>
     fn with_starters(&self, mut look: Look) -> Look {
         for job in look.jobs.iter_mut().flatten() {
             if let Some(actor) = self.state.started_by(job.run_id, job.attempt) {

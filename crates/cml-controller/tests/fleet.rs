@@ -222,16 +222,13 @@ fn a_job_that_was_lost_before_anybody_saw_it_begin_is_asked_after_and_runs_again
     let _ = step(125, vec![job(JobState::Queued, None)], vec![gone.clone()]);
     let failed = || vec![job(JobState::Failed { run_over: true }, Some(id(1)))];
     let orders = step(140, failed(), vec![gone.clone()]);
-    let (repository, only) = ("acme/vision".to_owned(), Some(JobId(7)));
-    let again = Order::Rerun { repository, run_id: 70, only, attempt: 2, is_first: true };
+    let again = Order::Rerun { repository: "acme/vision".to_owned(), run_id: 70, only: Some(JobId(7)) };
     assert_eq!(orders, [again], "GitHub said that it ran on the machine that was lost");
     assert_eq!(fleet.followed().len(), 1, "and is asked until the re-run shows");
     let look = Look { untold: vec![JobId(7)], ..look(Vec::new(), vec![gone], Vec::new()) };
     let _ = fleet.step(look, now(170), &cml_fleet::plan, &mut || id(50)).expect("the journal is there");
     assert!(fleet.followed().is_empty(), "a later attempt has begun");
     assert_eq!(fleet.state().started_by(70, 2), Some("mona"));
-    fleet.rerun_refused(70, 2, at(171)).expect("is written");
-    assert_eq!(fleet.state().started_by(70, 2), None, "the next attempt is somebody else's");
 }
 
 #[test]
@@ -500,19 +497,19 @@ fn a_machine_whose_price_nobody_knew_costs_what_the_list_says_later_or_is_an_est
 }
 
 #[test]
-fn an_attempt_that_the_daemon_asked_for_is_whose_the_attempt_before_was_and_every_other_one_is_not() {
+fn a_run_that_the_daemon_has_asked_for_is_whose_the_interrupted_attempt_was_and_no_other_run_is() {
     let mut spec = spec();
     spec.allow.actors = vec!["mona".to_owned()];
     let mut journal = MemoryJournal::default();
     let asked = cml_journal::Event::RerunAsked { run_id: 70, attempt: 2, actor: "mona".to_owned() };
     assert!(cml_journal::Journal::append(&mut journal, 0, at(0), &[asked]).is_ok());
     let mut fleet = Fleet::open(journal, vec![spec]).expect("opens");
-    let mut launches = |attempt, actor: &str| {
-        let job = Job { attempt, actor: actor.to_owned(), ..job(JobState::Queued, None) };
+    let mut launches = |run_id, attempt, actor: &str| {
+        let job = Job { run_id, attempt, actor: actor.to_owned(), ..job(JobState::Queued, None) };
         let look = look(vec![job], Vec::new(), Vec::new());
         fleet.preview(look, now(1)).expect("is planned").actions.len()
     };
-    assert_eq!(launches(2, "cml-runner[bot]"), 1);
-    assert_eq!(launches(3, "cml-runner[bot]"), 0);
-    assert_eq!(launches(1, "mallory"), 0);
+    assert_eq!(launches(70, 2, "cml-runner[bot]"), 1);
+    assert_eq!(launches(71, 2, "cml-runner[bot]"), 0);
+    assert_eq!(launches(70, 1, "mallory"), 0);
 }

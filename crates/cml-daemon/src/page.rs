@@ -225,9 +225,6 @@ fn words(line: &Line) -> String {
         Event::RerunAsked { run_id, attempt, .. } => {
             format!("run {run_id}: GitHub is asked for attempt {attempt} of its interrupted jobs")
         }
-        Event::RerunRefused { run_id, attempt } => {
-            format!("run {run_id}: GitHub makes no attempt {attempt} for us")
-        }
         Event::JobSettled { job } => format!("job {job} needs no re-run any more"),
     }
 }

@@ -169,13 +169,6 @@ pub enum Event {
         /// Who started the attempt before, and so this one: GitHub names whose token asked for it.
         actor: String,
     },
-    /// GitHub did not take the request for a re-run: the next attempt is somebody else's.
-    RerunRefused {
-        /// The run.
-        run_id: u64,
-        /// The attempt that it would have made.
-        attempt: u32,
-    },
     /// A job that had lost its machine needs no re-run any more: it has one, has used all it may, or is gone.
     JobSettled {
         /// The job.

@@ -48,8 +48,8 @@ pub struct State {
     suspects: BTreeSet<JobId>,
     /// How often a job of a run has lost its machine, over all attempts.
     interruptions: BTreeMap<(u64, String), u32>,
-    /// Attempts that this controller asked for, with who started the attempt before.
-    reruns: BTreeMap<(u64, u32), String>,
+    /// Runs that this controller has asked GitHub to run again, since which attempt, and who started the attempt before.
+    reruns: BTreeMap<u64, (u32, String)>,
     over: BTreeSet<LaunchId>,
     /// Launches that were decided here, the latest ones, whatever became of them.
     own: BTreeSet<LaunchId>,
@@ -217,13 +217,10 @@ impl State {
                 self.interrupt(*job);
             }
             Event::RerunAsked { run_id, attempt, actor } => {
-                self.reruns.insert((*run_id, *attempt), actor.clone());
+                self.reruns.entry(*run_id).or_insert_with(|| (*attempt, actor.clone()));
                 if self.reruns.len() > RERUNS_MAX {
                     self.reruns.pop_first();
                 }
-            }
-            Event::RerunRefused { run_id, attempt } => {
-                self.reruns.remove(&(*run_id, *attempt));
             }
             Event::JobSettled { job } => {
                 self.interrupted.remove(job);
@@ -436,10 +433,11 @@ impl State {
         self.interruptions.get(&(run_id, name.to_owned())).copied().unwrap_or(0)
     }
 
-    /// Who started an attempt that this controller asked for; none for every other attempt. GitHub names whose token asked.
+    /// Whose an attempt is that this controller asked for, and every later one of that run; none for all others.
     #[must_use]
     pub fn started_by(&self, run_id: u64, attempt: u32) -> Option<&str> {
-        self.reruns.get(&(run_id, attempt)).map(String::as_str)
+        let (since, actor) = self.reruns.get(&run_id)?;
+        (attempt >= *since).then_some(actor.as_str())
     }
 
     /// What was refused and not sold since.

@@ -238,9 +238,8 @@ mod tests {
     #[test]
     fn a_job_without_the_label_self_hosted_is_ours_where_a_pool_has_no_default_labels() {
         let config = |more: &str| {
-            let text = format!(
-                "runners:\n  gpu:\n    labels: [gpu, big]\n    cloud: local\n    max: 1\n{more}"
-            );
+            let text =
+                format!("runners:\n  gpu:\n    labels: [gpu, big]\n    cloud: local\n    max: 1\n{more}");
             cml_spec::read("cml.yaml", &text, &|_| Ok(Vec::new())).expect("is right")
         };
         let labels = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
 //! Plays histories of the simulated world: `check --seeds A..B` looks for broken laws, `replay SEED` tells one history.
-#![allow(clippy::print_stdout, reason = "a program whose words are its result")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose words are its result")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -79,7 +79,9 @@ impl Sum {
         for (fault, times) in history.met {
             *self.met.entry(fault).or_default() += times;
         }
-        if !history.violations.is_empty() {
+        if let Some(law) = history.violations.first() {
+            // At once: the run may be broken off long before its end.
+            eprintln!("seed {}: {law}", history.seed);
             self.broken.push((history.seed, history.violations));
         }
     }
@@ -159,11 +161,6 @@ fn main() -> ExitCode {
                     );
                 }
             });
-            if !json {
-                for (seed, laws) in sum.broken.iter().take(20) {
-                    println!("seed {seed}: {}", laws.first().map_or("", String::as_str));
-                }
-            }
             println!("{}", sum.as_json());
             if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -189,9 +186,6 @@ fn main() -> ExitCode {
                     sum.lives,
                     sum.broken.len()
                 );
-                if let Some((seed, laws)) = sum.broken.last() {
-                    println!("seed {seed}: {}", laws.join("; "));
-                }
             };
             let sum = check(from..u64::MAX, jobs, until, |sum| {
                 if sum.seeds % 1000 == 0 {
