@@ -84,7 +84,7 @@ async fn a_disk_that_is_smaller_than_the_image_is_refused_before_anything_is_reg
     let kind = ["--cloud", "aws", "--region", REGION, "--disk", "35"];
     let doctor = world.user.run(&[&["doctor"], &kind[..], &image[..]].concat()).await.expect_code(1);
     assert!(doctor.said().contains("disk: 256GiB"), "{doctor:#?}");
-    let spec = "runners:\n  it:\n    labels: [it]\n    instance_types: [t3.micro]\n    image: ami-0123456789abcdef0\n    disk: 35GiB\n    max: 1\n";
+    let spec = "runners:\n  it:\n    cloud: aws\n    regions: [us-east-1]\n    labels: [it]\n    instance_types: [t3.micro]\n    image: ami-0123456789abcdef0\n    disk: 35GiB\n    max: 1\n";
     std::fs::write(world.user.home().join("cml.yaml"), spec).expect("written");
     let _ = world.sim.queue("it", "true");
     let plan = world.user.run(&["plan", "cml.yaml"]).await.expect_code(0);

@@ -48,7 +48,8 @@ async fn a_job_that_is_heard_of_gets_a_machine_and_the_machine_is_gone_after_it(
     let running = running.await;
     assert_eq!(running["jobs"][0]["spec"], "small");
     let view = sim.succeeds(job).await;
-    assert!(view.runner_name.is_some_and(|name| name.starts_with("cml-")));
+    let launch =
+        view.runner_name.and_then(|name| Some(name.strip_prefix("cml-")?.to_owned())).expect("a launch");
     daemon
         .until("/api/v1/runners", "no machine is left", |all| all["runners"] == serde_json::json!([]))
         .await;
@@ -67,6 +68,10 @@ async fn a_job_that_is_heard_of_gets_a_machine_and_the_machine_is_gone_after_it(
     let ended = daemon.end().await.expect_code(0);
     assert_no_secret("the page", &page, &secrets);
     assert_no_secret("what the daemon said", &ended.said(), &secrets);
+    let mut told = ended.stderr.lines().filter(|line| line.contains(&format!("launch{{id={launch}}}")));
+    for words in ["decided, for a job", "bought", "the runner has a job", "gone"] {
+        assert!(told.any(|line| line.contains(words)), "{words:?} does not follow in:\n{}", ended.stderr);
+    }
     user.until_quiet(VANISH).await;
 }
 

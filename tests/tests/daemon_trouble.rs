@@ -109,7 +109,7 @@ async fn nothing_is_begun_that_a_full_disk_cannot_keep_and_all_goes_on_once_ther
     std::fs::create_dir(&disk).expect("is made");
     // A disk of 2 MiB that only the daemon sees.
     let script = format!(
-        "mount -t tmpfs -o size=2m tmpfs {0} && exec {1} daemon --listen 127.0.0.1:{port} --poll 10s --journal {0}/daemon.db",
+        "mount -t tmpfs -o size=2m,mode=700 tmpfs {0} && exec {1} daemon --listen 127.0.0.1:{port} --poll 10s --journal {0}/daemon.db",
         disk.display(),
         cml_e2e::paths::cml_runner().display(),
     );

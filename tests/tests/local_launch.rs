@@ -517,7 +517,7 @@ async fn a_full_disk_ends_the_launch_with_a_reason_and_nothing_left() {
         let disk = user.home().join(format!("disk-{size}"));
         std::fs::create_dir(&disk).expect("a directory");
         let command = format!(
-            "mount -t tmpfs -o size={size} tmpfs '{0}' && exec '{1}' {2} --state-dir '{0}'",
+            "mount -t tmpfs -o size={size},mode=700 tmpfs '{0}' && exec '{1}' {2} --state-dir '{0}'",
             disk.display(),
             cml_e2e::paths::cml_runner().display(),
             launch(&[]).join(" ")

@@ -9,11 +9,12 @@ use cml_github::{GitHubError, Removal, RunnerDownload};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::ask::is_fresh;
 use crate::clock::Clock;
 use crate::event::Event;
-use crate::fleet::{NotLaunched, Order};
+use crate::fleet::{self, NotLaunched, Order};
 use crate::forge::Forge;
 use crate::order::{self, Packages, Recipe, Reuse};
 use crate::steps::{Registered, Steps};
@@ -147,7 +148,8 @@ impl<'a, C: Cloud, F: Forge> Hands<'a, C, F> {
     pub(crate) async fn carry_out(&self, order: Order) -> Done<'_> {
         match order {
             Order::Launch { launch, spec, offers, deadline } => {
-                match self.prepare(launch, &spec, &offers, deadline).await {
+                let preparing = self.prepare(launch, &spec, &offers, deadline);
+                match preparing.instrument(fleet::span(launch)).await {
                     Ok(ready) => Done::Ready(ready),
                     Err(why) => {
                         let (asked, outcome, request) = (offers, Err(why), None);

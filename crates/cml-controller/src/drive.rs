@@ -19,11 +19,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::ask::{Asked, PRICES_EVERY, Questions, is_fresh};
 use crate::carry::{Done, Hands, Key, LaunchDone, key};
 use crate::clock::{Clock, wrong_clock};
-use crate::fleet::{Fleet, Look, NotLaunched, Now, Planner, Step};
+use crate::fleet::{self, Fleet, Look, NotLaunched, Now, Planner, Step};
 use crate::forge::Forge;
 use crate::jobs::JobTable;
 use crate::news::{News, Wanted};
@@ -267,7 +268,7 @@ impl Mind<'_> {
                     },
                     stopping => stopping,
                 };
-                flights.push(Box::pin(hands.buy(ready, may_call)));
+                flights.push(Box::pin(hands.buy(ready, may_call).instrument(fleet::span(launch))));
                 Ok(false)
             }
             Done::Tidied => Ok(false),

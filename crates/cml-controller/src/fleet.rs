@@ -3,6 +3,7 @@
 //! Nothing here waits or calls: whoever drives it brings a look at the world and carries the orders out. So the same code
 //! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
 
+mod diary;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use cml_spec::{Budget, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::learn::{arrivals, learn};
+pub(crate) use diary::span;
 use watch::{Stage, stage};
 
 /// What the world shows. Whatever could not be asked is none.
@@ -413,6 +415,9 @@ impl<J: Journal> Fleet<J> {
             Err(JournalError::Overtaken { .. }) => false,
             Err(error) => return Err(error),
         };
+        if appended {
+            diary::log(&self.state, events, now);
+        }
         self.catch_up()?;
         Ok(appended)
     }

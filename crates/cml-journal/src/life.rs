@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use crate::bill::{End, Span, Tenure};
 use crate::event::JobFacts;
 use crate::ledger::{Entry, Share, Waste, divide, last_share, sum};
+use crate::state::LifeView;
 
 /// What the journal says of one launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +117,19 @@ impl Life {
                 bought.clone_from(offer);
             }
             Some(_) => {}
+        }
+    }
+
+    pub(crate) fn view(&self, launch: LaunchId) -> LifeView<'_> {
+        LifeView {
+            launch,
+            spec: &self.spec,
+            job: self.job,
+            intended_at: self.intended_at,
+            deadline: self.deadline,
+            bought: self.bought.as_ref().map(|(at, instance, offer)| (*at, instance, offer)),
+            notice_at: self.notice_at,
+            doing: self.doing.iter().map(|(at, doing)| (*at, doing.share())).collect(),
         }
     }
 

@@ -305,16 +305,13 @@ impl State {
 
     /// Launches that are not over, with what each has been doing: for people to look at.
     pub fn lives(&self) -> impl Iterator<Item = LifeView<'_>> {
-        self.launches.iter().map(|(launch, life)| LifeView {
-            launch: *launch,
-            spec: &life.spec,
-            job: life.job,
-            intended_at: life.intended_at,
-            deadline: life.deadline,
-            bought: life.bought.as_ref().map(|(at, instance, offer)| (*at, instance, offer)),
-            notice_at: life.notice_at,
-            doing: life.doing.iter().map(|(at, doing)| (*at, doing.share())).collect(),
-        })
+        self.launches.iter().map(|(launch, life)| life.view(*launch))
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn life(&self, launch: LaunchId) -> Option<LifeView<'_>> {
+        self.launches.get(&launch).map(|life| life.view(launch))
     }
 
     /// True while there is no launch and nothing to follow.

@@ -243,9 +243,8 @@ fn log(told: &Told<'_>) {
     use cml_controller::fleet::Order;
     for order in &told.step.orders {
         match order {
-            Order::Launch { launch, spec, offers, deadline } => {
-                tracing::info!(%launch, spec, offers = offers.len(), %deadline, "launching");
-            }
+            // The controller tells of each launch under its id.
+            Order::Launch { .. } => {}
             Order::Terminate { instance, cause, .. } => tracing::info!(%instance, %cause, "ending a machine"),
             Order::RemoveRunner { runner } => {
                 tracing::info!(runner, "removing a registration without a machine");
