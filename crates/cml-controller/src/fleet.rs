@@ -4,13 +4,14 @@
 //! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
 
 mod diary;
+mod refusals;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cml_cloud::{
-    CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, OfferFailure, SpotPrice,
+    CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, SpotPrice,
 };
 use cml_fleet::{
     Action, Balance, Cause, Job, JobId, JobState, KnownRunner, LaunchRecord, Observed, Plan, Refusal,
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::learn::{arrivals, learn};
 pub(crate) use diary::span;
+use refusals::{Refused, curable, refusals};
 use watch::{Stage, stage};
 
 /// What the world shows. Whatever could not be asked is none.
@@ -522,54 +524,4 @@ fn no_more_reruns(observed: &Observed) -> Vec<Event> {
         |job: &&Job| job.state == JobState::Interrupted { may_rerun: true } && !has_reruns(observed, job);
     let jobs = observed.jobs.iter().flatten().filter(used_up);
     jobs.map(|job| Event::JobSettled { job: job.id }).collect()
-}
-
-/// What people cure, by the configuration or by what the credentials may do.
-fn curable(state: &State) -> Vec<Refusal> {
-    let mut refusals = state.refusals();
-    refusals.retain(|it| matches!(it.kind, RefusalKind::Denied | RefusalKind::Invalid));
-    refusals
-}
-
-/// An offer that the cloud refused.
-struct Refused {
-    offer: Offer,
-    kind: ErrorKind,
-    of_region: bool,
-    cause: String,
-}
-
-/// Longer words of a cloud's are cut: each refusal is a line of the journal.
-const CAUSE_MAX: usize = 200;
-
-/// Each refused offer. A call that bought nothing refuses all that it asked for; one that the cloud refused before it looked at
-/// the offers, the region with them.
-fn refusals(failures: &[OfferFailure], whole: Option<(&CloudError, &[Offer])>) -> Vec<Refused> {
-    let named = |failure: &OfferFailure| {
-        let offer = failure.offer.clone()?;
-        let cause = cut(&format!("{}: {}", failure.code, failure.message));
-        Some(Refused { offer, kind: failure.kind, of_region: false, cause })
-    };
-    let mut refused: Vec<Refused> = failures.iter().filter_map(named).collect();
-    if let Some((error, asked)) = whole {
-        for offer in asked {
-            let same = |known: &Refused| {
-                (&known.offer.instance_type, &known.offer.zone) == (&offer.instance_type, &offer.zone)
-            };
-            if !refused.iter().any(same) {
-                let of_region = error.failures.is_empty();
-                let (offer, cause) = (offer.clone(), cut(&error.cause));
-                refused.push(Refused { offer, kind: error.kind, of_region, cause });
-            }
-        }
-    }
-    refused
-}
-
-fn cut(words: &str) -> String {
-    let words = words.trim_end_matches([':', ' ']);
-    if words.chars().count() <= CAUSE_MAX {
-        return words.to_owned();
-    }
-    words.chars().take(CAUSE_MAX - 1).chain(['…']).collect()
 }

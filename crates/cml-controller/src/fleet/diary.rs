@@ -15,7 +15,7 @@ pub(crate) fn span(launch: LaunchId) -> Span {
 pub(super) fn log(state: &State, events: &[Event], now: Timestamp) {
     for event in events {
         let Some(launch) = launch_of(event) else { continue };
-        span(launch).in_scope(|| log_one(state.life(launch), event, now));
+        span(launch).in_scope(|| log_one(state.life(launch).as_ref(), event, now));
     }
 }
 
@@ -33,10 +33,10 @@ fn launch_of(event: &Event) -> Option<LaunchId> {
     }
 }
 
-fn log_one(before: Option<LifeView<'_>>, event: &Event, now: Timestamp) {
+fn log_one(before: Option<&LifeView<'_>>, event: &Event, now: Timestamp) {
     let since = |at: Timestamp| now.duration_since(at).as_secs();
-    let decided_for = before.as_ref().map(|life| since(life.intended_at));
-    let lives_for = before.as_ref().and_then(|life| life.bought).map(|(at, ..)| since(at));
+    let decided_for = before.map(|life| since(life.intended_at));
+    let lives_for = before.and_then(|life| life.bought).map(|(at, ..)| since(at));
     match event {
         Event::LaunchIntended { spec, job, region, deadline, .. } => match job {
             Some(job) => info!(spec, job = job.0, region, %deadline, "decided, for a job"),
