@@ -222,6 +222,14 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_upload_that_s3_stumbles_over_is_made_again() {
+        let (config, asked) = wire::silent(vec![404, 503, 500, 200]).await;
+        let url = bucket(&config).put("plot.png", "image/png", b"png").await;
+        assert!(url.is_ok(), "{url:?}");
+        assert_eq!(asked.lock().expect("never poisoned").len(), 4);
+    }
+
     #[test]
     fn what_could_run_a_script_on_the_buckets_domain_is_saved_and_not_opened() {
         for shown in [

@@ -228,7 +228,7 @@ pub(crate) fn advice(code: &str) -> Option<&'static str> {
     }
 }
 
-/// A fleet's word for "nothing was bought", beside the code that says why where one does.
+/// The code of a fleet that bought nothing. Another code of the same answer may give the reason.
 /// <https://github.com/aws/karpenter-provider-aws/issues/5283>
 pub(crate) fn says_only_that_nothing_was_bought(code: &str) -> bool {
     bare(code) == "UnfulfillableCapacity"

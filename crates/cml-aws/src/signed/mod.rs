@@ -7,12 +7,15 @@ mod endpoint;
 
 use std::fmt::Write;
 
+use aws_config::retry::RetryConfig;
 use aws_config::{Region, SdkConfig};
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
 use aws_runtime::auth::{SigV4OperationSigningConfig, SigningOptions};
+use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::SdkError;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::AuthSchemeOptionResolverParams;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
@@ -123,7 +126,10 @@ impl Client {
         let mut operation = Operation::builder()
             .service_name(service.id)
             .operation_name("request")
-            .no_retry()
+            .standard_retry(&config.retry_config().cloned().unwrap_or_else(RetryConfig::disabled))
+            .retry_classifier(TransientErrorClassifier::<Refused>::new())
+            .retry_classifier(AwsErrorCodeClassifier::<Refused>::new())
+            .retry_classifier(HttpStatusCodeClassifier::default())
             .endpoint_url(endpoint)
             .runtime_plugin(signing(service, config, region));
         if let Some(timeouts) = config.timeout_config() {
@@ -135,7 +141,7 @@ impl Client {
         Self { service, operation: operation.serializer(written).deserializer(answer::read).build() }
     }
 
-    /// Sends one request once; the body of the answer.
+    /// Sends one request, again as far as the configuration says; the body of the answer.
     pub(crate) async fn send(&self, request: Request) -> Result<Vec<u8>, SdkError<Refused, HttpResponse>> {
         self.operation.invoke(request).await
     }

@@ -1,4 +1,4 @@
-//! What is left behind: calls under way when the process is asked to stop, and what lies beside machines that do not need it.
+//! Cleaning up: calls under way when the process is asked to stop, and launch templates that are not needed any more.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ impl Mind<'_> {
         Ok(())
     }
 
-    /// Removes what lies beside machines that have read it: their runners have been online, or they are gone.
+    /// Removes the launch templates of machines that have read them: their runners have been online, or they are gone.
     pub(super) fn tidy_read<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         hands: &'h Hands<'_, C, F>,

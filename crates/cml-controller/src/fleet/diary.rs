@@ -1,5 +1,4 @@
-//! The life of each launch in the log: one span with its id, and in it what became of it from its cause to its end, whoever
-//! decided it (a look or a webhook).
+//! Logs the life of each launch in a span with its id: cause, purchase, runner and end. A look and a webhook log alike.
 
 use cml_cloud::{LaunchId, Offer};
 use cml_journal::{End, Event, LifeView, State};

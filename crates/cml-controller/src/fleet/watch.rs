@@ -11,7 +11,7 @@ use super::{Fleet, Look};
 /// How far a launch is: what it may show changes with that, and only a look that was begun later shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Somebody may still buy it, or nobody can say.
+    /// Its process may still buy it, or is not known.
     Open,
     /// Who decided it is gone, and had not called the cloud.
     GivenUp,
