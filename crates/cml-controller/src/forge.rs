@@ -91,14 +91,24 @@ pub trait Forge: Send + Sync {
         only: Option<u64>,
     ) -> impl Future<Output = Result<(), GitHubError>> + Send;
 
+    /// The runner with this name.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    fn runner_by_name(&self, name: &str) -> impl Future<Output = Result<Option<Runner>, GitHubError>> + Send {
+        async move {
+            let found = self.runners(Some(name)).await?;
+            Ok(found.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)))
+        }
+    }
+
     /// Removes the runner with this name.
     ///
     /// # Errors
     /// As GitHub answers; it may still be registered.
     fn remove_runner_by_name(&self, name: &str) -> impl Future<Output = Result<Removal, GitHubError>> + Send {
         async move {
-            let found = self.runners(Some(name)).await?;
-            match found.iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) {
+            match self.runner_by_name(name).await? {
                 Some(runner) => self.remove_runner(runner.id).await,
                 None => Ok(Removal::AlreadyGone),
             }

@@ -159,17 +159,21 @@ fn learn_of(state: &State, record: &LaunchRecord, sight: &Sight<'_>, events: &mu
         return;
     }
     let is_spot = record.bought.as_ref().is_some_and(|offer| offer.market == Market::Spot);
+    // EC2's words for the end can be missing; its notice was clear.
+    let end = if taken_back || (is_spot && record.notice_at.is_some()) { End::TakenBack } else { End::Ours };
     let ended_at = sight.instance.and_then(|instance| instance.ended_at);
     let is_fresh = ended_at.is_some_and(|at| sight.now.duration_since(at) < WAIT_FOR_PRICES);
     // Its prices were not asked for where another process has told of it since.
     let were_asked = record.watched_for >= SignedDuration::ZERO;
     if is_spot && is_fresh && !(sight.prices_are_whole && were_asked) {
+        if let (Some(instance), Some(ended_at), false) = (sight.instance, ended_at, state.has_ended(launch)) {
+            events.push(Event::InstanceEnded { launch, end, started_at: instance.started_at, ended_at });
+        }
         return;
     }
     events.push(Event::InstanceGone {
         launch,
-        // EC2's words for the end can be missing; its notice was clear.
-        end: if taken_back || (is_spot && record.notice_at.is_some()) { End::TakenBack } else { End::Ours },
+        end,
         started_at: sight.instance.map(|instance| instance.started_at),
         ended_at,
         lacks_prices: if is_spot { !sight.prices_are_whole } else { lacks_list_price(record, sight) },

@@ -6,8 +6,8 @@ use std::time::Duration;
 use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::local::LOCAL;
 use cml_cloud::{
-    ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchRequest, Launched, Offer,
-    UserData,
+    ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchId, LaunchRequest, Launched,
+    Offer, UserData,
 };
 use cml_fleet::labels;
 use cml_github::{GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal};
@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::failure::Reason;
 use crate::forge::Forge;
 use crate::order::{Lifetime, Order, Packages};
-use crate::undo::{Made, RunnerMade};
+use crate::undo::{Made, RunnerMade, remove_runner};
 
 /// How often a call with an unknown outcome is made again: same token, same parameters, so never a second machine.
 const REPEATS_MAX: u32 = 4;
@@ -91,6 +91,12 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             group: self.order.recipe.group.clone(),
             work_folder: None,
         };
+        // Should the answer be lost, what is registered under a name of the user's own must be ours.
+        if !self.has_own_name()
+            && self.forge.runner_by_name(&request.name).await.map_err(Reason::GitHub)?.is_some()
+        {
+            return Err(Reason::NameTaken { name: request.name });
+        }
         let mut answer = self.forge.jit_runner(&request).await;
         if let Err(error) = &answer {
             match error.kind {
@@ -125,9 +131,10 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         made: &mut Made,
     ) -> Result<Result<JitRunner, GitHubError>, Reason> {
         // Until GitHub says otherwise it is there, and is taken back with the rest.
-        made.runner = Some(RunnerMade::Name(request.name.clone()));
+        let unanswered = RunnerMade::Unanswered(request.name.clone());
+        made.runner = Some(unanswered.clone());
         let again = async || {
-            self.forge.remove_runner_by_name(&request.name).await.map_err(Reason::GitHub)?;
+            remove_runner(self.forge, &unanswered).await.map_err(Reason::GitHub)?;
             Ok(self.forge.jit_runner(request).await)
         };
         let answer = self.outlast(lost, again).await?;
@@ -165,8 +172,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
 
     async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
         let name = &self.order.runner_name;
-        let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
-        if same_name.iter().any(|runner| runner.name.eq_ignore_ascii_case(name))
+        if self.forge.runner_by_name(name).await.map_err(Reason::GitHub)?.is_some()
             && let Some(found) = self.whose_name().await?
         {
             return Ok(found);
@@ -186,17 +192,20 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }))
     }
 
+    /// Whether the runner is called after the launch. A name of the user's own says nothing of it.
+    fn has_own_name(&self) -> bool {
+        LaunchId::from_runner_name(&self.order.runner_name) == Some(self.order.launch)
+    }
+
     /// The name is registered already. With a machine of this launch id: the same launch elsewhere, or an earlier
     /// life of it. Without one: a stranger's runner, or what a crash left (then it is removed and `None` returned).
     async fn whose_name(&self) -> Result<Option<Registered>, Reason> {
         let name = &self.order.runner_name;
         let taken = || Reason::NameTaken { name: name.clone() };
-        let same_name = self.forge.runners(Some(name)).await.map_err(Reason::GitHub)?;
-        let Some(runner) = same_name.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)) else {
+        let Some(runner) = self.forge.runner_by_name(name).await.map_err(Reason::GitHub)? else {
             return Ok(None);
         };
-        // A name of the user's own tells nothing of the launch.
-        if cml_cloud::LaunchId::from_runner_name(name) != Some(self.order.launch) {
+        if !self.has_own_name() {
             return Err(taken());
         }
         let filter = InstanceFilter {

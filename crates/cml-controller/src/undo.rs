@@ -34,6 +34,9 @@ pub(crate) enum RunnerMade {
     Id(u64),
     /// By name (registered by the machine itself).
     Name(String),
+    /// By name: GitHub may have registered it, but its answer was lost. No machine can connect with it, so a runner of this
+    /// name that is online is somebody else's.
+    Unanswered(String),
 }
 
 impl Made {
@@ -125,6 +128,10 @@ pub(crate) async fn remove_runner<F: Forge>(
     match runner {
         RunnerMade::Id(id) => forge.remove_runner(*id).await,
         RunnerMade::Name(name) => forge.remove_runner_by_name(name).await,
+        RunnerMade::Unanswered(name) => match forge.runner_by_name(name).await? {
+            Some(runner) if !runner.online => forge.remove_runner(runner.id).await,
+            _ => Ok(Removal::AlreadyGone),
+        },
     }
 }
 

@@ -111,9 +111,7 @@ enum Look {
 async fn look_at_runner<F: Forge>(forge: &F, runner: &RunnerMade) -> Result<Look, cml_github::GitHubError> {
     let found = match runner {
         RunnerMade::Id(id) => forge.runner(*id).await?,
-        RunnerMade::Name(name) => {
-            forge.runners(Some(name)).await?.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name))
-        }
+        RunnerMade::Name(name) | RunnerMade::Unanswered(name) => forge.runner_by_name(name).await?,
     };
     Ok(match found {
         Some(runner) if runner.online => Look::Online,

@@ -130,6 +130,30 @@ async fn a_region_that_gives_no_answer_is_left_and_a_machine_of_it_could_not_reg
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registration_whose_answer_was_lost_is_made_again() {
+    let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
+    outside.unanswered = 2;
+    let (outcome, _) = launched(&outside, &order(Reuse::Never)).await;
+    assert_eq!(bought_in(&outcome), "us-east-1");
+    assert_eq!(outside.removed(), [1, 2], "what was registered without an answer");
+}
+
+/// `--name` may be anything: what somebody else has registered under it is theirs, whether its machine is connected or not.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_s_runner_of_the_same_name_stays_though_github_stumbles() {
+    for online in [true, false] {
+        let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
+        outside.unanswered = 2;
+        outside.has_runner(77, "gpu-box", "self-hosted", online);
+        let named = Order { runner_name: "gpu-box".to_owned(), ..order(Reuse::Never) };
+        let (outcome, _) = launched(&outside, &named).await;
+        let failure = outcome.expect_err("the name is taken");
+        assert!(matches!(failure.reason, Reason::NameTaken { .. }), "{failure:?}");
+        assert_eq!(outside.removed(), Vec::<u64>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_whose_answer_was_lost_is_found_and_taken() {
     let mut outside = Outside::selling(vec![
         offer("us-west-2", Arch::X64, Driver::Nvidia, Market::Spot),

@@ -209,6 +209,9 @@ fn words(line: &Line) -> String {
         Event::InstanceStarted { launch, .. } => {
             format!("{}: somebody has started its machine again", launch.runner_name())
         }
+        Event::InstanceEnded { launch, .. } => {
+            format!("{}: its machine has ended; its bill waits for spot prices", launch.runner_name())
+        }
         Event::InstanceGone { launch, end, .. } => match end {
             cml_journal::End::TakenBack => {
                 format!("{}: the cloud took its machine back", launch.runner_name())

@@ -118,7 +118,19 @@ pub enum Event {
         /// When, by the cloud's clock.
         started_at: Timestamp,
     },
-    /// The machine is gone: the launch is over, and is billed until now.
+    /// The cloud shows that the machine has ended. The launch is over once the prices are known that it is billed by; the
+    /// cloud may not show the machine any more by then.
+    InstanceEnded {
+        /// The launch.
+        launch: LaunchId,
+        /// Who ended it.
+        end: End,
+        /// When it was bought, by the cloud's clock.
+        started_at: Timestamp,
+        /// When it ended, by the cloud's clock.
+        ended_at: Timestamp,
+    },
+    /// The machine is gone: the launch is over, and is billed until its end where that is known, else until now.
     InstanceGone {
         /// The launch.
         launch: LaunchId,

@@ -5,6 +5,7 @@
 //!
 //! What may not happen here: decisions, and anything said to a cloud or to GitHub. Times come from the caller.
 
+mod arrivals;
 mod bill;
 mod event;
 mod inbox;
@@ -20,9 +21,10 @@ pub use bill::{End, Span, Tenure};
 pub use event::{Event, JobFacts};
 pub use inbox::{Inbox, Letter};
 pub use ledger::{Entry, Part, Share, Waste};
+pub use life::LifeView;
 pub use memory::MemoryJournal;
 pub use sqlite::{FileIdentity, JournalError, Line, SqliteJournal, open_table};
-pub use state::{LifeView, State};
+pub use state::State;
 
 use jiff::Timestamp;
 

@@ -8,7 +8,27 @@ use rust_decimal::Decimal;
 use crate::bill::{End, Span, Tenure};
 use crate::event::JobFacts;
 use crate::ledger::{Entry, Share, Waste, divide, last_share, sum};
-use crate::state::LifeView;
+
+/// One launch that is not over.
+#[derive(Clone, Debug)]
+pub struct LifeView<'a> {
+    /// The launch.
+    pub launch: LaunchId,
+    /// Its spec.
+    pub spec: &'a str,
+    /// The job it was made for.
+    pub job: Option<JobId>,
+    /// When it was decided.
+    pub intended_at: Timestamp,
+    /// When its machine must be gone.
+    pub deadline: Deadline,
+    /// When what was bought.
+    pub bought: Option<(Timestamp, &'a InstanceId, &'a Offer)>,
+    /// When the cloud announced to take it back.
+    pub notice_at: Option<Timestamp>,
+    /// What it has been doing since when, from the moment its runner was online.
+    pub doing: Vec<(Timestamp, Share)>,
+}
 
 /// What the journal says of one launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +60,16 @@ pub(crate) struct Life {
     pub(crate) stopped: Vec<Span>,
     /// When it was started again, while it runs again.
     pub(crate) started_again_at: Option<Timestamp>,
+    /// How it ended, while its bill waits for prices.
+    pub(crate) ended: Option<SeenEnd>,
+}
+
+/// An end that the cloud has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeenEnd {
+    pub(crate) end: End,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
 }
 
 /// What a runner does.
@@ -103,6 +133,7 @@ impl Life {
             doing: Vec::new(),
             stopped: Vec::new(),
             started_again_at: None,
+            ended: None,
         }
     }
 
@@ -214,8 +245,23 @@ impl Life {
         }
     }
 
+    /// What the cloud has shown of the end holds, though it may have forgotten the machine since.
+    pub(crate) fn as_seen(&self, how: &Ended) -> Ended {
+        match self.ended {
+            Some(seen) => Ended {
+                // The cloud's words for the end can come after it.
+                end: if how.end == End::TakenBack { how.end } else { seen.end },
+                started_at: Some(seen.started_at),
+                ended_at: Some(seen.ended_at),
+                ..*how
+            },
+            None => Ended { ..*how },
+        }
+    }
+
     /// The ledger's entry; none for a launch that never had a machine. Times are the cloud's where it says them, else ours.
     pub(crate) fn entry(&self, launch: LaunchId, how: &Ended) -> Option<Entry> {
+        let how = &self.as_seen(how);
         let (seen_at, _, offer) = self.bought.as_ref()?;
         let began = self.stopped.first().map(|run| run.from).or(how.started_at).unwrap_or(*seen_at);
         let to = how.ended_at.unwrap_or(how.seen_at);

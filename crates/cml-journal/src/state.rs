@@ -7,15 +7,14 @@ use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind, Spending};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
+use crate::arrivals::Arrivals;
 use crate::bill::End;
 use crate::event::{Event, JobFacts};
-use crate::ledger::{Entry, Share};
-use crate::life::{Doing, Ended, Life};
+use crate::ledger::Entry;
+use crate::life::{Doing, Ended, Life, LifeView, SeenEnd};
 use crate::spent::Spent;
 use crate::sqlite::Line;
 
-/// Gaps that are remembered of each spec.
-const GAPS_MAX: usize = 200;
 /// Jobs that are remembered, the latest ones: GitHub's ids grow.
 const JOBS_MAX: usize = 20_000;
 /// GitHub gives up a job that has waited for this.
@@ -58,34 +57,7 @@ pub struct State {
     seen: i64,
 }
 
-/// One launch that is not over.
-#[derive(Clone, Debug)]
-pub struct LifeView<'a> {
-    /// The launch.
-    pub launch: LaunchId,
-    /// Its spec.
-    pub spec: &'a str,
-    /// The job it was made for.
-    pub job: Option<JobId>,
-    /// When it was decided.
-    pub intended_at: Timestamp,
-    /// When its machine must be gone.
-    pub deadline: Deadline,
-    /// When what was bought.
-    pub bought: Option<(Timestamp, &'a InstanceId, &'a Offer)>,
-    /// When the cloud announced to take it back.
-    pub notice_at: Option<Timestamp>,
-    /// What it has been doing since when, from the moment its runner was online.
-    pub doing: Vec<(Timestamp, Share)>,
-}
-
 type Pool = (String, Option<String>, String, Market);
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Arrivals {
-    last: Option<(JobId, Timestamp)>,
-    gaps_seconds: Vec<u64>,
-}
 
 impl State {
     /// The state after these lines.
@@ -177,6 +149,15 @@ impl State {
                     life.start_again(*started_at);
                 }
             }
+            Event::InstanceEnded { launch, end, started_at, ended_at } => {
+                if let Some(life) = self.launches.get_mut(launch) {
+                    life.ended.get_or_insert(SeenEnd {
+                        end: *end,
+                        started_at: *started_at,
+                        ended_at: *ended_at,
+                    });
+                }
+            }
             Event::InstanceGone { launch, end, started_at, ended_at, lacks_prices } => {
                 let how = Ended {
                     end: *end,
@@ -235,7 +216,7 @@ impl State {
         if self.over.len() > OVER_MAX {
             self.over.pop_first();
         }
-        match (how.end, life.doing.last()) {
+        match (life.as_seen(how).end, life.doing.last()) {
             (End::TakenBack, Some((_, Doing::Work(Some(job))))) => self.interrupt(*job),
             (End::TakenBack, _) => self.suspect(launch, how.seen_at),
             _ => {}
@@ -367,6 +348,12 @@ impl State {
         self.over.contains(&launch)
     }
 
+    /// True for a launch whose machine has been seen to end, and whose bill waits for prices.
+    #[must_use]
+    pub fn has_ended(&self, launch: LaunchId) -> bool {
+        self.launches.get(&launch).is_some_and(|life| life.ended.is_some())
+    }
+
     /// True for a launch that was decided and is not over.
     #[must_use]
     pub fn is_open(&self, launch: LaunchId) -> bool {
@@ -488,24 +475,10 @@ impl State {
     /// Seconds between the arrivals of each spec's jobs, the latest last.
     #[must_use]
     pub fn gaps_seconds(&self) -> BTreeMap<String, Vec<u64>> {
-        self.arrivals.iter().map(|(spec, it)| (spec.clone(), it.gaps_seconds.clone())).collect()
+        self.arrivals.iter().map(|(spec, it)| (spec.clone(), it.gaps_seconds().to_vec())).collect()
     }
 }
 
 fn pool_of(offer: &Offer) -> Pool {
     (offer.region.clone(), offer.zone.clone(), offer.instance_type.clone(), offer.market)
-}
-
-impl Arrivals {
-    fn add(&mut self, job: JobId, at: Timestamp) {
-        if let Some((last, before)) = self.last {
-            if last == job {
-                return;
-            }
-            self.gaps_seconds.push(u64::try_from(at.duration_since(before).as_secs()).unwrap_or(0));
-            let over = self.gaps_seconds.len().saturating_sub(GAPS_MAX);
-            self.gaps_seconds.drain(..over);
-        }
-        self.last = Some((job, at));
-    }
 }

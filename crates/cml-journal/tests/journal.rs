@@ -266,6 +266,27 @@ fn a_machine_that_never_did_anything_is_waste() {
     assert_eq!(state.ledger()[0].parts[0].share, Share::Waste(Waste::NeverRegistered));
 }
 
+/// The cloud shows an ended machine for an hour; its prices and the process that writes the bill may take longer.
+#[test]
+fn an_end_that_was_seen_is_billed_though_the_cloud_has_forgotten_the_machine() {
+    let launch = launch(1);
+    let (started_at, ended_at) = (at(10), at(500));
+    let ended = Event::InstanceEnded { launch, end: End::Ours, started_at, ended_at };
+    let gone =
+        Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None, lacks_prices: true };
+    let lines = [(0, intended(1)), (0, bought(1)), (600, ended), (9000, gone)];
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut journal = open(&dir.path().join("journal.db"));
+    write(&mut journal, &lines[..3]);
+    let state = State::of(&journal.after(0).expect("reads"));
+    assert!(state.has_ended(launch) && state.is_open(launch), "its bill waits");
+    assert_eq!(state.running(at(3000))[0].0.to, ended_at);
+    write(&mut journal, &lines[3..]);
+    let state = State::of(&journal.after(0).expect("reads"));
+    let entry = &state.ledger()[0];
+    assert_eq!((entry.from, entry.to, entry.estimated), (started_at, ended_at, true));
+}
+
 #[test]
 fn refusals_in_a_row_are_counted_until_something_is_sold() {
     let refused = |second| {

@@ -92,6 +92,8 @@ pub(crate) struct Outside {
     pub(crate) closed: Vec<String>,
     /// What is said to the first launches; those after them are sold.
     pub(crate) answers: Vec<Answer>,
+    /// How many registrations are made without an answer.
+    pub(crate) unanswered: usize,
     /// What time it is at GitHub, where it says so.
     pub(crate) time: Option<GitHubTime>,
     seen: Mutex<Seen>,
@@ -252,9 +254,23 @@ impl Forge for Outside {
     }
 
     async fn jit_runner(&self, request: &JitRequest) -> Result<JitRunner, GitHubError> {
+        let failed = |kind| {
+            let (doing, cause) = ("registering".to_owned(), "no".to_owned());
+            Err(GitHubError { kind, doing, cause, hint: None })
+        };
+        let is_taken = self.seen().runners.values().any(|runner| runner.name == request.name);
+        if is_taken && self.unanswered > 0 {
+            return failed(GitHubErrorKind::Transient);
+        }
+        if is_taken {
+            return failed(GitHubErrorKind::NameTaken);
+        }
         let number = u64::try_from(self.seen().registrations.len()).expect("few") + 1;
         self.seen().registrations.push(request.labels.join(" "));
         self.has_runner(number, &request.name, &request.labels.join(" "), false);
+        if self.registrations().len() <= self.unanswered {
+            return failed(GitHubErrorKind::Transient);
+        }
         let encoded = SecretString::from(format!("registration-{number}"));
         Ok(JitRunner { id: number, name: request.name.clone(), encoded })
     }
