@@ -149,9 +149,13 @@ fn a_job_without_labels_buys_nothing_and_holds_up_nobody() {
 }
 
 #[test]
-fn jobs_of_forks_change_nothing() {
-    survives(&[(Fault::Fork, 1000)], &[]);
-    survives(&[(Fault::Fork, 1000), (Fault::Capacity, 300), (Fault::ShowsLate, 500)], &[]);
+fn jobs_that_a_rule_or_a_budget_refuses_change_nothing() {
+    let rules = [Fault::Fork, Fault::OtherEvent, Fault::OtherActor, Fault::OtherRepository, Fault::Poor]
+        .map(|it| (it, 1000));
+    for rule in rules {
+        survives(&[rule], &[]);
+    }
+    survives(&[&rules[..], &[(Fault::Capacity, 300), (Fault::ShowsLate, 500)]].concat(), &[]);
 }
 
 #[test]

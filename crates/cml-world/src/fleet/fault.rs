@@ -68,7 +68,11 @@ faults! {
     ApprovalTwice "approval queues twice" 200
     Held "job announced that cannot run" 200
     Cancelled "job cancelled" 100
-    Fork "job from a fork" 100
+    Fork "job from a fork" 1000
+    OtherEvent "job of an event that no spec takes" 1000
+    OtherActor "job of a person whom no spec serves" 1000
+    OtherRepository "job of a repository that no spec serves" 1000
+    Poor "job of a repository without money" 1000
     HandMade "machine made by hand" 200
     HandKilled "machine killed by hand" 60
     ClockStep "clock steps" 300

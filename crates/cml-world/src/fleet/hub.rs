@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::sabotage::Sabotage;
-use super::world::{Happening, OWNER, World, at};
+use super::stranger::{self, Stranger};
+use super::world::{Happening, World, at};
 
 /// A job that nobody takes is given up. <https://docs.github.com/en/actions/reference/limits>
 const QUEUE_LIMIT: i64 = 24 * 3600 * 1000;
@@ -36,7 +37,8 @@ pub(crate) struct SimJob {
     pub(crate) attempt: u32,
     pub(crate) name: String,
     pub(crate) labels: Vec<String>,
-    pub(crate) from_fork: bool,
+    /// The rule by which no spec takes it.
+    pub(crate) stranger: Option<Stranger>,
     pub(crate) phase: Phase,
     pub(crate) queued: i64,
     /// Seconds that it takes.
@@ -268,28 +270,28 @@ impl World {
             Phase::Failed => JobState::Failed { run_over: self.run_is_over(job.run) },
             Phase::Over => JobState::Over,
         };
-        Job {
+        let told = Job {
             id: job_id(index),
             run_id: job.run,
             attempt: job.attempt,
             name: job.name.clone(),
-            repository: OWNER.to_owned(),
+            repository: String::new(),
             labels: match job.labels.as_slice() {
                 [] if self.is(Sabotage::GuessLabels) => vec!["self-hosted".to_owned(), "gpu".to_owned()],
                 labels => labels.to_vec(),
             },
             group: None,
-            event: "push".to_owned(),
-            from_fork: job.from_fork,
-            // GitHub names whose token asked for an attempt.
-            actor: if job.attempt > 1 { "cml-runner[bot]" } else { "mona" }.to_owned(),
+            event: String::new(),
+            from_fork: false,
+            actor: String::new(),
             workflow: "train".to_owned(),
             branch: "main".to_owned(),
             queued_at: at(job.queued),
             state,
             runner: job.runner.clone(),
             interruptions: 0,
-        }
+        };
+        stranger::sign(told, job.stranger)
     }
 
     /// Webhooks to every process: lost, twice, late, in any order.

@@ -5,12 +5,12 @@ use std::io::Read;
 use cml_cloud::{Arch, LaunchRequest, Market, Usd};
 use cml_fleet::{Job, JobId, JobState, Observed, Plan, is_refused, labels};
 use cml_journal::{Line, State};
-use cml_spec::Forks;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use super::hub::{Phase, job_id};
 use super::machine::{FORGOTTEN_AFTER, Machine};
+use super::stranger;
 use super::world::{BEGIN, World, at};
 
 /// A machine's own timers are a minute late at most.
@@ -98,20 +98,17 @@ impl World {
         if self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.labels.is_empty()) {
             self.violate("L8", &format!("a machine is bought for job {meant}, which asks for no label"));
         }
-        let is_fork = self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.from_fork);
-        let allowed = self.specs.iter().any(|spec| spec.allow.forks == Forks::Always);
-        if is_fork && !allowed {
-            self.violate(
-                "policy",
-                &format!("a machine is bought for job {meant}, whose code comes from a fork"),
-            );
+        if let Some(rule) = self.jobs.get(super::hub::job_index(meant)).and_then(|job| job.stranger) {
+            self.violate("policy", &format!("a machine is bought for job {meant}, which {rule:?} refuses"));
         }
     }
 
-    /// L8, at every decision: without the jobs that a policy refuses the very same would be done, and each of them has a reason.
+    /// L8, at every decision: without the jobs that a policy or an empty purse refuses the very same would be done, and each of them has a reason.
     pub(crate) fn watch_strangers(&mut self, observed: &Observed, plan: &Plan, now: Timestamp) {
-        let is_stranger =
-            |job: &Job| job.state == JobState::Queued && is_refused(&observed.specs, &observed.offers, job);
+        let is_refused = |job: &Job| {
+            stranger::is_poor(job, observed) || is_refused(&observed.specs, &observed.offers, job)
+        };
+        let is_stranger = |job: &Job| job.state == JobState::Queued && is_refused(job);
         let strangers: Vec<JobId> =
             observed.jobs.iter().flatten().filter(|job| is_stranger(job)).map(|job| job.id).collect();
         if strangers.is_empty() {
@@ -269,7 +266,7 @@ impl World {
             .is_some_and(|run| run.attempt > job.attempt && run.jobs.iter().all(|known| *known != index));
         // While another job of the run waits, for money or for good, GitHub allows no re-run.
         // GitHub gave a stranger's job a machine; it is not run again for it.
-        if superseded || job.from_fork || job.lost_by != Some(true) || !self.run_is_over(job.run) {
+        if superseded || job.stranger.is_some() || job.lost_by != Some(true) || !self.run_is_over(job.run) {
             return None;
         }
         let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;
@@ -291,7 +288,7 @@ impl World {
     fn is_refused_for_good(&self, index: usize) -> bool {
         let job = &self.jobs[index];
         let has_budget = self.specs.iter().any(|spec| spec.budget.is_some());
-        job.from_fork
+        job.stranger.is_some()
             || job.labels.is_empty()
             || (has_budget && job.labels.iter().any(|label| label == "gpu"))
     }

@@ -18,6 +18,7 @@ mod market;
 mod play;
 mod sabotage;
 mod specs;
+mod stranger;
 mod trace;
 mod what_if;
 mod world;

@@ -20,6 +20,7 @@ use super::hub::SimJob;
 use super::journal::{Lines, SimJournal};
 use super::sabotage::Sabotage;
 use super::specs;
+use super::stranger::{self, Stranger};
 use super::world::World;
 
 /// Trouble ends after this.
@@ -83,9 +84,10 @@ async fn live(what: &Play) -> History {
         Some(armed) => Faults::only(armed),
         None => Faults::draw(&mut chance),
     };
-    let wanted = specs::draw(&mut chance, faults.is_armed(Fault::TwoTypes));
-    let forks = if faults.is_armed(Fault::Fork) { 100 } else { 0 };
-    let mut jobs = specs::jobs(&mut chance, &wanted, what.jobs, forks);
+    let mut wanted = specs::draw(&mut chance, faults.is_armed(Fault::TwoTypes));
+    let strangers = Stranger::armed(&faults);
+    Stranger::refuse(&strangers, &mut wanted);
+    let mut jobs = specs::jobs(&mut chance, &wanted, what.jobs, &strangers);
     if faults.is_armed(Fault::NoLabels) {
         for job in jobs.iter_mut().filter(|_| chance.per_mille(50)) {
             job.labels.clear();
@@ -93,6 +95,7 @@ async fn live(what: &Play) -> History {
     }
     let processes = if faults.is_armed(Fault::TwoControllers) { 2 } else { 1 };
     let mut world = World::new(what.seed, faults, wanted, what.sabotage);
+    world.budgets = Stranger::budgets(&strangers);
     if what.log {
         world.log = Some(String::new());
     }
@@ -134,8 +137,8 @@ async fn live(what: &Play) -> History {
 pub(crate) fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
     world.processes.resize_with(processes, Default::default);
     for job in jobs {
-        if job.from_fork {
-            world.faults.meet(Fault::Fork);
+        if let Some(stranger) = job.stranger {
+            world.faults.meet(stranger.fault());
         }
         if job.labels.is_empty() {
             world.faults.meet(Fault::NoLabels);
@@ -243,8 +246,12 @@ async fn live_once(
         shared.now().watch_strangers(observed, &plan, now);
         plan
     };
+    let budgets = {
+        let world = shared.now();
+        if world.is(Sabotage::NoBudget) { Vec::new() } else { world.budgets.clone() }
+    };
     let settings = Settings {
-        wanted: Wanted { specs: wanted.to_vec(), budgets: Vec::new(), recipes: recipes.clone() },
+        wanted: Wanted { specs: wanted.to_vec(), budgets, recipes: recipes.clone() },
         name: None,
         poll_every: POLL_EVERY,
         clock: &clock,
@@ -281,7 +288,7 @@ fn reserving_for_strangers(observed: &Observed, now: Timestamp) -> Plan {
     for job in as_ours.jobs.iter_mut().flatten() {
         if is_refused(&observed.specs, &observed.offers, job) {
             strangers.insert(job.id);
-            job.from_fork = false;
+            *job = stranger::sign(job.clone(), None);
         }
     }
     let mut plan = plan(&as_ours, now);

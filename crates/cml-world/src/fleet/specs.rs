@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use super::chance::Chance;
 use super::hub::{Phase, SimJob};
 use super::market::{CPU_TYPE, GPU_TYPE, SAME_LETTER_TYPE, SHARED_TYPE};
+use super::stranger::Stranger;
 
 /// Root disk of every machine, GiB.
 const DISK_GIB: u32 = 50;
@@ -130,14 +131,14 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
 }
 
 /// The jobs of a seed, in runs of one to three.
-pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, forks: i64) -> Vec<SimJob> {
+pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, strangers: &[Stranger]) -> Vec<SimJob> {
     let has = |label: &str| specs.iter().any(|spec| spec.labels.iter().any(|known| known == label));
     let mut jobs = Vec::new();
     let mut run = 0;
     while jobs.len() < count {
         run += 1;
         let queued = chance.below(JOBS_WITHIN);
-        let from_fork = chance.per_mille(forks);
+        let stranger = Stranger::draw(strangers, chance);
         for number in 0..chance.between(1, 4) {
             let wanted = match chance.below(10) {
                 0..6 => "gpu",
@@ -153,7 +154,7 @@ pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, forks: i64
                 attempt: 1,
                 name: format!("job-{number}"),
                 labels: vec!["self-hosted".to_owned(), wanted.to_owned()],
-                from_fork,
+                stranger,
                 phase: Phase::Hidden,
                 queued: queued + chance.below(30),
                 length,

@@ -20,6 +20,7 @@ use super::journal::Lines;
 use super::market::{Kind, Market};
 use super::play::{begin, process};
 use super::specs::recipe;
+use super::stranger::Stranger;
 use super::world::World;
 
 /// Rest is looked for so often.
@@ -152,7 +153,7 @@ async fn live(
         attempt: 1,
         name: "job".to_owned(),
         labels: job.labels.clone(),
-        from_fork: job.from_fork,
+        stranger: job.from_fork.then_some(Stranger::Fork),
         phase: Phase::Hidden,
         queued: second(job.queued_at),
         length: job.seconds.max(1),

@@ -8,7 +8,7 @@ use cml_cloud::LaunchId;
 use cml_controller::News;
 use cml_fleet::{Job, JobId};
 use cml_github::GitHubTime;
-use cml_spec::Spec;
+use cml_spec::{Budget, Spec};
 use jiff::Timestamp;
 
 use super::chance::Chance;
@@ -78,6 +78,7 @@ pub(crate) struct World {
     pub(crate) log: Option<String>,
     pub(crate) violations: Vec<String>,
     pub(crate) specs: Vec<Spec>,
+    pub(crate) budgets: Vec<Budget>,
     pub(crate) market: Market,
     pub(crate) machines: Vec<Machine>,
     /// Which machine a client token has bought.
@@ -92,9 +93,9 @@ pub(crate) struct World {
     pub(crate) meant: BTreeMap<LaunchId, Option<JobId>>,
     pub(crate) cloud_down_until: i64,
     pub(crate) github_down_until: i64,
-    /// Regions that give no answer, until when.
     /// Machines may show late in this world.
     pub(crate) shows_late: bool,
+    /// Regions that give no answer, until when.
     pub(crate) silent_until: BTreeMap<String, i64>,
     /// When regions gave no answer, in milliseconds.
     pub(crate) silences: Vec<(String, std::ops::Range<i64>)>,
@@ -136,6 +137,7 @@ impl World {
             log: None,
             violations: Vec::new(),
             specs,
+            budgets: Vec::new(),
             market,
             machines: Vec::new(),
             tokens: BTreeMap::new(),

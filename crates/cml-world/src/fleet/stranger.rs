@@ -1,0 +1,97 @@
+//! Jobs that no spec of the world takes, one kind for each rule: they may cost nothing (L8).
+
+use cml_cloud::Usd;
+use cml_fleet::{Job, Observed};
+use cml_spec::{Budget, Limits, Spec, Whose};
+use rust_decimal::Decimal;
+
+use super::chance::Chance;
+use super::fault::{Fault, Faults};
+use super::world::OWNER;
+
+/// Of a hundred runs so many are of each kind that is armed.
+const PER_HUNDRED: i64 = 5;
+/// The repository that has no money.
+const POOR: &str = "acme/poor";
+const EVENT: &str = "push";
+const ACTOR: &str = "mona";
+
+/// Why no spec takes a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    Fork,
+    Event,
+    Actor,
+    Repository,
+    /// Its repository's budget is spent.
+    Poor,
+}
+
+impl Stranger {
+    const ALL: [Self; 5] = [Self::Fork, Self::Event, Self::Actor, Self::Repository, Self::Poor];
+
+    pub(crate) fn fault(self) -> Fault {
+        match self {
+            Self::Fork => Fault::Fork,
+            Self::Event => Fault::OtherEvent,
+            Self::Actor => Fault::OtherActor,
+            Self::Repository => Fault::OtherRepository,
+            Self::Poor => Fault::Poor,
+        }
+    }
+
+    /// Those that come in this history.
+    pub(crate) fn armed(faults: &Faults) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|kind| faults.is_armed(kind.fault())).collect()
+    }
+
+    /// Whether a run is a stranger's, and by which rule.
+    pub(crate) fn draw(armed: &[Self], chance: &mut Chance) -> Option<Self> {
+        armed.iter().copied().find(|_| chance.below(100) < PER_HUNDRED)
+    }
+
+    /// Every spec refuses those that come; what else it allows stays.
+    pub(crate) fn refuse(armed: &[Self], specs: &mut [Spec]) {
+        for allow in specs.iter_mut().map(|spec| &mut spec.allow) {
+            for kind in armed {
+                match kind {
+                    Self::Event => allow.events = vec![EVENT.to_owned()],
+                    Self::Actor => allow.actors = vec![ACTOR.to_owned()],
+                    Self::Repository => allow.repositories = vec![OWNER.to_owned(), POOR.to_owned()],
+                    Self::Fork | Self::Poor => {}
+                }
+            }
+        }
+    }
+
+    pub(crate) fn budgets(armed: &[Self]) -> Vec<Budget> {
+        let nothing = Limits::of_day(Usd(Decimal::ZERO));
+        let poor = Budget { whose: Whose::Repository(Some(POOR.to_owned())), limits: nothing };
+        if armed.contains(&Self::Poor) { vec![poor] } else { Vec::new() }
+    }
+}
+
+/// Whose a job is, as GitHub says it.
+pub(crate) fn sign(job: Job, stranger: Option<Stranger>) -> Job {
+    let is = |kind: Stranger| stranger == Some(kind);
+    let repository = match stranger {
+        Some(Stranger::Repository) => "acme/other",
+        Some(Stranger::Poor) => POOR,
+        _ => OWNER,
+    };
+    let actor = if is(Stranger::Actor) { "mallory" } else { ACTOR };
+    Job {
+        from_fork: is(Stranger::Fork),
+        event: if is(Stranger::Event) { "issue_comment" } else { EVENT }.to_owned(),
+        // GitHub names whose token asked for an attempt.
+        actor: if job.attempt > 1 { "cml-runner[bot]" } else { actor }.to_owned(),
+        repository: repository.to_owned(),
+        ..job
+    }
+}
+
+/// A budget refuses it, whatever a machine costs, unless GitHub has given a job of its repository a machine.
+pub(crate) fn is_poor(job: &Job, observed: &Observed) -> bool {
+    let is_given = || observed.launches.iter().any(|record| record.repository.as_deref() == Some(POOR));
+    job.repository == POOR && !is_given()
+}
