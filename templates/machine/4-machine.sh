@@ -167,11 +167,11 @@ install_packages() {
 }
 
 # Deep Learning AMIs stripe and mount the instance's own disks themselves, in a service that may still be at it. Starting it
-# waits for its end, and does nothing where it has been.
+# waits for its end, and does nothing where it has been. 2: it has not ended.
 # https://docs.aws.amazon.com/dlami/latest/devguide/appendix-ami-release-notes.html (nvme_location)
 dlami_scratch() {
   if has_systemd && systemctl cat dlami-nvme.service >/dev/null 2>&1; then
-    timeout 60 systemctl start dlami-nvme.service >/dev/null 2>&1 </dev/null
+    timeout 60 systemctl start dlami-nvme.service >/dev/null 2>&1 </dev/null || [ "$?" -ne 124 ] || return 2
   fi
   mountpoint -q /opt/dlami/nvme || return 1
   mkdir -p /opt/dlami/nvme/cml-runner /mnt/scratch &&
@@ -190,6 +190,9 @@ prepare_scratch() {
   if dlami_scratch; then
     mkdir -p /mnt/scratch/work && chown runner: /mnt/scratch/work
     tell 'scratch: /mnt/scratch, on the disks that the image has mounted on /opt/dlami/nvme'
+    return
+  elif [ "$?" -eq 2 ]; then
+    tell "scratch: the image's dlami-nvme.service is still at work on the disks; the root disk serves"
     return
   fi
   set --

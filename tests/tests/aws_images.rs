@@ -114,6 +114,26 @@ async fn volumes_of_the_image_are_gone_with_the_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_disk_of_a_cache_is_bought_with_the_machine_and_its_snapshot_is_of_one_region() {
+    let world = world().await;
+    let snapshot = world.front.add_snapshot(REGION, 120).await;
+    let cache = format!("{snapshot}:/cache");
+    let flags = ["--cache", cache.as_str(), "--type", "t3.micro", "--region", "us-west-2"];
+    let ran = world.user.run(&launch(&flags)).await.expect_code(0);
+    for word in ["us-west-2", &snapshot, "it is not there"] {
+        assert!(ran.said().contains(word), "{word}: {ran:#?}");
+    }
+    let journals = std::fs::read_dir(world.user.state_dir().join("journals")).expect("journals");
+    let journal = journals
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|it| it == "db"));
+    let journal = cml_journal::SqliteJournal::open(&journal.expect("a journal")).expect("opens");
+    let state = cml_journal::State::of(&cml_journal::Journal::after(&journal, 0).expect("reads"));
+    let (_, _, offer) = state.machines().next().expect("a machine");
+    assert_eq!(offer.disk.map(|disk| disk.gib), Some(35 + 120), "{offer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_accelerator_that_no_default_image_drives_is_refused_before_anything_is_bought() {
     let world = world().await;
     for (kind, word) in

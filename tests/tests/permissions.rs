@@ -150,10 +150,11 @@ async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
     let given = ["--spot", "never", "--type", "m", "--image", UBUNTU_IMAGE, "--tag", "team=vision"];
     let places = ["--subnet", &subnet, "--security-group", &group, "--instance-profile", "training"];
     let _ = world.launch(&[&given[..], &places].concat()).await.expect_code(0);
-    // A volume of a snapshot, an image of the account's own, one by its name, a type that is newer than the table: asked for
-    // even where the emulator has none.
-    let _ =
-        world.launch(&["--type", "m", "--spot", "never", "--cache", "snap-0123456789abcdef0:/cache"]).await;
+    // A volume of a snapshot.
+    let cache = format!("{}:/cache", world.front.add_snapshot(REGION, 8).await);
+    let _ = world.launch(&["--type", "m", "--spot", "never", "--cache", &cache]).await.expect_code(0);
+    // An image of the account's own, one by its name, a type that is newer than the table: asked for even where the emulator
+    // has none.
     let _ = world.launch(&["--image", "ssm:/cml-runner/images/vision"]).await.expect_code(1);
     let _ = world.launch(&["--image", "ubuntu@099720109477:x86_64:*vision*"]).await.expect_code(1);
     let _ = world.launch(&["--type", "g99.huge"]).await.expect_code(1);

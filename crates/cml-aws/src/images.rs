@@ -11,7 +11,7 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed};
 use crate::signed::SSM;
-use cml_ec2::drivers::hardware;
+use cml_ec2::images::{default_name, named, no_image};
 
 /// Images change when their makers publish security updates.
 const KEEP: SignedDuration = SignedDuration::from_hours(12);
@@ -114,39 +114,6 @@ fn alias(name: &str, arch: Arch) -> Option<Alias> {
 
 const ALIASES: &str =
     "ubuntu-24.04, ubuntu-22.04, ubuntu-24.04-gpu, ubuntu-22.04-gpu, debian-12, amazon-linux-2023";
-
-/// The image where you name none; none for accelerators whose driver no alias has. AWS's image with NVIDIA's proprietary kernel
-/// module is one of Amazon Linux 2, which is out of support.
-fn default_name(driver: Driver) -> Option<&'static str> {
-    match driver {
-        Driver::None => Some("ubuntu-24.04"),
-        Driver::Nvidia => Some("ubuntu-22.04-gpu"),
-        Driver::NvidiaProprietary | Driver::Amd | Driver::Neuron | Driver::Other => None,
-    }
-}
-
-/// The name that you gave, if you gave one.
-fn named(image: &Image) -> Option<&str> {
-    // CML's own image is not published any more.
-    image.name.as_deref().filter(|name| !["", "iterative-cml"].contains(name))
-}
-
-/// Whether there is an image for machines that need this driver.
-pub(crate) fn has_image(image: &Image, driver: Driver) -> bool {
-    named(image).is_some() || default_name(driver).is_some()
-}
-
-/// That no image of ours drives these types.
-pub(crate) fn no_image(types: &[&str], driver: Driver) -> CloudError {
-    let names = types.join(", ");
-    let has = if types.len() == 1 { "has" } else { "have" };
-    CloudError::new(
-        ErrorKind::Invalid,
-        "choosing an image",
-        format!("{names} {has} {}, and no default image has a driver for it", hardware(driver)),
-    )
-    .hint("name an image with the driver (--image, or `image:` in cml.yaml), or leave these types out")
-}
 
 fn source(image: &Image, arch: Arch, driver: Driver) -> Result<Source, CloudError> {
     let Some(name) = named(image).or_else(|| default_name(driver)) else {
@@ -284,7 +251,8 @@ impl AwsCloud {
         let client = self.clients.ec2(region);
         let answer = repeat(|| async {
             let call = client.describe_images().owners(owner).filters(filter("name", pattern));
-            let call = call.filters(filter("architecture", architecture));
+            let call =
+                call.filters(filter("architecture", architecture)).filters(filter("state", "available"));
             call.send().await.map_err(|error| failed(&doing, "ec2:DescribeImages", &error))
         })
         .await?;

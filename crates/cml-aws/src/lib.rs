@@ -27,6 +27,7 @@ mod pages;
 mod pricelist;
 mod prices;
 mod signed;
+mod snapshots;
 mod template;
 mod unsold;
 #[cfg(test)]

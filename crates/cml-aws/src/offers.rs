@@ -19,6 +19,7 @@ use crate::prices::SpotPrices;
 use crate::unsold::{no_subnet, none_fits};
 use crate::{disks, images};
 use cml_ec2::drivers;
+use cml_ec2::images::{has_image, no_image};
 use cml_ec2::quotas::QuotaClass;
 use cml_ec2::regions::{self, Place};
 use cml_ec2::sizes::{self, Asked};
@@ -160,8 +161,8 @@ impl AwsCloud {
                 Wanted::Known(kind) => kind.clone(),
                 Wanted::Newer(name) => self.ask_type(region, name).await?,
             };
-            if !images::has_image(&query.image, kind.driver) {
-                return Err(Missing::Everywhere(images::no_image(&[&kind.facts.name], kind.driver)));
+            if !has_image(&query.image, kind.driver) {
+                return Err(Missing::Everywhere(no_image(&[&kind.facts.name], kind.driver)));
             }
             if !kinds.contains(&kind) {
                 kinds.push(kind);
@@ -170,7 +171,7 @@ impl AwsCloud {
         Ok(kinds)
     }
 
-    /// All disks of a machine together, GiB, by what decides about its image. A kind of machine that has no image here is not
+    /// All disks of a machine together, that of its cache too, GiB, by what decides about its image. A kind of machine that has no image here is not
     /// offered, as long as another has one.
     async fn disk_sizes(&self, region: &str, query: &OfferQuery, kinds: &[Kind]) -> Result<Sizes, Missing> {
         let mut sizes = Sizes::new();
@@ -190,6 +191,10 @@ impl AwsCloud {
         }
         if sizes.is_empty() && !lacking.is_empty() {
             return Err(lacking.swap_remove(0).1.into());
+        }
+        if let Some(snapshot) = &query.cache_snapshot {
+            let gib = self.snapshot_gib(region, snapshot).await?;
+            sizes.values_mut().for_each(|sum| *sum = sum.saturating_add(gib));
         }
         for (_, error) in lacking {
             tracing::warn!(region, %error, "some of the types have no image there and are left out");
@@ -243,14 +248,8 @@ impl AwsCloud {
 /// What was asked for, by the embedded table: a name that is no type is an error before AWS is asked.
 fn wanted(query: &OfferQuery) -> Result<Vec<Wanted>, CloudError> {
     if let Some(needs) = &query.needs {
-        let fitting: Vec<Kind> = cml_ec2::fitting(needs)?.into_iter().map(Kind::of).collect();
-        let (served, unserved): (Vec<Kind>, Vec<Kind>) =
-            fitting.into_iter().partition(|kind| images::has_image(&query.image, kind.driver));
-        // Chosen by us, so a type without an image is not chosen, unless there is no other.
-        return match (served.is_empty(), unserved.first()) {
-            (true, Some(kind)) => Err(images::no_image(&[&kind.facts.name], kind.driver)),
-            _ => Ok(served.into_iter().map(Wanted::Known).collect()),
-        };
+        let served = cml_ec2::served(needs, &query.image)?;
+        return Ok(served.into_iter().map(|facts| Wanted::Known(Kind::of(facts))).collect());
     }
     let default = [DEFAULT_SIZE.to_owned()];
     let asked = if query.types.is_empty() { &default[..] } else { &query.types };
@@ -358,6 +357,7 @@ mod tests {
             network: Network::default(),
             image: cml_cloud::Image::default(),
             disk_gib: None,
+            cache_snapshot: None,
         }
     }
 
@@ -445,8 +445,8 @@ mod tests {
         };
         // Named types are refused where the region is asked, with the image at hand.
         assert_eq!(kinds(&named("g4ad.xlarge", Some("ami-1"))), [Driver::Amd]);
-        assert!(!images::has_image(&named("g4ad.xlarge", None).image, Driver::Amd));
-        assert!(images::has_image(&named("g4ad.xlarge", Some("ami-1")).image, Driver::Amd));
+        assert!(!has_image(&named("g4ad.xlarge", None).image, Driver::Amd));
+        assert!(has_image(&named("g4ad.xlarge", Some("ami-1")).image, Driver::Amd));
         let error = wanted(&needs(&["v100"])).expect_err("no default image drives it");
         assert!(error.cause.contains("p3dn.24xlarge") && error.cause.contains("no default image"), "{error}");
         assert!(kinds(&needs(&["v100", "t4"])).iter().all(|driver| *driver == Driver::Nvidia));

@@ -73,6 +73,7 @@ mod tests {
             network: Network { subnets, security_group: None },
             image: Image::default(),
             disk_gib: None,
+            cache_snapshot: None,
         }
     }
 

@@ -223,6 +223,8 @@ pub struct OfferQuery {
     pub image: Image,
     /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
     pub disk_gib: Option<u32>,
+    /// Snapshot that one more disk is made of.
+    pub cache_snapshot: Option<String>,
 }
 
 /// The image to boot.

@@ -188,6 +188,7 @@ fn query() -> OfferQuery {
         image: Image::default(),
         network: Network::default(),
         disk_gib: None,
+        cache_snapshot: None,
     }
 }
 

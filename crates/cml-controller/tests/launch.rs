@@ -33,6 +33,7 @@ fn order(reuse: Reuse) -> Order {
         network: cml_cloud::Network::default(),
         image: cml_cloud::Image::default(),
         disk_gib: None,
+        cache_snapshot: None,
     };
     let recipe = Recipe {
         spec: "launch".to_owned(),

@@ -3,12 +3,13 @@
 //! Apart from `cml-aws`, so that what only reads names compiles without the AWS SDK.
 
 pub mod drivers;
+pub mod images;
 mod needs;
 pub mod quotas;
 pub mod regions;
 pub mod sizes;
 
-pub use needs::{Choice, choices, fitting};
+pub use needs::{Choice, choices, served};
 pub use regions::region;
 
 /// Size of a root disk where you name none and the image needs no more, GiB.

@@ -1,9 +1,9 @@
 //! Types that have what is needed, the cheapest first.
 
-use cml_cloud::{CloudError, Driver, ErrorKind, Needs, OfferQuery, Resources, UsdPerHour};
+use cml_cloud::{CloudError, Driver, ErrorKind, Image, Needs, OfferQuery, Resources, UsdPerHour};
 
-use crate::drivers;
 use crate::sizes::{self, Asked};
+use crate::{drivers, images};
 use cml_prices::catalog::{self, TypeFacts};
 
 /// More types are more pools of spot capacity; the dearest of many are never bought anyway.
@@ -40,7 +40,7 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
         on_demand: facts.on_demand,
     };
     if let Some(needs) = &query.needs {
-        return Ok(fitting(needs)?.into_iter().map(choice).collect());
+        return Ok(served(needs, &query.image)?.into_iter().map(choice).collect());
     }
     let mut all = Vec::new();
     for name in &query.types {
@@ -55,11 +55,21 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     Ok(all)
 }
 
-/// The cheapest types that have what is needed.
+/// The cheapest types that have what is needed, without those that the image does not drive: they are chosen by us, not by you.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where no type has it.
-pub fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
+/// [`ErrorKind::Invalid`] where no type has it, or no image drives any that does.
+pub fn served(needs: &Needs, image: &Image) -> Result<Vec<&'static TypeFacts>, CloudError> {
+    let driver = |facts: &TypeFacts| drivers::needed(&facts.name, facts.resources.gpu.as_ref());
+    let (served, unserved): (Vec<&TypeFacts>, Vec<&TypeFacts>) =
+        fitting(needs)?.into_iter().partition(|facts| images::has_image(image, driver(facts)));
+    match unserved.first() {
+        Some(facts) if served.is_empty() => Err(images::no_image(&[&facts.name], driver(facts))),
+        _ => Ok(served),
+    }
+}
+
+fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
     let mut all: Vec<&TypeFacts> = catalog::all()
         .iter()
         .filter(|facts| facts.on_demand.is_some() && is_meant(&facts.name) && has(needs, &facts.resources))
@@ -136,6 +146,17 @@ mod tests {
 
     fn names(needs: &Needs) -> Vec<&'static str> {
         fitting(needs).expect("fits").iter().map(|facts| facts.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_no_default_image_drives_is_not_chosen_where_there_is_something_else() {
+        let types = |models: &[&str], image: Option<&str>| -> Result<Vec<&str>, CloudError> {
+            let image = Image { name: image.map(str::to_owned) };
+            Ok(served(&needs(Some(models)), &image)?.iter().map(|facts| facts.name.as_str()).collect())
+        };
+        assert!(types(&["v100"], None).expect_err("no image drives it").cause.contains("no default image"));
+        assert!(types(&["v100"], Some("ami-1")).expect("an image of yours")[0].starts_with("p3"));
+        assert!(types(&["v100", "t4"], None).expect("t4").iter().all(|name| name.starts_with("g4dn")));
     }
 
     #[test]

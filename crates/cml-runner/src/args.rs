@@ -298,6 +298,9 @@ fn controller(text: &str) -> Result<String, String> {
 pub(crate) struct Plan {
     /// The cml.yaml
     pub(crate) spec: PathBuf,
+    /// The daemon's name (`daemon --controller`): only its machines count. Default: those of every daemon of the scope
+    #[arg(long, env = "CML_RUNNER_CONTROLLER", value_name = "NAME", value_parser = controller)]
+    pub(crate) controller: Option<String>,
     #[command(flatten)]
     pub(crate) state: State,
 }

@@ -233,6 +233,7 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
             network: Network::default(),
             image: Image::default(),
             disk_gib: None,
+            cache_snapshot: None,
         },
         image: Image::default(),
         network: Network::default(),

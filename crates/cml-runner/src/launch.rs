@@ -21,7 +21,7 @@ use crate::signals::Left;
 use crate::{settings, signals};
 
 /// GitHub's default group, and the only one of a repository.
-const DEFAULT_GROUP: u64 = 1;
+pub(crate) const DEFAULT_GROUP: u64 = 1;
 /// How often the foreground looks whether its machine still lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it asks whether its runner has a job: for the ledger, and GitHub counts calls.

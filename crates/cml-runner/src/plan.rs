@@ -65,14 +65,8 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     };
     let shown = crate::machines::told_of(cloud.instances(&filter).await?);
     let silent_regions: BTreeSet<String> = shown.failed.into_iter().map(|failure| failure.region).collect();
-    let as_the_daemons = |mut instance: Instance| {
-        // It has no journal: machines of pools count as the daemon's, whichever daemon made them.
-        if instance.controller.as_deref() != Some(LAUNCH) {
-            instance.controller = Some(DAEMON.to_owned());
-        }
-        instance
-    };
-    let instances = shown.found.into_iter().map(as_the_daemons).collect();
+    let name = args.controller.as_deref();
+    let instances = shown.found.into_iter().map(|instance| as_the_daemons(instance, name)).collect();
     let known = |runner: cml_github::Runner| KnownRunner {
         id: runner.id,
         name: runner.name,
@@ -103,4 +97,47 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let waiting: Vec<_> =
         plan.waiting.iter().map(|it| json!({"job": it.job, "why": it.why.to_string()})).collect();
     Ok(format!("{}\n", json!({"actions": actions, "waiting": waiting})))
+}
+
+/// A plan has no journal: without the daemon's name, machines of pools count as its own, whichever daemon made them.
+fn as_the_daemons(instance: Instance, name: Option<&str>) -> Instance {
+    let tagged = instance.controller.as_deref();
+    let is_its_own = name.map_or(tagged != Some(LAUNCH), |name| tagged == Some(name));
+    if is_its_own { Instance { controller: Some(DAEMON.to_owned()), ..instance } } else { instance }
+}
+
+#[cfg(test)]
+mod tests {
+    use cml_cloud::{InstanceId, InstanceState, Market};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn machines_of_launch_steps_and_of_other_daemons_are_not_the_daemons() {
+        let is_counted = |tagged: Option<&str>, name: Option<&str>| {
+            let instance = Instance {
+                id: InstanceId("i-1".to_owned()),
+                launch: None,
+                spec: None,
+                state: InstanceState::Running,
+                region: "us-east-1".to_owned(),
+                zone: None,
+                instance_type: "t3.micro".to_owned(),
+                market: Market::Spot,
+                started_at: Timestamp::UNIX_EPOCH,
+                ended_at: None,
+                deadline: None,
+                owner: None,
+                controller: tagged.map(str::to_owned),
+                runner_name: None,
+                ended_because: None,
+                taken_back: false,
+            };
+            as_the_daemons(instance, name).controller.as_deref() == Some(DAEMON)
+        };
+        assert!(is_counted(Some("a"), None) && is_counted(None, None) && !is_counted(Some(LAUNCH), None));
+        assert!(is_counted(Some("a"), Some("a")) && !is_counted(Some("b"), Some("a")));
+        assert!(!is_counted(None, Some("a")) && !is_counted(Some(LAUNCH), Some("a")));
+    }
 }

@@ -11,8 +11,8 @@ use cml_spec::{Setup, checks, duration, of_one_line};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
-
 use crate::exit::{Code, Trouble};
+use crate::launch::DEFAULT_GROUP;
 use crate::setup::word;
 
 /// GitHub's limit on a runner's name.
@@ -84,6 +84,13 @@ pub(crate) fn order(
         .checked_add(max_lifetime)
         .map_err(|_| usage(format!("--max-lifetime: {} is too long", args.max_lifetime)))?;
     let many = (as_cml && !args.single) || args.reusable || args.reuse || args.reuse_idle;
+    if many && args.group_id != DEFAULT_GROUP {
+        let why = "a runner that stays registers itself, and knows its group by name only";
+        return Err(usage(format!(
+            "--group-id: {why}; launch runners for one job (--single, without --reusable, --reuse and --reuse-idle), \
+             or use a daemon and `group:` in cml.yaml"
+        )));
+    }
     let package = match (&args.package_url, &args.package_sha256) {
         (Some(url), sha256) => Some(Packages::Exactly(package(url, sha256.as_deref())?)),
         (None, _) => packages,
@@ -106,6 +113,7 @@ pub(crate) fn order(
             network: network.clone(),
             image: image.clone(),
             disk_gib: args.disk_gib,
+            cache_snapshot: setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
         },
         image,
         network,
@@ -262,6 +270,8 @@ mod tests {
         assert!(package("runner.tar.gz", &sum).starts_with("--package-url"));
         assert!(package("https://example.com/runner.tar.gz", "abc").starts_with("--package-sha256"));
         assert!(says(&["--labels", ""]).starts_with("--labels is empty"));
+        assert_eq!(says(&["--group-id", "7"]), "");
+        assert!(says(&["--group-id", "7", "--reusable"]).starts_with("--group-id: "));
     }
 
     #[test]

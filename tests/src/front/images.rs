@@ -194,7 +194,7 @@ pub(super) fn public() -> Vec<Image> {
         Image::new(id, &name, 8).with_ephemeral(2)
     };
     let gpu = |id: &str, kind: &str| {
-        let name = format!("Deep Learning Base {kind} 20261102");
+        let name = format!("Deep Learning {kind} 20261102");
         Image::new(id, &name, 75).with_ephemeral(24)
     };
     vec![
@@ -206,9 +206,10 @@ pub(super) fn public() -> Vec<Image> {
         Image::new(DEBIAN_ARM_IMAGE, "debian-12-arm64-20261014-2265", 8)
             .rooted_at("/dev/xvda")
             .of(DEBIAN, "arm64"),
-        gpu(GPU_IMAGE, "OSS Nvidia Driver GPU AMI (Ubuntu 22.04)").of(AMAZON, "x86_64"),
-        gpu(GPU_ARM_IMAGE, "OSS Nvidia Driver ARM64 GPU AMI (Ubuntu 22.04)").of(AMAZON, "arm64"),
-        gpu(PROPRIETARY_GPU_IMAGE, "Proprietary Nvidia Driver GPU AMI (Ubuntu 22.04)").of(AMAZON, "x86_64"),
+        gpu(GPU_IMAGE, "Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04)").of(AMAZON, "x86_64"),
+        gpu(GPU_ARM_IMAGE, "ARM64 Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04)").of(AMAZON, "arm64"),
+        gpu(PROPRIETARY_GPU_IMAGE, "Base Proprietary Nvidia Driver GPU AMI (Ubuntu 22.04)")
+            .of(AMAZON, "x86_64"),
     ]
 }
 
@@ -257,6 +258,7 @@ pub(super) fn volumes(
     image: &Image,
     params: &BTreeMap<String, String>,
     prefix: &str,
+    snapshots: &BTreeMap<String, u32>,
 ) -> Result<Vec<Volume>, Refusal> {
     let bad = |message: String| Refusal::new(400, "InvalidBlockDeviceMapping", message);
     let mut all = image.volumes.clone();
@@ -270,7 +272,8 @@ pub(super) fn volumes(
         if !said("VirtualName").is_empty() {
             continue;
         }
-        let size: Option<u32> = said("Ebs.VolumeSize").parse().ok();
+        let asked: Option<u32> = said("Ebs.VolumeSize").parse().ok();
+        let size = asked.or_else(|| snapshots.get(said("Ebs.SnapshotId")).copied());
         let ends = said("Ebs.DeleteOnTermination").parse().ok();
         let Some(at) = all.iter().position(|volume| volume.device == device) else {
             let Some(gib) = size else {
@@ -300,6 +303,24 @@ impl Front {
         let mut images = self.inner.images();
         images.retain(|one| one.id != image.id);
         images.push(image);
+    }
+
+    /// Makes a snapshot of an empty volume of this size; its id.
+    ///
+    /// # Panics
+    /// When the emulator makes none.
+    pub async fn add_snapshot(&self, region: &str, gib: u32) -> String {
+        let made = async |params: &[(&str, &str)], what: &str| {
+            let params = [&[("Version", "2016-11-15")], params].concat();
+            let answer = self.inner.own_call(region, &params).await.text();
+            all_between(&answer, what).into_iter().next().unwrap_or_else(|| panic!("no {what} in {answer}"))
+        };
+        let (size, zone) = (gib.to_string(), format!("{region}a"));
+        let volume = [("Action", "CreateVolume"), ("Size", &size), ("AvailabilityZone", &zone)];
+        let volume = made(&volume, "volumeId").await;
+        let snapshot = made(&[("Action", "CreateSnapshot"), ("VolumeId", &volume)], "snapshotId").await;
+        self.inner.snapshots().insert(snapshot.clone(), gib);
+        snapshot
     }
 
     /// The volumes that stay, and are billed, although the machine that they were made for is gone.

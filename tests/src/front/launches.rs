@@ -63,7 +63,7 @@ impl Inner {
             {
                 return refusal.answer("ec2");
             }
-            volumes = match images::volumes(&image, &ask.params, "") {
+            volumes = match images::volumes(&image, &ask.params, "", &self.snapshots()) {
                 Ok(volumes) => volumes,
                 Err(refusal) => return refusal.answer("ec2"),
             };
@@ -146,7 +146,9 @@ impl Inner {
         if !self.image_exists(ask, &template.image).await {
             return (Some(Refusal::no_such_image(&template.image)), Vec::new());
         }
-        let of_image = |image: Image| images::volumes(&image, &template.params, "LaunchTemplateData.");
+        let of_image = |image: Image| {
+            images::volumes(&image, &template.params, "LaunchTemplateData.", &self.snapshots())
+        };
         match self.image(&template.image).map(of_image) {
             None => (None, Vec::new()),
             Some(Ok(volumes)) => (None, volumes),

@@ -91,6 +91,8 @@ struct Inner {
     /// What each type runs, as far as it was asked.
     architectures: Mutex<BTreeMap<String, Vec<String>>>,
     made_volumes: Mutex<BTreeMap<String, Vec<Volume>>>,
+    /// GiB of the snapshots that tests have made.
+    snapshots: Mutex<BTreeMap<String, u32>>,
     wrong: Mutex<Vec<Wrong>>,
     boots: Mutex<Option<Boots>>,
     interruptions: Mutex<Interruptions>,
@@ -122,6 +124,7 @@ impl Front {
             images: Mutex::new(images::public()),
             architectures: Mutex::default(),
             made_volumes: Mutex::default(),
+            snapshots: Mutex::default(),
             wrong: Mutex::default(),
             boots: Mutex::default(),
             interruptions: Mutex::default(),
@@ -242,6 +245,10 @@ impl Inner {
 
     fn architectures(&self) -> MutexGuard<'_, BTreeMap<String, Vec<String>>> {
         self.architectures.lock().expect("never poisoned")
+    }
+
+    fn snapshots(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.snapshots.lock().expect("never poisoned")
     }
 
     fn made_volumes(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Volume>>> {

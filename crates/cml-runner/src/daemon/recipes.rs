@@ -56,6 +56,7 @@ pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
         network: network(runners),
         image: Image { name: runners.image.clone() },
         disk_gib: runners.disk_gib,
+        cache_snapshot: runners.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
     }
 }
 

@@ -101,6 +101,7 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
         network: Network { subnets: args.subnets.clone(), security_group: args.security_group.clone() },
         image: Image { name: args.image.clone() },
         disk_gib: args.disk_gib,
+        cache_snapshot: None,
     };
     let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
     let image = Image { name: args.image.clone() };

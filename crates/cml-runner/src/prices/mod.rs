@@ -92,6 +92,7 @@ fn named(types: &[String]) -> Result<BTreeSet<String>, Trouble> {
         network: Network::default(),
         image: cml_cloud::Image::default(),
         disk_gib: None,
+        cache_snapshot: None,
     };
     Ok(cml_ec2::choices(&query)?.into_iter().map(|choice| choice.name).collect())
 }

@@ -94,6 +94,7 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
         network: Network::default(),
         image: Image::default(),
         disk_gib: Some(DISK_GIB),
+        cache_snapshot: None,
     }
 }
 

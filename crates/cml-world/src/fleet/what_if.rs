@@ -175,6 +175,7 @@ async fn live(
             network: Network::default(),
             image: cml_cloud::Image::default(),
             disk_gib: Some(wish.disk_gib),
+            cache_snapshot: None,
         };
         (wish.spec.name.clone(), recipe(&wish.spec, query))
     });

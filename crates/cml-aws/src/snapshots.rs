@@ -1,0 +1,49 @@
+//! The snapshot that the disk of a cache is made of: as large as that disk is.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html>
+
+use cml_cloud::{CloudError, ErrorKind};
+use jiff::SignedDuration;
+
+use crate::clients::repeat;
+use crate::cloud::AwsCloud;
+use crate::errors::failed;
+
+/// A snapshot does not change.
+const KEEP: SignedDuration = SignedDuration::from_hours(24);
+
+impl AwsCloud {
+    /// Its size, GiB; 0 where these credentials may not look.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the region does not have it.
+    pub(crate) async fn snapshot_gib(&self, region: &str, id: &str) -> Result<u32, CloudError> {
+        let question = format!("snapshot-{region}-{id}");
+        if let Some(kept) = self.cache.read(&question, KEEP) {
+            return Ok(kept);
+        }
+        let doing = format!("looking at the cache's snapshot {id} in {region}");
+        let client = self.clients.ec2(region);
+        let asked = repeat(|| async {
+            let call = client.describe_snapshots().snapshot_ids(id);
+            call.send().await.map_err(|error| failed(&doing, "ec2:DescribeSnapshots", &error))
+        })
+        .await;
+        let missing = || {
+            CloudError::new(ErrorKind::Invalid, &doing, "it is not there, or not for this account")
+                .hint("a snapshot is in one region: ask for that region only, or copy it to the others")
+        };
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(error) if error.kind == ErrorKind::Denied => {
+                tracing::warn!(%error, "the cache's disk is not counted in prices and budgets");
+                return Ok(0);
+            }
+            Err(error) if error.kind == ErrorKind::Invalid => return Err(missing()),
+            Err(error) => return Err(error),
+        };
+        let snapshot = answer.snapshots().first().ok_or_else(missing)?;
+        let gib = snapshot.volume_size().and_then(|gib| u32::try_from(gib).ok()).unwrap_or_default();
+        self.cache.write(&question, &gib);
+        Ok(gib)
+    }
+}
