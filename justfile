@@ -31,8 +31,8 @@ docs:
 
 # Boot the machine's user data: in containers, then in an emulated virtual machine (root, and the packages of .ci/run)
 boot-test:
-    CML_TESTS=full cargo test -p cml-e2e --test boot --test boot_weather
-    CML_TESTS=full timeout 900 cargo test -p cml-e2e --test boot_vm -- --include-ignored --test-threads 1
+    CML_TESTS=full cargo test -p cml-e2e --test full -- boot:: boot_weather::
+    CML_TESTS=full timeout 900 cargo test -p cml-e2e --test full boot_vm:: -- --include-ignored --test-threads 1
 
 # How long a report over a million entries takes, and in how much memory
 bench-cost:
@@ -40,13 +40,13 @@ bench-cost:
 
 # How long machines take to their runner, beside what cloud-init takes for nothing
 bench-boot:
-    CML_TESTS=full cargo test -p cml-e2e --test bench_boot -- --ignored --nocapture --test-threads 1
+    CML_TESTS=full cargo test -p cml-e2e --test bench boot:: -- --ignored --nocapture --test-threads 1
 
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
     cargo build --release -p cml-runner
-    cargo test --release -p cml-e2e --test bench --test bench_report -- --ignored --nocapture --test-threads 1
-    cargo test --release -p cml-e2e --test bench_daemon --test bench_scale -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-e2e --test bench -- local:: report:: -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-e2e --test bench -- daemon:: scale:: -- --ignored --nocapture --test-threads 1
     cargo test --release -p cml-fleet --test bench -- --ignored --nocapture
 
 # Give a surface what nobody would type, for so many seconds (cargo install --locked cargo-fuzz@0.13.2): webhook, cml_yaml, report, …
@@ -63,15 +63,15 @@ sim-night:
 
 # Run the guide's workflows on machines that `launch` gets (root, and mmdebstrap)
 seed-test:
-    CML_TESTS=full cargo test -p cml-e2e --test seed
+    CML_TESTS=full cargo test -p cml-e2e --test full seed::
 
 # Build the program as one static file (ten minutes) and run it in an empty root on a network of its own (root)
 static-test:
-    CML_TESTS=full cargo test -p cml-e2e --test static_binary -- --nocapture
+    CML_TESTS=full cargo test -p cml-e2e --test full static_binary:: -- --nocapture
 
 # Follow the front page, the quick start and the first GPU job from a bare Debian (root, and mmdebstrap)
 first-hour-test:
-    CML_TESTS=full cargo test -p cml-e2e --test first_hour -- --nocapture
+    CML_TESTS=full cargo test -p cml-e2e --test full first_hour:: -- --nocapture
 
 # Make the pages of docs/reference anew, from the program
 reference:
@@ -79,7 +79,7 @@ reference:
 
 # Make the book's pictures anew (chromium, and a font with emoji)
 pictures:
-    UPDATE_PICTURES=1 cargo test -p cml-e2e --test pictures --test page
+    UPDATE_PICTURES=1 cargo test -p cml-e2e --test everyday -- page:: pictures::
     UPDATE_PICTURES=1 cargo test -p cml-cost --test html
 
 # A Debian package in target/

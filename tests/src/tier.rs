@@ -2,8 +2,23 @@
 //! want of anything. A test is left to the full run when it boots a machine, runs whole workflows, builds or installs the program
 //! anew, or takes more than ten seconds.
 
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use crate::edge::variable;
 use crate::venv::tell;
+
+/// A boot beside a build misses its times: what builds has the machine for itself.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// Waits for builds to end, and holds up the next one. Not from within a runtime.
+pub(crate) fn booting() -> RwLockReadGuard<'static, ()> {
+    MACHINE.blocking_read()
+}
+
+/// Waits for boots and other builds to end, and holds up the next ones.
+pub async fn building() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().await
+}
 
 /// Whether all tests run.
 #[must_use]

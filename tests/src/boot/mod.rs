@@ -64,6 +64,7 @@ pub fn isolated_within(limit: Duration, name: &str, body: impl AsyncFnOnce()) {
     if let Some(why) = missing() {
         return tier::skip(name, &why);
     }
+    let _turn = tier::booting();
     // Made before the clock of any test runs.
     let _ = image();
     let exe = std::env::current_exe().expect("the test program has a path");

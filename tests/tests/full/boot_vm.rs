@@ -14,7 +14,7 @@ fn vm() -> Place {
 #[test]
 #[ignore = "boots an emulated machine: run it with `just boot-test`"]
 fn a_virtual_machine_on_what_looks_like_ec2_takes_its_job_and_is_gone() {
-    isolated("a_virtual_machine_on_what_looks_like_ec2_takes_its_job_and_is_gone", async || {
+    isolated("boot_vm::a_virtual_machine_on_what_looks_like_ec2_takes_its_job_and_is_gone", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap_for_vm().await;
         bootstrap.setup.scratch = true;
@@ -49,7 +49,7 @@ fn a_virtual_machine_on_what_looks_like_ec2_takes_its_job_and_is_gone() {
 #[ignore = "boots an emulated machine: run it with `just boot-test`"]
 fn the_deadline_switches_a_virtual_machine_off_though_its_job_fights_and_its_clock_is_wrong() {
     isolated(
-        "the_deadline_switches_a_virtual_machine_off_though_its_job_fights_and_its_clock_is_wrong",
+        "boot_vm::the_deadline_switches_a_virtual_machine_off_though_its_job_fights_and_its_clock_is_wrong",
         async || {
             let lab = Lab::new().await;
             let mut bootstrap = lab.bootstrap_for_vm().await;
@@ -73,7 +73,7 @@ fn the_deadline_switches_a_virtual_machine_off_though_its_job_fights_and_its_clo
 #[test]
 #[ignore = "boots an emulated machine: run it with `just boot-test`"]
 fn a_virtual_machine_that_ec2_takes_back_stops_its_job_in_time() {
-    isolated("a_virtual_machine_that_ec2_takes_back_stops_its_job_in_time", async || {
+    isolated("boot_vm::a_virtual_machine_that_ec2_takes_back_stops_its_job_in_time", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap_for_vm().await;
         bootstrap.setup.on_interruption = Some(b"echo saved >~/saved".to_vec());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cml_e2e::runner::{Ran, Runner};
 
-const CML: &str = include_str!("../seed/workflow-2.yaml");
+const CML: &str = include_str!("../../seed/workflow-2.yaml");
 const LAUNCHING: &str = "on: push
 jobs:
   launch:

@@ -1,6 +1,5 @@
 //! What publishing a picture and writing a comment cost, against loopback. Run by `just bench`; the results are in
 //! docs/benchmarks.md.
-#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
 use cml_e2e::desk::{Desk, PNG};
 use cml_e2e::moto::Moto;

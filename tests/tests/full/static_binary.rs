@@ -48,6 +48,7 @@ async fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
     for tool in ["readelf", "chroot", "unshare", "ip"] {
         assert!(has(tool), "{tool} is not installed (packages binutils, coreutils, util-linux, iproute2)");
     }
+    let _turn = tier::building().await;
     let program = built();
     let headers = Command::new("readelf").args(["--program-headers", "--dynamic"]).arg(&program).output();
     let headers = String::from_utf8_lossy(&headers.expect("readelf").stdout).into_owned();
@@ -78,7 +79,7 @@ async fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
     let status = Command::new("unshare")
         .args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
         .arg(this)
-        .args(["--ignored", "--exact", "names_in_a_network_of_its_own", "--nocapture"])
+        .args(["--ignored", "--exact", "static_binary::names_in_a_network_of_its_own", "--nocapture"])
         .env(ROOT, root.path())
         .status()
         .expect("unshare starts");

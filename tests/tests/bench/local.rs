@@ -1,6 +1,5 @@
 //! What a launch costs, measured on the built binary. Run by `just bench`; the results are in docs/benchmarks.md.
 //! Nothing is asserted about time.
-#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

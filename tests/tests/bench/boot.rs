@@ -1,6 +1,5 @@
 //! From the start of a machine to its runner, beside what cloud-init takes for nothing at all, and beside the same script where
 //! others put it: in cloud-init's last stage. Run by `just bench-boot`; the results are in docs/benchmarks.md.
-#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
 use std::time::Duration;
 
@@ -112,7 +111,7 @@ fn rounds(otherwise: usize) -> usize {
 #[test]
 #[ignore = "a benchmark: run it with `just bench-boot`"]
 fn in_a_container() {
-    isolated_within(LIMIT, "in_a_container", async || {
+    isolated_within(LIMIT, "boot::in_a_container", async || {
         boots(&Place::default(), rounds(9)).await;
     });
 }
@@ -120,7 +119,7 @@ fn in_a_container() {
 #[test]
 #[ignore = "a benchmark: run it with `just bench-boot`"]
 fn in_a_virtual_machine() {
-    isolated_within(LIMIT, "in_a_virtual_machine", async || {
+    isolated_within(LIMIT, "boot::in_a_virtual_machine", async || {
         boots(&Place { vm: true, ..Place::default() }, rounds(5)).await;
     });
 }

@@ -11,21 +11,24 @@ use secrecy::SecretString;
 
 #[test]
 fn what_the_runner_says_reaches_the_console_after_a_login_prompt_has_taken_it() {
-    isolated("what_the_runner_says_reaches_the_console_after_a_login_prompt_has_taken_it", async || {
-        let lab = Lab::new().await;
-        let guest = lab.boot(&lab.bootstrap().await);
-        guest.until_it_says(" login: ").await;
-        let job = lab.sim.queue("boot", "true");
-        guest.until_it_says("Running job: work").await;
-        lab.sim.succeeds(job).await;
-        guest.off().await.expect_words("stage=listening cause=job_done status=0");
-    });
+    isolated(
+        "boot::what_the_runner_says_reaches_the_console_after_a_login_prompt_has_taken_it",
+        async || {
+            let lab = Lab::new().await;
+            let guest = lab.boot(&lab.bootstrap().await);
+            guest.until_it_says(" login: ").await;
+            let job = lab.sim.queue("boot", "true");
+            guest.until_it_says("Running job: work").await;
+            lab.sim.succeeds(job).await;
+            guest.off().await.expect_words("stage=listening cause=job_done status=0");
+        },
+    );
 }
 
 #[test]
 fn a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone() {
     isolated(
-        "a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone",
+        "boot::a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is_gone",
         async || {
             let lab = Lab::new().await;
             let script = "id -un; cat /proc/self/cgroup
@@ -62,7 +65,7 @@ fn a_job_runs_as_nobody_special_in_a_control_group_of_its_own_and_the_machine_is
 
 #[test]
 fn a_job_may_wait_for_cloud_init_which_has_nothing_to_complain_about() {
-    isolated("a_job_may_wait_for_cloud_init_which_has_nothing_to_complain_about", async || {
+    isolated("boot::a_job_may_wait_for_cloud_init_which_has_nothing_to_complain_about", async || {
         let lab = Lab::new().await;
         let script = "cloud-init status --wait; grep -A1 errors /run/cloud-init/result.json
             sudo cloud-init schema --config-file /var/lib/cloud/instance/cloud-config.txt";
@@ -78,7 +81,7 @@ fn a_job_may_wait_for_cloud_init_which_has_nothing_to_complain_about() {
 
 #[test]
 fn before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package() {
-    isolated("before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package", async || {
+    isolated("boot::before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package", async || {
         let lab = Lab::new().await;
         let mirror = cml_e2e::boot::Mirror::start(&lab, |_| cml_e2e::boot::Fate::Served).await;
         let mut bootstrap = lab.bootstrap().await;
@@ -97,7 +100,7 @@ fn before_it_registers_a_machine_asks_for_one_thing_only_the_runners_package() {
 
 #[test]
 fn a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle() {
-    isolated("a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle", async || {
+    isolated("boot::a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.runner_name = "it's \"mine\" $HOME".to_owned();
@@ -120,7 +123,7 @@ fn a_runner_of_many_jobs_is_configured_by_token_and_goes_when_it_is_idle() {
 
 #[test]
 fn disks_that_the_image_has_mounted_itself_are_the_jobs_scratch() {
-    isolated("disks_that_the_image_has_mounted_itself_are_the_jobs_scratch", async || {
+    isolated("boot::disks_that_the_image_has_mounted_itself_are_the_jobs_scratch", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.setup.scratch = true;
@@ -140,7 +143,7 @@ fn disks_that_the_image_has_mounted_itself_are_the_jobs_scratch() {
 
 #[test]
 fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
-    isolated("what_the_user_wants_on_the_machine_is_there_before_the_job", async || {
+    isolated("boot::what_the_user_wants_on_the_machine_is_there_before_the_job", async || {
         let lab = Lab::new().await;
         let mirror = cml_e2e::boot::Mirror::start(&lab, |_| cml_e2e::boot::Fate::Served).await;
         let mut bootstrap = lab.bootstrap().await;
@@ -151,7 +154,7 @@ fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
         bootstrap.setup.proxy =
             Proxy { http: Some(proxy.clone()), https: None, not_for: Some(awkward.to_owned()) };
         bootstrap.setup.packages = vec!["cml-boot-test".to_owned()];
-        bootstrap.setup.ca_certificates = Some(include_str!("../data/ca.pem").to_owned());
+        bootstrap.setup.ca_certificates = Some(include_str!("../../data/ca.pem").to_owned());
         bootstrap.setup.startup_script =
             Some(b"#!/usr/bin/env -S sh -eu\nid -un >/etc/startup-ran\n".to_vec());
         bootstrap.setup.pre_job = Some(b"echo before >~/before".to_vec());
@@ -177,7 +180,7 @@ fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
 
 #[test]
 fn a_report_of_a_job_says_what_its_machine_costs_and_what_its_gpu_does() {
-    isolated("a_report_of_a_job_says_what_its_machine_costs_and_what_its_gpu_does", async || {
+    isolated("boot::a_report_of_a_job_says_what_its_machine_costs_and_what_its_gpu_does", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.machine = Machine::Cloud { gpu: true };
@@ -228,7 +231,7 @@ fn offer((zone, price): (&str, &str)) -> Offer {
 
 #[test]
 fn a_pre_job_hook_that_fails_fails_the_job() {
-    isolated("a_pre_job_hook_that_fails_fails_the_job", async || {
+    isolated("boot::a_pre_job_hook_that_fails_fails_the_job", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.setup.pre_job = Some(b"echo no licence today; exit 3".to_vec());
@@ -242,7 +245,7 @@ fn a_pre_job_hook_that_fails_fails_the_job() {
 
 #[test]
 fn jobs_may_speak_to_the_metadata_service_where_the_owner_says_so() {
-    isolated("jobs_may_speak_to_the_metadata_service_where_the_owner_says_so", async || {
+    isolated("boot::jobs_may_speak_to_the_metadata_service_where_the_owner_says_so", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.setup.metadata_open = true;
@@ -258,7 +261,7 @@ fn jobs_may_speak_to_the_metadata_service_where_the_owner_says_so() {
 
 #[test]
 fn a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out() {
-    isolated("a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out", async || {
+    isolated("boot::a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out", async || {
         let lab = Lab::new().await;
         let runner = lab.unpacked_runner().await;
         let place = Place {
@@ -281,7 +284,7 @@ fn a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out() {
 
 #[test]
 fn a_machine_bought_for_its_gpu_takes_no_job_without_one() {
-    isolated("a_machine_bought_for_its_gpu_takes_no_job_without_one", async || {
+    isolated("boot::a_machine_bought_for_its_gpu_takes_no_job_without_one", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.machine = Machine::Cloud { gpu: true };
@@ -302,7 +305,7 @@ fn a_machine_bought_for_its_gpu_takes_no_job_without_one() {
 
 #[test]
 fn a_machine_without_a_job_goes_when_it_has_been_idle() {
-    isolated("a_machine_without_a_job_goes_when_it_has_been_idle", async || {
+    isolated("boot::a_machine_without_a_job_goes_when_it_has_been_idle", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.idle_timeout = Some(SignedDuration::from_secs(3));
@@ -313,7 +316,7 @@ fn a_machine_without_a_job_goes_when_it_has_been_idle() {
 
 #[test]
 fn the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk() {
-    isolated("the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk", async || {
+    isolated("boot::the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.deadline = Deadline(now() + SignedDuration::from_secs(25));
@@ -331,7 +334,7 @@ fn the_deadline_ends_a_job_that_ignores_signals_on_a_full_disk() {
 
 #[test]
 fn a_clock_that_is_an_hour_off_gives_no_machine_more_time() {
-    isolated("a_clock_that_is_an_hour_off_gives_no_machine_more_time", async || {
+    isolated("boot::a_clock_that_is_an_hour_off_gives_no_machine_more_time", async || {
         let lab = Lab::new().await;
         // To a machine whose clock is behind, the launch and its deadline lie in the future.
         let mut bootstrap = lab.bootstrap().await;
@@ -350,7 +353,7 @@ fn a_clock_that_is_an_hour_off_gives_no_machine_more_time() {
 
 #[test]
 fn a_machine_whose_watchers_are_killed_goes_all_the_same() {
-    isolated("a_machine_whose_watchers_are_killed_goes_all_the_same", async || {
+    isolated("boot::a_machine_whose_watchers_are_killed_goes_all_the_same", async || {
         let lab = Lab::new().await;
         let _ = lab.sim.queue("boot", "sudo systemctl kill --signal=KILL cml-runner.service; sleep 100");
         let off = lab.boot(&lab.bootstrap().await).off().await;
@@ -368,7 +371,7 @@ fn a_machine_whose_watchers_are_killed_goes_all_the_same() {
 #[test]
 fn a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_again() {
     isolated(
-        "a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_again",
+        "boot::a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_again",
         async || {
             let lab = Lab::new().await;
             let state = lab.state();
@@ -389,31 +392,34 @@ fn a_machine_that_is_rebooted_or_switched_off_says_so_and_an_image_of_it_boots_a
 
 #[test]
 fn a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it() {
-    isolated("a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it", async || {
-        let lab = Lab::new().await;
-        let mut bootstrap = lab.bootstrap().await;
-        let hook = "echo \"saving: $CML_NOTICE $CML_SECONDS_LEFT\" | sudo tee /dev/console";
-        bootstrap.setup.on_interruption = Some(hook.as_bytes().to_vec());
-        let job = lab.sim.queue("boot", "echo started; sleep 100");
-        let guest = lab.boot(&bootstrap);
-        guest.until_it_says("Running job: work").await;
-        lab.imds.recommends_rebalance(&now().to_string());
-        guest.until_it_says("saving: rebalance ").await;
-        lab.imds.interrupts_at(
-            &(now() + SignedDuration::from_secs(46)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        );
-        guest.until_it_says("saving: interruption 4").await;
-        assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("cancelled"));
-        guest.until_it_says("cml-runner: last words: stage=listening cause=interrupted status=0").await;
-        // EC2 comes for it.
-        let off = guest.cut().await;
-        off.expect("notice: the job is told to stop");
-    });
+    isolated(
+        "boot::a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it",
+        async || {
+            let lab = Lab::new().await;
+            let mut bootstrap = lab.bootstrap().await;
+            let hook = "echo \"saving: $CML_NOTICE $CML_SECONDS_LEFT\" | sudo tee /dev/console";
+            bootstrap.setup.on_interruption = Some(hook.as_bytes().to_vec());
+            let job = lab.sim.queue("boot", "echo started; sleep 100");
+            let guest = lab.boot(&bootstrap);
+            guest.until_it_says("Running job: work").await;
+            lab.imds.recommends_rebalance(&now().to_string());
+            guest.until_it_says("saving: rebalance ").await;
+            lab.imds.interrupts_at(
+                &(now() + SignedDuration::from_secs(46)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            );
+            guest.until_it_says("saving: interruption 4").await;
+            assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("cancelled"));
+            guest.until_it_says("cml-runner: last words: stage=listening cause=interrupted status=0").await;
+            // EC2 comes for it.
+            let off = guest.cut().await;
+            off.expect("notice: the job is told to stop");
+        },
+    );
 }
 
 #[test]
 fn a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself() {
-    isolated("a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself", async || {
+    isolated("boot::a_machine_that_ec2_wanted_back_and_did_not_take_goes_by_itself", async || {
         let lab = Lab::new().await;
         let guest = lab.boot(&lab.bootstrap().await);
         guest.until_it_says("Listening for Jobs").await;

@@ -15,6 +15,7 @@ use cml_e2e::paths;
 use cml_e2e::release::{self, Shop};
 use cml_e2e::secrets::{AWS_SECRET, TOKEN};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_e2e::wait;
 use serde_json::Value;
 
@@ -69,6 +70,7 @@ async fn the_front_page_and_the_quick_start_work_in_a_bare_debian() {
     if bare::is_skipped("the quick start in a bare Debian") {
         return;
     }
+    let _turn = tier::building().await;
     let origin = Origin::of_this_tree();
     let bare =
         Rust::of_this_machine().given_to(Bare::with(&bare::packages(QUICK_START))).bound(origin.path());
@@ -111,6 +113,7 @@ async fn the_first_gpu_job_is_launched_as_its_page_says() {
     if bare::is_skipped("the first GPU job") {
         return;
     }
+    let _turn = tier::building().await;
     let sim = Sim::start().await;
     let front = Front::start().await;
     front.boot_instances();

@@ -1,6 +1,5 @@
 //! A daemon with ten thousand machines: memory, and how soon it is ready. EC2 and GitHub answer at once with made-up lists,
 //! since no emulator holds so many. Run by `just bench`; the results are in docs/benchmarks.md.
-#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 #[test]
 fn a_package_that_is_not_there_ends_the_machine_soon() {
-    isolated("a_package_that_is_not_there_ends_the_machine_soon", async || {
+    isolated("boot_weather::a_package_that_is_not_there_ends_the_machine_soon", async || {
         let lab = Lab::new().await;
         let mirror = Mirror::start(&lab, |_| Fate::Missing).await;
         let mut bootstrap = lab.bootstrap().await;
@@ -23,7 +23,7 @@ fn a_package_that_is_not_there_ends_the_machine_soon() {
 
 #[test]
 fn a_package_that_is_another_one_is_never_unpacked() {
-    isolated("a_package_that_is_another_one_is_never_unpacked", async || {
+    isolated("boot_weather::a_package_that_is_another_one_is_never_unpacked", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.package.sha256 = Some("00".repeat(32));
@@ -35,7 +35,7 @@ fn a_package_that_is_another_one_is_never_unpacked() {
 
 #[test]
 fn a_download_that_is_refused_breaks_off_or_is_cut_short_goes_on() {
-    isolated("a_download_that_is_refused_breaks_off_or_is_cut_short_goes_on", async || {
+    isolated("boot_weather::a_download_that_is_refused_breaks_off_or_is_cut_short_goes_on", async || {
         let lab = Lab::new().await;
         let fates = [Fate::Overloaded, Fate::BrokenOff, Fate::Served, Fate::Truncated];
         let mirror =
@@ -62,7 +62,7 @@ fn a_download_that_is_refused_breaks_off_or_is_cut_short_goes_on() {
 
 #[test]
 fn where_github_cannot_be_reached_the_boot_ends_in_time() {
-    isolated("where_github_cannot_be_reached_the_boot_ends_in_time", async || {
+    isolated("boot_weather::where_github_cannot_be_reached_the_boot_ends_in_time", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.package.url = "http://192.0.2.1:9/runner.tar.gz".to_owned();
@@ -74,7 +74,7 @@ fn where_github_cannot_be_reached_the_boot_ends_in_time() {
 
 #[test]
 fn a_network_that_comes_late_is_waited_for() {
-    isolated("a_network_that_comes_late_is_waited_for", async || {
+    isolated("boot_weather::a_network_that_comes_late_is_waited_for", async || {
         let lab = Lab::new().await;
         let address = async |change: &str| {
             let ip = ["address", change, "192.0.2.1/32", "dev", "lo"];
@@ -94,7 +94,7 @@ fn a_network_that_comes_late_is_waited_for() {
 
 #[test]
 fn a_registration_that_github_does_not_know_ends_the_machine() {
-    isolated("a_registration_that_github_does_not_know_ends_the_machine", async || {
+    isolated("boot_weather::a_registration_that_github_does_not_know_ends_the_machine", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         lab.remove_runner(&bootstrap.runner_name).await;
@@ -111,7 +111,7 @@ fn a_registration_that_github_does_not_know_ends_the_machine() {
 
 #[test]
 fn a_disk_without_room_ends_the_machine() {
-    isolated("a_disk_without_room_ends_the_machine", async || {
+    isolated("boot_weather::a_disk_without_room_ends_the_machine", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         // The disk fills up while the package is on its way.
@@ -132,7 +132,7 @@ fn a_disk_without_room_ends_the_machine() {
 
 #[test]
 fn a_startup_script_that_fails_or_hangs_ends_the_machine() {
-    isolated("a_startup_script_that_fails_or_hangs_ends_the_machine", async || {
+    isolated("boot_weather::a_startup_script_that_fails_or_hangs_ends_the_machine", async || {
         let lab = Lab::new().await;
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.setup.startup_script = Some(b"echo it goes wrong >/dev/console; exit 7".to_vec());

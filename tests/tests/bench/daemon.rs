@@ -1,5 +1,4 @@
 //! What the daemon can take, measured on the built binary. Run by `just bench`; the results are in docs/benchmarks.md.
-#![allow(clippy::print_stdout, reason = "a benchmark's output is its result")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

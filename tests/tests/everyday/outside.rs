@@ -76,15 +76,15 @@ fn each_belief_has_its_source_its_place_and_its_check() {
 #[test]
 fn a_row_without_source_place_or_check_is_told() {
     let row = |source: &str, place: &str, check: &str| format!("| it is so | {source} | {place} | {check} |");
-    let (good, file) = ("[a page](https://docs.github.com)", "`tests/tests/outside.rs`");
-    let test = "`tests/tests/outside.rs::a_row_without_source_place_or_check_is_told`";
+    let (good, file) = ("[a page](https://docs.github.com)", "`tests/tests/everyday/outside.rs`");
+    let test = "`tests/tests/everyday/outside.rs::a_row_without_source_place_or_check_is_told`";
     let wrong = |row: String| wrong_with(&row, root()).len();
     assert_eq!(wrong(row(good, file, test)), 0);
     assert_eq!(wrong(row(good, file, UNGUARDED)), 0);
     assert_eq!(wrong(row("common knowledge", file, test)), 1);
     assert_eq!(wrong(row(good, "`tests/nowhere.rs`", test)), 1);
     assert_eq!(wrong(row(good, file, "none")), 1);
-    assert_eq!(wrong(row(good, file, "`tests/tests/outside.rs::gone`")), 1);
+    assert_eq!(wrong(row(good, file, "`tests/tests/everyday/outside.rs::gone`")), 1);
     assert_eq!(wrong("| it is so | here |".to_owned()), 1);
 }
 
