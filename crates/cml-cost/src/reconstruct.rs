@@ -141,7 +141,8 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
     let instance = InstanceId(launch.runner_name());
     events.push((began, Event::LaunchBought { launch, instance, offer: offer.clone() }));
     for (number, job) in jobs.iter().enumerate() {
-        events.push((job.began, Event::RunnerBusy { launch, job: Some(JobId(job.id)) }));
+        // GitHub's times are whole seconds: the first job may seem to begin before its launch.
+        events.push((job.began.max(began), Event::RunnerBusy { launch, job: Some(JobId(job.id)) }));
         // A machine of many jobs waits between them.
         if number + 1 < jobs.len() {
             events.push((job.ended, Event::RunnerIdle { launch }));

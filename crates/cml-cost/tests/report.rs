@@ -126,6 +126,19 @@ fn what_github_remembers_is_enough_for_a_good_guess() {
 }
 
 #[test]
+fn a_job_that_seems_to_begin_before_its_launch_is_its_own() {
+    let launch = LaunchId::new(ulid::Ulid::from_parts(1_763_000_000_900, 1));
+    let runner = launch.runner_name_for("g5.xlarge", Some(Market::Spot));
+    let began = Timestamp::from_second(1_763_000_000).expect("in range");
+    let job = PastJob { came: began, began, ..past("7", &runner, "acme/vision") };
+    let assumed = Assumed { region: "us-east-1".to_owned(), disk_gib: 35, ..Assumed::default() };
+    let made = reconstruct(&[job], &BTreeMap::new(), &assumed, &Book::shipped());
+    let place = |is_it: fn(&Event) -> bool| made.events.iter().position(|(_, event)| is_it(event));
+    let bought = place(|event| matches!(event, Event::LaunchBought { .. }));
+    assert!(bought < place(|event| matches!(event, Event::RunnerBusy { .. })), "{:#?}", made.events);
+}
+
+#[test]
 fn a_machine_whose_type_nobody_tells_is_left_out_and_counted() {
     let runner = LaunchId::new(ulid::Ulid::from_parts(1_763_000_000_000, 1)).runner_name();
     let jobs = [past("7", &runner, "acme/vision"), past("8", "somebody-elses-runner", "acme/vision")];
