@@ -15,6 +15,7 @@ mod daemon_outside;
 mod daemon_trouble;
 mod demo;
 mod doctor;
+mod features;
 mod front;
 mod iam_templates;
 mod init;
