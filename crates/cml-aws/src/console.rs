@@ -1,12 +1,11 @@
 //! What a machine wrote to its console.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cml_cloud::{CloudError, InstanceId};
 
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed};
+use cml_ec2::answers::instance;
 
 impl AwsCloud {
     pub(crate) async fn read_console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
@@ -34,7 +33,6 @@ impl AwsCloud {
             call.send().await.map_err(|error| failed(doing, "ec2:GetConsoleOutput", &error))
         })
         .await?;
-        let encoded: String = answer.output().unwrap_or_default().split_whitespace().collect();
-        Ok(String::from_utf8_lossy(&STANDARD.decode(encoded).unwrap_or_default()).into_owned())
+        Ok(instance::console(answer.output().unwrap_or_default()))
     }
 }

@@ -20,9 +20,9 @@ use crate::cloud::AwsCloud;
 use crate::disks;
 use crate::errors::codes::{self, is_gone, is_taken, is_unknown_template};
 use crate::errors::{failed, hint_for, in_region, readable};
-use crate::instances::is_instance_id;
 use crate::network::{Landing, Subnet};
 use crate::template;
+use cml_ec2::answers::instance;
 
 /// EC2's limit for the ways to buy in one instant fleet.
 const OVERRIDES_MAX: usize = 300;
@@ -341,7 +341,7 @@ fn bought(
         answer.errors().iter().map(|error| refusal(request, error, landing)).collect();
     let made = answer.instances().iter().find_map(|set| Some((set, set.instance_ids().first()?)));
     let Some((set, id)) = made else { return Err(nothing_bought(doing, failures)) };
-    if !is_instance_id(id) {
+    if !instance::is_id(id) {
         // A cut-off answer is read as a whole one by the SDK.
         return Err(CloudError::new(
             ErrorKind::Transient,

@@ -10,7 +10,9 @@ use serde_json::json;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed};
+use crate::pages::incomplete;
 use crate::signed::SSM;
+use cml_ec2::answers::parameter::{self, Held};
 use cml_ec2::images::{default_name, named, no_image};
 
 /// Images change when their makers publish security updates.
@@ -156,20 +158,6 @@ fn question(region: &str, image: &Image, arch: Arch, driver: Driver) -> String {
     format!("image-{region}-{arch}-{kind}")
 }
 
-/// The answer of `ssm:GetParameter`, as far as it matters here.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct GetParameter {
-    parameter: Parameter,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Parameter {
-    #[serde(default)]
-    value: String,
-}
-
 impl AwsCloud {
     /// The image for machines of this architecture and driver in this region.
     pub(crate) async fn image(
@@ -207,15 +195,14 @@ impl AwsCloud {
     async fn parameter(&self, region: &str, path: &str) -> Result<Option<String>, CloudError> {
         let doing = format!("looking up the image {path} in {region}");
         let client = self.clients.signed(&SSM, region);
-        let asked = client.ask::<GetParameter>("GetParameter", &json!({"Name": path}), &doing).await;
-        let value = match asked {
+        let asked = client.ask("GetParameter", &json!({"Name": path}), &doing).await;
+        let answer = match asked {
             Err(error) if error.code.as_deref().is_some_and(codes::is_unknown_parameter) => return Ok(None),
-            asked => asked?.parameter.value,
+            asked => asked?,
         };
-        if value.starts_with("ami-") {
-            Ok(Some(value))
-        } else {
-            Err(unknown(path, &format!("holds {value:?}, which is no image id")))
+        match parameter::read(&answer).map_err(|why| incomplete(&doing, &why))? {
+            Held::Image(id) => Ok(Some(id)),
+            Held::Other(value) => Err(unknown(path, &format!("holds {value:?}, which is no image id"))),
         }
     }
 

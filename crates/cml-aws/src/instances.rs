@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceLifecycleType, InstanceStateName};
 use cml_cloud::{
-    ByRegion, CloudError, Deadline, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, Market,
-    tag,
+    ByRegion, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState, Market, tag,
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -13,6 +12,7 @@ use jiff::Timestamp;
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed, in_region};
+use cml_ec2::answers::instance::{self, Tags};
 use cml_ec2::regions;
 
 /// A page of the list; EC2's largest.
@@ -25,15 +25,8 @@ const FILTER_VALUES_MAX: usize = 200;
 const UNKNOWN_LOOKS: u32 = 6;
 const UNKNOWN_LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// `i-` and 8 or 17 hexadecimal digits. A cut-off answer of AWS has given `i-` alone.
-pub(crate) fn is_instance_id(id: &str) -> bool {
-    id.strip_prefix("i-").is_some_and(|rest| {
-        [8, 17].contains(&rest.len()) && rest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-    })
-}
-
 fn must_be_instance_id(doing: &str, id: &InstanceId) -> Result<(), CloudError> {
-    if is_instance_id(&id.0) {
+    if instance::is_id(&id.0) {
         return Ok(());
     }
     Err(CloudError::new(ErrorKind::Invalid, doing, format!("{:?} is no instance id", id.0))
@@ -139,8 +132,9 @@ impl AwsCloud {
 
 /// One instance in our words; none for what is no whole instance.
 fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
-    let id = it.instance_id().filter(|id| is_instance_id(id))?;
-    let tagged = |key: &str| it.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value());
+    let id = it.instance_id().filter(|id| instance::is_id(id))?;
+    let tags =
+        Tags::of(|key| it.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()));
     let state = match it.state().and_then(|state| state.name()) {
         Some(InstanceStateName::Pending) => InstanceState::Pending,
         Some(InstanceStateName::ShuttingDown | InstanceStateName::Stopping) => InstanceState::Stopping,
@@ -154,49 +148,20 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
     let reason = it.state_reason().and_then(|reason| reason.message()).or(it.state_transition_reason());
     Some(Instance {
         id: InstanceId(id.to_owned()),
-        launch: tagged(tag::LAUNCH).and_then(|id| id.parse().ok()),
-        spec: tagged(tag::SPEC).map(str::to_owned),
+        launch: tags.launch,
+        spec: tags.spec,
         state,
         region: region.to_owned(),
         zone: it.placement().and_then(|place| place.availability_zone()).map(str::to_owned),
         instance_type: it.instance_type().map_or("?", |kind| kind.as_str()).to_owned(),
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH),
-        ended_at: it.state_transition_reason().and_then(transition_time),
-        deadline: tagged(tag::DEADLINE).and_then(|text| text.parse::<Deadline>().ok()),
-        owner: tagged(tag::OWNER).map(str::to_owned),
-        controller: tagged(tag::CONTROLLER).map(str::to_owned),
-        runner_name: tagged(tag::RUNNER).map(str::to_owned),
+        ended_at: it.state_transition_reason().and_then(instance::transition_time),
+        deadline: tags.deadline,
+        owner: tags.owner,
+        controller: tags.controller,
+        runner_name: tags.runner,
         ended_because: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
         taken_back: it.state_reason().and_then(|reason| reason.code()).is_some_and(codes::is_interruption),
     })
-}
-
-/// The time in EC2's words for a change of state: `User initiated (2026-11-24 09:25:58 GMT)`. Documented by example only:
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html>
-fn transition_time(reason: &str) -> Option<Timestamp> {
-    let (_, rest) = reason.split_once('(')?;
-    let (date, time) = rest.split_once(')')?.0.strip_suffix(" GMT")?.split_once(' ')?;
-    format!("{date}T{time}Z").parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_an_instance_is_read_from_the_words_of_ec2() {
-        let at = transition_time("User initiated (2026-11-24 09:25:58 GMT)").expect("a time");
-        assert_eq!(at.to_string(), "2026-11-24T09:25:58Z");
-        assert_eq!(transition_time("Server.SpotInstanceTermination"), None);
-        assert_eq!(transition_time("User initiated"), None);
-    }
-
-    #[test]
-    fn only_whole_instance_ids_are_taken() {
-        assert!(is_instance_id("i-0123456789abcdef0") && is_instance_id("i-01234567"));
-        for bad in ["i-", "i-0123", "", "*", "i-0123456789abcdeg0", "i-0123456789ABCDEF0"] {
-            assert!(!is_instance_id(bad), "{bad}");
-        }
-    }
 }

@@ -33,7 +33,7 @@ mod unsold;
 #[cfg(test)]
 mod wire;
 
-pub use billed::{Billed, BilledBy};
 pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::{AwsCloud, SHOWS_WITHIN};
+pub use cml_ec2::answers::cost_explorer::{Billed, BilledBy};

@@ -13,6 +13,7 @@ use crate::clock::now;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
 use crate::pages::{Pages, incomplete};
+use cml_ec2::answers;
 
 /// Spot prices move slowly, a few times a day.
 const KEEP: SignedDuration = SignedDuration::from_mins(30);
@@ -99,7 +100,7 @@ fn read(region: &str, entry: &aws_sdk_ec2::types::SpotPrice) -> Option<SpotPrice
         zone: Some(entry.availability_zone()?.to_owned()),
         instance_type: entry.instance_type()?.as_str().to_owned(),
         since: Timestamp::from_second(entry.timestamp()?.secs()).ok()?,
-        price: entry.spot_price()?.parse().map(UsdPerHour).ok()?,
+        price: answers::prices::spot(entry.spot_price()?)?,
     })
 }
 

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// nothing, is a mistake or an attack, and sums of it would overflow.
 const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
+/// Whether an amount can be a price, US dollars.
+#[must_use]
+pub fn is_price(amount: &Decimal) -> bool {
+    (Decimal::ZERO..=PRICE_MAX).contains(amount)
+}
+
 /// A price that is written down or read: in journals, caches and files.
 mod price {
     use rust_decimal::Decimal;
@@ -16,7 +22,7 @@ mod price {
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::PRICE_MAX;
+    use super::{PRICE_MAX, is_price};
 
     pub(super) fn serialize<S: Serializer>(price: &Decimal, to: S) -> Result<S::Ok, S::Error> {
         check(price).map_err(S::Error::custom)?;
@@ -30,7 +36,7 @@ mod price {
     }
 
     fn check(price: &Decimal) -> Result<(), String> {
-        if (Decimal::ZERO..=PRICE_MAX).contains(price) {
+        if is_price(price) {
             return Ok(());
         }
         Err(format!("{price} is no price: prices are from 0 to {PRICE_MAX} USD"))

@@ -1,7 +1,8 @@
-//! What is known of EC2 without asking it: regions, types and sizes, drivers, quotas.
+//! What is known of EC2 without asking it: regions, types and sizes, drivers, quotas; and how AWS's answers are read.
 //!
-//! Apart from `cml-aws`, so that what only reads names compiles without the AWS SDK.
+//! Apart from `cml-aws`, so that what only reads compiles without the AWS SDK.
 
+pub mod answers;
 pub mod drivers;
 pub mod images;
 mod needs;

@@ -29,12 +29,10 @@ use aws_types::SigningName;
 use aws_types::region::SigningRegion;
 use cml_cloud::CloudError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::clients::repeat;
 use crate::errors::failed;
-use crate::pages::incomplete;
 
 pub(crate) use address::presigned;
 pub(crate) use answer::Refused;
@@ -146,16 +144,16 @@ impl Client {
         self.operation.invoke(request).await
     }
 
-    /// Asks a service that speaks JSON, again while it throttles or stumbles.
+    /// Asks a service that speaks JSON, again while it throttles or stumbles; the body of the answer.
     ///
     /// # Errors
-    /// As AWS answers, or for an answer that lacks what is asked for.
-    pub(crate) async fn ask<T: DeserializeOwned>(
+    /// As AWS answers.
+    pub(crate) async fn ask(
         &self,
         operation: &str,
         parameters: &Value,
         doing: &str,
-    ) -> Result<T, CloudError> {
+    ) -> Result<Vec<u8>, CloudError> {
         let request = Request {
             method: "POST",
             path: "/".to_owned(),
@@ -165,11 +163,10 @@ impl Client {
             ],
             body: parameters.to_string().into_bytes(),
         };
-        let body = self.repeated(operation, request, doing).await?;
-        serde_json::from_slice(&body).map_err(|error| incomplete(doing, &error.to_string()))
+        self.repeated(operation, request, doing).await
     }
 
-    /// Asks IAM, which speaks the query protocol; an XML document.
+    /// Asks IAM, which speaks the query protocol; the body of the answer.
     ///
     /// # Errors
     /// As AWS answers.
@@ -178,7 +175,7 @@ impl Client {
         operation: &str,
         parameters: &[(String, String)],
         doing: &str,
-    ) -> Result<String, CloudError> {
+    ) -> Result<Vec<u8>, CloudError> {
         let mut form = format!("Action={operation}&Version={IAM_VERSION}");
         for (key, value) in parameters {
             let escaped = utf8_percent_encode(value, &UNRESERVED);
@@ -190,8 +187,7 @@ impl Client {
             headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
             body: form.into_bytes(),
         };
-        let body = self.repeated(operation, request, doing).await?;
-        String::from_utf8(body).map_err(|error| incomplete(doing, &error.to_string()))
+        self.repeated(operation, request, doing).await
     }
 
     async fn repeated(&self, operation: &str, request: Request, doing: &str) -> Result<Vec<u8>, CloudError> {
