@@ -6,6 +6,7 @@
 //!
 //! What may not happen here: a check that depends on anything but the bytes. Only tests depend on this crate.
 
+mod aws;
 mod github;
 mod journal;
 mod metrics;
@@ -23,9 +24,10 @@ pub struct Surface {
 }
 
 /// All surfaces.
-pub const SURFACES: [Surface; 11] = [
+pub const SURFACES: [Surface; 12] = [
     Surface { name: "webhook", run: github::webhook },
     Surface { name: "github", run: github::answer },
+    Surface { name: "aws", run: aws::answer },
     Surface { name: "cml_yaml", run: spec::cml_yaml },
     Surface { name: "metrics_json", run: metrics::json },
     Surface { name: "metrics_yaml", run: metrics::yaml },
