@@ -43,7 +43,7 @@ impl AwsCloud {
         };
         let snapshot = answer.snapshots().first().ok_or_else(missing)?;
         let gib = snapshot.volume_size().and_then(|gib| u32::try_from(gib).ok()).unwrap_or_default();
-        self.cache.write(&question, &gib);
+        self.cache.write(&question, gib);
         Ok(gib)
     }
 }
