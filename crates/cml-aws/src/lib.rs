@@ -36,4 +36,3 @@ mod wire;
 pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;
 pub use cloud::{AwsCloud, SHOWS_WITHIN};
-pub use cml_ec2::answers::cost_explorer::{Billed, BilledBy};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, LaunchRequest, Launched,
-    MayBuy, Offer, OfferQuery, SpotPrice, Usd,
+    MayBuy, Offer, OfferQuery, SpotPrice,
 };
+use cml_ec2::answers::cost_explorer::{Billed, BilledBy};
 use cml_prices::{Book, OnDemandPrice, VolumePrice};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -31,16 +32,6 @@ pub(crate) struct AwsSettings {
 
 pub(crate) struct AwsCloud {
     default_region: String,
-}
-
-pub(crate) enum BilledBy {
-    Launch,
-}
-
-pub(crate) struct Billed {
-    pub(crate) day: Date,
-    pub(crate) tagged: Option<String>,
-    pub(crate) cost: Usd,
 }
 
 impl AwsCloud {

@@ -4,6 +4,6 @@
 mod absent;
 
 #[cfg(not(feature = "aws"))]
-pub(crate) use absent::{AwsCloud, AwsSettings, BilledBy, Bucket, SHOWS_WITHIN, absent};
+pub(crate) use absent::{AwsCloud, AwsSettings, Bucket, SHOWS_WITHIN, absent};
 #[cfg(feature = "aws")]
-pub(crate) use cml_aws::{AwsCloud, AwsSettings, BilledBy, Bucket, SHOWS_WITHIN};
+pub(crate) use cml_aws::{AwsCloud, AwsSettings, Bucket, SHOWS_WITHIN};

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use cml_cloud::LaunchId;
 use cml_cost::{Bill, Ledger, Window, read_cur, verify, verify_text};
+use cml_ec2::answers::cost_explorer::BilledBy;
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::actions::now;
 use crate::args::Global;
-use crate::aws::{AwsCloud, AwsSettings, BilledBy};
+use crate::aws::{AwsCloud, AwsSettings};
 use crate::exit::{Code, Trouble};
 use crate::place;
 
