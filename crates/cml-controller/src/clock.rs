@@ -18,7 +18,7 @@ pub fn wrong_clock<F: Forge>(forge: &F, wall: Timestamp) -> Option<SignedDuratio
 
 /// `172800 s ahead of GitHub's`.
 #[must_use]
-pub fn by_how_much(ahead: SignedDuration) -> String {
+pub fn describe_skew(ahead: SignedDuration) -> String {
     let side = if ahead.is_negative() { "behind" } else { "ahead of" };
     format!("{} s {side} GitHub's", ahead.abs().as_secs())
 }

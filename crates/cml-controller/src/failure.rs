@@ -6,7 +6,7 @@ use cml_github::{GitHubError, GitHubErrorKind};
 use cml_journal::JournalError;
 use jiff::SignedDuration;
 
-use crate::clock::by_how_much;
+use crate::clock::describe_skew;
 
 /// A launch failed; nothing of it is left but what `left_behind` names.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason: reason.heard(), left_behind: Vec::new() }
+        Self { reason: reason.or_interrupted(), left_behind: Vec::new() }
     }
 }
 
@@ -71,7 +71,7 @@ pub enum Reason {
         last_words: String,
     },
     /// A deadline by this clock would be wrong.
-    #[error("this machine's clock is {}: nothing is launched by it", by_how_much(*ahead))]
+    #[error("this machine's clock is {}: nothing is launched by it", describe_skew(*ahead))]
     Clock {
         /// How far it is ahead of GitHub's.
         ahead: SignedDuration,
@@ -83,7 +83,7 @@ pub enum Reason {
 
 impl Reason {
     /// A wait at GitHub that a signal has cut short is an interrupt, wherever it was.
-    pub(crate) fn heard(self) -> Self {
+    pub(crate) fn or_interrupted(self) -> Self {
         match self {
             Self::GitHub(error) if error.kind == GitHubErrorKind::Interrupted => Self::Interrupted,
             other => other,

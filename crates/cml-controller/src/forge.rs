@@ -1,13 +1,13 @@
-//! GitHub, as far as the fleet needs it: so that the same controller runs against the real one and in the simulated world.
+//! GitHub, as far as the reconciler needs it: so that the same controller runs against the real one and in the simulated world.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use cml_fleet::Job;
 use cml_github::{
     Followed, GitHub, GitHubError, GitHubTime, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
 };
+use cml_planner::Job;
 use secrecy::SecretString;
 
 /// All jobs that are not over, as far as they can be seen.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cml_cloud::LaunchId;
-use cml_fleet::{Job, JobId, JobState};
 use cml_github::{JobRecord, Origin};
+use cml_planner::{Job, JobId, JobState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,13 +15,13 @@ const REMEMBER: Duration = Duration::from_secs(2 * 3600);
 /// Every job that was heard of and is not long over. Times are this process's own: a clock on the wall may be set.
 #[derive(Debug, Default)]
 pub struct JobTable {
-    jobs: BTreeMap<JobId, Heard>,
+    jobs: BTreeMap<JobId, TrackedJob>,
     /// Jobs that ended on somebody else's machine, and when that was heard: an organization has thousands of them.
     strangers: BTreeMap<JobId, Instant>,
 }
 
 #[derive(Debug)]
-struct Heard {
+struct TrackedJob {
     job: Job,
     at: Instant,
     /// It counts as over because a list did not have it: another list may have it again.
@@ -31,7 +31,7 @@ struct Heard {
 impl JobTable {
     /// Takes in what a webhook says, and whether anything follows from it. A job never goes back: what is older than what is
     /// known changes nothing.
-    pub fn hear(&mut self, job: Job, at: Instant) -> bool {
+    pub fn apply_webhook(&mut self, job: Job, at: Instant) -> bool {
         if self.strangers.contains_key(&job.id) {
             return false;
         }
@@ -43,8 +43,8 @@ impl JobTable {
             Some(known) => with_run(with_runner(job, &known.job), &known.job),
             None => job,
         };
-        if concerns_us(&job) {
-            self.jobs.insert(job.id, Heard { job, at, is_missing: false });
+        if is_relevant(&job) {
+            self.jobs.insert(job.id, TrackedJob { job, at, is_missing: false });
             return true;
         }
         self.strangers.insert(job.id, at);
@@ -54,7 +54,7 @@ impl JobTable {
 
     /// Takes in a whole list that was asked for at `asked_at`, but for repositories that could not be looked into. It is right
     /// about everything that was not heard of since.
-    pub fn polled(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Instant) {
+    pub fn apply_poll(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Instant) {
         let listed: BTreeMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         for (id, heard) in &mut self.jobs {
             if !listed.contains_key(id)
@@ -79,7 +79,7 @@ impl JobTable {
             });
             if !is_older {
                 let job = known.map_or(job.clone(), |known| with_runner(job, &known.job));
-                self.jobs.insert(id, Heard { job, at: asked_at, is_missing: false });
+                self.jobs.insert(id, TrackedJob { job, at: asked_at, is_missing: false });
             }
         }
         self.strangers.retain(|_, at| asked_at.saturating_duration_since(*at) < REMEMBER);
@@ -93,7 +93,7 @@ impl JobTable {
     pub fn rerun_asked(&mut self, run_id: u64, at: Instant) {
         for heard in self.jobs.values_mut().filter(|heard| heard.job.run_id == run_id) {
             if matches!(heard.job.state, JobState::Failed { .. }) {
-                *heard = Heard {
+                *heard = TrackedJob {
                     job: Job { state: JobState::Failed { run_over: false }, ..heard.job.clone() },
                     at,
                     is_missing: false,
@@ -105,12 +105,12 @@ impl JobTable {
     /// All that something may follow from.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
-        self.jobs.values().map(|heard| &heard.job).filter(|job| concerns_us(job)).cloned().collect()
+        self.jobs.values().map(|heard| &heard.job).filter(|job| is_relevant(job)).cloned().collect()
     }
 }
 
 /// False for a job that is over and was on a machine of somebody else's: most of what an organization's webhooks tell.
-fn concerns_us(job: &Job) -> bool {
+fn is_relevant(job: &Job) -> bool {
     job.state != JobState::Over
         || job.runner.as_deref().is_some_and(|runner| LaunchId::from_runner_name(runner).is_some())
 }
@@ -216,13 +216,14 @@ mod tests {
     #[test]
     fn what_ended_on_somebody_elses_machine_concerns_nobody_and_is_not_woken() {
         let mut table = JobTable::default();
-        assert!(
-            !table.hear(Job { runner: Some("GitHub Actions 7".to_owned()), ..job(1, JobState::Over) }, at(1))
-        );
-        assert!(!table.hear(job(1, JobState::Queued), at(2)), "late");
+        assert!(!table.apply_webhook(
+            Job { runner: Some("GitHub Actions 7".to_owned()), ..job(1, JobState::Over) },
+            at(1)
+        ));
+        assert!(!table.apply_webhook(job(1, JobState::Queued), at(2)), "late");
         assert!(table.jobs().is_empty());
         let ours = Some("cml-01k9z3v6p4q8r2s5t7w0x1y2z3".to_owned());
-        assert!(table.hear(Job { runner: ours, ..job(2, JobState::Over) }, at(3)));
+        assert!(table.apply_webhook(Job { runner: ours, ..job(2, JobState::Over) }, at(3)));
         assert_eq!(table.jobs().len(), 1);
     }
 
@@ -268,14 +269,14 @@ mod tests {
     #[test]
     fn a_webhook_that_a_job_has_begun_takes_nothing_back_that_github_was_asked() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Queued), at(1));
+        table.apply_webhook(job(1, JobState::Queued), at(1));
         let begun = Job {
             event: String::new(),
             from_fork: true,
             actor: "github-actions[bot]".to_owned(),
             ..job(1, JobState::Running)
         };
-        table.hear(begun, at(2));
+        table.apply_webhook(begun, at(2));
         let known = table.jobs().pop().expect("is known");
         assert_eq!((known.state, known.event.as_str(), known.from_fork), (JobState::Running, "push", false));
         assert_eq!(known.actor, "mona");
@@ -287,7 +288,7 @@ mod tests {
         for state in
             [JobState::Running, JobState::Queued, JobState::Over, JobState::Running, JobState::Queued]
         {
-            table.hear(job(1, state), at(1));
+            table.apply_webhook(job(1, state), at(1));
         }
         assert_eq!(states(&table), [(1, JobState::Over)]);
     }
@@ -295,56 +296,56 @@ mod tests {
     #[test]
     fn a_poll_finds_what_was_never_heard_and_ends_what_is_gone() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Queued), at(1));
-        table.polled(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
+        table.apply_webhook(job(1, JobState::Queued), at(1));
+        table.apply_poll(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
         assert_eq!(states(&table), [(1, JobState::Over), (2, JobState::Queued)]);
     }
 
     #[test]
     fn what_one_list_missed_and_another_one_has_is_not_over() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Queued), at(1));
-        table.polled(Vec::new(), &BTreeSet::new(), at(5));
-        table.hear(job(1, JobState::Queued), at(6));
+        table.apply_webhook(job(1, JobState::Queued), at(1));
+        table.apply_poll(Vec::new(), &BTreeSet::new(), at(5));
+        table.apply_webhook(job(1, JobState::Queued), at(6));
         assert_eq!(states(&table), [(1, JobState::Over)], "a late webhook is no proof");
-        table.polled(vec![job(1, JobState::Queued)], &BTreeSet::new(), at(9));
+        table.apply_poll(vec![job(1, JobState::Queued)], &BTreeSet::new(), at(9));
         assert_eq!(states(&table), [(1, JobState::Queued)]);
     }
 
     #[test]
     fn a_list_ends_no_job_of_a_repository_that_it_could_not_look_into() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Queued), at(1));
-        table.polled(Vec::new(), &BTreeSet::from(["acme/vision".to_owned()]), at(5));
+        table.apply_webhook(job(1, JobState::Queued), at(1));
+        table.apply_poll(Vec::new(), &BTreeSet::from(["acme/vision".to_owned()]), at(5));
         assert_eq!(states(&table), [(1, JobState::Queued)]);
     }
 
     #[test]
     fn a_poll_knows_nothing_of_what_was_heard_after_it_was_asked() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Queued), at(9));
-        table.hear(job(2, JobState::Running), at(9));
-        table.polled(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
+        table.apply_webhook(job(1, JobState::Queued), at(9));
+        table.apply_webhook(job(2, JobState::Running), at(9));
+        table.apply_poll(vec![job(2, JobState::Queued)], &BTreeSet::new(), at(5));
         assert_eq!(states(&table), [(1, JobState::Queued), (2, JobState::Running)]);
     }
 
     #[test]
     fn a_run_that_was_asked_to_run_again_is_asked_once() {
         let mut table = JobTable::default();
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(5));
+        table.apply_poll(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(5));
         table.rerun_asked(1, at(7));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })]);
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(6));
+        table.apply_poll(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(6));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: false })], "an older list");
-        table.polled(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(8));
+        table.apply_poll(vec![job(1, JobState::Failed { run_over: true })], &BTreeSet::new(), at(8));
         assert_eq!(states(&table), [(1, JobState::Failed { run_over: true })], "the re-run was refused");
     }
 
     #[test]
     fn what_is_long_over_is_forgotten() {
         let mut table = JobTable::default();
-        table.hear(job(1, JobState::Over), at(1));
-        table.polled(Vec::new(), &BTreeSet::new(), at(3 * 3600));
+        table.apply_webhook(job(1, JobState::Over), at(1));
+        table.apply_poll(Vec::new(), &BTreeSet::new(), at(3 * 3600));
         assert!(states(&table).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! One launch: registration, machine, runner online; or nothing at all.
 //!
-//! What to buy next is the fleet's decision here as in the daemon: one spec, one job, at most one machine.
+//! What to buy next is the reconciler's decision here as in the daemon: one spec, one job, at most one machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use cml_bootstrap::{Registration, RunnerPackage};
 use cml_cloud::{
     Arch, Cloud, CloudError, Deadline, ErrorKind, Instance, InstanceId, Launched, Offer, RegionFailure,
 };
-use cml_fleet::{Job, JobId, JobState, labels};
 use cml_github::{Removal, Runner};
 use cml_journal::{Journal, JournalError};
+use cml_planner::{Job, JobId, JobState, labels};
 use cml_spec::{Allow, Forks, Idle, Reruns, Spec};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
-use crate::fleet::{self, Fleet, Look, NotLaunched, Now};
 use crate::forge::Forge;
-use crate::order::{Order, Reuse};
-use crate::steps::{Registered, Steps};
-use crate::undo::{Made, RunnerMade, remove_runner};
-use crate::wait::{Wait, until_online};
+use crate::launch_plan::{LaunchPlan, Reuse};
+use crate::readiness::{Wait, until_online};
+use crate::reconcile::{self, Clocks, LaunchError, Observation, Reconciler};
+use crate::steps::{LaunchSteps, RegistrationOutcome};
+use crate::undo_log::{RegisteredRunner, UndoLog, remove_runner};
 
 /// The controller of machines that are launched without a daemon: no daemon's own id is ever this.
 pub const LAUNCH: &str = "launch";
@@ -68,7 +68,7 @@ pub struct Launch {
 /// # Errors
 /// [`Failure`] with a reason to branch on, after everything that was made has been removed.
 pub async fn launch<C: Cloud, F: Forge, J: Journal>(
-    order: &Order,
+    order: &LaunchPlan,
     cloud: &C,
     forge: &F,
     journal: J,
@@ -80,10 +80,19 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
         tell(Event::Reusing { runner: runner.name.clone() });
         return Ok(Outcome::Reused { runner: runner.name, labels: runner.labels });
     }
-    let fleet = Fleet::open(journal, Vec::new()).map_err(Reason::Journal)?;
-    let mut made = Made::default();
-    let steps = Steps { order, controller: LAUNCH, cloud, forge, clock, tell, stop, may_repeat: &|| true };
-    let mut one = One { steps, fleet, clock };
+    let reconciler = Reconciler::open(journal, Vec::new()).map_err(Reason::Journal)?;
+    let mut made = UndoLog::default();
+    let steps = LaunchSteps {
+        plan: order,
+        controller: LAUNCH,
+        cloud,
+        forge,
+        clock,
+        on_event: tell,
+        stop,
+        may_retry: &|| true,
+    };
+    let mut one = SingleLaunch { steps, reconciler, clock };
     match one.run(&mut made).await {
         Ok(outcome) => Ok(outcome),
         Err(reason) => {
@@ -91,19 +100,19 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
                 tell(Event::Undoing);
             }
             let left_behind = made.undo(cloud, forge).await;
-            Err(Failure { reason: reason.heard(), left_behind })
+            Err(Failure { reason: reason.or_interrupted(), left_behind })
         }
     }
 }
 
 /// An existing runner that serves the order, if the order allows one.
-async fn reusable<F: Forge>(order: &Order, forge: &F) -> Result<Option<Runner>, Reason> {
+async fn reusable<F: Forge>(order: &LaunchPlan, forge: &F) -> Result<Option<Runner>, Reason> {
     if order.reuse == Reuse::Never {
         return Ok(None);
     }
     let runners = forge.runners(None).await.map_err(Reason::GitHub)?;
     // What a job would ask for. The architecture is what the job's owner finds there.
-    let wanted = labels::registered(&order.recipe.labels, order.recipe.default_labels, None);
+    let wanted = labels::registered(&order.template.labels, order.template.default_labels, None);
     let fits = |runner: &Runner| {
         let labels_fit = labels::serves(&runner.labels, &wanted);
         runner.online && labels_fit && (order.reuse == Reuse::Online || !runner.busy)
@@ -113,9 +122,9 @@ async fn reusable<F: Forge>(order: &Order, forge: &F) -> Result<Option<Runner>, 
 }
 
 /// A machine that was bought, or that another process buys under the same launch id.
-enum Bought {
+enum Purchase {
     Here(Box<Launched>),
-    Elsewhere(Box<Instance>, RunnerMade),
+    AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
 /// What a machine of one architecture is given.
@@ -127,40 +136,40 @@ struct Ready {
 
 enum Prepared {
     Here(Ready),
-    Elsewhere(Box<Instance>, RunnerMade),
+    AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
-/// A fleet of one.
-struct One<'a, C, F, J> {
-    steps: Steps<'a, C, F>,
-    fleet: Fleet<J>,
+/// A reconciler of one.
+struct SingleLaunch<'a, C, F, J> {
+    steps: LaunchSteps<'a, C, F>,
+    reconciler: Reconciler<J>,
     clock: Clock<'a>,
 }
 
-impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
-    async fn run(&mut self, made: &mut Made) -> Result<Outcome, Reason> {
-        let (order, cloud) = (self.steps.order, self.steps.cloud);
-        // A look changes nothing: whoever is asked to stop need not wait for its end.
+impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
+    async fn run(&mut self, made: &mut UndoLog) -> Result<Outcome, Reason> {
+        let (order, cloud) = (self.steps.plan, self.steps.cloud);
+        // An observation changes nothing: whoever is asked to stop need not wait for its end.
         let sold = tokio::select! {
             biased;
             () = self.steps.stop.cancelled() => return Err(Reason::Interrupted),
-            sold = cloud.offers(&order.recipe.query) => sold.map_err(Reason::Cloud)?,
+            sold = cloud.offers(&order.template.query) => sold.map_err(Reason::Cloud)?,
         };
         for failure in &sold.failed {
-            (self.steps.tell)(Event::RegionSkipped { error: failure.error.clone() });
+            (self.steps.on_event)(Event::RegionSkipped { error: failure.error.clone() });
         }
-        (self.steps.tell)(Event::Offers { count: sold.found.len() });
+        (self.steps.on_event)(Event::Offers { count: sold.found.len() });
         let launched = match self.buy(sold.found, sold.failed, made).await? {
-            Bought::Here(launched) => *launched,
-            Bought::Elsewhere(instance, runner) => return self.adopt(*instance, &runner).await,
+            Purchase::Here(launched) => *launched,
+            Purchase::AlreadyLaunched(instance, runner) => return self.adopt(*instance, &runner).await,
         };
-        (self.steps.tell)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
+        (self.steps.on_event)(Event::Bought { instance: launched.id.clone(), offer: launched.offer.clone() });
         self.steps.not_interrupted()?;
         if let Some(runner) = &made.runner {
             self.wait_for(runner, &launched.offer.region, &launched.id).await?;
-            self.fleet.online(order.launch, (self.clock)()).map_err(Reason::Journal)?;
+            self.reconciler.record_online(order.launch, (self.clock)()).map_err(Reason::Journal)?;
         }
-        (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
+        (self.steps.on_event)(Event::Online { runner: order.runner_name.clone() });
         if let Some(request) = &made.request
             && let Err(error) = cloud.tidy(request).await
         {
@@ -175,19 +184,19 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         })))
     }
 
-    /// Asks the fleet what to buy, makes ready for it, buys it, tells the fleet what came of it, until there is a machine or no
+    /// Asks the reconciler what to buy, makes ready for it, buys it, tells the reconciler what came of it, until there is a machine or no
     /// way to one. `failed` are the regions that could not say what they sell.
     async fn buy(
         &mut self,
         mut offers: Vec<Offer>,
         failed: Vec<RegionFailure>,
-        made: &mut Made,
-    ) -> Result<Bought, Reason> {
-        let launch = self.steps.order.launch;
+        made: &mut UndoLog,
+    ) -> Result<Purchase, Reason> {
+        let launch = self.steps.plan.launch;
         // An earlier life of this launch may have got as far as here. The same calls with the same tokens give the same
         // machine.
-        if self.fleet.state().launches().iter().any(|record| record.id == launch) {
-            self.gives_up("begun again with the same launch id")?;
+        if self.reconciler.state().launches().iter().any(|record| record.id == launch) {
+            self.record_failure("begun again with the same launch id")?;
         }
         let mut refusals: Vec<CloudError> = failed.into_iter().map(|failure| failure.error).collect();
         let mut ready: Option<Ready> = None;
@@ -205,21 +214,21 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
             }
             let for_it = match self.ready(ready.take(), &group, made).await {
                 Ok(Prepared::Here(ready)) => ready,
-                Ok(Prepared::Elsewhere(instance, runner)) => {
-                    self.gives_up("the same launch is under way elsewhere")?;
-                    return Ok(Bought::Elsewhere(instance, runner));
+                Ok(Prepared::AlreadyLaunched(instance, runner)) => {
+                    self.record_failure("the same launch is under way elsewhere")?;
+                    return Ok(Purchase::AlreadyLaunched(instance, runner));
                 }
                 Err(reason) => {
-                    self.gives_up(&reason.to_string())?;
+                    self.record_failure(&reason.to_string())?;
                     return Err(reason);
                 }
             };
             let user_data = self.steps.render(&for_it.registration, &for_it.package, &group)?;
             ready = Some(for_it);
             let request = self.steps.request(group.clone(), attempt, user_data);
-            (self.steps.tell)(Event::Buying { offers: group.clone(), attempt });
+            (self.steps.on_event)(Event::Buying { offers: group.clone(), attempt });
             made.request = Some(request.clone());
-            let result = self.steps.call(&request, made).await;
+            let result = self.steps.buy(&request, made).await;
             let result = match result {
                 // Its answer was lost, perhaps: what was bought shows.
                 Err(error) if made.unknown => {
@@ -230,28 +239,30 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
                 }
                 result => result,
             };
-            let result = result.map_err(NotLaunched::Cloud);
-            self.fleet.launched(launch, &group, &result, (self.clock)()).map_err(Reason::Journal)?;
+            let result = result.map_err(LaunchError::Cloud);
+            self.reconciler
+                .record_launch(launch, &group, &result, (self.clock)())
+                .map_err(Reason::Journal)?;
             match result {
                 Ok(launched) => {
                     made.unknown = false;
                     made.instance = Some((launched.offer.region.clone(), launched.id.clone()));
                     if !launched.failures.is_empty() {
-                        (self.steps.tell)(Event::Refused { failures: launched.failures.clone() });
+                        (self.steps.on_event)(Event::Refused { failures: launched.failures.clone() });
                     }
-                    return Ok(Bought::Here(Box::new(launched)));
+                    return Ok(Purchase::Here(Box::new(launched)));
                 }
-                Err(NotLaunched::Cloud(error)) => {
-                    (self.steps.tell)(told_of(&error));
+                Err(LaunchError::Cloud(error)) => {
+                    (self.steps.on_event)(refusal_event(&error));
                     if made.unknown {
                         self.steps.not_interrupted()?;
                         let region = request.offers.first().map(|offer| offer.region.clone());
-                        self.leave(region.as_deref(), &mut offers, made).await?;
+                        self.leave_region(region.as_deref(), &mut offers, made).await?;
                         ready = None;
                     }
                     refusals.push(error);
                 }
-                Err(NotLaunched::Before(_)) => {}
+                Err(LaunchError::NotAttempted(_)) => {}
             }
         }
         Err(Reason::none_bought(refusals))
@@ -259,15 +270,15 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
 
     /// Nothing of a call with an unknown outcome showed. Should its machine come all the same, it finds its registration gone
     /// and ends itself; the region is not asked again.
-    async fn leave(
+    async fn leave_region(
         &mut self,
         region: Option<&str>,
         offers: &mut Vec<Offer>,
-        made: &mut Made,
+        made: &mut UndoLog,
     ) -> Result<(), Reason> {
         self.unregister(made).await?;
         made.unknown = false;
-        self.gives_up("no answer, and no machine shows")?;
+        self.record_failure("no answer, and no machine shows")?;
         offers.retain(|offer| Some(offer.region.as_str()) != region);
         Ok(())
     }
@@ -277,7 +288,7 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         &self,
         known: Option<Ready>,
         group: &[Offer],
-        made: &mut Made,
+        made: &mut UndoLog,
     ) -> Result<Prepared, Reason> {
         let arch = group.first().map_or(Arch::X64, |offer| offer.resources.arch);
         match known {
@@ -287,19 +298,21 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
             None => {}
         }
         let registration = match self.steps.register(group, made).await? {
-            Registered::Fresh(registration) => registration,
-            Registered::Elsewhere(instance, runner) => return Ok(Prepared::Elsewhere(instance, runner)),
+            RegistrationOutcome::Fresh(registration) => registration,
+            RegistrationOutcome::AlreadyLaunched(instance, runner) => {
+                return Ok(Prepared::AlreadyLaunched(instance, runner));
+            }
         };
-        (self.steps.tell)(Event::Registered { runner: self.steps.order.runner_name.clone() });
+        (self.steps.on_event)(Event::Registered { runner: self.steps.plan.runner_name.clone() });
         self.steps.not_interrupted()?;
         let package = self.steps.package(group).await?;
         Ok(Prepared::Here(Ready { arch, registration, package }))
     }
 
-    async fn unregister(&self, made: &mut Made) -> Result<(), Reason> {
+    async fn unregister(&self, made: &mut UndoLog) -> Result<(), Reason> {
         let Some(runner) = &made.runner else { return Ok(()) };
         match remove_runner(self.steps.forge, runner).await.map_err(Reason::GitHub)? {
-            Removal::Busy => Err(Reason::NameTaken { name: self.steps.order.runner_name.clone() }),
+            Removal::Busy => Err(Reason::NameTaken { name: self.steps.plan.runner_name.clone() }),
             Removal::Removed | Removal::AlreadyGone => {
                 made.runner = None;
                 Ok(())
@@ -311,11 +324,11 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     /// registration shows whose machine it is.
     fn decide_again(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, Reason> {
         for _ in 0..DECISIONS_MAX {
-            let launch = self.steps.order.launch;
-            if self.fleet.state().launches().iter().all(|record| record.id != launch) {
+            let launch = self.steps.plan.launch;
+            if self.reconciler.state().launches().iter().all(|record| record.id != launch) {
                 return Ok(None);
             }
-            self.gives_up("the same launch id is begun elsewhere")?;
+            self.record_failure("the same launch id is begun elsewhere")?;
             if let Some(group) = self.decide(offers).map_err(Reason::Journal)? {
                 return Ok(Some(group));
             }
@@ -324,40 +337,42 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
     }
 
     /// Writes that the decision came to nothing.
-    fn gives_up(&mut self, why: &str) -> Result<(), Reason> {
-        let nothing = Err(NotLaunched::Before(why.to_owned()));
-        self.fleet.launched(self.steps.order.launch, &[], &nothing, (self.clock)()).map_err(Reason::Journal)
+    fn record_failure(&mut self, why: &str) -> Result<(), Reason> {
+        let nothing = Err(LaunchError::NotAttempted(why.to_owned()));
+        self.reconciler
+            .record_launch(self.steps.plan.launch, &[], &nothing, (self.clock)())
+            .map_err(Reason::Journal)
     }
 
-    /// What to ask the cloud for now; none when the fleet knows nothing any more. The intent is in the journal then.
+    /// What to ask the cloud for now; none when the reconciler knows nothing any more. The intent is in the journal then.
     fn decide(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, JournalError> {
-        let order = self.steps.order;
+        let order = self.steps.plan;
         let now = (self.clock)();
-        self.fleet.set_specs(vec![spec(order, now)]);
-        let look = Look {
+        self.reconciler.set_specs(vec![spec(order, now)]);
+        let observation = Observation {
             jobs: Some(vec![job(order, now)]),
             runners: Some(Vec::new()),
-            offers: BTreeMap::from([(order.recipe.spec.clone(), offers.to_vec())]),
-            ..Look::default()
+            offers: BTreeMap::from([(order.template.spec.clone(), offers.to_vec())]),
+            ..Observation::default()
         };
-        let step = self.fleet.step(
-            look,
-            Now { wall: now, uptime: Duration::ZERO },
-            &cml_fleet::plan,
+        let step = self.reconciler.reconcile(
+            observation,
+            Clocks { wall: now, uptime: Duration::ZERO },
+            &cml_planner::plan,
             &mut || order.launch,
         )?;
-        Ok(step.orders.into_iter().find_map(|order| match order {
-            fleet::Order::Launch { offers, .. } => Some(offers),
+        Ok(step.commands.into_iter().find_map(|order| match order {
+            reconcile::Command::Launch { offers, .. } => Some(offers),
             _ => None,
         }))
     }
 
     /// Waits for a machine that another process launched under the same id. It is not ours to undo.
-    async fn adopt(&self, instance: Instance, runner: &RunnerMade) -> Result<Outcome, Reason> {
-        let order = self.steps.order;
-        (self.steps.tell)(Event::Adopted { instance: instance.id.clone() });
+    async fn adopt(&self, instance: Instance, runner: &RegisteredRunner) -> Result<Outcome, Reason> {
+        let order = self.steps.plan;
+        (self.steps.on_event)(Event::Adopted { instance: instance.id.clone() });
         self.wait_for(runner, &instance.region, &instance.id).await?;
-        (self.steps.tell)(Event::Online { runner: order.runner_name.clone() });
+        (self.steps.on_event)(Event::Online { runner: order.runner_name.clone() });
         Ok(Outcome::Launched(Box::new(Launch {
             runner: order.runner_name.clone(),
             deadline: instance.deadline.unwrap_or(order.deadline),
@@ -367,16 +382,21 @@ impl<C: Cloud, F: Forge, J: Journal> One<'_, C, F, J> {
         })))
     }
 
-    async fn wait_for(&self, runner: &RunnerMade, region: &str, instance: &InstanceId) -> Result<(), Reason> {
-        let Steps { order, cloud, forge, tell, stop, .. } = self.steps;
-        let boot_timeout = Duration::try_from(order.recipe.boot_timeout).unwrap_or_default();
+    async fn wait_for(
+        &self,
+        runner: &RegisteredRunner,
+        region: &str,
+        instance: &InstanceId,
+    ) -> Result<(), Reason> {
+        let LaunchSteps { plan: order, cloud, forge, on_event: tell, stop, .. } = self.steps;
+        let boot_timeout = Duration::try_from(order.template.boot_timeout).unwrap_or_default();
         let wait = Wait { runner, launch: order.launch, region, instance, boot_timeout };
         until_online(&wait, cloud, forge, tell, stop).await
     }
 }
 
 /// A call that failed as a whole fails for a reason that is its region's.
-fn told_of(error: &CloudError) -> Event {
+fn refusal_event(error: &CloudError) -> Event {
     match error.kind {
         ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Transient if error.failures.is_empty() => {
             Event::RegionSkipped { error: error.clone() }
@@ -389,13 +409,13 @@ fn told_of(error: &CloudError) -> Event {
 fn as_launched(instance: &Instance, group: &[Offer]) -> Launched {
     let alike = group.iter().filter(|offer| offer.instance_type == instance.instance_type);
     let offer = alike.max_by_key(|offer| offer.zone == instance.zone).or(group.first()).cloned();
-    let offer = offer.unwrap_or_else(|| crate::learn::as_offer(instance, None));
+    let offer = offer.unwrap_or_else(|| crate::derive_events::as_offer(instance, None));
     Launched { id: instance.id.clone(), offer, failures: Vec::new() }
 }
 
 /// The order as a spec of at most one machine.
-fn spec(order: &Order, now: Timestamp) -> Spec {
-    let recipe = &order.recipe;
+fn spec(order: &LaunchPlan, now: Timestamp) -> Spec {
+    let recipe = &order.template;
     Spec {
         name: recipe.spec.clone(),
         labels: recipe.labels.clone(),
@@ -415,14 +435,14 @@ fn spec(order: &Order, now: Timestamp) -> Spec {
 }
 
 /// The job that the machine is for, as far as this process knows it: somebody who asks for exactly these labels.
-fn job(order: &Order, now: Timestamp) -> Job {
+fn job(order: &LaunchPlan, now: Timestamp) -> Job {
     Job {
         id: JobId(0),
         run_id: 0,
         attempt: 1,
         name: "launch".to_owned(),
         repository: String::new(),
-        labels: order.recipe.labels.clone(),
+        labels: order.template.labels.clone(),
         group: None,
         event: String::new(),
         from_fork: false,

@@ -5,35 +5,35 @@
 //!
 //! What may not happen here: reading arguments, environment or clock settings, and printing.
 
-mod ask;
-mod carry;
 mod clock;
-mod drive;
+mod control_loop;
+mod derive_events;
 mod event;
+mod executor;
 mod failure;
-pub mod fleet;
 mod forge;
 mod jobs;
 mod launch;
-mod learn;
-mod news;
-mod order;
+mod launch_plan;
+mod mailbox;
+mod observe;
+mod offer_cache;
+mod readiness;
 mod reap;
-mod sale;
+pub mod reconcile;
 mod steps;
 mod stop;
-mod undo;
-mod wait;
+mod undo_log;
 
-pub use carry::Recipes;
-pub use clock::{CLOCK_MAX, Clock, by_how_much, wrong_clock};
-pub use drive::{Controller, STOP_WITHIN, Settings, Told};
+pub use clock::{CLOCK_MAX, Clock, describe_skew, wrong_clock};
+pub use control_loop::{Controller, ReconcileReport, STOP_WITHIN, Settings};
 pub use event::Event;
+pub use executor::MachineTemplates;
 pub use failure::{Failure, Reason};
 pub use forge::{Forge, JobList};
 pub use jobs::{JobTable, from_github};
 pub use launch::{LAUNCH, Launch, Outcome, launch};
-pub use news::{News, Wanted};
-pub use order::{Lifetime, Order, Packages, Recipe, Reuse};
-pub use reap::{Finding, ReapReport, reap, why_reap};
+pub use launch_plan::{LaunchPlan, MachineTemplate, Reuse, RunnerMode, RunnerPackageSource};
+pub use mailbox::{DesiredState, Mailbox};
+pub use reap::{ReapReason, ReapReport, reap, reap_reason};
 pub use stop::{StopError, Stopped, Target, stop};

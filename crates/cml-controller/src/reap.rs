@@ -8,18 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::wrong_clock;
 use crate::forge::Forge;
-use crate::undo::terminate;
+use crate::undo_log::terminate;
 
 /// Why a machine was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ReapReason {
     /// Its deadline has passed.
     DeadlinePassed,
     /// Older than the grace and GitHub has no runner for it.
     NoRunner,
 }
 
-impl std::fmt::Display for Finding {
+impl std::fmt::Display for ReapReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::DeadlinePassed => "its deadline has passed",
@@ -32,7 +32,7 @@ impl std::fmt::Display for Finding {
 #[derive(Debug, Default)]
 pub struct ReapReport {
     /// Machines that were ended (or would be).
-    pub instances: Vec<(Instance, Finding)>,
+    pub instances: Vec<(Instance, ReapReason)>,
     /// Registrations that were removed (or would be).
     pub runners: Vec<String>,
     /// What killed launches left beside their machines and was removed (or would be).
@@ -51,22 +51,22 @@ pub struct ReapReport {
 ///
 /// `runners` is `None` when GitHub could not be asked: then only the deadline counts (not sure means busy, L3).
 #[must_use]
-pub fn why_reap(
+pub fn reap_reason(
     instance: &Instance,
     runners: Option<&[Runner]>,
     now: Timestamp,
     grace: SignedDuration,
-) -> Option<Finding> {
+) -> Option<ReapReason> {
     if !instance.is_alive() {
         return None;
     }
     if instance.deadline.is_some_and(|deadline| deadline.passed(now)) {
-        return Some(Finding::DeadlinePassed);
+        return Some(ReapReason::DeadlinePassed);
     }
     let name = instance.runner_name.as_ref()?;
     let old_enough = now.duration_since(instance.started_at) > grace;
     let unknown_at_github = runners?.iter().all(|runner| !runner.name.eq_ignore_ascii_case(name));
-    (old_enough && unknown_at_github).then_some(Finding::NoRunner)
+    (old_enough && unknown_at_github).then_some(ReapReason::NoRunner)
 }
 
 /// One pass over everything that belongs to the GitHub scope of `github`. With `dry_run` nothing is changed.
@@ -81,7 +81,7 @@ pub async fn reap<C: Cloud, F: Forge>(
     cloud: &C,
     github: &F,
 ) -> Result<ReapReport, CloudError> {
-    // The cloud first: a machine made after this look is not in the list, and its runner is too young to be removed.
+    // The cloud first: a machine made after this observation is not in the list, and its runner is too young to be removed.
     let ByRegion { found: instances, failed: silent } = cloud.instances(filter).await?;
     let mut report = ReapReport { silent, ..ReapReport::default() };
     let runners = match github.runners(None).await {
@@ -96,8 +96,8 @@ pub async fn reap<C: Cloud, F: Forge>(
         return Ok(report);
     }
     for instance in &instances {
-        let Some(finding) = why_reap(instance, runners.as_deref(), now, grace) else { continue };
-        if finding == Finding::NoRunner && !is_unknown(instance, github).await {
+        let Some(finding) = reap_reason(instance, runners.as_deref(), now, grace) else { continue };
+        if finding == ReapReason::NoRunner && !is_unknown(instance, github).await {
             continue;
         }
         if !dry_run && let Err(error) = terminate(cloud, &instance.region, &instance.id).await {
@@ -176,23 +176,23 @@ mod tests {
 
     #[test]
     fn a_machine_past_its_deadline_is_ended_even_when_github_is_down() {
-        assert_eq!(why_reap(&instance(), None, at(10_000), GRACE), Some(Finding::DeadlinePassed));
+        assert_eq!(reap_reason(&instance(), None, at(10_000), GRACE), Some(ReapReason::DeadlinePassed));
     }
 
     #[test]
     fn a_machine_without_a_runner_is_ended_after_the_grace_only() {
-        assert_eq!(why_reap(&instance(), Some(&[]), at(800), GRACE), None);
-        assert_eq!(why_reap(&instance(), Some(&[]), at(1000), GRACE), Some(Finding::NoRunner));
+        assert_eq!(reap_reason(&instance(), Some(&[]), at(800), GRACE), None);
+        assert_eq!(reap_reason(&instance(), Some(&[]), at(1000), GRACE), Some(ReapReason::NoRunner));
     }
 
     #[test]
     fn not_knowing_the_runners_means_busy() {
-        assert_eq!(why_reap(&instance(), None, at(5000), GRACE), None);
+        assert_eq!(reap_reason(&instance(), None, at(5000), GRACE), None);
     }
 
     #[test]
     fn a_dead_machine_is_left_alone() {
         let dead = Instance { state: InstanceState::Terminated, ..instance() };
-        assert_eq!(why_reap(&dead, Some(&[]), at(20_000), GRACE), None);
+        assert_eq!(reap_reason(&dead, Some(&[]), at(20_000), GRACE), None);
     }
 }

@@ -9,21 +9,21 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Gpu, Instance, InstanceFilter, LaunchId, LaunchRequest, Launched,
     Offer, UserData,
 };
-use cml_fleet::labels;
 use cml_github::{GitHubError, GitHubErrorKind, JitRequest, JitRunner, Removal};
+use cml_planner::labels;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, wrong_clock};
 use crate::event::Event;
 use crate::failure::Reason;
 use crate::forge::Forge;
-use crate::order::{Lifetime, Order, Packages};
-use crate::undo::{Made, RunnerMade, remove_runner};
+use crate::launch_plan::{LaunchPlan, RunnerMode, RunnerPackageSource};
+use crate::undo_log::{RegisteredRunner, UndoLog, remove_runner};
 
 /// How often a call with an unknown outcome is made again: same token, same parameters, so never a second machine.
-const REPEATS_MAX: u32 = 4;
+const RETRIES_MAX: u32 = 4;
 /// Pause before the first repeat; it doubles.
-const REPEAT_PAUSE: Duration = Duration::from_millis(700);
+const RETRY_PAUSE: Duration = Duration::from_millis(700);
 /// How long GitHub is asked again for a registration while it stumbles; the pauses double.
 const REGISTER_FOR: Duration = Duration::from_secs(25);
 const REGISTER_PAUSE: Duration = Duration::from_millis(300);
@@ -32,17 +32,17 @@ const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(5);
 const ADOPT_WAIT: Duration = Duration::from_secs(20);
 
 /// One order with everybody who is needed for it.
-pub(crate) struct Steps<'a, C, F> {
-    pub(crate) order: &'a Order,
+pub(crate) struct LaunchSteps<'a, C, F> {
+    pub(crate) plan: &'a LaunchPlan,
     /// Whose machines these are, for the tags.
     pub(crate) controller: &'a str,
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
     pub(crate) clock: Clock<'a>,
-    pub(crate) tell: &'a (dyn Fn(Event) + Sync),
+    pub(crate) on_event: &'a (dyn Fn(Event) + Sync),
     pub(crate) stop: &'a CancellationToken,
     /// False once a call with an unknown outcome is not worth repeating any more.
-    pub(crate) may_repeat: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) may_retry: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// What the script will run on: the offers of one call are of one kind.
@@ -57,23 +57,27 @@ fn machine(offers: &[Offer]) -> Machine {
 }
 
 /// What registration led to.
-pub(crate) enum Registered {
+pub(crate) enum RegistrationOutcome {
     /// A fresh registration to put on a machine.
     Fresh(Registration),
     /// The same launch id is under way elsewhere, with this machine.
-    Elsewhere(Box<Instance>, RunnerMade),
+    AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
-impl<C: Cloud, F: Forge> Steps<'_, C, F> {
+impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
     pub(crate) fn not_interrupted(&self) -> Result<(), Reason> {
         if self.stop.is_cancelled() { Err(Reason::Interrupted) } else { Ok(()) }
     }
 
     /// Registers the runner of a machine that is one of these offers: its labels name its architecture.
-    pub(crate) async fn register(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
-        let registered = match self.order.recipe.lifetime {
-            Lifetime::OneJob => self.register_jit(offers, made).await?,
-            Lifetime::ManyJobs => self.register_by_token(made).await?,
+    pub(crate) async fn register(
+        &self,
+        offers: &[Offer],
+        made: &mut UndoLog,
+    ) -> Result<RegistrationOutcome, Reason> {
+        let registered = match self.plan.template.mode {
+            RunnerMode::Ephemeral => self.register_jit(offers, made).await?,
+            RunnerMode::Persistent => self.register_by_token(made).await?,
         };
         // GitHub has just said what time it is: by a clock that is wrong the machine would end at a wrong time.
         match wrong_clock(self.forge, (self.clock)()) {
@@ -82,13 +86,17 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
     }
 
-    async fn register_jit(&self, offers: &[Offer], made: &mut Made) -> Result<Registered, Reason> {
-        let recipe = &self.order.recipe;
+    async fn register_jit(
+        &self,
+        offers: &[Offer],
+        made: &mut UndoLog,
+    ) -> Result<RegistrationOutcome, Reason> {
+        let recipe = &self.plan.template;
         let arch = offers.first().map(|offer| offer.resources.arch);
         let request = JitRequest {
-            name: self.order.runner_name.clone(),
+            name: self.plan.runner_name.clone(),
             labels: labels::registered(&recipe.labels, recipe.default_labels, arch),
-            group: self.order.recipe.group.clone(),
+            group: self.plan.template.group.clone(),
             work_folder: None,
         };
         // Should the answer be lost, what is registered under a name of the user's own must be ours.
@@ -100,7 +108,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         let mut answer = self.forge.jit_runner(&request).await;
         if let Err(error) = &answer {
             match error.kind {
-                GitHubErrorKind::NameTaken => match self.whose_name().await? {
+                GitHubErrorKind::NameTaken => match self.resolve_name_conflict().await? {
                     Some(found) => return Ok(found),
                     None => answer = self.forge.jit_runner(&request).await,
                 },
@@ -112,8 +120,8 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         }
         match answer {
             Ok(runner) => {
-                made.runner = Some(RunnerMade::Id(runner.id));
-                Ok(Registered::Fresh(Registration::Jit { encoded: runner.encoded }))
+                made.runner = Some(RegisteredRunner::Id(runner.id));
+                Ok(RegistrationOutcome::Fresh(Registration::Jit { encoded: runner.encoded }))
             }
             Err(error) if error.kind == GitHubErrorKind::NameTaken => {
                 Err(Reason::NameTaken { name: request.name })
@@ -128,16 +136,16 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         &self,
         request: &JitRequest,
         lost: GitHubError,
-        made: &mut Made,
+        made: &mut UndoLog,
     ) -> Result<Result<JitRunner, GitHubError>, Reason> {
         // Until GitHub says otherwise it is there, and is taken back with the rest.
-        let unanswered = RunnerMade::Unanswered(request.name.clone());
+        let unanswered = RegisteredRunner::Unanswered(request.name.clone());
         made.runner = Some(unanswered.clone());
         let again = async || {
             remove_runner(self.forge, &unanswered).await.map_err(Reason::GitHub)?;
             Ok(self.forge.jit_runner(request).await)
         };
-        let answer = self.outlast(lost, again).await?;
+        let answer = self.retry_while_transient(lost, again).await?;
         if answer.as_ref().is_err_and(|error| error.kind != GitHubErrorKind::Transient) {
             made.runner = None;
         }
@@ -145,7 +153,7 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
     }
 
     /// Makes a call again that changes nothing twice, while GitHub stumbles, for as long as its client repeats a read.
-    async fn outlast<T>(
+    async fn retry_while_transient<T>(
         &self,
         lost: GitHubError,
         again: impl AsyncFn() -> Result<Result<T, GitHubError>, Reason>,
@@ -156,11 +164,11 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         while let Err(error) = &answer {
             if error.kind != GitHubErrorKind::Transient
                 || began.elapsed() >= REGISTER_FOR
-                || !(self.may_repeat)()
+                || !(self.may_retry)()
             {
                 break;
             }
-            (self.tell)(Event::Repeating { cause: error.to_string() });
+            (self.on_event)(Event::Repeating { cause: error.to_string() });
             if !self.pause(pause).await {
                 return Err(Reason::Interrupted);
             }
@@ -170,37 +178,38 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         Ok(answer)
     }
 
-    async fn register_by_token(&self, made: &mut Made) -> Result<Registered, Reason> {
-        let name = &self.order.runner_name;
+    async fn register_by_token(&self, made: &mut UndoLog) -> Result<RegistrationOutcome, Reason> {
+        let name = &self.plan.runner_name;
         if self.forge.runner_by_name(name).await.map_err(Reason::GitHub)?.is_some()
-            && let Some(found) = self.whose_name().await?
+            && let Some(found) = self.resolve_name_conflict().await?
         {
             return Ok(found);
         }
         let mut token = self.forge.registration_token().await;
         if let Err(lost) = token {
-            token = self.outlast(lost, async || Ok(self.forge.registration_token().await)).await?;
+            token =
+                self.retry_while_transient(lost, async || Ok(self.forge.registration_token().await)).await?;
         }
         let token = token.map_err(Reason::GitHub)?;
-        made.runner = Some(RunnerMade::Name(name.clone()));
-        Ok(Registered::Fresh(Registration::Token {
+        made.runner = Some(RegisteredRunner::Name(name.clone()));
+        Ok(RegistrationOutcome::Fresh(Registration::Token {
             url: self.forge.runner_url(),
             token,
-            labels: self.order.recipe.labels.clone(),
-            default_labels: self.order.recipe.default_labels,
+            labels: self.plan.template.labels.clone(),
+            default_labels: self.plan.template.default_labels,
             group: None,
         }))
     }
 
     /// Whether the runner is called after the launch. A name of the user's own says nothing of it.
     fn has_own_name(&self) -> bool {
-        LaunchId::from_runner_name(&self.order.runner_name) == Some(self.order.launch)
+        LaunchId::from_runner_name(&self.plan.runner_name) == Some(self.plan.launch)
     }
 
     /// The name is registered already. With a machine of this launch id: the same launch elsewhere, or an earlier
     /// life of it. Without one: a stranger's runner, or what a crash left (then it is removed and `None` returned).
-    async fn whose_name(&self) -> Result<Option<Registered>, Reason> {
-        let name = &self.order.runner_name;
+    async fn resolve_name_conflict(&self) -> Result<Option<RegistrationOutcome>, Reason> {
+        let name = &self.plan.runner_name;
         let taken = || Reason::NameTaken { name: name.clone() };
         let Some(runner) = self.forge.runner_by_name(name).await.map_err(Reason::GitHub)? else {
             return Ok(None);
@@ -209,15 +218,18 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
             return Err(taken());
         }
         let filter = InstanceFilter {
-            regions: self.order.recipe.query.regions.clone(),
-            launch: Some(self.order.launch),
+            regions: self.plan.template.query.regions.clone(),
+            launch: Some(self.plan.launch),
             ..InstanceFilter::default()
         };
         let started = tokio::time::Instant::now();
         loop {
             let ByRegion { found, failed } = self.cloud.instances(&filter).await.map_err(Reason::Cloud)?;
             if let Some(instance) = found.into_iter().find(Instance::is_alive) {
-                return Ok(Some(Registered::Elsewhere(Box::new(instance), RunnerMade::Id(runner.id))));
+                return Ok(Some(RegistrationOutcome::AlreadyLaunched(
+                    Box::new(instance),
+                    RegisteredRunner::Id(runner.id),
+                )));
             }
             if started.elapsed() >= ADOPT_WAIT {
                 match failed.into_iter().next() {
@@ -247,28 +259,28 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
         offers: &[Offer],
     ) -> Result<UserData, Reason> {
         cml_bootstrap::render(&Bootstrap {
-            launch: self.order.launch,
-            runner_name: self.order.runner_name.clone(),
+            launch: self.plan.launch,
+            runner_name: self.plan.runner_name.clone(),
             registration: registration.clone(),
             package: package.clone(),
-            deadline: self.order.deadline,
-            boot_timeout: self.order.recipe.boot_timeout,
-            idle_timeout: self.order.recipe.idle_timeout,
+            deadline: self.plan.deadline,
+            boot_timeout: self.plan.template.boot_timeout,
+            idle_timeout: self.plan.template.idle_timeout,
             machine: machine(offers),
             offers: offers.to_vec(),
-            setup: self.order.recipe.setup.clone(),
+            setup: self.plan.template.setup.clone(),
         })
         .map_err(Reason::Bootstrap)
     }
 
     pub(crate) async fn package(&self, offers: &[Offer]) -> Result<RunnerPackage, Reason> {
         let asked;
-        let packages = match &self.order.recipe.packages {
-            Packages::Exactly(package) => return Ok(package.clone()),
-            Packages::Known(packages) => packages,
-            Packages::Ask => {
+        let packages = match &self.plan.template.packages {
+            RunnerPackageSource::Pinned(package) => return Ok(package.clone()),
+            RunnerPackageSource::Cached(packages) => packages,
+            RunnerPackageSource::Latest => {
                 asked = self.forge.runner_packages().await.map_err(Reason::GitHub)?;
-                (self.tell)(Event::Packages { packages: asked.clone() });
+                (self.on_event)(Event::Packages { packages: asked.clone() });
                 &asked
             }
         };
@@ -285,12 +297,12 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
     }
 
     /// One call, repeated while its outcome is unknown: the token makes the repeats one call.
-    pub(crate) async fn call(
+    pub(crate) async fn buy(
         &self,
         request: &LaunchRequest,
-        made: &mut Made,
+        made: &mut UndoLog,
     ) -> Result<Launched, CloudError> {
-        let mut pause = REPEAT_PAUSE;
+        let mut pause = RETRY_PAUSE;
         let mut repeats = 0;
         loop {
             let result = self.cloud.launch(request, &|| !self.stop.is_cancelled()).await;
@@ -304,10 +316,10 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
                 !error.failures.is_empty() || matches!(error.kind, ErrorKind::Capacity | ErrorKind::Quota);
             made.unknown = error.kind == ErrorKind::Transient || (made.unknown && !is_answered);
             let is_worth_it = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled)
-                && repeats < REPEATS_MAX
-                && (self.may_repeat)();
+                && repeats < RETRIES_MAX
+                && (self.may_retry)();
             if is_worth_it && !self.stop.is_cancelled() {
-                (self.tell)(Event::Repeating { cause: error.to_string() });
+                (self.on_event)(Event::Repeating { cause: error.to_string() });
             }
             if !is_worth_it || !self.pause(pause).await {
                 // An unknown outcome stays unknown, whatever the last answer was.
@@ -333,23 +345,23 @@ impl<C: Cloud, F: Forge> Steps<'_, C, F> {
 
     pub(crate) fn request(&self, offers: Vec<Offer>, attempt: u32, user_data: UserData) -> LaunchRequest {
         LaunchRequest {
-            launch: self.order.launch,
+            launch: self.plan.launch,
             attempt,
-            spec: self.order.recipe.spec.clone(),
+            spec: self.plan.template.spec.clone(),
             owner: self.forge.scope(),
             controller: self.controller.to_owned(),
-            runner_name: self.order.runner_name.clone(),
-            deadline: self.order.deadline,
+            runner_name: self.plan.runner_name.clone(),
+            deadline: self.plan.deadline,
             offers,
-            spot_price_max: self.order.recipe.query.spot_price_max,
+            spot_price_max: self.plan.template.query.spot_price_max,
             user_data,
-            image: self.order.recipe.image.clone(),
-            disk_gib: self.order.recipe.query.disk_gib,
-            network: self.order.recipe.network.clone(),
-            instance_profile: self.order.recipe.instance_profile.clone(),
-            cache_snapshot: self.order.recipe.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
-            tags: self.order.recipe.tags.clone(),
-            users: self.order.recipe.setup.users.clone(),
+            image: self.plan.template.image.clone(),
+            disk_gib: self.plan.template.query.disk_gib,
+            network: self.plan.template.network.clone(),
+            instance_profile: self.plan.template.instance_profile.clone(),
+            cache_snapshot: self.plan.template.setup.cache.as_ref().map(|cache| cache.snapshot.clone()),
+            tags: self.plan.template.tags.clone(),
+            users: self.plan.template.setup.users.clone(),
         }
     }
 }

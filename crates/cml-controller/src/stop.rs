@@ -3,7 +3,7 @@
 use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter};
 use cml_github::{GitHub, GitHubError, Removal};
 
-use crate::undo::terminate;
+use crate::undo_log::terminate;
 
 /// What the person named: a launch id, an instance id or a runner's name.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ mod outside;
 
 use cml_cloud::{Arch, Deadline, Driver, Market, OfferQuery, SpotPolicy};
 use cml_controller::{
-    Event, Failure, Lifetime, Order, Outcome, Packages, Reason, Recipe, Reuse, launch, reap,
+    Event, Failure, LaunchPlan, MachineTemplate, Outcome, Reason, Reuse, RunnerMode, RunnerPackageSource,
+    launch, reap,
 };
 use cml_github::{GitHubTime, RunnerDownload, RunnerGroup};
 use cml_journal::MemoryJournal;
@@ -22,7 +23,7 @@ fn download(architecture: &str) -> RunnerDownload {
     .expect("a package")
 }
 
-fn order(reuse: Reuse) -> Order {
+fn order(reuse: Reuse) -> LaunchPlan {
     let query = OfferQuery {
         regions: vec!["us-west-2".to_owned(), "us-east-1".to_owned()],
         types: Vec::new(),
@@ -35,12 +36,12 @@ fn order(reuse: Reuse) -> Order {
         disk_gib: None,
         cache_snapshot: None,
     };
-    let recipe = Recipe {
+    let recipe = MachineTemplate {
         spec: "launch".to_owned(),
         labels: vec!["gpu-77".to_owned()],
         default_labels: true,
         group: RunnerGroup::Id(1),
-        lifetime: Lifetime::OneJob,
+        mode: RunnerMode::Ephemeral,
         query,
         image: cml_cloud::Image::default(),
         network: cml_cloud::Network::default(),
@@ -49,12 +50,18 @@ fn order(reuse: Reuse) -> Order {
         boot_timeout: SignedDuration::from_mins(10),
         idle_timeout: Some(SignedDuration::from_mins(5)),
         setup: Setup::default(),
-        packages: Packages::Known(vec![download("x64"), download("arm64")]),
+        packages: RunnerPackageSource::Cached(vec![download("x64"), download("arm64")]),
     };
-    Order { launch: id(1), runner_name: id(1).runner_name(), deadline: Deadline(at(7200)), reuse, recipe }
+    LaunchPlan {
+        launch: id(1),
+        runner_name: id(1).runner_name(),
+        deadline: Deadline(at(7200)),
+        reuse,
+        template: recipe,
+    }
 }
 
-async fn launched(outside: &Outside, order: &Order) -> (Result<Outcome, Failure>, Vec<String>) {
+async fn launched(outside: &Outside, order: &LaunchPlan) -> (Result<Outcome, Failure>, Vec<String>) {
     let skipped = std::sync::Mutex::new(Vec::new());
     let tell = |event: Event| {
         if let Event::RegionSkipped { error } = event {
@@ -146,7 +153,7 @@ async fn a_stranger_s_runner_of_the_same_name_stays_though_github_stumbles() {
         let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
         outside.unanswered = 2;
         outside.has_runner(77, "gpu-box", "self-hosted", online);
-        let named = Order { runner_name: "gpu-box".to_owned(), ..order(Reuse::Never) };
+        let named = LaunchPlan { runner_name: "gpu-box".to_owned(), ..order(Reuse::Never) };
         let (outcome, _) = launched(&outside, &named).await;
         let failure = outcome.expect_err("the name is taken");
         assert!(matches!(failure.reason, Reason::NameTaken { .. }), "{failure:?}");

@@ -1,8 +1,8 @@
 //! A machine's entry in the journal's ledger, cut into lines: one owner each, one day of UTC each.
 
 use cml_cloud::{Market, Offer};
-use cml_fleet::JobId;
-use cml_journal::{Entry, Span, Tenure};
+use cml_journal::{BillableUsage, LedgerEntry, TimeRange};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::Timestamp;
 
@@ -29,7 +29,11 @@ pub(crate) trait Naming {
 }
 
 /// Cuts an entry. A machine whose own price nobody wrote down gets the one that the price book knows.
-pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Result<Vec<Piece>, N::Error> {
+pub(crate) fn cut<N: Naming>(
+    entry: &LedgerEntry,
+    book: &Book,
+    names: &mut N,
+) -> Result<Vec<Piece>, N::Error> {
     let (tenure, is_guess) = priced(entry, book);
     let place = &entry.offer;
     let spec = names.number(&entry.spec)?;
@@ -38,8 +42,8 @@ pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Resul
     let zone = names.number(place.zone.as_deref().unwrap_or_default())?;
     let mut pieces: Vec<Piece> = Vec::new();
     let mut seen: Vec<i64> = Vec::new();
-    for part in &entry.parts {
-        let job = part.share.job();
+    for part in &entry.segments {
+        let job = part.category.job();
         let known = job.map(|job| names.job(job)).transpose()?.unwrap_or_default();
         let job = job.and_then(|job| i64::try_from(job.0).ok()).unwrap_or(0);
         for span in days(part.span) {
@@ -51,7 +55,7 @@ pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Resul
             pieces.push(Piece {
                 from: span.from.as_second(),
                 to: span.to.as_second(),
-                kind: Kind::of(part.share),
+                kind: Kind::of(part.category),
                 begins_machine: pieces.is_empty(),
                 begins_job,
                 is_estimate: entry.estimated || is_guess,
@@ -75,14 +79,14 @@ pub(crate) fn cut<N: Naming>(entry: &Entry, book: &Book, names: &mut N) -> Resul
 
 /// What it is billed by, and whether that is a guess. What the book has from AWS is better than what was thought when the machine
 /// was bought; what it only guesses is not.
-fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
+fn priced(entry: &LedgerEntry, book: &Book) -> (BillableUsage, bool) {
     let Offer { region, zone, instance_type, market, price, .. } = &entry.offer;
     let quote = match market {
-        Market::Spot if entry.is_priced_by_history => return (entry.tenure.clone(), false),
+        Market::Spot if entry.is_priced_by_history => return (entry.usage.clone(), false),
         Market::Spot => book.spot(region, zone.as_deref(), instance_type, entry.from),
         Market::OnDemand => book.on_demand(region, instance_type, entry.from),
     };
-    let mut tenure = entry.tenure.clone();
+    let mut tenure = entry.usage.clone();
     // A cloud that the book does not know says its own prices.
     let Some(quote) = quote else { return (tenure, price.is_none()) };
     let is_guess = quote.source.is_estimate();
@@ -98,10 +102,10 @@ fn priced(entry: &Entry, book: &Book) -> (Tenure, bool) {
 }
 
 /// A span at its midnights; what is beyond [`DAYS_MAX`] is left out: a journal with such a machine is broken.
-fn days(span: Span) -> impl Iterator<Item = Span> {
+fn days(span: TimeRange) -> impl Iterator<Item = TimeRange> {
     let (from, to) = (span.from.as_second(), span.to.as_second());
     let at = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
     let days = from.div_euclid(DAY)..=(to - 1).max(from).div_euclid(DAY);
     days.take(DAYS_MAX)
-        .map(move |day| Span { from: at(from.max(day * DAY)), to: at(to.min((day + 1) * DAY)) })
+        .map(move |day| TimeRange { from: at(from.max(day * DAY)), to: at(to.min((day + 1) * DAY)) })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cml_cloud::{Deadline, LaunchId, Market, Offer, Usd};
-use cml_fleet::JobId;
-use cml_journal::{Entry, Event, Line, SqliteJournal, State};
+use cml_journal::{Event, LedgerEntry, Record, SqliteJournal, State};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -68,7 +68,7 @@ pub struct Ledger {
     connection: Connection,
     names: Names,
     /// Machines that live, by the journals that were taken in.
-    living: BTreeMap<LaunchId, (Entry, Deadline)>,
+    living: BTreeMap<LaunchId, (LedgerEntry, Deadline)>,
 }
 
 impl Ledger {
@@ -77,7 +77,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let connection = cml_journal::open_table(path, MIGRATIONS)?;
+        let connection = cml_journal::open_database(path, MIGRATIONS)?;
         let mut ledger =
             Self { path: path.to_owned(), connection, names: Names::default(), living: BTreeMap::new() };
         ledger.names = ledger.read_names().map_err(|error| ledger.failed(&error))?;
@@ -113,7 +113,7 @@ impl Ledger {
     pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
         let journal = SqliteJournal::open_to_read(path)?;
         let source = path.display().to_string();
-        let Some(first) = journal.some_after(0, 1)?.pop() else { return Ok(()) };
+        let Some(first) = journal.read_some_after(0, 1)?.pop() else { return Ok(()) };
         let first = format!("{first:?}");
         // A journal that begins with another line is another one, whatever its name.
         let known = self.source(&source, &first).map_err(|error| self.failed(&error))?;
@@ -121,9 +121,9 @@ impl Ledger {
         let mut state = State::default();
         let mut last = fold_from - 1;
         loop {
-            let lines = journal.some_after(last, CHUNK)?;
-            let Some(newest) = lines.last().map(|line| line.number) else { break };
-            let (old, new) = lines.split_at(lines.partition_point(|line| line.number <= seen));
+            let lines = journal.read_some_after(last, CHUNK)?;
+            let Some(newest) = lines.last().map(|line| line.seq) else { break };
+            let (old, new) = lines.split_at(lines.partition_point(|line| line.seq <= seen));
             state.apply_all(old);
             state.take_ledger();
             if !new.is_empty() {
@@ -150,8 +150,8 @@ impl Ledger {
         &mut self,
         (source, first): (&str, &str),
         (seen, fold_from): (i64, i64),
-        lines: &[Line],
-        gone: &[Entry],
+        lines: &[Record],
+        gone: &[LedgerEntry],
         book: &Book,
     ) -> Result<(), LedgerError> {
         let path = self.path.clone();
@@ -192,7 +192,7 @@ impl Ledger {
     pub(crate) fn each_living(
         &mut self,
         book: &Book,
-        mut with: impl FnMut(&Entry, Deadline, &[Piece]),
+        mut with: impl FnMut(&LedgerEntry, Deadline, &[Piece]),
     ) -> Result<(), LedgerError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| told(&path, &error);
@@ -340,7 +340,7 @@ impl Writer<'_> {
         select.exists([launch.to_string()])
     }
 
-    fn job_came(&mut self, line: &Line) -> rusqlite::Result<()> {
+    fn job_came(&mut self, line: &Record) -> rusqlite::Result<()> {
         let Event::JobCame { job, spec, facts } = &line.event else { return Ok(()) };
         let numbers = [spec, &facts.name, &facts.repository, &facts.workflow, &facts.branch, &facts.actor];
         let [spec, name, repository, workflow, branch, actor] = numbers;
@@ -357,7 +357,7 @@ impl Writer<'_> {
     }
 
     /// Each machine once, whoever tells of it and how often.
-    fn keep(&mut self, entry: &Entry, book: &Book) -> rusqlite::Result<()> {
+    fn keep(&mut self, entry: &LedgerEntry, book: &Book) -> rusqlite::Result<()> {
         let pieces = cut(entry, book, self)?;
         let cost = pieces.iter().map(Piece::cost).fold(0, Nanos::saturating_add);
         let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";

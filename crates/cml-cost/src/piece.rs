@@ -1,7 +1,7 @@
 //! One line of the ledger: a stretch of one machine's time, on one day, with one owner.
 
 use cml_cloud::{Market, Usd};
-use cml_journal::{Share, Waste};
+use cml_journal::{CostCategory, Waste};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -47,16 +47,16 @@ impl Kind {
         Self::Minimum,
     ];
 
-    pub(crate) fn of(share: Share) -> Self {
+    pub(crate) fn of(share: CostCategory) -> Self {
         match share {
-            Share::Boot => Self::Boot,
-            Share::Work(_) => Self::Work,
-            Share::Idle => Self::Idle,
-            Share::Waste(Waste::NeverRegistered) => Self::NeverRegistered,
-            Share::Waste(Waste::Interrupted(_)) => Self::Interrupted,
-            Share::Waste(Waste::Capped(_)) => Self::Capped,
-            Share::Waste(Waste::Stopped) => Self::Stopped,
-            Share::Waste(Waste::Minimum) => Self::Minimum,
+            CostCategory::Boot => Self::Boot,
+            CostCategory::Work(_) => Self::Work,
+            CostCategory::Idle => Self::Idle,
+            CostCategory::Waste(Waste::NeverRegistered) => Self::NeverRegistered,
+            CostCategory::Waste(Waste::Interrupted(_)) => Self::Interrupted,
+            CostCategory::Waste(Waste::Capped(_)) => Self::Capped,
+            CostCategory::Waste(Waste::Stopped) => Self::Stopped,
+            CostCategory::Waste(Waste::Minimum) => Self::Minimum,
         }
     }
 

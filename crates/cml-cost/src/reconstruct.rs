@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, UsdPerHour};
-use cml_fleet::JobId;
-use cml_journal::{End, Event, JobFacts};
+use cml_journal::{EndReason, Event, JobFacts};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -150,7 +150,13 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
     }
     events.push((
         gone,
-        Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None, lacks_prices: false },
+        Event::InstanceGone {
+            launch,
+            end: EndReason::Ours,
+            started_at: None,
+            ended_at: None,
+            lacks_prices: false,
+        },
     ));
     events
 }

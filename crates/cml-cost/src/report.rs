@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{Deadline, LaunchId, Market, Usd};
-use cml_journal::Entry;
+use cml_journal::LedgerEntry;
 use cml_prices::Book;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -312,10 +312,10 @@ pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) ->
     })
 }
 
-fn live(entry: &Entry, deadline: Deadline, pieces: &[Piece], now: Timestamp) -> Running {
+fn live(entry: &LedgerEntry, deadline: Deadline, pieces: &[Piece], now: Timestamp) -> Running {
     let cost: i128 = pieces.iter().map(|piece| i128::from(piece.cost())).sum();
     let left = u64::try_from(deadline.0.duration_since(now).as_secs()).unwrap_or(0);
-    let hourly = entry.tenure.prices.last().map_or(rust_decimal::Decimal::ZERO, |(_, price)| price.0)
+    let hourly = entry.usage.prices.last().map_or(rust_decimal::Decimal::ZERO, |(_, price)| price.0)
         + entry.offer.disk.map_or(rust_decimal::Decimal::ZERO, |disk| disk.hourly_at_most().0);
     Running {
         launch: entry.launch,

@@ -46,7 +46,7 @@ fn such_a_price_is_not_written_either() {
         price.0 = rust_decimal::Decimal::MAX;
     }
     assert!(journal.append(0, Timestamp::UNIX_EPOCH, &[event]).is_err());
-    assert!(journal.after(0).expect("reads").is_empty(), "what cannot be read was written");
+    assert!(journal.read_after(0).expect("reads").is_empty(), "what cannot be read was written");
 }
 
 #[test]

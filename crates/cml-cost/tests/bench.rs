@@ -8,8 +8,8 @@ use cml_cloud::{
     Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, UsdPerGibMonth, UsdPerHour,
 };
 use cml_cost::{By, Ledger, Query, Window, report};
-use cml_fleet::JobId;
-use cml_journal::{End, Event, JobFacts, SqliteJournal};
+use cml_journal::{EndReason, Event, JobFacts, SqliteJournal};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -76,7 +76,7 @@ fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
     write(60, &Event::RunnerIdle { launch });
     write(70, &Event::RunnerBusy { launch, job: Some(job) });
     write(length, &Event::RunnerIdle { launch });
-    let end = if number.is_multiple_of(11) { End::TakenBack } else { End::Ours };
+    let end = if number.is_multiple_of(11) { EndReason::TakenBack } else { EndReason::Ours };
     write(
         length + 30,
         &Event::InstanceGone {

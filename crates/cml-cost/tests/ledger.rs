@@ -7,8 +7,8 @@ use cml_cloud::{
     Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerGibMonth, UsdPerHour,
 };
 use cml_cost::{By, Ledger, Query, Report, Window, report};
-use cml_fleet::JobId;
-use cml_journal::{End, Event, JobFacts, Journal, SqliteJournal, State};
+use cml_journal::{EndReason, Event, JobFacts, Journal, SqliteJournal, State};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ fn fresh(dir: &Path, journals: &[&Path]) -> Report {
 
 /// What the journal's own fold says that everything costs, those that live up to now.
 fn by_the_fold(path: &Path) -> Decimal {
-    let state = State::of(&SqliteJournal::open(path).expect("opens").after(0).expect("reads"));
+    let state = State::of(&SqliteJournal::open(path).expect("opens").read_after(0).expect("reads"));
     let gone: Decimal = state.ledger().iter().map(|entry| entry.cost.0).sum();
     let living: Decimal = state.running(now()).iter().map(|(entry, _)| entry.cost.0).sum();
     gone + living
@@ -145,7 +145,7 @@ fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
                 },
                 _ => {
                     gone.insert(number);
-                    let end = if later % 3 == 0 { End::TakenBack } else { End::Ours };
+                    let end = if later % 3 == 0 { EndReason::TakenBack } else { EndReason::Ours };
                     Event::InstanceGone { launch, end, started_at: None, ended_at: None, lacks_prices: false }
                 }
             };
@@ -230,7 +230,7 @@ fn another_journal_of_the_same_name_is_read_from_its_beginning() {
     let life = |number: u128, from: i64| {
         let gone = Event::InstanceGone {
             launch: launch(number),
-            end: End::Ours,
+            end: EndReason::Ours,
             started_at: None,
             ended_at: None,
             lacks_prices: false,
@@ -266,7 +266,7 @@ fn a_machine_without_a_known_price_has_the_books_and_is_an_estimate_where_that_g
         };
         let end = Event::InstanceGone {
             launch: launch(number),
-            end: End::Ours,
+            end: EndReason::Ours,
             started_at: Some(at(0)),
             ended_at: Some(at(3600)),
             lacks_prices: false,
@@ -288,7 +288,7 @@ fn a_life_over_midnight_is_split_and_each_part_has_its_owner() {
     let evening = 15 * 3600;
     let gone = Event::InstanceGone {
         launch: launch(1),
-        end: End::Ours,
+        end: EndReason::Ours,
         started_at: None,
         ended_at: None,
         lacks_prices: false,

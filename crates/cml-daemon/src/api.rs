@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use cml_journal::{JournalError, Line, SqliteJournal};
+use cml_journal::{JournalError, Record, SqliteJournal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ pub(crate) struct EventsQuery {
 pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQuery>) -> Response {
     match latest(&face, query.limit.unwrap_or(EVENTS_SHOWN).min(EVENTS_MAX)).await {
         Ok(lines) => {
-            let event = |line: &Line| json!({"number": line.number, "at": line.at, "event": line.event});
+            let event = |line: &Record| json!({"number": line.seq, "at": line.at, "event": line.event});
             Json(json!({"events": lines.iter().map(event).collect::<Vec<_>>()})).into_response()
         }
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
@@ -57,7 +57,7 @@ pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQ
 }
 
 /// The latest lines of the journal, the newest first; read beside the controller, which is not disturbed.
-pub(crate) async fn latest(face: &Face, most: u32) -> Result<Vec<Line>, String> {
+pub(crate) async fn latest(face: &Face, most: u32) -> Result<Vec<Record>, String> {
     let (path, file) = (face.journal.clone(), face.journal_file.clone());
     let read = move || {
         // Another file of that name is not what the controller writes.

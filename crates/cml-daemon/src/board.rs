@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::{Instance, InstanceState, LaunchId, Market, Usd, UsdPerHour};
-use cml_controller::Told;
-use cml_fleet::{Balance, Job, JobId, JobState, KnownRunner, day_of, spec_for};
-use cml_journal::{LifeView, Share};
+use cml_controller::ReconcileReport;
+use cml_journal::{CostCategory, LaunchView};
+use cml_planner::{Balance, Job, JobId, JobState, RunnerStatus, day_of, spec_for};
 use cml_spec::{Period, Spec};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -159,39 +159,44 @@ pub struct JobRow {
 impl Board {
     /// What was told, with these specs.
     #[must_use]
-    pub fn of(told: &Told<'_>, specs: &[Spec]) -> Self {
-        let runners = told.look.runners.as_deref().unwrap_or_default();
-        let runners: BTreeMap<LaunchId, &KnownRunner> =
+    pub fn of(told: &ReconcileReport<'_>, specs: &[Spec]) -> Self {
+        let runners = told.observation.runners.as_deref().unwrap_or_default();
+        let runners: BTreeMap<LaunchId, &RunnerStatus> =
             runners.iter().filter_map(|it| Some((LaunchId::from_runner_name(&it.name)?, it))).collect();
-        let instances = told.look.instances.as_deref().unwrap_or_default();
+        let instances = told.observation.instances.as_deref().unwrap_or_default();
         let instances: BTreeMap<&str, &Instance> =
             instances.iter().map(|instance| (instance.id.0.as_str(), instance)).collect();
-        let row = |life: LifeView<'_>| {
+        let row = |life: LaunchView<'_>| {
             let instance = life.bought.and_then(|(_, id, _)| instances.get(id.0.as_str()).copied());
             runner_row(&life, instance, runners.get(&life.launch).copied())
         };
-        let rows: Vec<RunnerRow> = told.state.lives().map(row).collect();
+        let rows: Vec<RunnerRow> = told.state.launch_views().map(row).collect();
         let whys: BTreeMap<JobId, String> =
-            told.step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
-        let mut jobs: Vec<JobRow> =
-            told.look.jobs.iter().flatten().filter_map(|job| job_row(job, specs, told, &whys)).collect();
+            told.outcome.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
+        let mut jobs: Vec<JobRow> = told
+            .observation
+            .jobs
+            .iter()
+            .flatten()
+            .filter_map(|job| job_row(job, specs, told, &whys))
+            .collect();
         jobs.sort_by_key(|job| (job.queued_at, job.id));
         let spent = spent_today(told);
         let pools = specs.iter().map(|spec| pool(spec, &rows, &jobs, &spent, told.at)).collect();
         Self {
             at: Some(told.at),
-            cloud_answers: told.look.instances.is_some(),
-            github_answers: told.look.runners.is_some() && told.look.jobs.is_some(),
+            cloud_answers: told.observation.instances.is_some(),
+            github_answers: told.observation.runners.is_some() && told.observation.jobs.is_some(),
             pools,
             runners: rows,
             jobs,
-            near_limit: told.step.near_limit.iter().map(LimitRow::of).collect(),
+            near_limit: told.outcome.near_limit.iter().map(LimitRow::of).collect(),
         }
     }
 }
 
 /// What each spec has spent today on machines that are gone.
-fn spent_today(told: &Told<'_>) -> BTreeMap<String, Usd> {
+fn spent_today(told: &ReconcileReport<'_>) -> BTreeMap<String, Usd> {
     let today = day_of(told.at);
     let mut spent: BTreeMap<String, Usd> = BTreeMap::new();
     for spending in told.state.spent(told.at).into_iter().filter(|spending| spending.day == today) {
@@ -200,10 +205,14 @@ fn spent_today(told: &Told<'_>) -> BTreeMap<String, Usd> {
     spent
 }
 
-fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&KnownRunner>) -> RunnerRow {
+fn runner_row(
+    life: &LaunchView<'_>,
+    instance: Option<&Instance>,
+    runner: Option<&RunnerStatus>,
+) -> RunnerRow {
     let going =
         instance.is_some_and(|it| !matches!(it.state, InstanceState::Pending | InstanceState::Running));
-    let state = match (runner, life.doing.last()) {
+    let state = match (runner, life.activity.last()) {
         _ if going || life.notice_at.is_some() => "leaving",
         (Some(runner), _) if runner.busy => "busy",
         (Some(runner), _) if runner.online => "idle",
@@ -213,8 +222,8 @@ fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&
     };
     let offer = life.bought.map(|(_, _, offer)| offer);
     let boot = Segment { doing: "boot", since: life.intended_at };
-    let later = life.doing.iter().map(|(since, share)| Segment {
-        doing: if matches!(share, Share::Work(_)) { "work" } else { "idle" },
+    let later = life.activity.iter().map(|(since, share)| Segment {
+        doing: if matches!(share, CostCategory::Work(_)) { "work" } else { "idle" },
         since: *since,
     });
     RunnerRow {
@@ -230,22 +239,27 @@ fn runner_row(life: &LifeView<'_>, instance: Option<&Instance>, runner: Option<&
         price_usd_per_hour: offer.and_then(|offer| offer.price),
         since: life.intended_at,
         deadline: life.deadline.0,
-        job: life.doing.last().and_then(|(_, share)| match share {
-            Share::Work(job) => *job,
+        job: life.activity.last().and_then(|(_, share)| match share {
+            CostCategory::Work(job) => *job,
             _ => None,
         }),
         segments: std::iter::once(boot).chain(later).collect(),
     }
 }
 
-fn job_row(job: &Job, specs: &[Spec], told: &Told<'_>, whys: &BTreeMap<JobId, String>) -> Option<JobRow> {
+fn job_row(
+    job: &Job,
+    specs: &[Spec],
+    told: &ReconcileReport<'_>,
+    whys: &BTreeMap<JobId, String>,
+) -> Option<JobRow> {
     let state = match job.state {
         JobState::Queued => "queued",
         JobState::Waiting => "waiting",
         JobState::Running => "running",
         JobState::Over | JobState::Failed { .. } | JobState::Interrupted { .. } => return None,
     };
-    let spec = spec_for(specs, &told.look.offers, job).map(|spec| spec.name.clone());
+    let spec = spec_for(specs, &told.observation.offers, job).map(|spec| spec.name.clone());
     let why = whys.get(&job.id).cloned();
     // A job for GitHub's own machines is none of ours.
     if spec.is_none() && why.is_none() {

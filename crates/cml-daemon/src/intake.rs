@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use cml_fleet::{Job, JobState};
 use cml_github::Scope;
-use cml_journal::{Inbox, JournalError, Letter};
+use cml_journal::{Delivery, Inbox, JournalError};
+use cml_planner::{Job, JobState};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -36,7 +36,7 @@ pub enum NotKept {
 }
 
 struct Parcel {
-    letter: Letter,
+    letter: Delivery,
     heard: Heard,
     answer: oneshot::Sender<Result<bool, String>>,
 }
@@ -68,8 +68,8 @@ impl Intake {
     ) -> Result<Self, JournalError> {
         let read = |path: &Path| {
             let mut inbox = Inbox::open(path)?;
-            inbox.forget(now.checked_sub(kept_for).unwrap_or(now))?;
-            let letters = inbox.since(now.checked_sub(again).unwrap_or(now))?;
+            inbox.prune(now.checked_sub(kept_for).unwrap_or(now))?;
+            let letters = inbox.received_since(now.checked_sub(again).unwrap_or(now))?;
             Ok((inbox, letters))
         };
         let (inbox, letters) = match read(path) {
@@ -116,7 +116,7 @@ impl Intake {
     ) -> Result<bool, NotKept> {
         let text = serde_json::to_string(&heard).map_err(|error| NotKept::NotWritten(error.to_string()))?;
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { letter: Letter { id: delivery, digest, at, text }, heard, answer };
+        let parcel = Parcel { letter: Delivery { id: delivery, digest, at, text }, heard, answer };
         self.parcels.try_send(parcel).map_err(|_| NotKept::TooMany)?;
         let lost = || NotKept::NotWritten("the writer has ended".to_owned());
         answered.await.map_err(|_| lost())?.map_err(NotKept::NotWritten)
@@ -141,7 +141,7 @@ impl Writer {
             {
                 parcels.push(next);
             }
-            let letters: Vec<Letter> = parcels.iter().map(|parcel| parcel.letter.clone()).collect();
+            let letters: Vec<Delivery> = parcels.iter().map(|parcel| parcel.letter.clone()).collect();
             match self.keep(&letters) {
                 Ok(new) => {
                     for (Parcel { letter, heard, answer }, is_new) in parcels.into_iter().zip(new) {
@@ -163,7 +163,7 @@ impl Writer {
                 && latest.duration_since(self.forgot_at) >= FORGET_EVERY
             {
                 self.forgot_at = latest;
-                if let Err(error) = self.inbox.forget(latest.checked_sub(self.kept_for).unwrap_or(latest)) {
+                if let Err(error) = self.inbox.prune(latest.checked_sub(self.kept_for).unwrap_or(latest)) {
                     tracing::warn!(%error, "old deliveries could not be forgotten");
                 }
             }
@@ -171,9 +171,9 @@ impl Writer {
     }
 
     /// Keeps letters; in another file where this one was damaged or taken away meanwhile.
-    fn keep(&mut self, letters: &[Letter]) -> Result<Vec<bool>, JournalError> {
+    fn keep(&mut self, letters: &[Delivery]) -> Result<Vec<bool>, JournalError> {
         let Some(now) = letters.last().map(|letter| letter.at) else { return Ok(Vec::new()) };
-        match self.inbox.keep(letters) {
+        match self.inbox.insert(letters) {
             Err(error @ JournalError::Replaced { .. }) => {
                 tracing::error!(%error, "webhooks go into the file that has the name now");
             }
@@ -181,7 +181,7 @@ impl Writer {
             done => return done,
         }
         self.inbox = Inbox::open(&self.path)?;
-        self.inbox.keep(letters)
+        self.inbox.insert(letters)
     }
 }
 
@@ -209,7 +209,7 @@ fn set_aside(path: &Path, error: &JournalError, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_fleet::JobId;
+    use cml_planner::JobId;
 
     const KEPT_FOR: SignedDuration = SignedDuration::from_hours(72);
 
@@ -305,7 +305,7 @@ mod tests {
         assert!(keep(&intake, "two", "digest 2").await);
         drop(intake);
         let inbox = Inbox::open(&path).expect("is there again");
-        let kept = inbox.since(Timestamp::UNIX_EPOCH).expect("reads");
+        let kept = inbox.received_since(Timestamp::UNIX_EPOCH).expect("reads");
         assert_eq!(kept.iter().map(|letter| letter.id.as_str()).collect::<Vec<&str>>(), ["two"]);
     }
 

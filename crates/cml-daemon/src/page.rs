@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Form};
-use cml_journal::{Event, Line};
+use cml_journal::{Event, Record};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -179,7 +179,7 @@ fn span(time: SignedDuration) -> String {
 }
 
 /// A line of the journal in words.
-fn words(line: &Line) -> String {
+fn words(line: &Record) -> String {
     match &line.event {
         Event::LaunchIntended { launch, spec, job, .. } => match job {
             Some(job) => format!("{spec}: a launch is decided for job {job} ({launch})"),
@@ -213,10 +213,10 @@ fn words(line: &Line) -> String {
             format!("{}: its machine has ended; its bill waits for spot prices", launch.runner_name())
         }
         Event::InstanceGone { launch, end, .. } => match end {
-            cml_journal::End::TakenBack => {
+            cml_journal::EndReason::TakenBack => {
                 format!("{}: the cloud took its machine back", launch.runner_name())
             }
-            cml_journal::End::Ours => format!("{}: its machine is gone", launch.runner_name()),
+            cml_journal::EndReason::Ours => format!("{}: its machine is gone", launch.runner_name()),
         },
         Event::SpotPrice { instance_type, region, zone, price, .. } => {
             format!("spot {instance_type} in {} costs {price} now", zone.as_deref().unwrap_or(region))

@@ -1,6 +1,6 @@
 //! When the jobs of one spec came.
 
-use cml_fleet::JobId;
+use cml_planner::JobId;
 use jiff::Timestamp;
 
 /// Gaps that are remembered of each spec.

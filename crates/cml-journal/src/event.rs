@@ -1,11 +1,11 @@
 //! What is worth remembering. Kinds and fields are only ever added: old journals stay readable.
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Offer, UsdPerHour};
-use cml_fleet::{Job, JobId, Refusal};
+use cml_planner::{Job, JobId, Refusal};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::bill::End;
+use crate::billing::EndReason;
 
 /// One thing that was decided or learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub enum Event {
         /// The launch.
         launch: LaunchId,
         /// Who ended it.
-        end: End,
+        end: EndReason,
         /// When it was bought, by the cloud's clock.
         started_at: Timestamp,
         /// When it ended, by the cloud's clock.
@@ -135,7 +135,7 @@ pub enum Event {
         /// The launch.
         launch: LaunchId,
         /// Who ended it.
-        end: End,
+        end: EndReason,
         /// When it was bought by the cloud's own clock, where it says so: what is billed.
         started_at: Option<Timestamp>,
         /// When it ended by the cloud's own clock, where it says so.

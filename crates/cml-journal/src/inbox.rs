@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::sqlite::{FileIdentity, JournalError, open, told};
+use crate::sqlite::{FileIdentity, JournalError, journal_error, open};
 
 const MIGRATIONS: &[&str] = &[
     "CREATE TABLE letters (
@@ -22,7 +22,7 @@ CREATE UNIQUE INDEX letters_by_digest ON letters (digest)",
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct Delivery {
     /// The sender's id of it: the same when it is sent again.
     pub id: String,
     /// Of the bytes as they came: the same when they are sent again under another id.
@@ -52,7 +52,7 @@ impl Inbox {
         inbox
             .connection
             .prepare("SELECT id, digest, at_seconds, text FROM letters")
-            .map_err(|error| told(path, &error))?;
+            .map_err(|error| journal_error(path, &error))?;
         Ok(inbox)
     }
 
@@ -82,9 +82,9 @@ impl Inbox {
     ///
     /// # Errors
     /// [`JournalError`]; then none is kept.
-    pub fn keep(&mut self, letters: &[Letter]) -> Result<Vec<bool>, JournalError> {
+    pub fn insert(&mut self, letters: &[Delivery]) -> Result<Vec<bool>, JournalError> {
         let path = self.path.clone();
-        let failed = |error: rusqlite::Error| told(&path, &error);
+        let failed = |error: rusqlite::Error| journal_error(&path, &error);
         self.file.check(&path)?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -108,8 +108,8 @@ impl Inbox {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn since(&self, at: Timestamp) -> Result<Vec<Letter>, JournalError> {
-        let failed = |error: rusqlite::Error| told(&self.path, &error);
+    pub fn received_since(&self, at: Timestamp) -> Result<Vec<Delivery>, JournalError> {
+        let failed = |error: rusqlite::Error| journal_error(&self.path, &error);
         let mut select = self
             .connection
             .prepare_cached(
@@ -127,7 +127,7 @@ impl Inbox {
                 path: self.path.clone(),
                 cause: format!("the time of a delivery is none: {error}"),
             };
-            Ok(Letter { id, digest, at: Timestamp::from_second(second).map_err(bad)?, text })
+            Ok(Delivery { id, digest, at: Timestamp::from_second(second).map_err(bad)?, text })
         })
         .collect()
     }
@@ -136,11 +136,11 @@ impl Inbox {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn forget(&mut self, before: Timestamp) -> Result<usize, JournalError> {
+    pub fn prune(&mut self, before: Timestamp) -> Result<usize, JournalError> {
         let path = self.path.clone();
         self.connection
             .execute("DELETE FROM letters WHERE at_seconds < ?1", [before.as_second()])
-            .map_err(|error| told(&path, &error))
+            .map_err(|error| journal_error(&path, &error))
     }
 }
 
@@ -148,9 +148,9 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    fn letter(id: &str, second: i64) -> Letter {
+    fn letter(id: &str, second: i64) -> Delivery {
         let at = Timestamp::from_second(second).expect("in range");
-        Letter {
+        Delivery {
             id: id.to_owned(),
             digest: format!("digest of {id}"),
             at,
@@ -164,9 +164,9 @@ mod tests {
         let path = dir.path().join("inbox.db");
         drop(open(&path, &MIGRATIONS[..1]).expect("a file of an earlier version"));
         let mut inbox = Inbox::open(&path).expect("opens");
-        assert_eq!(inbox.keep(&[letter("a", 10)]).expect("is kept"), [true]);
-        let again = Letter { id: "z".to_owned(), ..letter("a", 20) };
-        assert_eq!(inbox.keep(&[again, letter("b", 20)]).expect("is kept"), [false, true]);
+        assert_eq!(inbox.insert(&[letter("a", 10)]).expect("is kept"), [true]);
+        let again = Delivery { id: "z".to_owned(), ..letter("a", 20) };
+        assert_eq!(inbox.insert(&[again, letter("b", 20)]).expect("is kept"), [false, true]);
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let path = dir.path().join("inbox.db");
         let mut inbox = Inbox::open(&path).expect("opens");
         std::fs::remove_file(&path).expect("is removed");
-        let error = inbox.keep(&[letter("a", 10)]).expect_err("would be lost");
+        let error = inbox.insert(&[letter("a", 10)]).expect_err("would be lost");
         assert!(matches!(error, JournalError::Replaced { .. }), "{error}");
     }
 
@@ -210,17 +210,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("inbox.db");
         let mut inbox = Inbox::open(&path).expect("opens");
-        let kept = inbox.keep(&[letter("a", 10), letter("b", 20), letter("a", 30)]).expect("is kept");
+        let kept = inbox.insert(&[letter("a", 10), letter("b", 20), letter("a", 30)]).expect("is kept");
         assert_eq!(kept, [true, true, false]);
         drop(inbox);
         let mut inbox = Inbox::open(&path).expect("opens");
-        assert_eq!(inbox.keep(&[letter("b", 40)]).expect("is kept"), [false]);
+        assert_eq!(inbox.insert(&[letter("b", 40)]).expect("is kept"), [false]);
         let since = |inbox: &Inbox, second| {
-            inbox.since(Timestamp::from_second(second).expect("in range")).expect("reads")
+            inbox.received_since(Timestamp::from_second(second).expect("in range")).expect("reads")
         };
         assert_eq!(since(&inbox, 0), [letter("a", 10), letter("b", 20)]);
         assert_eq!(since(&inbox, 11), [letter("b", 20)]);
-        assert_eq!(inbox.forget(Timestamp::from_second(20).expect("in range")).expect("forgets"), 1);
+        assert_eq!(inbox.prune(Timestamp::from_second(20).expect("in range")).expect("forgets"), 1);
         assert_eq!(since(&inbox, 0), [letter("b", 20)]);
     }
 
@@ -229,9 +229,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut inbox = Inbox::open(&dir.path().join("inbox.db")).expect("opens");
         inbox.connection.pragma_update(None, "max_page_count", 8).expect("a small disk");
-        let many: Vec<Letter> = (0..1000).map(|number| letter(&format!("{number}"), number)).collect();
-        let error = inbox.keep(&many).expect_err("no room");
+        let many: Vec<Delivery> = (0..1000).map(|number| letter(&format!("{number}"), number)).collect();
+        let error = inbox.insert(&many).expect_err("no room");
         assert!(matches!(error, JournalError::Full { .. }), "{error}");
-        assert!(inbox.since(Timestamp::UNIX_EPOCH).expect("reads").is_empty());
+        assert!(inbox.received_since(Timestamp::UNIX_EPOCH).expect("reads").is_empty());
     }
 }

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use cml_cloud::{LaunchId, Offer, Usd};
-use cml_fleet::JobId;
+use cml_planner::JobId;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::bill::{End, Span, Tenure};
+use crate::billing::{BillableUsage, EndReason, TimeRange};
 
 /// What a part of a machine's life was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Share {
+pub enum CostCategory {
     /// From the purchase to the runner being online.
     Boot,
     /// A job; none when it is not known which.
@@ -37,7 +37,7 @@ pub enum Waste {
     Minimum,
 }
 
-impl Share {
+impl CostCategory {
     /// The job that it was for or that was lost.
     #[must_use]
     pub fn job(self) -> Option<JobId> {
@@ -62,7 +62,7 @@ impl fmt::Display for Waste {
 
 /// A machine that is gone, or lives, with its bill divided.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// The launch.
     pub launch: LaunchId,
     /// Its spec.
@@ -80,27 +80,27 @@ pub struct Entry {
     /// The cloud did not say when it began or ended: the times are when we saw it.
     pub estimated: bool,
     /// What it is billed by.
-    pub tenure: Tenure,
+    pub usage: BillableUsage,
     /// The cloud has told how its price changed; else the price is what was thought when it was bought.
     pub is_priced_by_history: bool,
     /// The bill, divided: one part after the other, and together all that is billed.
-    pub parts: Vec<Part>,
+    pub segments: Vec<CostSegment>,
 }
 
 /// A part of a machine's life and bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part {
+pub struct CostSegment {
     /// What it was for.
-    pub share: Share,
+    pub category: CostCategory,
     /// When.
-    pub span: Span,
+    pub span: TimeRange,
     /// What the machine cost.
     pub machine: Usd,
     /// What its disk cost.
     pub disk: Usd,
 }
 
-impl Part {
+impl CostSegment {
     /// Both together.
     #[must_use]
     pub fn cost(&self) -> Usd {
@@ -110,44 +110,48 @@ impl Part {
 
 /// Divides a bill over what a machine did, from the beginning of each to that of the next: each second costs what that
 /// second is billed.
-pub(crate) fn divide(tenure: &Tenure, to: Timestamp, doing: &[(Timestamp, Share)]) -> Vec<Part> {
+pub(crate) fn split(
+    tenure: &BillableUsage,
+    to: Timestamp,
+    doing: &[(Timestamp, CostCategory)],
+) -> Vec<CostSegment> {
     let whole = tenure.whole();
-    let mut parts: Vec<Part> = Vec::new();
-    let mut push = |share: Share, span: Span| {
+    let mut parts: Vec<CostSegment> = Vec::new();
+    let mut push = |share: CostCategory, span: TimeRange| {
         if span.from >= span.to {
             return;
         }
         let (machine, disk) = (tenure.machine(span), tenure.disk(span));
         match parts.last_mut() {
-            Some(last) if last.share == share => {
+            Some(last) if last.category == share => {
                 last.span.to = span.to;
                 last.machine.0 += machine.0;
                 last.disk.0 += disk.0;
             }
-            _ => parts.push(Part { share, span, machine, disk }),
+            _ => parts.push(CostSegment { category: share, span, machine, disk }),
         }
     };
     let to = to.clamp(whole.from, whole.to);
     let mut since = whole.from;
     for (number, (_, share)) in doing.iter().enumerate() {
         let next = doing.get(number + 1).map_or(to, |(next, _)| (*next).clamp(since, to));
-        push(*share, Span { from: since, to: next });
+        push(*share, TimeRange { from: since, to: next });
         since = next;
     }
-    push(Share::Waste(Waste::Minimum), Span { from: since, to: whole.to });
+    push(CostCategory::Waste(Waste::Minimum), TimeRange { from: since, to: whole.to });
     parts
 }
 
 /// The sum of what is billed.
-pub(crate) fn sum(parts: &[Part]) -> Usd {
+pub(crate) fn sum(parts: &[CostSegment]) -> Usd {
     Usd(parts.iter().map(|part| part.cost().0).sum::<Decimal>())
 }
 
 /// What the last thing that a machine did amounts to, now that it is known how the machine ended.
-pub(crate) fn last_share(share: Share, end: End, was_due: bool) -> Share {
+pub(crate) fn final_category(share: CostCategory, end: EndReason, was_due: bool) -> CostCategory {
     match (share, end) {
-        (Share::Work(job), End::TakenBack) => Share::Waste(Waste::Interrupted(job)),
-        (Share::Work(job), End::Ours) if was_due => Share::Waste(Waste::Capped(job)),
+        (CostCategory::Work(job), EndReason::TakenBack) => CostCategory::Waste(Waste::Interrupted(job)),
+        (CostCategory::Work(job), EndReason::Ours) if was_due => CostCategory::Waste(Waste::Capped(job)),
         _ => share,
     }
 }

@@ -6,39 +6,39 @@
 //! What may not happen here: decisions, and anything said to a cloud or to GitHub. Times come from the caller.
 
 mod arrivals;
-mod bill;
+mod billing;
 mod event;
 mod inbox;
+mod launch_state;
 mod ledger;
-mod life;
 mod memory;
 mod spent;
 mod sqlite;
 mod state;
 mod writer;
 
-pub use bill::{End, Span, Tenure};
+pub use billing::{BillableUsage, EndReason, TimeRange};
 pub use event::{Event, JobFacts};
-pub use inbox::{Inbox, Letter};
-pub use ledger::{Entry, Part, Share, Waste};
-pub use life::LifeView;
+pub use inbox::{Delivery, Inbox};
+pub use launch_state::LaunchView;
+pub use ledger::{CostCategory, CostSegment, LedgerEntry, Waste};
 pub use memory::MemoryJournal;
-pub use sqlite::{FileIdentity, JournalError, Line, SqliteJournal, open_table};
+pub use sqlite::{FileIdentity, JournalError, Record, SqliteJournal, open_database};
 pub use state::State;
 
 use jiff::Timestamp;
 
 /// A place in the journal: the number of the last line that was seen; 0 before the first.
-pub type Seen = i64;
+pub type SeqNo = i64;
 
 /// Where events are kept. Small, so that several daemons may share a server one day.
 pub trait Journal {
-    /// Appends events, all or none, and returns once they are durable. Fails with [`JournalError::Overtaken`] when another
+    /// Appends events, all or none, and returns once they are durable. Fails with [`JournalError::Conflict`] when another
     /// process has appended since `seen`: then what was decided rests on what is not true any more.
     ///
     /// # Errors
     /// [`JournalError`]; then nothing was appended.
-    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError>;
+    fn append(&mut self, seen: SeqNo, at: Timestamp, events: &[Event]) -> Result<SeqNo, JournalError>;
 
     /// What this process is called in the intents that it writes; none where nobody could say whether it lives.
     fn writer(&mut self) -> Option<String>;
@@ -50,5 +50,5 @@ pub trait Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError>;
+    fn read_after(&self, seen: SeqNo) -> Result<Vec<Record>, JournalError>;
 }

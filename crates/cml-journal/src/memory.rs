@@ -3,24 +3,24 @@
 use jiff::Timestamp;
 
 use crate::event::Event;
-use crate::sqlite::{JournalError, Line};
-use crate::{Journal, Seen};
+use crate::sqlite::{JournalError, Record};
+use crate::{Journal, SeqNo};
 
 /// Lines in memory, of one process.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
-    lines: Vec<Line>,
+    lines: Vec<Record>,
 }
 
 impl Journal for MemoryJournal {
-    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
-        let mut number = self.lines.last().map_or(0, |line| line.number);
+    fn append(&mut self, seen: SeqNo, at: Timestamp, events: &[Event]) -> Result<SeqNo, JournalError> {
+        let mut number = self.lines.last().map_or(0, |line| line.seq);
         if number != seen {
-            return Err(JournalError::Overtaken { seen, last: number });
+            return Err(JournalError::Conflict { seen, last: number });
         }
         for event in events {
             number += 1;
-            self.lines.push(Line { number, at, event: event.clone() });
+            self.lines.push(Record { seq: number, at, event: event.clone() });
         }
         Ok(number)
     }
@@ -33,7 +33,7 @@ impl Journal for MemoryJournal {
         true
     }
 
-    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
-        Ok(self.lines.iter().filter(|line| line.number > seen).cloned().collect())
+    fn read_after(&self, seen: SeqNo) -> Result<Vec<Record>, JournalError> {
+        Ok(self.lines.iter().filter(|line| line.seq > seen).cloned().collect())
     }
 }

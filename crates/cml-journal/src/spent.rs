@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use cml_cloud::Usd;
-use cml_fleet::{JobId, Spending, day_of};
+use cml_planner::{JobId, Spending, day_of};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::event::JobFacts;
-use crate::ledger::Entry;
+use crate::ledger::LedgerEntry;
 
 /// The longest budget is that of a month, and a week may begin in the month before.
 const DAYS: i64 = 38;
@@ -25,10 +25,15 @@ pub(crate) struct Spent(BTreeMap<Date, BTreeMap<Whose, Decimal>>);
 
 impl Spent {
     /// A job's time is its repository's and actor's; all other time is those of the job that the machine was bought for.
-    pub(crate) fn add(&mut self, entry: &Entry, meant: Option<&JobFacts>, jobs: &BTreeMap<JobId, JobFacts>) {
+    pub(crate) fn add(
+        &mut self,
+        entry: &LedgerEntry,
+        meant: Option<&JobFacts>,
+        jobs: &BTreeMap<JobId, JobFacts>,
+    ) {
         let day = self.0.entry(day_of(entry.to)).or_default();
-        for part in &entry.parts {
-            let facts = part.share.job().and_then(|job| jobs.get(&job)).or(meant);
+        for part in &entry.segments {
+            let facts = part.category.job().and_then(|job| jobs.get(&job)).or(meant);
             let whose = (
                 entry.spec.clone(),
                 facts.map(|facts| facts.repository.clone()),

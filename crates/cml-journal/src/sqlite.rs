@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::event::Event;
 use crate::writer::{self, Writer};
-use crate::{Journal, Seen};
+use crate::{Journal, SeqNo};
 
 /// Characters of what is wrong with a line.
 const CAUSE_CHARS: usize = 300;
@@ -23,9 +23,9 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE lines (
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct Record {
     /// Its number, from 1, growing.
-    pub number: i64,
+    pub seq: i64,
     /// When it was written, by the writer's clock.
     pub at: Timestamp,
     /// What happened.
@@ -37,11 +37,11 @@ pub struct Line {
 pub enum JournalError {
     /// Another process has appended meanwhile: read, decide again.
     #[error("another process has written to the journal since line {seen} (it is at {last}): look again")]
-    Overtaken {
+    Conflict {
         /// What the caller had seen.
-        seen: Seen,
+        seen: SeqNo,
         /// The last line now.
-        last: Seen,
+        last: SeqNo,
     },
     /// There is no room. Nothing that was there is lost, nothing of this was written.
     #[error("{}: the disk is full; make room, nothing was lost", path.display())]
@@ -154,7 +154,7 @@ impl SqliteJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
-        let failed = |error: rusqlite::Error| told(path, &error);
+        let failed = |error: rusqlite::Error| journal_error(path, &error);
         let file = FileIdentity::of(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -166,30 +166,32 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn latest(&self, most: u32) -> Result<Vec<Line>, JournalError> {
-        self.lines("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", [most])
+    pub fn latest(&self, most: u32) -> Result<Vec<Record>, JournalError> {
+        self.read("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", [most])
     }
 
     /// So many of the lines after `seen`, oldest first.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn some_after(&self, seen: Seen, most: u32) -> Result<Vec<Line>, JournalError> {
+    pub fn read_some_after(&self, seen: SeqNo, most: u32) -> Result<Vec<Record>, JournalError> {
         let select = "SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number LIMIT ?2";
-        self.lines(select, (seen, most))
+        self.read(select, (seen, most))
     }
 
     /// The number of the last line; 0 when there is none.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn last(&self) -> Result<Seen, JournalError> {
+    pub fn last(&self) -> Result<SeqNo, JournalError> {
         let last = "SELECT coalesce(max(number), 0) FROM lines";
-        self.connection.query_row(last, [], |row| row.get(0)).map_err(|error| told(&self.path, &error))
+        self.connection
+            .query_row(last, [], |row| row.get(0))
+            .map_err(|error| journal_error(&self.path, &error))
     }
 
-    fn lines(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<Line>, JournalError> {
-        let failed = |error: rusqlite::Error| told(&self.path, &error);
+    fn read(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<Record>, JournalError> {
+        let failed = |error: rusqlite::Error| journal_error(&self.path, &error);
         let mut select = self.connection.prepare_cached(select).map_err(failed)?;
         let rows = select
             .query_map(parameters, |row| {
@@ -206,7 +208,7 @@ impl SqliteJournal {
             };
             let at = at.parse().map_err(|error: jiff::Error| bad(error.to_string()))?;
             let event = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-            Ok(Line { number, at, event })
+            Ok(Record { seq: number, at, event })
         })
         .collect()
     }
@@ -216,15 +218,16 @@ impl SqliteJournal {
 ///
 /// # Errors
 /// [`JournalError`].
-pub fn open_table(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
+pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
     open(path, migrations)
 }
 
 /// Opens a file of ours: durable with every commit, readable by its owner only, brought up to date.
 pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
-    let failed = |error: rusqlite::Error| told(path, &error);
+    let failed = |error: rusqlite::Error| journal_error(path, &error);
     // Made before SQLite does, with rights for nobody else; its side files take the same.
-    private(path).map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
+    make_private(path)
+        .map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
@@ -254,7 +257,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Makes the file where there is none. One that is there is not opened: closing it again would take the locks away that
 /// this process may hold on it. <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
-fn private(path: &Path) -> std::io::Result<()> {
+fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
         cml_cloud::private::make_directory(dir)?;
@@ -267,7 +270,7 @@ fn private(path: &Path) -> std::io::Result<()> {
 
 /// Takes the missing steps, one process at a time.
 fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Result<(), JournalError> {
-    let failed = |error: rusqlite::Error| told(path, &error);
+    let failed = |error: rusqlite::Error| journal_error(path, &error);
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let version = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)
@@ -292,7 +295,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-pub(crate) fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
+pub(crate) fn journal_error(path: &Path, error: &rusqlite::Error) -> JournalError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
@@ -306,18 +309,18 @@ pub(crate) fn told(path: &Path, error: &rusqlite::Error) -> JournalError {
 }
 
 impl Journal for SqliteJournal {
-    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
+    fn append(&mut self, seen: SeqNo, at: Timestamp, events: &[Event]) -> Result<SeqNo, JournalError> {
         let path = self.path.clone();
-        let failed = |error: rusqlite::Error| told(&path, &error);
+        let failed = |error: rusqlite::Error| journal_error(&path, &error);
         self.file.check(&path)?;
         // Immediate: between the look and the lines nobody else writes.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let mut last: Seen = transaction
+        let mut last: SeqNo = transaction
             .query_row("SELECT coalesce(max(number), 0) FROM lines", [], |row| row.get(0))
             .map_err(failed)?;
         if last != seen {
-            return Err(JournalError::Overtaken { seen, last });
+            return Err(JournalError::Conflict { seen, last });
         }
         {
             let mut insert = transaction
@@ -348,8 +351,8 @@ impl Journal for SqliteJournal {
         self.writer.as_ref().is_some_and(|own| own.name == writer) || writer::lives(&self.path, writer)
     }
 
-    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
-        self.lines("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number", [seen])
+    fn read_after(&self, seen: SeqNo) -> Result<Vec<Record>, JournalError> {
+        self.read("SELECT number, at, event FROM lines WHERE number > ?1 ORDER BY number", [seen])
     }
 }
 
@@ -385,7 +388,7 @@ mod tests {
         assert!(matches!(error, JournalError::Full { .. }), "{error}");
         assert!(error.to_string().contains("make room, nothing was lost"));
         assert!(seen > 0);
-        assert_eq!(journal.after(0).expect("reads").len(), usize::try_from(seen).expect("small"));
+        assert_eq!(journal.read_after(0).expect("reads").len(), usize::try_from(seen).expect("small"));
         journal.connection.pragma_update(None, "max_page_count", 1000).expect("room");
         assert_eq!(journal.append(seen, at(), &[came(3)]).expect("appends"), seen + 1);
     }
@@ -435,7 +438,7 @@ mod tests {
         let insert =
             "INSERT INTO lines (at, event) VALUES ('1970-01-01T00:00:00Z', '{\"kind\":\"flew_away\"}')";
         journal.connection.execute(insert, []).expect("writes");
-        let error = journal.after(0).expect_err("is not understood").to_string();
+        let error = journal.read_after(0).expect_err("is not understood").to_string();
         assert!(error.contains("line 2 is not understood") && error.contains("flew_away"), "{error}");
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::{Deadline, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
-use cml_fleet::{JobId, LaunchRecord, Refusal, RefusalKind, Spending};
+use cml_planner::{JobId, LaunchRecord, Refusal, RefusalKind, Spending};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::arrivals::Arrivals;
-use crate::bill::End;
+use crate::billing::EndReason;
 use crate::event::{Event, JobFacts};
-use crate::ledger::Entry;
-use crate::life::{Doing, Ended, Life, LifeView, SeenEnd};
+use crate::launch_state::{EndFacts, LaunchState, LaunchView, ObservedEnd, RunnerActivity};
+use crate::ledger::LedgerEntry;
 use crate::spent::Spent;
-use crate::sqlite::Line;
+use crate::sqlite::Record;
 
 /// Jobs that are remembered, the latest ones: GitHub's ids grow.
 const JOBS_MAX: usize = 20_000;
@@ -31,8 +31,8 @@ const OVER_MAX: usize = 20_000;
 /// The fold of all lines so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    launches: BTreeMap<LaunchId, Life>,
-    ledger: Vec<Entry>,
+    launches: BTreeMap<LaunchId, LaunchState>,
+    ledger: Vec<LedgerEntry>,
     spent: Spent,
     refusals: BTreeMap<Pool, Refusal>,
     arrivals: BTreeMap<String, Arrivals>,
@@ -62,25 +62,25 @@ type Pool = (String, Option<String>, String, Market);
 impl State {
     /// The state after these lines.
     #[must_use]
-    pub fn of(lines: &[Line]) -> Self {
+    pub fn of(lines: &[Record]) -> Self {
         let mut state = Self::default();
         state.apply_all(lines);
         state
     }
 
     /// Takes in further lines.
-    pub fn apply_all(&mut self, lines: &[Line]) {
+    pub fn apply_all(&mut self, lines: &[Record]) {
         for line in lines {
             self.apply(line);
         }
     }
 
     /// Takes in the next line. One that says what is known already changes nothing.
-    pub fn apply(&mut self, line: &Line) {
-        if line.number <= self.seen {
+    pub fn apply(&mut self, line: &Record) {
+        if line.seq <= self.seen {
             return;
         }
-        self.seen = line.number;
+        self.seen = line.seq;
         let at = line.at;
         match &line.event {
             Event::LaunchIntended {
@@ -99,7 +99,7 @@ impl State {
                 if self.own.len() > OVER_MAX {
                     self.own.pop_first();
                 }
-                let mut life = Life::new(line.number, spec, labels, at, *deadline);
+                let mut life = LaunchState::new(line.seq, spec, labels, at, *deadline);
                 life.facts = job.and_then(|job| self.jobs.get(&job)).cloned();
                 life.region.clone_from(region);
                 life.writer.clone_from(writer);
@@ -123,7 +123,7 @@ impl State {
             }
             Event::InstanceFound { launch, spec, labels, deadline, instance, offer, started_at } => {
                 let price = offer.price.unwrap_or(UsdPerHour(Decimal::ZERO));
-                let mut life = Life::new(line.number, spec, labels, *started_at, *deadline);
+                let mut life = LaunchState::new(line.seq, spec, labels, *started_at, *deadline);
                 (life.price, life.vcpus) = (price, offer.resources.vcpus);
                 life.buy(*started_at, instance, offer);
                 self.launches.entry(*launch).or_insert(life);
@@ -132,8 +132,10 @@ impl State {
                 self.launches.remove(launch);
             }
             Event::Refused { refusal } => self.refuse(refusal),
-            Event::RunnerIdle { launch } => self.does(*launch, at, Doing::Idle),
-            Event::RunnerBusy { launch, job } => self.does(*launch, at, Doing::Work(*job)),
+            Event::RunnerIdle { launch } => self.record_activity(*launch, at, RunnerActivity::Idle),
+            Event::RunnerBusy { launch, job } => {
+                self.record_activity(*launch, at, RunnerActivity::Work(*job))
+            }
             Event::NoticeSeen { launch } => {
                 if let Some(life) = self.launches.get_mut(launch) {
                     life.notice_at.get_or_insert(at);
@@ -151,7 +153,7 @@ impl State {
             }
             Event::InstanceEnded { launch, end, started_at, ended_at } => {
                 if let Some(life) = self.launches.get_mut(launch) {
-                    life.ended.get_or_insert(SeenEnd {
+                    life.ended.get_or_insert(ObservedEnd {
                         end: *end,
                         started_at: *started_at,
                         ended_at: *ended_at,
@@ -159,7 +161,7 @@ impl State {
                 }
             }
             Event::InstanceGone { launch, end, started_at, ended_at, lacks_prices } => {
-                let how = Ended {
+                let how = EndFacts {
                     end: *end,
                     lives: false,
                     started_at: *started_at,
@@ -210,15 +212,15 @@ impl State {
         }
     }
 
-    fn is_gone(&mut self, launch: LaunchId, how: &Ended) {
+    fn is_gone(&mut self, launch: LaunchId, how: &EndFacts) {
         let Some(life) = self.launches.remove(&launch) else { return };
         self.over.insert(launch);
         if self.over.len() > OVER_MAX {
             self.over.pop_first();
         }
-        match (life.as_seen(how).end, life.doing.last()) {
-            (End::TakenBack, Some((_, Doing::Work(Some(job))))) => self.interrupt(*job),
-            (End::TakenBack, _) => self.suspect(launch, how.seen_at),
+        match (life.with_observed_end(how).end, life.activity.last()) {
+            (EndReason::TakenBack, Some((_, RunnerActivity::Work(Some(job))))) => self.interrupt(*job),
+            (EndReason::TakenBack, _) => self.mark_suspects(launch, how.seen_at),
             _ => {}
         }
         if let Some(entry) = life.entry(launch, how) {
@@ -236,7 +238,7 @@ impl State {
     }
 
     /// Any job that came not long ago and was seen nowhere may have been on this machine: GitHub will tell.
-    fn suspect(&mut self, launch: LaunchId, now: Timestamp) {
+    fn mark_suspects(&mut self, launch: LaunchId, now: Timestamp) {
         let since = now.checked_sub(QUEUE_LIMIT).unwrap_or(now);
         let recent = self.unplaced.iter().rev().filter(|(_, came)| **came > since).map(|(job, _)| *job);
         let suspects: Vec<JobId> = recent.take(SUSPECTS_MAX).collect();
@@ -244,12 +246,12 @@ impl State {
         self.suspects.extend(suspects);
     }
 
-    fn does(&mut self, launch: LaunchId, at: Timestamp, doing: Doing) {
+    fn record_activity(&mut self, launch: LaunchId, at: Timestamp, doing: RunnerActivity) {
         let Some(life) = self.launches.get_mut(&launch) else { return };
-        if let Doing::Work(Some(job)) = doing {
+        if let RunnerActivity::Work(Some(job)) = doing {
             self.unplaced.remove(&job);
         }
-        life.does(at, doing);
+        life.record_activity(at, doing);
     }
 
     /// Refusals in a row are counted here: whoever saw this one may not know of the others.
@@ -272,7 +274,7 @@ impl State {
     /// Launches that are not over, as the planner wants them, but for how long they are watched.
     #[must_use]
     pub fn launches(&self) -> Vec<LaunchRecord> {
-        let record = |(id, life): (&LaunchId, &Life)| {
+        let record = |(id, life): (&LaunchId, &LaunchState)| {
             let mut record = life.record(*id);
             // While it works it is that job's repository and person who pay, whoever it was bought for.
             if let Some(facts) = life.works_on().and_then(|job| self.jobs.get(&job)) {
@@ -285,13 +287,13 @@ impl State {
     }
 
     /// Launches that are not over, with what each has been doing: for people to look at.
-    pub fn lives(&self) -> impl Iterator<Item = LifeView<'_>> {
+    pub fn launch_views(&self) -> impl Iterator<Item = LaunchView<'_>> {
         self.launches.iter().map(|(launch, life)| life.view(*launch))
     }
 
     /// One of them.
     #[must_use]
-    pub fn life(&self, launch: LaunchId) -> Option<LifeView<'_>> {
+    pub fn launch_view(&self, launch: LaunchId) -> Option<LaunchView<'_>> {
         self.launches.get(&launch).map(|life| life.view(launch))
     }
 
@@ -309,7 +311,7 @@ impl State {
 
     /// The job that a launch's runner has, as far as is known.
     #[must_use]
-    pub fn works_on(&self, launch: LaunchId) -> Option<JobId> {
+    pub fn job_of(&self, launch: LaunchId) -> Option<JobId> {
         self.launches.get(&launch)?.works_on()
     }
 
@@ -322,8 +324,8 @@ impl State {
 
     /// True for a spot price that concerns a machine and is not known for it.
     #[must_use]
-    pub fn lacks(&self, price: &SpotPrice) -> bool {
-        let is_news = |life: &Life| life.prices.iter().all(|(known, _)| *known != price.since);
+    pub fn is_new_price(&self, price: &SpotPrice) -> bool {
+        let is_news = |life: &LaunchState| life.prices.iter().all(|(known, _)| *known != price.since);
         self.launches.values().any(|life| life.is_in_pool_of(price) && is_news(life))
     }
 
@@ -362,7 +364,7 @@ impl State {
 
     /// Who carries a launch out that is not over, where it is known, and whether the cloud has been called for it.
     #[must_use]
-    pub fn carried_out_by(&self, launch: LaunchId) -> Option<(&str, bool)> {
+    pub fn writer_of(&self, launch: LaunchId) -> Option<(&str, bool)> {
         let life = self.launches.get(&launch)?;
         Some((life.writer.as_deref()?, life.is_called))
     }
@@ -370,12 +372,12 @@ impl State {
     /// The launch that a machine was bought for.
     #[must_use]
     pub fn launch_of(&self, instance: &InstanceId) -> Option<LaunchId> {
-        let is_it = |life: &Life| life.bought.as_ref().is_some_and(|(_, id, _)| id == instance);
+        let is_it = |life: &LaunchState| life.bought.as_ref().is_some_and(|(_, id, _)| id == instance);
         self.launches.iter().find(|(_, life)| is_it(life)).map(|(launch, _)| *launch)
     }
 
     /// Machines that were bought and are not known to be gone.
-    pub fn machines(&self) -> impl Iterator<Item = (LaunchId, &InstanceId, &Offer)> {
+    pub fn instances(&self) -> impl Iterator<Item = (LaunchId, &InstanceId, &Offer)> {
         self.launches.iter().filter_map(|(launch, life)| {
             life.bought.as_ref().map(|(_, instance, offer)| (*launch, instance, offer))
         })
@@ -407,7 +409,7 @@ impl State {
 
     /// Launches whose machine the cloud took back without it being known which job it had.
     #[must_use]
-    pub fn unclear(&self) -> &BTreeMap<LaunchId, Timestamp> {
+    pub fn unattributed_interruptions(&self) -> &BTreeMap<LaunchId, Timestamp> {
         &self.unclear
     }
 
@@ -432,18 +434,18 @@ impl State {
 
     /// Machines that are gone, in the order in which they went.
     #[must_use]
-    pub fn ledger(&self) -> &[Entry] {
+    pub fn ledger(&self) -> &[LedgerEntry] {
         &self.ledger
     }
 
     /// Machines that live, billed up to now, with when each must be gone. One whose
     /// deadline has passed without anybody having seen it end is billed until then: no machine outlives it (L1).
     #[must_use]
-    pub fn running(&self, now: Timestamp) -> Vec<(Entry, Deadline)> {
-        let entry = |(launch, life): (&LaunchId, &Life)| {
+    pub fn running(&self, now: Timestamp) -> Vec<(LedgerEntry, Deadline)> {
+        let entry = |(launch, life): (&LaunchId, &LaunchState)| {
             let until = now.min(life.deadline.0);
-            let how = Ended {
-                end: End::Ours,
+            let how = EndFacts {
+                end: EndReason::Ours,
                 lives: true,
                 started_at: None,
                 ended_at: Some(until),
@@ -462,7 +464,7 @@ impl State {
     }
 
     /// Lets go of the ledger's entries so far, which somebody else keeps. What was spent of late is still known.
-    pub fn take_ledger(&mut self) -> Vec<Entry> {
+    pub fn take_ledger(&mut self) -> Vec<LedgerEntry> {
         std::mem::take(&mut self.ledger)
     }
 

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use cml_cloud::{Disk, Market, Usd, UsdPerGibMonth, UsdPerHour};
-use cml_journal::{End, Span, Tenure};
+use cml_journal::{BillableUsage, EndReason, TimeRange};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -19,7 +19,7 @@ struct Bill {
     market: Market,
     prices: Vec<(Timestamp, UsdPerHour)>,
     runs: Vec<(Timestamp, Timestamp)>,
-    end: End,
+    end: EndReason,
     disk: Option<DiskLife>,
     cost: Decimal,
 }
@@ -39,10 +39,10 @@ fn bills_are_those_that_were_computed_by_hand() {
     for bill in golden.bill {
         let disk = bill.disk.map(|it| {
             let disk = Disk { gib: it.gib, price: it.price };
-            (disk, Span { from: it.from, to: it.to })
+            (disk, TimeRange { from: it.from, to: it.to })
         });
-        let runs = bill.runs.into_iter().map(|(from, to)| Span { from, to }).collect();
-        let tenure = Tenure { market: bill.market, prices: bill.prices, runs, end: bill.end, disk };
+        let runs = bill.runs.into_iter().map(|(from, to)| TimeRange { from, to }).collect();
+        let tenure = BillableUsage { market: bill.market, prices: bill.prices, runs, end: bill.end, disk };
         assert_eq!(tenure.cost().0.round_dp(6), bill.cost, "{}", bill.name);
     }
 }
@@ -55,7 +55,7 @@ fn second() -> impl Strategy<Value = Timestamp> {
     prop_oneof![4 => long, 1 => leap].prop_map(|second| Timestamp::from_second(second).expect("in range"))
 }
 
-fn tenure() -> impl Strategy<Value = Tenure> {
+fn tenure() -> impl Strategy<Value = BillableUsage> {
     let price = (second(), 1_i64..5_000).prop_map(|(at, tenths)| (at, UsdPerHour(Decimal::new(tenths, 4))));
     let run = (second(), 0_i64..200_000, 0_i64..9_000);
     let disk = prop::option::of((8_u32..2_000, 0_i64..100_000));
@@ -67,26 +67,26 @@ fn tenure() -> impl Strategy<Value = Tenure> {
                 Timestamp::from_second(at.as_second() + seconds).expect("in range")
             };
             let stop = later(from, length);
-            let mut runs = vec![Span { from, to: stop }];
+            let mut runs = vec![TimeRange { from, to: stop }];
             if pause > 60 {
-                runs.push(Span { from: later(stop, pause), to: later(stop, pause + length / 2) });
+                runs.push(TimeRange { from: later(stop, pause), to: later(stop, pause + length / 2) });
             }
             let disk = disk.map(|(gib, more)| {
                 let to = later(runs[runs.len() - 1].to, more);
-                (Disk { gib, price: UsdPerGibMonth(Decimal::new(8, 2)) }, Span { from, to })
+                (Disk { gib, price: UsdPerGibMonth(Decimal::new(8, 2)) }, TimeRange { from, to })
             });
-            Tenure {
+            BillableUsage {
                 market: if spot { Market::Spot } else { Market::OnDemand },
                 prices,
                 runs,
-                end: if taken { End::TakenBack } else { End::Ours },
+                end: if taken { EndReason::TakenBack } else { EndReason::Ours },
                 disk,
             }
         },
     )
 }
 
-fn in_window(tenure: &Tenure, window: Span) -> Decimal {
+fn in_window(tenure: &BillableUsage, window: TimeRange) -> Decimal {
     tenure.machine(window).0 + tenure.disk(window).0
 }
 
@@ -104,7 +104,7 @@ proptest! {
         let mut cuts: Vec<_> = cuts.into_iter().filter(|cut| (whole.from..whole.to).contains(cut)).collect();
         cuts.extend([whole.from, whole.to]);
         cuts.sort();
-        let parts: Decimal = cuts.windows(2).map(|pair| in_window(&tenure, Span { from: pair[0], to: pair[1] })).sum();
+        let parts: Decimal = cuts.windows(2).map(|pair| in_window(&tenure, TimeRange { from: pair[0], to: pair[1] })).sum();
         prop_assert_eq!(rounded(parts), rounded(tenure.cost().0));
         prop_assert!(parts >= Decimal::ZERO);
     }
@@ -112,16 +112,16 @@ proptest! {
     #[test]
     fn nothing_is_billed_outside_of_what_is_billed(tenure in tenure()) {
         let whole = tenure.whole();
-        prop_assert_eq!(in_window(&tenure, Span { from: Timestamp::MIN, to: whole.from }), Decimal::ZERO);
-        prop_assert_eq!(in_window(&tenure, Span { from: whole.to, to: Timestamp::MAX }), Decimal::ZERO);
-        let all = Span { from: Timestamp::MIN, to: Timestamp::MAX };
+        prop_assert_eq!(in_window(&tenure, TimeRange { from: Timestamp::MIN, to: whole.from }), Decimal::ZERO);
+        prop_assert_eq!(in_window(&tenure, TimeRange { from: whole.to, to: Timestamp::MAX }), Decimal::ZERO);
+        let all = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
         prop_assert_eq!(Usd(in_window(&tenure, all)), tenure.cost());
     }
 
     #[test]
     fn a_longer_life_never_costs_less(tenure in tenure(), more in 0_i64..100_000) {
         // But for the first hour of spot that EC2 takes back.
-        let tenure = Tenure { end: End::Ours, ..tenure };
+        let tenure = BillableUsage { end: EndReason::Ours, ..tenure };
         let mut longer = tenure.clone();
         let last = longer.runs.last_mut().expect("one at least");
         last.to = Timestamp::from_second(last.to.as_second() + more).expect("in range");

@@ -6,8 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use cml_cloud::{Arch, Deadline, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerHour};
-use cml_fleet::{JobId, Refusal, RefusalKind};
-use cml_journal::{End, Event, JobFacts, Journal, JournalError, Share, SqliteJournal, State, Waste};
+use cml_journal::{
+    CostCategory, EndReason, Event, JobFacts, Journal, JournalError, SqliteJournal, State, Waste,
+};
+use cml_planner::{JobId, Refusal, RefusalKind};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -73,7 +75,7 @@ fn life(number: u128) -> Vec<(i64, Event)> {
             1000,
             Event::InstanceGone {
                 launch,
-                end: End::Ours,
+                end: EndReason::Ours,
                 started_at: None,
                 ended_at: None,
                 lacks_prices: false,
@@ -100,7 +102,7 @@ fn open(path: &Path) -> SqliteJournal {
 
 fn write(journal: &mut SqliteJournal, events: &[(i64, Event)]) {
     for (second, event) in events {
-        let seen = journal.after(0).expect("reads").last().map_or(0, |line| line.number);
+        let seen = journal.read_after(0).expect("reads").last().map_or(0, |line| line.seq);
         journal.append(seen, at(*second), std::slice::from_ref(event)).expect("appends");
     }
 }
@@ -112,10 +114,10 @@ fn what_is_written_is_read_by_another_and_only_by_its_owner() {
     let mut one = open(&path);
     write(&mut one, &life(1));
     let other = open(&path);
-    let lines = other.after(0).expect("reads");
-    assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    let lines = other.read_after(0).expect("reads");
+    assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(lines[0].event, intended(1));
-    assert_eq!(other.after(4).expect("reads").len(), 2);
+    assert_eq!(other.read_after(4).expect("reads").len(), 2);
     for file in std::fs::read_dir(path.parent().expect("a directory")).expect("reads") {
         let file = file.expect("a file");
         assert_eq!(file.metadata().expect("is there").permissions().mode() & 0o077, 0, "{file:?}");
@@ -129,7 +131,7 @@ fn who_decided_on_what_is_not_true_any_more_writes_nothing() {
     let (mut one, mut other) = (open(&path), open(&path));
     assert_eq!(one.append(0, at(0), &[intended(1)]).expect("appends"), 1);
     let error = other.append(0, at(0), &[intended(2)]).expect_err("is overtaken");
-    assert!(matches!(error, JournalError::Overtaken { seen: 0, last: 1 }), "{error}");
+    assert!(matches!(error, JournalError::Conflict { seen: 0, last: 1 }), "{error}");
     assert_eq!(other.append(1, at(0), &[intended(2), bought(2)]).expect("appends"), 3);
 }
 
@@ -147,7 +149,7 @@ fn two_writers_at_once_lose_nothing() {
                 loop {
                     match journal.append(seen, at(0), &[intended(base + number)]) {
                         Ok(_) => break,
-                        Err(JournalError::Overtaken { last, .. }) => seen = last,
+                        Err(JournalError::Conflict { last, .. }) => seen = last,
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -158,9 +160,9 @@ fn two_writers_at_once_lose_nothing() {
     for writer in writers {
         writer.join().expect("finishes");
     }
-    let lines = open(&path).after(0).expect("reads");
+    let lines = open(&path).read_after(0).expect("reads");
     assert_eq!(lines.len(), 80);
-    assert!(lines.iter().zip(1..).all(|(line, number)| line.number == number));
+    assert!(lines.iter().zip(1..).all(|(line, number)| line.seq == number));
     assert_eq!(State::of(&lines).launches().len(), 80);
 }
 
@@ -180,9 +182,9 @@ fn a_torn_tail_loses_no_more_than_what_was_not_finished() {
         let copy = dir.path().join(format!("torn-{length}.db"));
         std::fs::copy(&path, &copy).expect("copies");
         std::fs::write(dir.path().join(format!("torn-{length}.db-wal")), &wal[..length]).expect("writes");
-        let lines = open(&copy).after(0).expect("reads");
+        let lines = open(&copy).read_after(0).expect("reads");
         assert_eq!(lines.len() % 2, 0, "half an append is none");
-        assert!(lines.iter().zip(1..).all(|(line, number)| line.number == number));
+        assert!(lines.iter().zip(1..).all(|(line, number)| line.seq == number));
         seen.insert(lines.len(), length);
     }
     assert!(seen.len() > 5, "the tail was really torn in many places: {seen:?}");
@@ -198,7 +200,7 @@ fn several_who_make_the_journal_at_the_same_moment_all_get_it() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     together.wait();
-                    assert!(open(&path).after(0).expect("reads").is_empty());
+                    assert!(open(&path).read_after(0).expect("reads").is_empty());
                 });
             }
         });
@@ -224,17 +226,17 @@ fn a_life_is_billed_and_every_cent_has_an_owner() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &life(1));
-    let state = State::of(&journal.after(0).expect("reads"));
+    let state = State::of(&journal.read_after(0).expect("reads"));
     assert!(state.launches().is_empty());
     let [entry] = state.ledger() else { panic!("{:?}", state.ledger()) };
     let usd = |text: &str| Usd(text.parse().expect("a number"));
     assert_eq!(entry.cost, usd("0.1"));
-    let parts: Vec<_> = entry.parts.iter().map(|part| (part.share, part.cost())).collect();
+    let parts: Vec<_> = entry.segments.iter().map(|part| (part.category, part.cost())).collect();
     let expected = [
-        (Share::Boot, usd("0.01")),
-        (Share::Idle, usd("0.01")),
-        (Share::Work(Some(JobId(7))), usd("0.07")),
-        (Share::Idle, usd("0.01")),
+        (CostCategory::Boot, usd("0.01")),
+        (CostCategory::Idle, usd("0.01")),
+        (CostCategory::Work(Some(JobId(7))), usd("0.07")),
+        (CostCategory::Idle, usd("0.01")),
     ];
     assert_eq!(parts, expected);
     let spent = state.spent(at(2000));
@@ -252,7 +254,7 @@ fn a_machine_that_never_did_anything_is_waste() {
             500,
             Event::InstanceGone {
                 launch,
-                end: End::Ours,
+                end: EndReason::Ours,
                 started_at: None,
                 ended_at: None,
                 lacks_prices: false,
@@ -262,8 +264,8 @@ fn a_machine_that_never_did_anything_is_waste() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &lines);
-    let state = State::of(&journal.after(0).expect("reads"));
-    assert_eq!(state.ledger()[0].parts[0].share, Share::Waste(Waste::NeverRegistered));
+    let state = State::of(&journal.read_after(0).expect("reads"));
+    assert_eq!(state.ledger()[0].segments[0].category, CostCategory::Waste(Waste::NeverRegistered));
 }
 
 /// The cloud shows an ended machine for an hour; its prices and the process that writes the bill may take longer.
@@ -271,18 +273,23 @@ fn a_machine_that_never_did_anything_is_waste() {
 fn an_end_that_was_seen_is_billed_though_the_cloud_has_forgotten_the_machine() {
     let launch = launch(1);
     let (started_at, ended_at) = (at(10), at(500));
-    let ended = Event::InstanceEnded { launch, end: End::Ours, started_at, ended_at };
-    let gone =
-        Event::InstanceGone { launch, end: End::Ours, started_at: None, ended_at: None, lacks_prices: true };
+    let ended = Event::InstanceEnded { launch, end: EndReason::Ours, started_at, ended_at };
+    let gone = Event::InstanceGone {
+        launch,
+        end: EndReason::Ours,
+        started_at: None,
+        ended_at: None,
+        lacks_prices: true,
+    };
     let lines = [(0, intended(1)), (0, bought(1)), (600, ended), (9000, gone)];
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &lines[..3]);
-    let state = State::of(&journal.after(0).expect("reads"));
+    let state = State::of(&journal.read_after(0).expect("reads"));
     assert!(state.has_ended(launch) && state.is_open(launch), "its bill waits");
     assert_eq!(state.running(at(3000))[0].0.to, ended_at);
     write(&mut journal, &lines[3..]);
-    let state = State::of(&journal.after(0).expect("reads"));
+    let state = State::of(&journal.read_after(0).expect("reads"));
     let entry = &state.ledger()[0];
     assert_eq!((entry.from, entry.to, entry.estimated), (started_at, ended_at, true));
 }
@@ -308,9 +315,9 @@ fn refusals_in_a_row_are_counted_until_something_is_sold() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut journal = open(&dir.path().join("journal.db"));
     write(&mut journal, &[refused(0), refused(200), refused(600)]);
-    assert_eq!(State::of(&journal.after(0).expect("reads")).refusals()[0].in_a_row, 3);
+    assert_eq!(State::of(&journal.read_after(0).expect("reads")).refusals()[0].in_a_row, 3);
     write(&mut journal, &[(700, intended(1)), (701, bought(1))]);
-    assert!(State::of(&journal.after(0).expect("reads")).refusals().is_empty());
+    assert!(State::of(&journal.read_after(0).expect("reads")).refusals().is_empty());
 }
 
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
@@ -330,7 +337,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
                     5 => Event::NoticeSeen { launch },
                     6 => Event::InstanceGone {
                         launch,
-                        end: if later % 2 == 0 { End::Ours } else { End::TakenBack },
+                        end: if later % 2 == 0 { EndReason::Ours } else { EndReason::TakenBack },
                         started_at: None,
                         ended_at: None,
                         lacks_prices: false,
@@ -359,16 +366,16 @@ proptest! {
             let seen = i64::try_from(number).expect("small");
             journal.append(seen, at(*second), std::slice::from_ref(event)).expect("appends");
         }
-        let lines = journal.after(0).expect("reads");
+        let lines = journal.read_after(0).expect("reads");
         let whole = State::of(&lines);
         let mut parts = State::of(&lines[..cut.min(lines.len())]);
-        parts.apply_all(&journal.after(parts.seen()).expect("reads"));
+        parts.apply_all(&journal.read_after(parts.seen()).expect("reads"));
         prop_assert_eq!(&parts, &whole);
         parts.apply_all(&lines);
         prop_assert_eq!(&parts, &whole, "what is known already changes nothing");
         for entry in whole.ledger() {
-            let sum = entry.parts.iter().map(|part| part.cost().0).sum();
-            prop_assert_eq!(entry.tenure.cost().0.round_dp(18), entry.cost.0.round_dp(18));
+            let sum = entry.segments.iter().map(|part| part.cost().0).sum();
+            prop_assert_eq!(entry.usage.cost().0.round_dp(18), entry.cost.0.round_dp(18));
             prop_assert_eq!(Usd(sum), entry.cost, "every cent has an owner (L6)");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cml_cloud::{
     Cloud, Deadline, Image, Instance, InstanceFilter, LaunchId, Network, OfferQuery, SpotPolicy,
 };
-use cml_controller::{Event, Failure, Lifetime, Order, Packages, Recipe, Reuse};
+use cml_controller::{Event, Failure, LaunchPlan, MachineTemplate, Reuse, RunnerMode, RunnerPackageSource};
 use cml_github::{Auth, GitHub, Location, RunnerGroup};
 use cml_spec::Setup;
 use cml_world::{JobView, SimGitHub, SimSettings};
@@ -213,16 +213,16 @@ fn remove(state: &Path) {
 }
 
 /// What `cml-runner launch --cloud local --single` would order, with limits that suit a demo.
-fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
+fn order(launch: LaunchId, now: Timestamp) -> Result<LaunchPlan, Trouble> {
     let deadline = now.checked_add(SignedDuration::from_mins(5)).map_err(|error| {
         Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}"))
     })?;
-    let recipe = Recipe {
+    let recipe = MachineTemplate {
         spec: "demo".to_owned(),
         labels: vec!["cml-demo".to_owned()],
         default_labels: true,
         group: RunnerGroup::Id(1),
-        lifetime: Lifetime::OneJob,
+        mode: RunnerMode::Ephemeral,
         query: OfferQuery {
             regions: Vec::new(),
             types: Vec::new(),
@@ -242,14 +242,14 @@ fn order(launch: LaunchId, now: Timestamp) -> Result<Order, Trouble> {
         boot_timeout: SignedDuration::from_secs(60),
         idle_timeout: Some(SignedDuration::from_secs(30)),
         setup: Setup::default(),
-        packages: Packages::Ask,
+        packages: RunnerPackageSource::Latest,
     };
-    Ok(Order {
+    Ok(LaunchPlan {
         launch,
         runner_name: launch.runner_name(),
         deadline: Deadline(deadline),
         reuse: Reuse::Never,
-        recipe,
+        template: recipe,
     })
 }
 

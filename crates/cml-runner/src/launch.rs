@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cml_cloud::{Cloud, InstanceFilter, LaunchId};
-use cml_controller::{Event, Launch, Order, Outcome, Packages, StopError, Target};
+use cml_controller::{Event, Launch, LaunchPlan, Outcome, RunnerPackageSource, StopError, Target};
 use cml_github::{GitHub, Location, Scope};
-use cml_journal::{End, Journal, SqliteJournal};
+use cml_journal::{EndReason, Journal, SqliteJournal};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -38,12 +38,12 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     no_group_of_a_repository(args, &github.location().scope)?;
     let cache = PackageCache::new(place::cache_dir().as_deref(), github.location());
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
-    let known = cache.read(now()).map(Packages::Known);
+    let known = cache.read(now()).map(RunnerPackageSource::Cached);
     let setup = crate::setup::setup(&args.setup, args.instance_profile.is_some())?;
     let order = settings::order(args, as_cml, launch_id, now(), known, setup)?;
     let cloud = AnyCloud::open(
         args.cloud.unwrap_or(CloudName::Local),
-        &order.recipe.query.regions,
+        &order.template.query.regions,
         args.state.state_dir.clone(),
     )
     .await?;
@@ -64,7 +64,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     progress.finish();
     let outcome = result?;
     let outputs =
-        Outputs { launch_id: launch_id.to_string(), labels: &order.recipe.labels, outcome: &outcome };
+        Outputs { launch_id: launch_id.to_string(), labels: &order.template.labels, outcome: &outcome };
     if let Err(error) = outputs.write() {
         progress.warn(&error);
     }
@@ -75,7 +75,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
         }
     }
     Ok(if global.json {
-        format!("{}\n", as_json(launch_id, &order.recipe.labels, cloud.name(), &outcome))
+        format!("{}\n", as_json(launch_id, &order.template.labels, cloud.name(), &outcome))
     } else {
         String::new()
     })
@@ -96,7 +96,7 @@ fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), Tr
 }
 
 /// What of a launch may stay when it is ended at once, each with what ends it.
-fn remains(order: &Order, at: &Location, journal: &Path, instance: Option<&str>) -> Vec<String> {
+fn remains(order: &LaunchPlan, at: &Location, journal: &Path, instance: Option<&str>) -> Vec<String> {
     let scope = &at.scope;
     let mut all = vec![format!(
         "the runner {} at {scope}: `cml-runner reap` removes it once it is offline",
@@ -156,7 +156,7 @@ fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::
     let taken_back = gone.is_some_and(|instance| instance.taken_back);
     cml_journal::Event::InstanceGone {
         launch,
-        end: if taken_back { End::TakenBack } else { End::Ours },
+        end: if taken_back { EndReason::TakenBack } else { EndReason::Ours },
         started_at: gone.map(|instance| instance.started_at),
         ended_at: gone.and_then(|instance| instance.ended_at),
         lacks_prices: false,

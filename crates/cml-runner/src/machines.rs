@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cml_cloud::{ByRegion, Cloud, Instance, InstanceFilter, RegionFailure};
-use cml_controller::{ReapReport, StopError, Target, by_how_much};
+use cml_controller::{ReapReport, StopError, Target, describe_skew};
 use cml_github::Runner;
 use cml_spec::duration;
 use comfy_table::{Table, presets};
@@ -180,7 +180,7 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, T
     let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
     let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
     if let Some(ahead) = report.wrong_clock {
-        let message = format!("this machine's clock is {}: nothing is reaped by it", by_how_much(ahead));
+        let message = format!("this machine's clock is {}: nothing is reaped by it", describe_skew(ahead));
         return Err(Trouble::new(Code::Failed, message).hint(SET_THE_CLOCK));
     }
     if let Some(error) = &report.github_error {

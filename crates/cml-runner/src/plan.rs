@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::{Cloud, Instance, InstanceFilter, RegionFailure};
-use cml_controller::fleet::{Fleet, Look, Now};
+use cml_controller::reconcile::{Clocks, Observation, Reconciler};
 use cml_controller::{Forge, LAUNCH};
-use cml_fleet::KnownRunner;
 use cml_journal::MemoryJournal;
+use cml_planner::RunnerStatus;
 use serde_json::json;
 
 use crate::actions::now;
@@ -67,29 +67,29 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
     let silent_regions: BTreeSet<String> = shown.failed.into_iter().map(|failure| failure.region).collect();
     let name = args.controller.as_deref();
     let instances = shown.found.into_iter().map(|instance| as_the_daemons(instance, name)).collect();
-    let known = |runner: cml_github::Runner| KnownRunner {
+    let known = |runner: cml_github::Runner| RunnerStatus {
         id: runner.id,
         name: runner.name,
         online: runner.online,
         busy: runner.busy,
         labels: runner.labels,
     };
-    let look = Look {
+    let look = Observation {
         jobs: Some(jobs?.jobs),
         instances: Some(instances),
         silent_regions,
         unanswered,
         runners: Some(runners?.into_iter().map(known).collect()),
         offers,
-        ..Look::default()
+        ..Observation::default()
     };
     let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
     let failed = |error: cml_journal::JournalError| Trouble::new(Code::Failed, error.to_string());
-    let mut fleet = Fleet::open(MemoryJournal::default(), specs).map_err(failed)?;
+    let mut fleet = Reconciler::open(MemoryJournal::default(), specs).map_err(failed)?;
     fleet.set_budgets(config.budgets.clone());
     fleet.name(Some(DAEMON), now(), &String::new).map_err(failed)?;
-    let clocks = Now { wall: now(), uptime: std::time::Duration::ZERO };
-    let plan = fleet.preview(look, clocks).map_err(failed)?;
+    let clocks = Clocks { wall: now(), uptime: std::time::Duration::ZERO };
+    let plan = fleet.dry_run(look, clocks).map_err(failed)?;
     if !global.json {
         return Ok(plan.to_string());
     }

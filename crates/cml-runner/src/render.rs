@@ -2,7 +2,7 @@
 
 use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::LaunchId;
-use cml_controller::{Lifetime, Packages};
+use cml_controller::{RunnerMode, RunnerPackageSource};
 use secrecy::SecretString;
 use serde_json::json;
 use ulid::Ulid;
@@ -63,19 +63,19 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
     let launch = args.launch_id.unwrap_or_else(this_moment);
     let setup = setup::setup(&args.setup, args.instance_profile.is_some())?;
     let order = settings::order(args, as_cml, launch, now, None, setup)?;
-    let recipe = order.recipe;
+    let recipe = order.template;
     let package = match recipe.packages {
-        Packages::Exactly(package) => package,
-        Packages::Ask | Packages::Known(_) => RunnerPackage {
+        RunnerPackageSource::Pinned(package) => package,
+        RunnerPackageSource::Latest | RunnerPackageSource::Cached(_) => RunnerPackage {
             url: "https://github.com/actions/runner/releases (as GitHub names it)".to_owned(),
             sha256: None,
             token: None,
         },
     };
     let secret = SecretString::from(registration());
-    let registration = match recipe.lifetime {
-        Lifetime::OneJob => Registration::Jit { encoded: secret },
-        Lifetime::ManyJobs => Registration::Token {
+    let registration = match recipe.mode {
+        RunnerMode::Ephemeral => Registration::Jit { encoded: secret },
+        RunnerMode::Persistent => Registration::Token {
             url: "https://github.com/… (as --repo says)".to_owned(),
             token: secret,
             labels: recipe.labels,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Deadline, Image, LaunchId, Market, Network, OfferQuery, SpotPolicy, UsdPerHour};
-use cml_controller::{Lifetime, Order, Packages, Recipe, Reuse};
+use cml_controller::{LaunchPlan, MachineTemplate, Reuse, RunnerMode, RunnerPackageSource};
 use cml_github::RunnerGroup;
 use cml_spec::{Setup, checks, duration, of_one_line};
 use jiff::Timestamp;
@@ -52,9 +52,9 @@ pub(crate) fn order(
     as_cml: bool,
     launch: LaunchId,
     now: Timestamp,
-    packages: Option<Packages>,
+    packages: Option<RunnerPackageSource>,
     setup: Setup,
-) -> Result<Order, Trouble> {
+) -> Result<LaunchPlan, Trouble> {
     let usage = |message: String| Trouble::new(Code::Usage, message);
     let time =
         |flag: &str, text: &str| duration::parse(text).map_err(|error| usage(format!("--{flag}: {error}")));
@@ -92,17 +92,17 @@ pub(crate) fn order(
         )));
     }
     let package = match (&args.package_url, &args.package_sha256) {
-        (Some(url), sha256) => Some(Packages::Exactly(package(url, sha256.as_deref())?)),
+        (Some(url), sha256) => Some(RunnerPackageSource::Pinned(package(url, sha256.as_deref())?)),
         (None, _) => packages,
     };
     let image = Image { name: word("--image", args.image.as_deref())? };
     let network = network(args)?;
-    let recipe = Recipe {
+    let recipe = MachineTemplate {
         spec: "launch".to_owned(),
         labels,
         default_labels: args.default_labels,
         group: RunnerGroup::Id(args.group_id),
-        lifetime: if many { Lifetime::ManyJobs } else { Lifetime::OneJob },
+        mode: if many { RunnerMode::Persistent } else { RunnerMode::Ephemeral },
         query: OfferQuery {
             regions: words("--region", &args.regions)?,
             types: words("--type", &args.types)?,
@@ -123,9 +123,9 @@ pub(crate) fn order(
         boot_timeout,
         idle_timeout,
         setup,
-        packages: package.unwrap_or(Packages::Ask),
+        packages: package.unwrap_or(RunnerPackageSource::Latest),
     };
-    Ok(Order {
+    Ok(LaunchPlan {
         launch,
         runner_name: name,
         deadline: Deadline(deadline),
@@ -134,7 +134,7 @@ pub(crate) fn order(
             (_, true) => Reuse::Idle,
             _ => Reuse::Never,
         },
-        recipe,
+        template: recipe,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cml_cost::{By, Ledger, Query, Window, report};
-use cml_journal::{Event, Journal, Line, SqliteJournal, State};
+use cml_journal::{Event, Journal, Record, SqliteJournal, State};
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +12,7 @@ const LINES_MAX: usize = 200;
 
 pub(crate) fn journal(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<Record> = Vec::new();
     for (number, line) in (1..).zip(text.lines().take(LINES_MAX)) {
         // `TIME EVENT`; without a time, an hour after the one before.
         let (at, event) = match line.split_once(' ').map(|(at, rest)| (at.parse::<Timestamp>(), rest)) {
@@ -22,7 +22,7 @@ pub(crate) fn journal(bytes: &[u8]) {
         if let Ok(event) = serde_json::from_str::<Event>(event) {
             let again = serde_json::to_string(&event).unwrap_or_else(|error| panic!("{event:?}: {error}"));
             assert_eq!(serde_json::from_str::<Event>(&again).ok(), Some(event.clone()), "{again}");
-            lines.push(Line { number, at, event });
+            lines.push(Record { seq: number, at, event });
         }
     }
     let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 60);
@@ -34,7 +34,7 @@ pub(crate) fn journal(bytes: &[u8]) {
 }
 
 /// The same lines in a real journal, and the cost reports of it.
-fn in_a_file(lines: &[Line], now: Timestamp) {
+fn in_a_file(lines: &[Record], now: Timestamp) {
     let Ok(dir) = tempfile::tempdir() else { return };
     let file = dir.path().join("journal.db");
     let Ok(mut journal) = SqliteJournal::open(&file) else { return };

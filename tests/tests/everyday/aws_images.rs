@@ -128,8 +128,8 @@ async fn the_disk_of_a_cache_is_bought_with_the_machine_and_its_snapshot_is_of_o
         .map(|entry| entry.expect("an entry").path())
         .find(|path| path.extension().is_some_and(|it| it == "db"));
     let journal = cml_journal::SqliteJournal::open(&journal.expect("a journal")).expect("opens");
-    let state = cml_journal::State::of(&cml_journal::Journal::after(&journal, 0).expect("reads"));
-    let (_, _, offer) = state.machines().next().expect("a machine");
+    let state = cml_journal::State::of(&cml_journal::Journal::read_after(&journal, 0).expect("reads"));
+    let (_, _, offer) = state.instances().next().expect("a machine");
     assert_eq!(offer.disk.map(|disk| disk.gib), Some(35 + 120), "{offer:?}");
 }
 

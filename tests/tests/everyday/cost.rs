@@ -229,7 +229,7 @@ fn life(launch: cml_cloud::LaunchId, spec: &str, now: jiff::Timestamp) -> Vec<cm
         offer: serde_json::from_value(offer).expect("an offer, as it was written before disks were"),
         started_at: began,
     };
-    let end = cml_journal::End::Ours;
+    let end = cml_journal::EndReason::Ours;
     let gone = cml_journal::Event::InstanceGone {
         launch,
         end,

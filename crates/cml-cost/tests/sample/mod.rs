@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, UsdPerGibMonth, UsdPerHour};
 use cml_cost::{By, Ledger, Query, Report, Window, report};
-use cml_fleet::JobId;
-use cml_journal::{End, Event, JobFacts, SqliteJournal};
+use cml_journal::{EndReason, Event, JobFacts, SqliteJournal};
+use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -226,7 +226,7 @@ impl Maker {
         let first = self.job(at - 4, pool);
         self.buy(at, launch, pool, &offer, first);
         if fate == Fate::NeverRegisters {
-            return self.gone(at, at + 15 * 60, launch, End::Ours);
+            return self.gone(at, at + 15 * 60, launch, EndReason::Ours);
         }
         let mut now = at + 45 + self.seconds_below(70);
         self.events.push((now, Event::RunnerIdle { launch }));
@@ -245,9 +245,9 @@ impl Maker {
         }
         match fate {
             Fate::Lost => {}
-            Fate::TakenBack => self.gone(at, now, launch, End::TakenBack),
-            Fate::Capped => self.gone(at, deadline.max(now), launch, End::Ours),
-            Fate::Works | Fate::NeverRegisters => self.gone(at, now, launch, End::Ours),
+            Fate::TakenBack => self.gone(at, now, launch, EndReason::TakenBack),
+            Fate::Capped => self.gone(at, deadline.max(now), launch, EndReason::Ours),
+            Fate::Works | Fate::NeverRegisters => self.gone(at, now, launch, EndReason::Ours),
         }
     }
 
@@ -315,7 +315,7 @@ impl Maker {
     }
 
     /// Of one in eight machines the cloud does not say when it ended.
-    fn gone(&mut self, began: i64, ended: i64, launch: LaunchId, end: End) {
+    fn gone(&mut self, began: i64, ended: i64, launch: LaunchId, end: EndReason) {
         let is_told = self.below(8) > 0;
         let ended_at = is_told.then(|| time(ended));
         let gone =

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cml_controller::News;
+use cml_controller::Mailbox;
 use cml_daemon::Heard;
-use cml_fleet::{JobState, spec_for};
 use cml_github::{GitHub, GitHubError, Origin, RunRecord};
+use cml_planner::{JobState, spec_for};
 use cml_spec::Spec;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -51,7 +51,7 @@ pub(crate) async fn find_lost(github: Arc<GitHub>) {
 
 /// Jobs on their way from the inbox to the controller.
 pub(crate) struct Hearing {
-    news: Arc<News>,
+    news: Arc<Mailbox>,
     specs: watch::Receiver<Vec<Spec>>,
     waiting: Mutex<VecDeque<Waiting>>,
     runs: Mutex<Runs>,
@@ -65,7 +65,7 @@ pub(crate) fn instant_of(at: Timestamp) -> Instant {
 }
 
 impl Hearing {
-    pub(crate) fn new(news: Arc<News>, specs: watch::Receiver<Vec<Spec>>) -> Self {
+    pub(crate) fn new(news: Arc<Mailbox>, specs: watch::Receiver<Vec<Spec>>) -> Self {
         Self { news, specs, waiting: Mutex::default(), runs: Mutex::default(), bell: Notify::new() }
     }
 
@@ -106,7 +106,7 @@ impl Hearing {
     fn tell(&self, heard: Heard, at: Instant) {
         let job = heard.job;
         tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "heard of a job");
-        self.news.tell(job, at);
+        self.news.send_job(job, at);
     }
 
     fn runs(&self) -> MutexGuard<'_, Runs> {
@@ -272,7 +272,7 @@ impl Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_fleet::{Job, JobId};
+    use cml_planner::{Job, JobId};
 
     fn heard(attempt: u32) -> Heard {
         Heard {
@@ -344,7 +344,7 @@ mod tests {
         .expect("is right");
         let specs = spec.runners.into_iter().map(|it| it.spec).collect();
         // A configuration that never changes.
-        Arc::new(Hearing::new(Arc::new(News::default()), watch::channel(specs).1))
+        Arc::new(Hearing::new(Arc::new(Mailbox::default()), watch::channel(specs).1))
     }
 
     fn queued(job: u64, run: u64) -> Heard {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cml_cloud::LaunchId;
-use cml_controller::{Controller, News, Packages, STOP_WITHIN, Settings, Told};
+use cml_controller::{Controller, Mailbox, ReconcileReport, RunnerPackageSource, STOP_WITHIN, Settings};
 use cml_daemon::{Board, Counters, Face, Intake, Limits};
 use cml_github::{GitHub, Scope, WebhookSecret};
 use cml_journal::{FileIdentity, SqliteJournal};
@@ -78,9 +78,9 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let (specs_of_now, specs) = watch::channel(specs(&config));
     let prices_every = prices::every(&args.prices_every)?;
     let (prices_of_now, prices_wanted) = watch::channel(prices::wanted(&config, &region));
-    let news = Arc::new(News::default());
+    let news = Arc::new(Mailbox::default());
     let webhooks = webhooks(args, &journal_path, &github, &news, &specs)?;
-    let packages = Packages::Ask;
+    let packages = RunnerPackageSource::Latest;
     let wanted = recipes::wanted(&config, &region, &packages);
     let (show, board) = watch::channel(Arc::new(Board::default()));
     let face = Face {
@@ -104,11 +104,11 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let reloading = tokio::spawn(reload::watch(args.config.clone(), stop.clone(), move |config: Config| {
         let (news, region) = &for_reload;
         tracing::info!(specs = config.runners.len(), "another configuration is in force");
-        news.want(recipes::wanted(&config, region, &Packages::Ask));
+        news.set_desired(recipes::wanted(&config, region, &RunnerPackageSource::Latest));
         prices_of_now.send_replace(prices::wanted(&config, region));
         specs_of_now.send_replace(config.runners.iter().map(|it| it.spec.clone()).collect());
     }));
-    let on_step = |told: &Told<'_>| {
+    let on_step = |told: &ReconcileReport<'_>| {
         log(told);
         show.send_replace(Arc::new(Board::of(told, &specs.borrow())));
         let_systemd_know(&[sd_notify::NotifyState::Ready]);
@@ -120,7 +120,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         poll_every: poll_every(&args.poll)?,
         clock: &now,
         new_id: &new_id,
-        plan: &cml_fleet::plan,
+        plan: &cml_planner::plan,
         on_step: &on_step,
     };
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
@@ -187,7 +187,7 @@ fn webhooks(
     args: &args::Daemon,
     journal: &std::path::Path,
     github: &Arc<GitHub>,
-    news: &Arc<News>,
+    news: &Arc<Mailbox>,
     specs: &watch::Receiver<Vec<cml_spec::Spec>>,
 ) -> Result<Option<(Intake, WebhookSecret)>, Trouble> {
     let secret = match &args.webhook_secret_file {
@@ -239,20 +239,22 @@ fn tell_address(listener: &TcpListener) {
 }
 
 /// Decisions as events, with ids.
-fn log(told: &Told<'_>) {
-    use cml_controller::fleet::Order;
-    for order in &told.step.orders {
+fn log(told: &ReconcileReport<'_>) {
+    use cml_controller::reconcile::Command;
+    for order in &told.outcome.commands {
         match order {
             // The controller tells of each launch under its id.
-            Order::Launch { .. } => {}
-            Order::Terminate { instance, cause, .. } => tracing::info!(%instance, %cause, "ending a machine"),
-            Order::RemoveRunner { runner } => {
+            Command::Launch { .. } => {}
+            Command::Terminate { instance, cause, .. } => {
+                tracing::info!(%instance, %cause, "ending a machine")
+            }
+            Command::RemoveRunner { runner } => {
                 tracing::info!(runner, "removing a registration without a machine");
             }
-            Order::Rerun { run_id, .. } => tracing::info!(run_id, "running interrupted jobs again"),
+            Command::Rerun { run_id, .. } => tracing::info!(run_id, "running interrupted jobs again"),
         }
     }
-    for waiting in &told.step.waiting {
+    for waiting in &told.outcome.waiting {
         tracing::debug!(job = waiting.job.0, why = %waiting.why, "a job waits");
     }
 }

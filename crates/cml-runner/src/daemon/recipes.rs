@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cml_cloud::{Image, Network, OfferQuery};
-use cml_controller::{Lifetime, Packages, Recipe, Recipes, Wanted};
+use cml_controller::{DesiredState, MachineTemplate, MachineTemplates, RunnerMode, RunnerPackageSource};
 use cml_github::RunnerGroup;
 use cml_spec::{CloudName, Config, Idle, Runners};
 use jiff::SignedDuration;
@@ -12,21 +12,21 @@ use jiff::SignedDuration;
 const LOCAL_REGION: &str = cml_cloud::local::LOCAL;
 
 /// All of a file.
-pub(crate) fn wanted(config: &Config, default_region: &str, packages: &Packages) -> Wanted {
+pub(crate) fn wanted(config: &Config, default_region: &str, packages: &RunnerPackageSource) -> DesiredState {
     let recipe = |runners: &Runners| (runners.spec.name.clone(), recipe(runners, default_region, packages));
-    let recipes: Recipes = config.runners.iter().map(recipe).collect();
+    let recipes: MachineTemplates = config.runners.iter().map(recipe).collect();
     let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
-    Wanted { specs, budgets: config.budgets.clone(), recipes: Arc::new(recipes) }
+    DesiredState { specs, budgets: config.budgets.clone(), templates: Arc::new(recipes) }
 }
 
-fn recipe(runners: &Runners, default_region: &str, packages: &Packages) -> Recipe {
+fn recipe(runners: &Runners, default_region: &str, packages: &RunnerPackageSource) -> MachineTemplate {
     let spec = &runners.spec;
-    Recipe {
+    MachineTemplate {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
         default_labels: spec.default_labels,
         group: spec.group.clone().map_or(RunnerGroup::Id(1), RunnerGroup::Named),
-        lifetime: Lifetime::OneJob,
+        mode: RunnerMode::Ephemeral,
         query: query(runners, default_region),
         image: Image { name: runners.image.clone() },
         network: network(runners),
@@ -82,13 +82,13 @@ fn own_idle_timeout(runners: &Runners) -> Option<SignedDuration> {
 mod tests {
     use super::*;
 
-    fn recipe_of(keys: &str) -> Recipe {
+    fn recipe_of(keys: &str) -> MachineTemplate {
         let text = format!(
             "runners:\n  it:\n    labels: [gpu]\n    cloud: aws\n    instance_types: [g5.xlarge]\n    max: 2\n{keys}"
         );
         let config = cml_spec::read("cml.yaml", &text, &|_| Ok(Vec::new())).expect("is right");
-        let wanted = wanted(&config, "eu-west-1", &Packages::Ask);
-        wanted.recipes["it"].clone()
+        let wanted = wanted(&config, "eu-west-1", &RunnerPackageSource::Latest);
+        wanted.templates["it"].clone()
     }
 
     #[test]

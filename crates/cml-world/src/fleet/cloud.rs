@@ -6,7 +6,7 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, ErrorKind, Instance, InstanceFilter, InstanceId, InstanceState,
     LaunchRequest, Launched, Market, MayBuy, Offer, OfferFailure, OfferQuery, SpotPrice,
 };
-use cml_fleet::UNSEEN_GRACE;
+use cml_planner::UNSEEN_GRACE;
 use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;

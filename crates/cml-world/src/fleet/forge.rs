@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use cml_controller::{Forge, JobList};
-use cml_fleet::{Job, JobState};
 use cml_github::{
     Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
     RunnerDownload,
 };
+use cml_planner::{Job, JobState};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -128,7 +128,7 @@ impl Forge for SimForge {
 
     async fn rerun(&self, _repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
         self.call(5).await?;
-        let only = only.map(|job| job_index(cml_fleet::JobId(job)));
+        let only = only.map(|job| job_index(cml_planner::JobId(job)));
         let begun = {
             let mut world = self.life.shared.now();
             world.is(Sabotage::NeverRerun) || world.rerun(run_id, only)

@@ -1,6 +1,6 @@
 //! GitHub's side of a simulated world: runs, jobs, runners, who gets which job, and webhooks.
 
-use cml_fleet::{Job, JobId, JobState, labels};
+use cml_planner::{Job, JobId, JobState, labels};
 
 use tokio::time::Instant;
 
@@ -319,7 +319,7 @@ impl World {
     /// A process that is down hears nothing.
     pub(crate) fn deliver(&mut self, process: usize, job: Job) {
         if let Some(news) = self.processes.get(process).and_then(|process| process.news.clone()) {
-            news.tell(job, Instant::now());
+            news.send_job(job, Instant::now());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cml_journal::{End, Event, Journal, JournalError, Line, Seen};
+use cml_journal::{EndReason, Event, Journal, JournalError, Record, SeqNo};
 use jiff::Timestamp;
 
 use super::fault::Fault;
@@ -10,7 +10,7 @@ use super::gate::Life;
 use super::sabotage::Sabotage;
 
 /// Lines that all processes see.
-pub(crate) type Lines = Arc<Mutex<Vec<Line>>>;
+pub(crate) type Lines = Arc<Mutex<Vec<Record>>>;
 
 /// The journal, as one life of a process has it open.
 pub(crate) struct SimJournal {
@@ -33,7 +33,7 @@ impl SimJournal {
             Some(Sabotage::BillTheFirstHour) => {
                 for event in &mut events {
                     if let Event::InstanceGone { end, .. } = event {
-                        *end = End::Ours;
+                        *end = EndReason::Ours;
                     }
                 }
             }
@@ -44,17 +44,17 @@ impl SimJournal {
 }
 
 impl Journal for SimJournal {
-    fn append(&mut self, seen: Seen, at: Timestamp, events: &[Event]) -> Result<Seen, JournalError> {
+    fn append(&mut self, seen: SeqNo, at: Timestamp, events: &[Event]) -> Result<SeqNo, JournalError> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut world = self.life.shared.now();
         let process = self.life.process;
         if world.fires(Fault::JournalBusy) {
             return Err(Self::busy());
         }
-        let last = lines.last().map_or(0, |line| line.number);
+        let last = lines.last().map_or(0, |line| line.seq);
         if last != seen && !world.is(Sabotage::GoOnOvertaken) {
             world.faults.meet(Fault::WrittenByAnother);
-            return Err(JournalError::Overtaken { seen, last });
+            return Err(JournalError::Conflict { seen, last });
         }
         // Killed before the line is on the disk, or right after.
         if world.fires(Fault::CrashAtWrite) {
@@ -74,7 +74,7 @@ impl Journal for SimJournal {
             }
             world.note(|| format!("process {process} writes {event:?}"));
             number += 1;
-            lines.push(Line { number, at, event });
+            lines.push(Record { seq: number, at, event });
         }
         Ok(number)
     }
@@ -88,7 +88,7 @@ impl Journal for SimJournal {
         world.processes.iter().any(|process| process.life.as_deref() == Some(writer))
     }
 
-    fn after(&self, seen: Seen) -> Result<Vec<Line>, JournalError> {
+    fn read_after(&self, seen: SeqNo) -> Result<Vec<Record>, JournalError> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let from = usize::try_from(seen).unwrap_or(0).min(lines.len());
         let mut world = self.life.shared.now();

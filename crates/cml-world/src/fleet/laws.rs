@@ -3,8 +3,8 @@
 use std::io::Read;
 
 use cml_cloud::{Arch, LaunchRequest, Market, Usd};
-use cml_fleet::{Job, JobId, JobState, Observed, Plan, is_refused, labels};
-use cml_journal::{Line, State};
+use cml_journal::{Record, State};
+use cml_planner::{Job, JobId, JobState, Plan, PlanningInput, is_refused, labels};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// L8, at every decision: without the jobs that a policy or an empty purse refuses the very same would be done, and each of them has a reason.
-    pub(crate) fn watch_strangers(&mut self, observed: &Observed, plan: &Plan, now: Timestamp) {
+    pub(crate) fn watch_strangers(&mut self, observed: &PlanningInput, plan: &Plan, now: Timestamp) {
         let is_refused = |job: &Job| {
             stranger::is_poor(job, observed) || is_refused(&observed.specs, &observed.offers, job)
         };
@@ -116,7 +116,7 @@ impl World {
         }
         let mut without = observed.clone();
         without.jobs.get_or_insert_default().retain(|job| !strangers.contains(&job.id));
-        let alone = cml_fleet::plan(&without, now);
+        let alone = cml_planner::plan(&without, now);
         if alone.actions != plan.actions {
             let (ours, theirs) = (alone.actions.len(), plan.actions.len());
             let count = strangers.len();
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// What still has to come to rest; empty once nothing has.
-    pub(crate) fn unrest(&self, lines: &[Line]) -> Vec<String> {
+    pub(crate) fn unrest(&self, lines: &[Record]) -> Vec<String> {
         let mut unrest = Vec::new();
         let state = State::of(lines);
         for (index, job) in self.jobs.iter().enumerate() {
@@ -315,7 +315,7 @@ impl World {
             sum += bill;
             match entries.as_slice() {
                 [entry] if (entry.cost.0 - bill).abs() < Decimal::new(1, 4) => {
-                    let shares: Decimal = entry.parts.iter().map(|part| part.cost().0).sum();
+                    let shares: Decimal = entry.segments.iter().map(|part| part.cost().0).sum();
                     if shares != entry.cost.0 {
                         wrong.push(format!(
                             "L6: the shares of {} are {shares} of {}",
@@ -371,7 +371,7 @@ impl World {
     }
 
     /// What must hold once everything is at rest.
-    pub(crate) fn last_laws(&mut self, lines: &[Line]) {
+    pub(crate) fn last_laws(&mut self, lines: &[Record]) {
         if lines.iter().any(|line| serde_json::to_string(&line.event).is_ok_and(|text| text.contains(SECRET)))
         {
             self.violate("L5", "the journal tells a registration");

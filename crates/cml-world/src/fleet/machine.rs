@@ -378,7 +378,7 @@ impl World {
             gone: false,
             gone_at: 0,
         });
-        let labels = cml_fleet::labels::registered(&spec.labels, true, Some(cml_cloud::Arch::X64));
+        let labels = cml_planner::labels::registered(&spec.labels, true, Some(cml_cloud::Arch::X64));
         let id = self.add_runner(name, labels);
         self.by_hand.insert(id);
         if let Some(runner) = self.runners.get_mut(&id) {

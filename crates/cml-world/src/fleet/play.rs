@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cml_controller::{Controller, News, Recipes, Settings, Told, Wanted};
-use cml_fleet::{Action, Observed, Plan, Why, is_refused, plan};
+use cml_controller::{Controller, DesiredState, MachineTemplates, Mailbox, ReconcileReport, Settings};
+use cml_planner::{Action, Plan, PlanningInput, WaitReason, is_refused, plan};
 use cml_spec::{Forks, Spec};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
@@ -184,7 +184,7 @@ pub(crate) async fn process(
     lines: Lines,
     number: usize,
     wanted: Vec<Spec>,
-    recipes: Arc<Recipes>,
+    recipes: Arc<MachineTemplates>,
     stop: CancellationToken,
 ) {
     if number > 0 {
@@ -215,29 +215,29 @@ async fn live_once(
     life: &Life,
     lines: &Lines,
     wanted: &[Spec],
-    recipes: &Arc<Recipes>,
+    recipes: &Arc<MachineTemplates>,
     stop: &CancellationToken,
 ) {
     let (shared, number) = (&life.shared, life.process);
-    let news = Arc::new(News::default());
+    let news = Arc::new(Mailbox::default());
     shared.now().processes[number].news = Some(news.clone());
     let journal = SimJournal { lines: lines.clone(), life: life.clone() };
     let cloud = SimCloud { life: life.clone() };
     let forge = SimForge { life: life.clone() };
     let clock = || shared.now().wall(number);
     let new_id = || shared.now().new_id(number);
-    let on_step = |told: &Told<'_>| {
-        let step = told.step;
+    let on_step = |told: &ReconcileReport<'_>| {
+        let step = told.outcome;
         let mut world = shared.now();
         for waiting in &step.waiting {
             world.refused.entry(kind_of(&waiting.why)).or_default().insert(waiting.job);
         }
         world.reasons = step.waiting.iter().map(|waiting| (waiting.job, waiting.why.to_string())).collect();
-        if step.waiting.iter().any(|waiting| matches!(waiting.why, Why::Budget { .. })) {
+        if step.waiting.iter().any(|waiting| matches!(waiting.why, WaitReason::Budget { .. })) {
             world.faults.meet(Fault::OverBudget);
         }
     };
-    let decide = |observed: &Observed, now: Timestamp| {
+    let decide = |observed: &PlanningInput, now: Timestamp| {
         let sabotage = shared.now().sabotage;
         let plan = match sabotage {
             Some(Sabotage::ReserveForStrangers) => reserving_for_strangers(observed, now),
@@ -251,7 +251,7 @@ async fn live_once(
         if world.is(Sabotage::NoBudget) { Vec::new() } else { world.budgets.clone() }
     };
     let settings = Settings {
-        wanted: Wanted { specs: wanted.to_vec(), budgets, recipes: recipes.clone() },
+        wanted: DesiredState { specs: wanted.to_vec(), budgets, templates: recipes.clone() },
         name: None,
         poll_every: POLL_EVERY,
         clock: &clock,
@@ -268,21 +268,21 @@ async fn live_once(
 }
 
 /// The reason in two words, for counting.
-fn kind_of(why: &Why) -> &'static str {
+fn kind_of(why: &WaitReason) -> &'static str {
     match why {
-        Why::NoSpec { .. } | Why::NoLabels | Why::NoGroup { .. } => "no spec",
-        Why::Policy { .. } => "policy",
-        Why::Full { .. } => "pool full",
-        Why::Budget { .. } => "budget",
-        Why::Refused { .. } => "no capacity",
-        Why::NothingForSale { .. } => "nothing for sale",
-        Why::GitHubSilent => "GitHub silent",
-        Why::WrongClock { .. } => "wrong clock",
+        WaitReason::NoSpec { .. } | WaitReason::NoLabels | WaitReason::NoGroup { .. } => "no spec",
+        WaitReason::Policy { .. } => "policy",
+        WaitReason::Full { .. } => "pool full",
+        WaitReason::Budget { .. } => "budget",
+        WaitReason::Refused { .. } => "no capacity",
+        WaitReason::NothingForSale { .. } => "nothing for sale",
+        WaitReason::GitHubSilent => "GitHub silent",
+        WaitReason::WrongClock { .. } => "wrong clock",
     }
 }
 
 /// The plan of who gives refused jobs the machines that are free, and buys them none.
-fn reserving_for_strangers(observed: &Observed, now: Timestamp) -> Plan {
+fn reserving_for_strangers(observed: &PlanningInput, now: Timestamp) -> Plan {
     let mut as_ours = observed.clone();
     let mut strangers = BTreeSet::new();
     for job in as_ours.jobs.iter_mut().flatten() {

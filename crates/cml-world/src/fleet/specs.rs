@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cml_bootstrap::RunnerPackage;
 use cml_cloud::{Image, Network, OfferQuery, SpotPolicy, Usd};
-use cml_controller::{Lifetime, Packages, Recipe};
+use cml_controller::{MachineTemplate, RunnerMode, RunnerPackageSource};
 use cml_github::RunnerGroup;
 use cml_spec::{Allow, Idle, Limits, Reruns, Setup, Spec, Warm};
 use jiff::SignedDuration;
@@ -98,18 +98,18 @@ pub(crate) fn query(spec: &Spec, regions: &[String]) -> OfferQuery {
     }
 }
 
-pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, Recipe> {
+pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, MachineTemplate> {
     specs.iter().map(|spec| (spec.name.clone(), recipe(spec, query(spec, regions)))).collect()
 }
 
 /// A machine of this spec, bought by this query.
-pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
-    Recipe {
+pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> MachineTemplate {
+    MachineTemplate {
         spec: spec.name.clone(),
         labels: spec.labels.clone(),
         default_labels: spec.default_labels,
         group: RunnerGroup::Id(1),
-        lifetime: Lifetime::OneJob,
+        mode: RunnerMode::Ephemeral,
         query,
         image: Image::default(),
         network: Network::default(),
@@ -123,7 +123,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> Recipe {
             Idle::Never => None,
         },
         setup: Setup::default(),
-        packages: Packages::Exactly(RunnerPackage {
+        packages: RunnerPackageSource::Pinned(RunnerPackage {
             url: "https://example.invalid/runner.tar.gz".to_owned(),
             sha256: None,
             token: None,

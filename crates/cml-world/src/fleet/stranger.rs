@@ -1,7 +1,7 @@
 //! Jobs that no spec of the world takes, one kind for each rule: they may cost nothing (L8).
 
 use cml_cloud::Usd;
-use cml_fleet::{Job, Observed};
+use cml_planner::{Job, PlanningInput};
 use cml_spec::{Budget, Limits, Spec, Whose};
 use rust_decimal::Decimal;
 
@@ -91,7 +91,7 @@ pub(crate) fn sign(job: Job, stranger: Option<Stranger>) -> Job {
 }
 
 /// A budget refuses it, whatever a machine costs, unless GitHub has given a job of its repository a machine.
-pub(crate) fn is_poor(job: &Job, observed: &Observed) -> bool {
+pub(crate) fn is_poor(job: &Job, observed: &PlanningInput) -> bool {
     let is_given = || observed.launches.iter().any(|record| record.repository.as_deref() == Some(POOR));
     job.repository == POOR && !is_given()
 }

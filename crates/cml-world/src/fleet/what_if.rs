@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cml_cloud::{Market as Buying, Network, OfferQuery, Usd};
-use cml_fleet::spec_for;
+use cml_planner::spec_for;
 use cml_spec::Spec;
 use jiff::Timestamp;
 use rust_decimal::Decimal;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use cml_cloud::LaunchId;
-use cml_controller::News;
-use cml_fleet::{Job, JobId};
+use cml_controller::Mailbox;
 use cml_github::GitHubTime;
+use cml_planner::{Job, JobId};
 use cml_spec::{Budget, Spec};
 use jiff::Timestamp;
 
@@ -53,7 +53,7 @@ pub(crate) enum Happening {
 /// One process that drives the fleet.
 #[derive(Default)]
 pub(crate) struct Process {
-    pub(crate) news: Option<Arc<News>>,
+    pub(crate) news: Option<Arc<Mailbox>>,
     /// Its clock is so many seconds off.
     pub(crate) skew_seconds: i64,
     /// The life that it is in; none while it is down.
