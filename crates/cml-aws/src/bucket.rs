@@ -181,7 +181,7 @@ mod tests {
     use aws_config::SdkConfig;
 
     use super::*;
-    use crate::wire;
+    use crate::test_server;
 
     /// A bucket at this service, whose files are seen at an address of their own.
     fn bucket(config: &SdkConfig) -> Bucket {
@@ -206,7 +206,7 @@ mod tests {
             ("plot.png", "image/png", false),
         ];
         // Each is looked for, is not there, and is put there.
-        let (config, asked) = wire::silent([404, 200].repeat(files.len())).await;
+        let (config, asked) = test_server::silent([404, 200].repeat(files.len())).await;
         let bucket = bucket(&config);
         for (path, mime, _) in files {
             let url = bucket.put(path, mime, b"<svg/>").await.expect("is put");
@@ -224,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_s3_stumbles_over_is_made_again() {
-        let (config, asked) = wire::silent(vec![404, 503, 500, 200]).await;
+        let (config, asked) = test_server::silent(vec![404, 503, 500, 200]).await;
         let url = bucket(&config).put("plot.png", "image/png", b"png").await;
         assert!(url.is_ok(), "{url:?}");
         assert_eq!(asked.lock().expect("never poisoned").len(), 4);

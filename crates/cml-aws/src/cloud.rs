@@ -14,23 +14,23 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
 use crate::errors::in_region;
-use crate::notices::Denied;
+use crate::interruptions::DeniedRegions;
 use crate::template;
 
 /// EC2 with the account of the SDK's credential chain.
 pub struct AwsCloud {
     pub(crate) clients: Clients,
     pub(crate) cache: Cache,
-    pub(crate) asked_again: AskedAgain,
-    pub(crate) notices_denied: Denied,
+    pub(crate) asked_again: RetriedAttempts,
+    pub(crate) notices_denied: DeniedRegions,
     prices: Mutex<Arc<Book>>,
 }
 
 /// Tries whose first version rested on something that was gone: their repeats are repeats of the second.
 #[derive(Default)]
-pub(crate) struct AskedAgain(Mutex<HashSet<String>>);
+pub(crate) struct RetriedAttempts(Mutex<HashSet<String>>);
 
-impl AskedAgain {
+impl RetriedAttempts {
     pub(crate) fn contains(&self, request: &LaunchRequest) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&request.client_token())
     }
@@ -69,8 +69,8 @@ impl AwsCloud {
         Self {
             clients,
             cache,
-            asked_again: AskedAgain::default(),
-            notices_denied: Denied::default(),
+            asked_again: RetriedAttempts::default(),
+            notices_denied: DeniedRegions::default(),
             prices: Mutex::default(),
         }
     }
@@ -97,13 +97,13 @@ impl Cloud for AwsCloud {
         SHOWS_WITHIN
     }
 
-    async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, request: &LaunchRequest) -> Result<(), CloudError> {
         let Some(offer) = request.offers.first() else { return Ok(()) };
         let version = if self.asked_again.contains(request) { crate::fleet::AGAIN } else { "" };
         self.remove_template(&offer.region, &template::name(request, version)).await
     }
 
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         filter: &InstanceFilter,
         older_than: Timestamp,
@@ -132,7 +132,7 @@ impl Cloud for AwsCloud {
         self.spot_price_changes(region, types, since).await
     }
 
-    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
         self.marked(region).await
     }
 

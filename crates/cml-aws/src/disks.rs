@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
 use cml_cloud::{CloudError, ErrorKind};
 use cml_ec2::DEFAULT_DISK_GIB;
 
-use crate::images::Found;
+use crate::images::ResolvedImage;
 
 /// Where the volume of the cache is attached, unless the image has something there; the machine's script knows the names.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
@@ -30,7 +30,7 @@ pub(crate) struct Disk {
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] when a disk was asked for that is smaller than the image's own.
-pub(crate) fn planned(image: &Found, asked_gib: Option<u32>) -> Result<Vec<Disk>, CloudError> {
+pub(crate) fn planned(image: &ResolvedImage, asked_gib: Option<u32>) -> Result<Vec<Disk>, CloudError> {
     if let Some(asked) = asked_gib
         && asked < image.root_gib
     {
@@ -59,7 +59,7 @@ pub(crate) fn total_gib(disks: &[Disk]) -> u32 {
 
 /// Where the cache's volume goes: a device that the image has no use for. Two devices are the same by their last letter:
 /// `/dev/sdf` and `/dev/xvdf`.
-pub(crate) fn cache_device(image: &Found) -> Option<String> {
+pub(crate) fn cache_device(image: &ResolvedImage) -> Option<String> {
     let letter = |device: &str| device.trim_end_matches(|c: char| c.is_ascii_digit()).chars().next_back();
     let taken: Vec<char> = image.devices.iter().filter_map(|device| letter(device)).collect();
     CACHE_DEVICES.into_iter().find(|free| !taken.contains(free)).map(|free| format!("/dev/sd{free}"))
@@ -103,12 +103,12 @@ mod tests {
     use super::*;
     use crate::images::Volume;
 
-    fn image(root_gib: u32, volumes: &[(&str, u32)]) -> Found {
+    fn image(root_gib: u32, volumes: &[(&str, u32)]) -> ResolvedImage {
         let volumes: Vec<Volume> =
             volumes.iter().map(|(device, gib)| Volume { device: (*device).to_owned(), gib: *gib }).collect();
         let mut devices = vec!["/dev/sda1".to_owned()];
         devices.extend(volumes.iter().map(|volume| volume.device.clone()));
-        Found {
+        ResolvedImage {
             id: "ami-1".to_owned(),
             name: String::new(),
             root_device: "/dev/sda1".to_owned(),

@@ -20,7 +20,7 @@ use crate::cloud::AwsCloud;
 use crate::disks;
 use crate::errors::codes::{self, is_gone, is_taken, is_unknown_template};
 use crate::errors::{failed, hint_for, in_region, readable};
-use crate::network::{Landing, Subnet};
+use crate::network::{NetworkPlacement, Subnet};
 use crate::template;
 use cml_ec2::answers::instance;
 
@@ -78,14 +78,14 @@ impl AwsCloud {
         let region = first.region.as_str();
         match self.try_version(request, first, "", may_buy).await {
             Ok(launched) => return Ok(launched),
-            Err(Missed::Other(error)) => return Err(error),
-            Err(Missed::Gone(error)) => {
+            Err(AttemptError::Other(error)) => return Err(error),
+            Err(AttemptError::Gone(error)) => {
                 tracing::info!(%error, "something remembered from an earlier launch is gone, asking AWS again");
                 self.forget_image(region, &request.image, first.resources.arch, first.driver);
                 self.forget_landing(region, &request.network);
             }
             // The registration in that template is dead by now; its machine, if it was bought, is this launch's.
-            Err(Missed::TemplateTaken(error)) => {
+            Err(AttemptError::TemplateTaken(error)) => {
                 tracing::info!(%error, "an earlier life of this launch left a template");
                 if let Some(instance) = self.machine_of(request, region, LOOKS).await? {
                     return Ok(launched_before(request, first, instance));
@@ -104,29 +104,29 @@ impl AwsCloud {
         first: &Offer,
         version: &str,
         may_buy: MayBuy<'_>,
-    ) -> Result<Launched, Missed> {
+    ) -> Result<Launched, AttemptError> {
         let region = first.region.as_str();
         let (image, landing) = tokio::try_join!(
             self.image(region, &request.image, first.resources.arch, first.driver),
             self.landing(region, &request.network)
         )
-        .map_err(Missed::Other)?;
-        let disks = disks::planned(&image, request.disk_gib).map_err(Missed::Other)?;
-        wanted(may_buy).map_err(Missed::Other)?;
+        .map_err(AttemptError::Other)?;
+        let disks = disks::planned(&image, request.disk_gib).map_err(AttemptError::Other)?;
+        wanted(may_buy).map_err(AttemptError::Other)?;
         let made = self.make_template(request, region, version, &image, &disks, &landing.group).await;
         made.map_err(|error| match error.code.as_deref() {
-            Some(code) if is_taken(code) => Missed::TemplateTaken(error),
-            Some(code) if is_gone(code) => Missed::Gone(error),
-            _ => Missed::Other(error),
+            Some(code) if is_taken(code) => AttemptError::TemplateTaken(error),
+            Some(code) if is_gone(code) => AttemptError::Gone(error),
+            _ => AttemptError::Other(error),
         })?;
         match self.create_fleet_once_known(request, (region, version), &landing, may_buy).await {
             Err(error) if error.code.as_deref().is_some_and(is_taken) => {
-                self.earlier_life(request, first, error).await.map_err(Missed::Other)
+                self.earlier_life(request, first, error).await.map_err(AttemptError::Other)
             }
-            Err(error) if all_are(&error, is_gone) => Err(Missed::Gone(error)),
+            Err(error) if all_are(&error, is_gone) => Err(AttemptError::Gone(error)),
             // A fleet that has answered gives the same answer to the same token: another template and another token it is.
-            Err(error) if all_are(&error, is_unknown_template) => Err(Missed::Gone(error)),
-            result => result.map_err(Missed::Other),
+            Err(error) if all_are(&error, is_unknown_template) => Err(AttemptError::Gone(error)),
+            result => result.map_err(AttemptError::Other),
         }
     }
 
@@ -136,7 +136,7 @@ impl AwsCloud {
         &self,
         request: &LaunchRequest,
         (region, version): (&str, &str),
-        landing: &Landing,
+        landing: &NetworkPlacement,
         may_buy: MayBuy<'_>,
     ) -> Result<Launched, CloudError> {
         for pause in TEMPLATE_PAUSES {
@@ -199,7 +199,7 @@ impl AwsCloud {
         request: &LaunchRequest,
         region: &str,
         version: &str,
-        landing: &Landing,
+        landing: &NetworkPlacement,
     ) -> Result<Launched, CloudError> {
         let doing = format!("launching in {region}");
         let market = request.offers.first().map_or(Market::Spot, |offer| offer.market);
@@ -259,7 +259,7 @@ fn wanted(may_buy: MayBuy<'_>) -> Result<(), CloudError> {
 }
 
 /// Why a version of a try bought nothing.
-enum Missed {
+enum AttemptError {
     /// An image, a subnet or a group that we remembered is gone.
     Gone(CloudError),
     /// The template's name or token is in use for something else: an earlier life of this launch id was here.
@@ -267,7 +267,7 @@ enum Missed {
     Other(CloudError),
 }
 
-impl Missed {
+impl AttemptError {
     fn into_error(self) -> CloudError {
         match self {
             Self::Gone(error) | Self::TemplateTaken(error) | Self::Other(error) => error,
@@ -311,7 +311,10 @@ fn all_are(error: &CloudError, is: fn(&str) -> bool) -> bool {
     itself || (!error.failures.is_empty() && error.failures.iter().all(|failure| is(&failure.code)))
 }
 
-fn overrides(request: &LaunchRequest, landing: &Landing) -> Vec<FleetLaunchTemplateOverridesRequest> {
+fn overrides(
+    request: &LaunchRequest,
+    landing: &NetworkPlacement,
+) -> Vec<FleetLaunchTemplateOverridesRequest> {
     let limit = request.spot_price_max.filter(|_| request.offers.iter().all(|it| it.market == Market::Spot));
     let mut all = Vec::new();
     for offer in &request.offers {
@@ -335,7 +338,7 @@ fn bought(
     request: &LaunchRequest,
     doing: &str,
     answer: &CreateFleetOutput,
-    landing: &Landing,
+    landing: &NetworkPlacement,
 ) -> Result<Launched, CloudError> {
     let failures: Vec<OfferFailure> =
         answer.errors().iter().map(|error| refusal(request, error, landing)).collect();
@@ -365,7 +368,7 @@ fn bought(
 fn offer_of<'a>(
     request: &'a LaunchRequest,
     way: &FleetLaunchTemplateOverrides,
-    landing: &Landing,
+    landing: &NetworkPlacement,
 ) -> Option<&'a Offer> {
     let by_subnet = way.subnet_id().and_then(|id| landing.subnets.iter().find(|subnet| subnet.id == id));
     let zone = by_subnet.map(|subnet| subnet.zone.as_str()).or(way.availability_zone());
@@ -376,7 +379,7 @@ fn offer_of<'a>(
     offers().find(same_zone).or_else(|| offers().next())
 }
 
-fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &Landing) -> OfferFailure {
+fn refusal(request: &LaunchRequest, error: &CreateFleetError, landing: &NetworkPlacement) -> OfferFailure {
     let code = error.error_code().unwrap_or("Unknown");
     let way = error.launch_template_and_overrides().and_then(|it| it.overrides());
     let offer = way.and_then(|way| offer_of(request, way, landing)).cloned();

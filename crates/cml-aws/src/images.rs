@@ -24,7 +24,7 @@ const DRIVER_WORDS: [&str; 5] = ["nvidia", "deep learning", "cuda", "gpu", "dlam
 
 /// An image of the region, ready to be launched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct ResolvedImage {
     pub(crate) id: String,
     /// The name its maker gave it; empty when it has none.
     pub(crate) name: String,
@@ -166,7 +166,7 @@ impl AwsCloud {
         image: &Image,
         arch: Arch,
         driver: Driver,
-    ) -> Result<Found, CloudError> {
+    ) -> Result<ResolvedImage, CloudError> {
         let question = question(region, image, arch, driver);
         if let Some(kept) = self.cache.read(&question, KEEP) {
             return Ok(kept);
@@ -206,7 +206,7 @@ impl AwsCloud {
         }
     }
 
-    async fn describe_image(&self, region: &str, id: &str, arch: Arch) -> Result<Found, CloudError> {
+    async fn describe_image(&self, region: &str, id: &str, arch: Arch) -> Result<ResolvedImage, CloudError> {
         let doing = format!("looking at image {id} in {region}");
         let client = self.clients.ec2(region);
         let asked = repeat(|| async {
@@ -231,7 +231,7 @@ impl AwsCloud {
         owner: &str,
         pattern: &str,
         arch: Arch,
-    ) -> Result<Found, CloudError> {
+    ) -> Result<ResolvedImage, CloudError> {
         let doing = format!("looking for images called {pattern} of {owner} in {region}");
         let architecture = if arch == Arch::Arm64 { "arm64" } else { "x86_64" };
         let filter = |key: &str, value: &str| Filter::builder().name(key).values(value).build();
@@ -250,7 +250,7 @@ impl AwsCloud {
     }
 }
 
-fn checked(image: &aws_sdk_ec2::types::Image, arch: Arch) -> Result<Found, CloudError> {
+fn checked(image: &aws_sdk_ec2::types::Image, arch: Arch) -> Result<ResolvedImage, CloudError> {
     let id = image.image_id().unwrap_or_default();
     let made_for = image.architecture().map_or("", |arch| arch.as_str());
     let fits = match arch {
@@ -280,7 +280,7 @@ fn checked(image: &aws_sdk_ec2::types::Image, arch: Arch) -> Result<Found, Cloud
     }
     let name = image.name().unwrap_or_default();
     let words = format!("{name} {}", image.description().unwrap_or_default()).to_lowercase();
-    Ok(Found {
+    Ok(ResolvedImage {
         id: id.to_owned(),
         name: name.to_owned(),
         root_device: root_device.to_owned(),

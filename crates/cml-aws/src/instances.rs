@@ -162,6 +162,9 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
         controller: tags.controller,
         runner_name: tags.runner,
         ended_because: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
-        taken_back: it.state_reason().and_then(|reason| reason.code()).is_some_and(codes::is_interruption),
+        is_interrupted: it
+            .state_reason()
+            .and_then(|reason| reason.code())
+            .is_some_and(codes::is_interruption),
     })
 }

@@ -7,31 +7,31 @@
 //! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
 //! would hide from the caller how often AWS was asked.
 
-mod billed;
 mod bucket;
 mod cache;
 mod clients;
 mod clock;
 mod cloud;
 mod console;
+mod cost_explorer;
 mod disks;
 mod errors;
 mod fleet;
 mod images;
 pub mod inspect;
 mod instances;
+mod interruptions;
 mod network;
-mod notices;
 mod offers;
 mod pages;
-mod pricelist;
 mod prices;
+mod pricing_api;
 mod signed;
 mod snapshots;
 mod template;
-mod unsold;
 #[cfg(test)]
-mod wire;
+mod test_server;
+mod unsold;
 
 pub use bucket::{Bucket, BucketError};
 pub use clients::AwsSettings;

@@ -39,7 +39,7 @@ impl Subnets {
 
 /// Subnets of one VPC, and the group of machines there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Landing {
+pub(crate) struct NetworkPlacement {
     pub(crate) subnets: Vec<Subnet>,
     pub(crate) group: String,
 }
@@ -55,7 +55,11 @@ fn question_of_subnets(region: &str, network: &Network) -> String {
 
 impl AwsCloud {
     /// Subnets and group for this region, from the cache or from AWS.
-    pub(crate) async fn landing(&self, region: &str, network: &Network) -> Result<Landing, CloudError> {
+    pub(crate) async fn landing(
+        &self,
+        region: &str,
+        network: &Network,
+    ) -> Result<NetworkPlacement, CloudError> {
         let question = question(region, network);
         if let Some(kept) = self.cache.read(&question, KEEP) {
             return Ok(kept);
@@ -68,7 +72,7 @@ impl AwsCloud {
             Some(id) => id,
             None => self.make_group(region, &vpc).await?,
         };
-        let landing = Landing { subnets, group };
+        let landing = NetworkPlacement { subnets, group };
         self.cache.write(&question, &landing);
         Ok(landing)
     }

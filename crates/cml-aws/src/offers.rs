@@ -7,7 +7,7 @@ use cml_cloud::{
     Arch, ByRegion, CloudError, Disk, Driver, ErrorKind, Gpu, Market, Offer, OfferQuery, RegionFailure,
     Resources, SpotPolicy,
 };
-use cml_prices::{Book, TypeFacts};
+use cml_prices::{Book, InstanceTypeInfo};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -21,21 +21,21 @@ use crate::{disks, images};
 use cml_ec2::drivers;
 use cml_ec2::images::{has_image, no_image};
 use cml_ec2::quotas::QuotaClass;
-use cml_ec2::regions::{self, Place};
-use cml_ec2::sizes::{self, Asked};
+use cml_ec2::regions::{self, RegionZone};
+use cml_ec2::sizes::{self, TypeRequest};
 
 /// The size when you name none, as in CML.
 const DEFAULT_SIZE: &str = "m";
 
 /// A type, and what its image must bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Kind {
-    facts: TypeFacts,
+struct TypeOffer {
+    facts: InstanceTypeInfo,
     driver: Driver,
 }
 
-impl Kind {
-    fn of(facts: &TypeFacts) -> Self {
+impl TypeOffer {
+    fn of(facts: &InstanceTypeInfo) -> Self {
         let driver = drivers::needed(&facts.name, facts.resources.gpu.as_ref());
         Self { facts: facts.clone(), driver }
     }
@@ -43,21 +43,21 @@ impl Kind {
 
 /// What was asked for, as far as it is known without asking AWS.
 #[derive(Clone, Debug)]
-enum Wanted {
-    Known(Kind),
+enum RequestedType {
+    Known(TypeOffer),
     /// A type that is newer than our table.
     Newer(String),
 }
 
 /// Why a region has no offers.
-enum Missing {
+enum NoOffers {
     /// Its own trouble.
     Here(CloudError),
     /// What was asked for can be had nowhere as it is.
     Everywhere(CloudError),
 }
 
-impl From<CloudError> for Missing {
+impl From<CloudError> for NoOffers {
     fn from(error: CloudError) -> Self {
         Self::Here(error)
     }
@@ -81,8 +81,8 @@ impl AwsCloud {
                     all.found.extend(spot);
                     on_demand.extend(listed);
                 }
-                Err(Missing::Everywhere(error)) => return Err(error),
-                Err(Missing::Here(error)) => all.failed.push(RegionFailure {
+                Err(NoOffers::Everywhere(error)) => return Err(error),
+                Err(NoOffers::Here(error)) => all.failed.push(RegionFailure {
                     region: place.region.clone(),
                     error: in_region(&place.region, error),
                 }),
@@ -99,11 +99,11 @@ impl AwsCloud {
 
     async fn sold_in(
         &self,
-        place: &Place,
+        place: &RegionZone,
         query: &OfferQuery,
-        wanted: &[Wanted],
+        wanted: &[RequestedType],
         book: &Book,
-    ) -> Result<Sold, Missing> {
+    ) -> Result<Sold, NoOffers> {
         let region = place.region.as_str();
         let kinds = self.kinds(region, query, wanted).await?;
         let subnets = self.subnets(region, &query.network).await?;
@@ -129,8 +129,15 @@ impl AwsCloud {
             }
             Err(error) => return Err(error.into()),
         };
-        let sales =
-            Sales { region, zones: &zones, kinds: &kinds, prices: prices.as_ref(), sizes, book, now: now() };
+        let sales = RegionOffers {
+            region,
+            zones: &zones,
+            kinds: &kinds,
+            prices: prices.as_ref(),
+            sizes,
+            book,
+            now: now(),
+        };
         let spot = if query.spot == SpotPolicy::Never { Vec::new() } else { sales.spot(query) };
         let on_demand = if query.spot == SpotPolicy::Only { Vec::new() } else { sales.on_demand() };
         if spot.is_empty() && on_demand.is_empty() {
@@ -139,11 +146,11 @@ impl AwsCloud {
         Ok((spot, on_demand))
     }
 
-    fn places(&self, regions: &[String]) -> Result<Vec<Place>, CloudError> {
+    fn places(&self, regions: &[String]) -> Result<Vec<RegionZone>, CloudError> {
         if regions.is_empty() {
             return Ok(vec![regions::place(&self.clients.default_region)?]);
         }
-        let mut places: Vec<Place> = Vec::new();
+        let mut places: Vec<RegionZone> = Vec::new();
         for name in regions {
             let place = regions::place(name)?;
             if !places.contains(&place) {
@@ -154,15 +161,20 @@ impl AwsCloud {
     }
 
     /// What was asked for, with what the region says of types that are newer than our table.
-    async fn kinds(&self, region: &str, query: &OfferQuery, wanted: &[Wanted]) -> Result<Vec<Kind>, Missing> {
-        let mut kinds: Vec<Kind> = Vec::new();
+    async fn kinds(
+        &self,
+        region: &str,
+        query: &OfferQuery,
+        wanted: &[RequestedType],
+    ) -> Result<Vec<TypeOffer>, NoOffers> {
+        let mut kinds: Vec<TypeOffer> = Vec::new();
         for one in wanted {
             let kind = match one {
-                Wanted::Known(kind) => kind.clone(),
-                Wanted::Newer(name) => self.ask_type(region, name).await?,
+                RequestedType::Known(kind) => kind.clone(),
+                RequestedType::Newer(name) => self.ask_type(region, name).await?,
             };
             if !has_image(&query.image, kind.driver) {
-                return Err(Missing::Everywhere(no_image(&[&kind.facts.name], kind.driver)));
+                return Err(NoOffers::Everywhere(no_image(&[&kind.facts.name], kind.driver)));
             }
             if !kinds.contains(&kind) {
                 kinds.push(kind);
@@ -173,7 +185,12 @@ impl AwsCloud {
 
     /// All disks of a machine together, that of its cache too, GiB, by what decides about its image. A kind of machine that has no image here is not
     /// offered, as long as another has one.
-    async fn disk_sizes(&self, region: &str, query: &OfferQuery, kinds: &[Kind]) -> Result<Sizes, Missing> {
+    async fn disk_sizes(
+        &self,
+        region: &str,
+        query: &OfferQuery,
+        kinds: &[TypeOffer],
+    ) -> Result<Sizes, NoOffers> {
         let mut sizes = Sizes::new();
         let mut lacking: Vec<((Arch, Driver), CloudError)> = Vec::new();
         for kind in kinds {
@@ -183,7 +200,7 @@ impl AwsCloud {
             }
             match self.image(region, &query.image, key.0, key.1).await {
                 Ok(image) => {
-                    let planned = disks::planned(&image, query.disk_gib).map_err(Missing::Everywhere)?;
+                    let planned = disks::planned(&image, query.disk_gib).map_err(NoOffers::Everywhere)?;
                     sizes.insert(key, disks::total_gib(&planned));
                 }
                 Err(error) => lacking.push((key, error)),
@@ -203,7 +220,7 @@ impl AwsCloud {
     }
 
     /// A type that is newer than our table, or does not exist: EC2 knows.
-    async fn ask_type(&self, region: &str, name: &str) -> Result<Kind, CloudError> {
+    async fn ask_type(&self, region: &str, name: &str) -> Result<TypeOffer, CloudError> {
         let doing = format!("asking about instance type {name} in {region}");
         let client = self.clients.ec2(region);
         let asked = repeat(|| async {
@@ -231,7 +248,7 @@ impl AwsCloud {
             memory_mib: number(gpu.memory_info().and_then(|memory| memory.size_in_mib()).map(i64::from)),
         });
         let driver = drivers::needed_by_maker(name, gpu.as_ref(), first.and_then(|gpu| gpu.manufacturer()));
-        let facts = TypeFacts {
+        let facts = InstanceTypeInfo {
             name: name.to_owned(),
             resources: Resources {
                 vcpus: small(info.v_cpu_info().and_then(|cpu| cpu.default_v_cpus())),
@@ -241,23 +258,25 @@ impl AwsCloud {
             },
             on_demand: None,
         };
-        Ok(Kind { facts, driver })
+        Ok(TypeOffer { facts, driver })
     }
 }
 
 /// What was asked for, by the embedded table: a name that is no type is an error before AWS is asked.
-fn wanted(query: &OfferQuery) -> Result<Vec<Wanted>, CloudError> {
+fn wanted(query: &OfferQuery) -> Result<Vec<RequestedType>, CloudError> {
     if let Some(needs) = &query.needs {
         let served = cml_ec2::served(needs, &query.image)?;
-        return Ok(served.into_iter().map(|facts| Wanted::Known(Kind::of(facts))).collect());
+        return Ok(served.into_iter().map(|facts| RequestedType::Known(TypeOffer::of(facts))).collect());
     }
     let default = [DEFAULT_SIZE.to_owned()];
     let asked = if query.types.is_empty() { &default[..] } else { &query.types };
     let mut all = Vec::new();
     for name in asked {
         match sizes::read(name, query.gpu.as_deref())? {
-            Asked::Known(known) => all.extend(known.into_iter().map(|facts| Wanted::Known(Kind::of(facts)))),
-            Asked::Newer(name) => all.push(Wanted::Newer(name)),
+            TypeRequest::Known(known) => {
+                all.extend(known.into_iter().map(|facts| RequestedType::Known(TypeOffer::of(facts))))
+            }
+            TypeRequest::Newer(name) => all.push(RequestedType::Newer(name)),
         }
     }
     Ok(all)
@@ -267,10 +286,10 @@ fn wanted(query: &OfferQuery) -> Result<Vec<Wanted>, CloudError> {
 type Sizes = BTreeMap<(Arch, Driver), u32>;
 
 /// The market of one region.
-struct Sales<'a> {
+struct RegionOffers<'a> {
     region: &'a str,
     zones: &'a [&'a str],
-    kinds: &'a [Kind],
+    kinds: &'a [TypeOffer],
     /// None when they could not be had.
     prices: Option<&'a SpotPrices>,
     /// Machines whose size is not here have no image, and are not offered.
@@ -280,7 +299,7 @@ struct Sales<'a> {
     now: Timestamp,
 }
 
-impl Sales<'_> {
+impl RegionOffers<'_> {
     /// Spot offers, the cheapest first. Where the prices are known, a zone without one does not sell the type.
     fn spot(&self, query: &OfferQuery) -> Vec<Offer> {
         let none = BTreeMap::new();
@@ -318,7 +337,7 @@ impl Sales<'_> {
     /// None where there is no image for such a machine.
     fn offer(
         &self,
-        kind: &Kind,
+        kind: &TypeOffer,
         zone: &str,
         market: Market,
         price: Option<cml_cloud::UsdPerHour>,
@@ -343,7 +362,7 @@ impl Sales<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_cloud::{Network, Span, UsdPerHour};
+    use cml_cloud::{Network, Range, UsdPerHour};
     use cml_prices::{OnDemandPrice, catalog};
 
     fn query(spot_price_max: Option<&str>) -> OfferQuery {
@@ -373,9 +392,9 @@ mod tests {
 
     #[test]
     fn cheap_zones_come_first_and_zones_that_do_not_sell_a_type_are_left_out() {
-        let kinds: Vec<Kind> = ["g4dn.xlarge", "g5.xlarge"]
+        let kinds: Vec<TypeOffer> = ["g4dn.xlarge", "g5.xlarge"]
             .iter()
-            .map(|name| Kind::of(catalog::find(name).expect("known")))
+            .map(|name| TypeOffer::of(catalog::find(name).expect("known")))
             .collect();
         let zones = |list: &[(&str, &str)]| {
             list.iter().map(|(zone, price)| ((*zone).to_owned(), usd(price))).collect()
@@ -393,7 +412,7 @@ mod tests {
             effective: Timestamp::UNIX_EPOCH,
         };
         book.add_on_demand(told, Timestamp::UNIX_EPOCH);
-        let sales = Sales {
+        let sales = RegionOffers {
             region: "r",
             zones: &["a", "b"],
             kinds: &kinds,
@@ -414,7 +433,7 @@ mod tests {
         let offer = sales.spot(&query(None)).remove(0);
         assert_eq!((offer.driver, offer.disk.map(|disk| disk.gib)), (Driver::Nvidia, Some(75)));
         assert_eq!(offer.quota.as_deref(), Some("All G and VT Spot Instance Requests"));
-        let blind = Sales { prices: None, ..sales };
+        let blind = RegionOffers { prices: None, ..sales };
         assert_eq!(blind.spot(&query(None)).len(), 4);
     }
 
@@ -425,21 +444,21 @@ mod tests {
             OfferQuery { types: vec![name.to_owned()], image, ..query(None) }
         };
         let needs = |models: &[&str]| OfferQuery {
-            needs: Some(cml_cloud::Needs {
+            needs: Some(cml_cloud::InstanceRequirements {
                 gpu: Some(models.iter().map(|&model| model.to_owned()).collect()),
-                gpus: Span { least: 1, most: None },
-                gpu_memory_mib: Span::default(),
-                vcpus: Span::default(),
-                memory_mib: Span::default(),
+                gpus: Range { least: 1, most: None },
+                gpu_memory_mib: Range::default(),
+                vcpus: Range::default(),
+                memory_mib: Range::default(),
                 arch: Arch::X64,
             }),
             ..query(None)
         };
         let kinds = |query: &OfferQuery| -> Vec<Driver> {
             let all = wanted(query).expect("can be had");
-            let driver = |one: &Wanted| match one {
-                Wanted::Known(kind) => kind.driver,
-                Wanted::Newer(name) => panic!("{name} is known"),
+            let driver = |one: &RequestedType| match one {
+                RequestedType::Known(kind) => kind.driver,
+                RequestedType::Newer(name) => panic!("{name} is known"),
             };
             all.iter().map(driver).collect()
         };

@@ -16,7 +16,7 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::disks::{self, Disk};
 use crate::errors::{codes, failed};
-use crate::images::Found;
+use crate::images::ResolvedImage;
 
 /// The template's name: one for each launch, try and version of the try.
 pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
@@ -29,7 +29,12 @@ pub(crate) fn tags(request: &LaunchRequest) -> Vec<Tag> {
 }
 
 /// Everything about the machine but its type, its zone and its price.
-fn data(request: &LaunchRequest, image: &Found, disks: &[Disk], group: &str) -> RequestLaunchTemplateData {
+fn data(
+    request: &LaunchRequest,
+    image: &ResolvedImage,
+    disks: &[Disk],
+    group: &str,
+) -> RequestLaunchTemplateData {
     // Version 2 of the metadata service only, and not from within containers: a job cannot be tricked into giving away
     // the machine's role.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
@@ -85,7 +90,7 @@ impl AwsCloud {
         request: &LaunchRequest,
         region: &str,
         version: &str,
-        image: &Found,
+        image: &ResolvedImage,
         disks: &[Disk],
         group: &str,
     ) -> Result<(), CloudError> {

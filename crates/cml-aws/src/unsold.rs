@@ -3,7 +3,7 @@
 use cml_cloud::{CloudError, ErrorKind, OfferQuery, SpotPolicy};
 
 use crate::network::Subnets;
-use cml_ec2::regions::Place;
+use cml_ec2::regions::RegionZone;
 
 /// Subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
 fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {
@@ -12,7 +12,7 @@ fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {
     each.map(|subnet| format!("{} ({})", subnet.id, subnet.zone)).collect::<Vec<_>>().join(", ")
 }
 
-pub(crate) fn no_subnet(place: &Place, subnets: &Subnets) -> CloudError {
+pub(crate) fn no_subnet(place: &RegionZone, subnets: &Subnets) -> CloudError {
     let zone = place.zone.as_deref().unwrap_or(&place.region);
     CloudError::new(
         ErrorKind::Invalid,
@@ -23,7 +23,7 @@ pub(crate) fn no_subnet(place: &Place, subnets: &Subnets) -> CloudError {
 }
 
 pub(crate) fn none_fits(
-    place: &Place,
+    place: &RegionZone,
     types: &[String],
     subnets: &Subnets,
     zones: &[&str],
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_named_subnet_whose_zone_does_not_sell_the_type_is_named_with_its_zone() {
-        let place = Place { region: "us-east-1".to_owned(), zone: None };
+        let place = RegionZone { region: "us-east-1".to_owned(), zone: None };
         let subnet = Subnet { id: "subnet-1".to_owned(), zone: "us-east-1e".to_owned() };
         let subnets = Subnets { vpc: "vpc-1".to_owned(), subnets: vec![subnet] };
         let of = |asked: &[&str]| {
@@ -90,7 +90,7 @@ mod tests {
         let hint = error.hint.expect("a hint");
         assert!(hint.contains("--subnet") && !hint.contains("--spot-price"), "{hint}");
         assert_eq!(of(&[]).cause, "g5.xlarge is not sold in us-east-1");
-        let other = Place { zone: Some("us-east-1a".to_owned()), ..place.clone() };
+        let other = RegionZone { zone: Some("us-east-1a".to_owned()), ..place.clone() };
         assert!(no_subnet(&other, &subnets).cause.contains("subnet-1 (us-east-1e)"));
     }
 }

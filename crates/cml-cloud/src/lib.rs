@@ -22,8 +22,8 @@ pub use error::{CloudError, ErrorKind, OfferFailure};
 pub use ids::{Deadline, InstanceId, LaunchId};
 pub use money::{Disk, Usd, UsdPerGibMonth, UsdPerHour};
 pub use types::{
-    Arch, Driver, Gpu, Image, Instance, InstanceFilter, InstanceState, LaunchRequest, Launched, Market,
-    Needs, Network, Offer, OfferQuery, Resources, Span, SpotPolicy, SpotPrice, UserData, tag,
+    Arch, Driver, Gpu, Image, Instance, InstanceFilter, InstanceRequirements, InstanceState, LaunchRequest,
+    Launched, Market, Network, Offer, OfferQuery, Range, Resources, SpotPolicy, SpotPrice, UserData, tag,
 };
 
 /// Whether a launch is still wanted: a signal may have come while the provider was asked.
@@ -65,14 +65,14 @@ pub trait Cloud: Send + Sync {
     ///
     /// # Errors
     /// As the provider answers.
-    fn tidy(&self, request: &LaunchRequest) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn clean_up(&self, request: &LaunchRequest) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Removes what launches that were killed have left beside their instances, if it was made before `older_than`,
     /// and names it. With `dry_run` it is only named. Only the filter's regions and owner count.
     ///
     /// # Errors
     /// As the provider answers.
-    fn sweep(
+    fn collect_garbage(
         &self,
         filter: &InstanceFilter,
         older_than: jiff::Timestamp,
@@ -108,7 +108,10 @@ pub trait Cloud: Send + Sync {
     ///
     /// # Errors
     /// As the provider answers.
-    fn taken_back(&self, region: &str) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send;
+    fn interrupted_instances(
+        &self,
+        region: &str,
+    ) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send;
 
     /// Ends one instance. Ending one that is gone already is a success.
     ///

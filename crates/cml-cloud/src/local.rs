@@ -179,12 +179,12 @@ impl Cloud for LocalCloud {
         SignedDuration::ZERO
     }
 
-    async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
 
     /// A local instance has nothing beside its own directory.
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         _filter: &InstanceFilter,
         _older_than: jiff::Timestamp,
@@ -220,7 +220,7 @@ impl Cloud for LocalCloud {
         Ok(Vec::new())
     }
 
-    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
         Ok(Vec::new())
     }
 

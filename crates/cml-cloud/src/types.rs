@@ -170,31 +170,31 @@ impl Offer {
 
 /// What a machine must have, where the user names no types.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needs {
+pub struct InstanceRequirements {
     /// Models of GPU that will do (`a10g`); empty: any that runs CUDA. None: no GPU.
     pub gpu: Option<Vec<String>>,
     /// GPUs.
-    pub gpus: Span,
+    pub gpus: Range,
     /// Memory of each GPU, MiB.
-    pub gpu_memory_mib: Span,
+    pub gpu_memory_mib: Range,
     /// Virtual processors.
-    pub vcpus: Span,
+    pub vcpus: Range,
     /// Memory, MiB.
-    pub memory_mib: Span,
+    pub memory_mib: Range,
     /// Processor architecture.
     pub arch: Arch,
 }
 
 /// From how much to how much, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Span {
+pub struct Range {
     /// At least.
     pub least: u64,
     /// At most; none: any more.
     pub most: Option<u64>,
 }
 
-impl Span {
+impl Range {
     /// Whether so much will do.
     #[must_use]
     pub fn contains(&self, amount: u64) -> bool {
@@ -210,7 +210,7 @@ pub struct OfferQuery {
     /// Instance types or CML's sizes (`m`, `m+t4`); empty: the provider's default.
     pub types: Vec<String>,
     /// What the machine must have, instead of types.
-    pub needs: Option<Needs>,
+    pub needs: Option<InstanceRequirements>,
     /// GPU model asked for beside the type (`t4`); CML's `nogpu` is none.
     pub gpu: Option<String>,
     /// Allowed markets.
@@ -404,7 +404,7 @@ pub struct Instance {
     pub ended_because: Option<String>,
     /// Whether the cloud took it back: a spot interruption.
     #[serde(default)]
-    pub taken_back: bool,
+    pub is_interrupted: bool,
 }
 
 impl Instance {

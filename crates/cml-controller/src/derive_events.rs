@@ -143,7 +143,7 @@ fn launch_events(
     }
     events.extend(late_list_price(record, evidence));
     events.extend(runner_activity(state, record, evidence));
-    let taken_back = evidence.instance.is_some_and(|it| it.taken_back);
+    let taken_back = evidence.instance.is_some_and(|it| it.is_interrupted);
     let gone = match evidence.instance {
         Some(instance) => instance.state == InstanceState::Terminated,
         // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.

@@ -131,7 +131,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
     /// Removes what a launch left beside its machine.
     pub(crate) async fn clean_up(&self, request: Box<LaunchRequest>) -> Completion<'_> {
         let _turn = self.tidies.acquire().await;
-        if let Err(error) = self.cloud.tidy(&request).await {
+        if let Err(error) = self.cloud.clean_up(&request).await {
             tracing::warn!(%error, launch = %request.launch, "its launch template is left; `cml-runner reap` removes it");
         }
         Completion::CleanedUp

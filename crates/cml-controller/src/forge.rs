@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use cml_github::{
-    Followed, GitHub, GitHubError, GitHubTime, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
+    GitHub, GitHubError, GitHubTime, JitRequest, JitRunner, Polled, Removal, Runner, RunnerDownload,
+    TrackedJob,
 };
 use cml_planner::Job;
 use secrecy::SecretString;
@@ -76,7 +77,7 @@ pub trait Forge: Send + Sync {
     /// As GitHub answers.
     fn jobs(
         &self,
-        followed: &[Followed],
+        followed: &[TrackedJob],
         only: &BTreeSet<String>,
     ) -> impl Future<Output = Result<JobList, GitHubError>> + Send;
 
@@ -153,7 +154,7 @@ impl Forge for GitHub {
         Self::runner_packages(self).await
     }
 
-    async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
+    async fn jobs(&self, followed: &[TrackedJob], only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
         let Polled { jobs, unseen, rest } = Self::jobs(self, followed, only).await?;
         let jobs = jobs.into_iter().map(crate::jobs::from_github).collect();
         Ok(JobList { jobs, unseen, rest })

@@ -15,13 +15,13 @@ const REMEMBER: Duration = Duration::from_secs(2 * 3600);
 /// Every job that was heard of and is not long over. Times are this process's own: a clock on the wall may be set.
 #[derive(Debug, Default)]
 pub struct JobTable {
-    jobs: BTreeMap<JobId, TrackedJob>,
+    jobs: BTreeMap<JobId, KnownJob>,
     /// Jobs that ended on somebody else's machine, and when that was heard: an organization has thousands of them.
     strangers: BTreeMap<JobId, Instant>,
 }
 
 #[derive(Debug)]
-struct TrackedJob {
+struct KnownJob {
     job: Job,
     at: Instant,
     /// It counts as over because a list did not have it: another list may have it again.
@@ -44,7 +44,7 @@ impl JobTable {
             None => job,
         };
         if is_relevant(&job) {
-            self.jobs.insert(job.id, TrackedJob { job, at, is_missing: false });
+            self.jobs.insert(job.id, KnownJob { job, at, is_missing: false });
             return true;
         }
         self.strangers.insert(job.id, at);
@@ -79,7 +79,7 @@ impl JobTable {
             });
             if !is_older {
                 let job = known.map_or(job.clone(), |known| with_runner(job, &known.job));
-                self.jobs.insert(id, TrackedJob { job, at: asked_at, is_missing: false });
+                self.jobs.insert(id, KnownJob { job, at: asked_at, is_missing: false });
             }
         }
         self.strangers.retain(|_, at| asked_at.saturating_duration_since(*at) < REMEMBER);
@@ -93,7 +93,7 @@ impl JobTable {
     pub fn rerun_asked(&mut self, run_id: u64, at: Instant) {
         for heard in self.jobs.values_mut().filter(|heard| heard.job.run_id == run_id) {
             if matches!(heard.job.state, JobState::Failed { .. }) {
-                *heard = TrackedJob {
+                *heard = KnownJob {
                     job: Job { state: JobState::Failed { run_over: false }, ..heard.job.clone() },
                     at,
                     is_missing: false,

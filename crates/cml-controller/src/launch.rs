@@ -171,7 +171,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         }
         (self.steps.on_event)(Event::Online { runner: order.runner_name.clone() });
         if let Some(request) = &made.request
-            && let Err(error) = cloud.tidy(request).await
+            && let Err(error) = cloud.clean_up(request).await
         {
             tracing::warn!(%error, "the launch template could not be removed; `cml-runner reap` will do it");
         }
@@ -208,7 +208,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
             };
             let Some(group) = decided else { break };
             if let Some(previous) = made.request.take()
-                && let Err(error) = self.steps.cloud.tidy(&previous).await
+                && let Err(error) = self.steps.cloud.clean_up(&previous).await
             {
                 tracing::warn!(%error, "what the refused call left could not be removed; `cml-runner reap` will do it");
             }

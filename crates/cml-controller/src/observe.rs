@@ -8,7 +8,7 @@ use cml_cloud::{
     ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, InstanceState, LaunchId, Market,
     Offer, SpotPrice,
 };
-use cml_github::Followed;
+use cml_github::TrackedJob;
 use cml_journal::State;
 use cml_planner::{JobId, RunnerStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -31,7 +31,7 @@ pub(crate) struct ObservationRequest {
     pub(crate) recipes: Arc<MachineTemplates>,
     /// Whether all jobs are asked for, and what is followed.
     pub(crate) poll: bool,
-    pub(crate) followed: Vec<Followed>,
+    pub(crate) followed: Vec<TrackedJob>,
     /// The repositories that all specs together serve; empty: all.
     pub(crate) only: BTreeSet<String>,
     /// Specs whose offers are old.
@@ -175,7 +175,7 @@ impl ObservationRequest {
             instances.into_iter().flatten().filter(is_spot).map(|it| it.region.as_str()).collect();
         let mut all = Vec::new();
         for region in regions {
-            match executor.cloud.taken_back(region).await {
+            match executor.cloud.interrupted_instances(region).await {
                 Ok(ids) => all.extend(ids),
                 Err(error) => {
                     tracing::warn!(%error, region, "the cloud cannot say which spot machines it takes back");

@@ -115,7 +115,7 @@ pub async fn reap<C: Cloud, F: Forge>(
         }
     }
     let older_than = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
-    let ByRegion { found: swept, failed } = cloud.sweep(filter, older_than, dry_run).await?;
+    let ByRegion { found: swept, failed } = cloud.collect_garbage(filter, older_than, dry_run).await?;
     report.swept = swept;
     let is_new = |failure: &RegionFailure| report.silent.iter().all(|known| known.region != failure.region);
     let failed: Vec<RegionFailure> = failed.into_iter().filter(is_new).collect();
@@ -170,7 +170,7 @@ mod tests {
             controller: None,
             runner_name: Some("cml-a".to_owned()),
             ended_because: None,
-            taken_back: false,
+            is_interrupted: false,
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use cml_cloud::{
     CloudError, Deadline, ErrorKind, Instance, InstanceId, LaunchId, Launched, Offer, SpotPrice,
 };
-use cml_github::Followed;
+use cml_github::TrackedJob;
 use cml_journal::{Event, Journal, JournalError, State};
 use cml_planner::{
     Action, Balance, Job, JobId, JobState, LaunchRecord, Plan, PlanningInput, Refusal, RefusalKind,
@@ -181,10 +181,10 @@ impl<J: Journal> Reconciler<J> {
 
     /// Failed jobs that the next observation has to tell of.
     #[must_use]
-    pub fn tracked_jobs(&self) -> Vec<Followed> {
+    pub fn tracked_jobs(&self) -> Vec<TrackedJob> {
         let follow = |job: &JobId| {
             let facts = self.state.facts(*job)?;
-            Some(Followed { repository: facts.repository.clone(), run_id: facts.run_id, job: job.0 })
+            Some(TrackedJob { repository: facts.repository.clone(), run_id: facts.run_id, job: job.0 })
         };
         self.state.interrupted().iter().chain(self.state.suspects()).filter_map(follow).collect()
     }

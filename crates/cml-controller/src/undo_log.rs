@@ -84,7 +84,7 @@ impl UndoLog {
     /// What lies beside the machine goes in any case: a machine at work has read it long ago.
     async fn clean_up<C: Cloud>(&self, cloud: &C, left: &mut Vec<String>) {
         if let Some(request) = &self.request
-            && let Err(error) = cloud.tidy(request).await
+            && let Err(error) = cloud.clean_up(request).await
         {
             left.push(format!(
                 "the launch template of {} ({error}); `cml-runner reap` removes it",

@@ -64,7 +64,7 @@ fn instance(launch: LaunchId, state: InstanceState) -> Instance {
         controller: Some("pools".to_owned()),
         runner_name: Some(launch.runner_name()),
         ended_because: None,
-        taken_back: false,
+        is_interrupted: false,
     }
 }
 
@@ -227,7 +227,7 @@ fn a_job_that_was_lost_before_anybody_saw_it_begin_is_asked_after_and_runs_again
     assert!(matches!(orders.as_slice(), [Command::Launch { .. }]), "{orders:?}");
     // Bought, taken back at work, and no look in between.
     let mut gone = instance(id(1), InstanceState::Terminated);
-    gone.taken_back = true;
+    gone.is_interrupted = true;
     gone.ended_at = Some(at(100));
     let _ = step(110, vec![job(JobState::Queued, None)], vec![gone.clone()]);
     let _ = step(125, vec![job(JobState::Queued, None)], vec![gone.clone()]);

@@ -9,10 +9,10 @@ use cml_prices::Book;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
+use crate::format::{dollars, hours, some};
 use crate::ledger::{Ledger, LedgerError};
-use crate::piece::{Class, Kind, NameId, Piece, usd};
 use crate::query::Window;
-use crate::words::{dollars, hours, some};
+use crate::usage_row::{Class, Kind, Symbol, UsageRow, usd};
 
 /// Idle timeouts that are tried, seconds.
 const TIMEOUTS: [i64; 9] = [30, 60, 120, 180, 300, 600, 900, 1800, 3600];
@@ -46,7 +46,7 @@ struct Spec {
     waste: BTreeMap<Kind, (u64, i128)>,
     /// Stretches without a job, in seconds, and whether a job ended each.
     idle: Vec<(i64, bool)>,
-    on_demand: BTreeMap<(NameId, NameId), (i64, i128)>,
+    on_demand: BTreeMap<(Symbol, Symbol), (i64, i128)>,
     spot_seconds: i64,
 }
 
@@ -61,9 +61,9 @@ struct Pool {
 
 #[derive(Default)]
 struct Pass {
-    specs: BTreeMap<NameId, Spec>,
+    specs: BTreeMap<Symbol, Spec>,
     /// By region, zone, type.
-    pools: BTreeMap<(NameId, NameId, NameId), Pool>,
+    pools: BTreeMap<(Symbol, Symbol, Symbol), Pool>,
     idle_for: i64,
     last_kind: Option<Kind>,
     /// Where the last piece ended.
@@ -72,7 +72,7 @@ struct Pass {
 
 impl Pass {
     /// Pieces of a machine follow one another.
-    fn add(&mut self, piece: &Piece) {
+    fn add(&mut self, piece: &UsageRow) {
         // What does not follow is another machine, whose beginning may lie before the window.
         if piece.begins_machine || piece.from != self.until {
             self.idle_for = 0;
@@ -119,7 +119,7 @@ impl Pass {
         self.add_market(piece, begins);
     }
 
-    fn add_market(&mut self, piece: &Piece, begins: bool) {
+    fn add_market(&mut self, piece: &UsageRow, begins: bool) {
         let spec = self.specs.entry(piece.spec).or_default();
         if piece.market == Market::OnDemand {
             let of_type = spec.on_demand.entry((piece.region, piece.instance_type)).or_default();

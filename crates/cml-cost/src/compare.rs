@@ -9,20 +9,20 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 
-use crate::names::Names;
-use crate::piece::{NameId, Piece, usd};
+use crate::interner::Interner;
 use crate::report::JobSum;
+use crate::usage_row::{Symbol, UsageRow, usd};
 
 /// Machines that have one price.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Compared {
-    region: NameId,
-    instance_type: NameId,
+    region: Symbol,
+    instance_type: Symbol,
     is_spot: bool,
 }
 
 impl Compared {
-    pub(crate) fn of(piece: &Piece) -> Self {
+    pub(crate) fn of(piece: &UsageRow) -> Self {
         let is_spot = piece.market == Market::Spot;
         Self { region: piece.region, instance_type: piece.instance_type, is_spot }
     }
@@ -59,7 +59,7 @@ pub struct HostedBill {
 
 impl Comparison {
     pub(crate) fn of(
-        names: &Names,
+        names: &Interner,
         used: &FxHashMap<Compared, Use>,
         jobs: &FxHashMap<i64, JobSum>,
         book: &Book,
@@ -97,9 +97,9 @@ fn source(source: &Source) -> String {
 }
 
 /// GitHub bills each job by started minutes.
-fn hosted_bill(names: &Names, jobs: &FxHashMap<i64, JobSum>) -> HostedBill {
+fn hosted_bill(names: &Interner, jobs: &FxHashMap<i64, JobSum>) -> HostedBill {
     let mut bill = HostedBill::default();
-    let mut minutes: BTreeMap<NameId, (usize, i64)> = BTreeMap::new();
+    let mut minutes: BTreeMap<Symbol, (usize, i64)> = BTreeMap::new();
     for job in jobs.values() {
         let of_type = minutes.entry(job.instance_type).or_default();
         of_type.0 += 1;

@@ -10,10 +10,10 @@ use cml_prices::Book;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::cut::{JobNames, Naming, cut};
-use crate::names::Names;
-use crate::piece::{Kind, NameId, Nanos, Piece, usd};
+use crate::interner::Interner;
 use crate::query::Window;
+use crate::split::{Intern, JobNames, cut};
+use crate::usage_row::{Kind, Nanos, Symbol, UsageRow, usd};
 
 /// Lines that are read at once.
 const CHUNK: u32 = 20_000;
@@ -66,7 +66,7 @@ pub enum LedgerError {
 pub struct Ledger {
     path: PathBuf,
     connection: Connection,
-    names: Names,
+    names: Interner,
     /// Machines that live, by the journals that were taken in.
     living: BTreeMap<LaunchId, (LedgerEntry, Deadline)>,
 }
@@ -79,14 +79,14 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = cml_journal::open_database(path, MIGRATIONS)?;
         let mut ledger =
-            Self { path: path.to_owned(), connection, names: Names::default(), living: BTreeMap::new() };
+            Self { path: path.to_owned(), connection, names: Interner::default(), living: BTreeMap::new() };
         ledger.names = ledger.read_names().map_err(|error| ledger.failed(&error))?;
         Ok(ledger)
     }
 
     /// The names that pieces are made of.
     #[must_use]
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &Interner {
         &self.names
     }
 
@@ -100,10 +100,10 @@ impl Ledger {
         told(&self.path, error)
     }
 
-    fn read_names(&self) -> rusqlite::Result<Names> {
+    fn read_names(&self) -> rusqlite::Result<Interner> {
         let mut select = self.connection.prepare("SELECT id, name FROM names")?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        rows.collect::<rusqlite::Result<Vec<(NameId, String)>>>().map(Names::of)
+        rows.collect::<rusqlite::Result<Vec<(Symbol, String)>>>().map(Interner::of)
     }
 
     /// Takes in what is new in a journal. A machine that another journal has told of counts once.
@@ -173,7 +173,12 @@ impl Ledger {
     }
 
     /// Calls with every piece that ended after `from` and began before `to`.
-    pub(crate) fn each(&self, from: i64, to: i64, mut with: impl FnMut(&Piece)) -> Result<(), LedgerError> {
+    pub(crate) fn each(
+        &self,
+        from: i64,
+        to: i64,
+        mut with: impl FnMut(&UsageRow),
+    ) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
             let select = "SELECT * FROM pieces WHERE ended > ?1 AND began < ?2 ORDER BY rowid";
             let mut select = self.connection.prepare_cached(select)?;
@@ -192,7 +197,7 @@ impl Ledger {
     pub(crate) fn each_living(
         &mut self,
         book: &Book,
-        mut with: impl FnMut(&LedgerEntry, Deadline, &[Piece]),
+        mut with: impl FnMut(&LedgerEntry, Deadline, &[UsageRow]),
     ) -> Result<(), LedgerError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| told(&path, &error);
@@ -218,7 +223,7 @@ impl Ledger {
         let select = "SELECT repository, workflow, name, run_id FROM jobs WHERE id = ?1";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
         let found = self.connection.query_row(select, [job], read).optional();
-        let found: Option<(NameId, NameId, NameId, i64)> = found.map_err(|error| self.failed(&error))?;
+        let found: Option<(Symbol, Symbol, Symbol, i64)> = found.map_err(|error| self.failed(&error))?;
         let name = |id| self.names.name(id).to_owned();
         Ok(found.map(|(repository, workflow, own, run_id)| JobTitle {
             repository: name(repository),
@@ -268,7 +273,7 @@ impl Ledger {
             let mut rows = select.query([window.begins(), window.ends()])?;
             let mut waits: BTreeMap<String, Vec<i64>> = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let (spec, wait): (NameId, i64) = (row.get(0)?, row.get(1)?);
+                let (spec, wait): (Symbol, i64) = (row.get(0)?, row.get(1)?);
                 waits.entry(self.names.name(spec).to_owned()).or_default().push(wait.max(0));
             }
             Ok(waits)
@@ -303,10 +308,10 @@ pub struct JobTitle {
     pub run_id: i64,
 }
 
-fn piece(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Piece>> {
+fn piece(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<UsageRow>> {
     let flags: i64 = row.get(3)?;
     let Some(kind) = Kind::numbered(row.get(2)?) else { return Ok(None) };
-    Ok(Some(Piece {
+    Ok(Some(UsageRow {
         from: row.get(0)?,
         to: row.get(1)?,
         kind,
@@ -331,7 +336,7 @@ fn piece(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Piece>> {
 /// Writes within one transaction.
 struct Writer<'a> {
     transaction: &'a Transaction<'a>,
-    names: &'a mut Names,
+    names: &'a mut Interner,
 }
 
 impl Writer<'_> {
@@ -359,7 +364,7 @@ impl Writer<'_> {
     /// Each machine once, whoever tells of it and how often.
     fn keep(&mut self, entry: &LedgerEntry, book: &Book) -> rusqlite::Result<()> {
         let pieces = cut(entry, book, self)?;
-        let cost = pieces.iter().map(Piece::cost).fold(0, Nanos::saturating_add);
+        let cost = pieces.iter().map(UsageRow::cost).fold(0, Nanos::saturating_add);
         let insert = "INSERT OR IGNORE INTO launches VALUES (?1, ?2, ?3)";
         let mut insert = self.transaction.prepare_cached(insert)?;
         if insert.execute(params![entry.launch.to_string(), entry.launch.made_at().as_second(), cost])? == 0 {
@@ -393,10 +398,10 @@ impl Writer<'_> {
     }
 }
 
-impl Naming for Writer<'_> {
+impl Intern for Writer<'_> {
     type Error = rusqlite::Error;
 
-    fn number(&mut self, name: &str) -> rusqlite::Result<NameId> {
+    fn number(&mut self, name: &str) -> rusqlite::Result<Symbol> {
         if let Some(id) = self.names.id(name) {
             return Ok(id);
         }

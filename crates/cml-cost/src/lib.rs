@@ -7,28 +7,28 @@
 
 mod advise;
 mod compare;
-mod cut;
-mod data;
+mod export;
+mod format;
 mod html;
+mod interner;
 mod ledger;
-mod names;
-mod piece;
 mod query;
 mod reconstruct;
 mod report;
+mod split;
 mod text;
+mod usage_row;
 mod verify;
-mod words;
 
 pub use advise::{Advice, advice_text, advise};
 pub use compare::{Comparison, HostedBill};
-pub use data::{csv, json};
+pub use export::{csv, json};
 pub use html::{Site, html};
+pub use interner::Interner;
 pub use ledger::{JobTitle, Ledger, LedgerError};
-pub use names::Names;
-pub use piece::{Class, Kind, NameId};
-pub use query::{BadWindow, By, Month, Window};
+pub use query::{BadWindow, GroupBy, Month, Window};
 pub use reconstruct::{Assumed, PastJob, Reconstructed, reconstruct};
-pub use report::{DaySpend, Query, Report, Row, Running, Tally, report};
+pub use report::{DaySpend, Query, Report, Row, Running, Totals, report};
 pub use text::{markdown, remarks, table};
+pub use usage_row::{Class, Kind, Symbol};
 pub use verify::{BadBill, Bill, Pair, read_cur, verify, verify_text};

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// What a report groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum By {
+pub enum GroupBy {
     /// Each job of a run.
     Job,
     /// Workflows by their names.
@@ -32,7 +32,7 @@ pub enum By {
     Day,
 }
 
-impl By {
+impl GroupBy {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Job,
@@ -71,7 +71,7 @@ impl By {
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for GroupBy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.word())
     }

@@ -11,8 +11,8 @@ use rustc_hash::FxHashMap;
 
 use crate::compare::{Compared, Comparison, Use};
 use crate::ledger::{Ledger, LedgerError};
-use crate::piece::{Class, Kind, NameId, Nanos, Piece, usd};
-use crate::query::{By, Window, day_numbered};
+use crate::query::{GroupBy, Window, day_numbered};
+use crate::usage_row::{Class, Kind, Nanos, Symbol, UsageRow, usd};
 
 /// Owners that a day's bar tells apart; the others are one.
 const OWNERS_SHOWN: usize = 5;
@@ -23,14 +23,14 @@ pub struct Query {
     /// When.
     pub window: Window,
     /// Grouped by.
-    pub by: By,
+    pub by: GroupBy,
     /// Rows at most, the dearest first; the others are one row.
     pub top: usize,
 }
 
 /// What was spent, on what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Totals {
     machine: i128,
     disk: i128,
     classes: [i128; 4],
@@ -42,8 +42,8 @@ pub struct Tally {
     pub machines: u64,
 }
 
-impl Tally {
-    fn add(&mut self, piece: &Piece) {
+impl Totals {
+    fn add(&mut self, piece: &UsageRow) {
         self.machine += i128::from(piece.machine);
         self.disk += i128::from(piece.disk);
         self.classes[place(piece.kind.class())] += i128::from(piece.cost());
@@ -98,7 +98,7 @@ pub struct Row {
     /// A page that shows it, below the forge's address; jobs have one.
     pub page: Option<String>,
     /// Its figures.
-    pub tally: Tally,
+    pub tally: Totals,
 }
 
 /// A machine that lives.
@@ -145,7 +145,7 @@ pub struct Report {
     /// How many rows are in the last one.
     pub joined: usize,
     /// All of it.
-    pub total: Tally,
+    pub total: Totals,
     /// Waste by cause, the dearest first.
     pub waste: Vec<(Kind, Usd)>,
     /// Owners of days: the repositories that cost most, the others, boot, idle, waste.
@@ -165,7 +165,7 @@ pub struct Report {
 /// Who a piece belongs to in a day's bar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Owner {
-    Repository(NameId),
+    Repository(Symbol),
     Class(Class),
 }
 
@@ -175,7 +175,7 @@ pub(crate) struct JobSum {
     machine: Nanos,
     disk: Nanos,
     pub(crate) seconds: i64,
-    pub(crate) instance_type: NameId,
+    pub(crate) instance_type: Symbol,
 }
 
 impl JobSum {
@@ -184,13 +184,13 @@ impl JobSum {
     }
 
     /// As a row of a report by jobs.
-    fn tally(&self) -> Tally {
-        let mut tally = Tally {
+    fn tally(&self) -> Totals {
+        let mut tally = Totals {
             machine: self.machine.into(),
             disk: self.disk.into(),
             seconds: self.seconds,
             jobs: 1,
-            ..Tally::default()
+            ..Totals::default()
         };
         tally.classes[place(Class::Work)] = tally.nanos();
         tally
@@ -198,9 +198,9 @@ impl JobSum {
 }
 
 #[derive(Default)]
-struct Pass {
-    groups: FxHashMap<Key, Tally>,
-    total: Tally,
+struct Accumulator {
+    groups: FxHashMap<Key, Totals>,
+    total: Totals,
     kinds: BTreeMap<Kind, i128>,
     owners: FxHashMap<(i64, Owner), i128>,
     jobs: FxHashMap<i64, JobSum>,
@@ -211,17 +211,17 @@ struct Pass {
 /// What a row is of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
-    Named(NameId),
+    Named(Symbol),
     Number(i64),
     Market(bool),
     Class(Class),
 }
 
-impl Pass {
-    fn add(&mut self, by: By, piece: &Piece) {
+impl Accumulator {
+    fn add(&mut self, by: GroupBy, piece: &UsageRow) {
         let is_job = piece.kind == Kind::Work && piece.job != 0;
         // Of jobs there may be as many as pieces: their sums are kept anyway, and small.
-        if by != By::Job || !is_job {
+        if by != GroupBy::Job || !is_job {
             self.groups.entry(key(by, piece)).or_default().add(piece);
         }
         self.total.add(piece);
@@ -249,23 +249,23 @@ impl Pass {
     }
 }
 
-fn key(by: By, piece: &Piece) -> Key {
+fn key(by: GroupBy, piece: &UsageRow) -> Key {
     let class = piece.kind.class();
     if by.is_of_jobs() && class != Class::Work {
         return Key::Class(class);
     }
     match by {
-        By::Job => Key::Number(piece.job),
-        By::Workflow => Key::Named(piece.workflow),
-        By::Branch => Key::Named(piece.branch),
-        By::Repo => Key::Named(piece.repository),
-        By::Actor => Key::Named(piece.actor),
-        By::Spec => Key::Named(piece.spec),
-        By::Type => Key::Named(piece.instance_type),
-        By::Zone if piece.zone == 0 => Key::Named(piece.region),
-        By::Zone => Key::Named(piece.zone),
-        By::Market => Key::Market(piece.market == Market::Spot),
-        By::Day => Key::Number(piece.from.div_euclid(86_400)),
+        GroupBy::Job => Key::Number(piece.job),
+        GroupBy::Workflow => Key::Named(piece.workflow),
+        GroupBy::Branch => Key::Named(piece.branch),
+        GroupBy::Repo => Key::Named(piece.repository),
+        GroupBy::Actor => Key::Named(piece.actor),
+        GroupBy::Spec => Key::Named(piece.spec),
+        GroupBy::Type => Key::Named(piece.instance_type),
+        GroupBy::Zone if piece.zone == 0 => Key::Named(piece.region),
+        GroupBy::Zone => Key::Named(piece.zone),
+        GroupBy::Market => Key::Market(piece.market == Market::Spot),
+        GroupBy::Day => Key::Number(piece.from.div_euclid(86_400)),
     }
 }
 
@@ -274,7 +274,7 @@ fn key(by: By, piece: &Piece) -> Key {
 /// # Errors
 /// [`LedgerError`].
 pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) -> Result<Report, LedgerError> {
-    let mut pass = Pass::default();
+    let mut pass = Accumulator::default();
     let (from, to) = (query.window.begins(), query.window.ends());
     ledger.each(from, to, |piece| pass.add(query.by, piece))?;
     let mut running = Vec::new();
@@ -312,7 +312,7 @@ pub fn report(ledger: &mut Ledger, query: Query, now: Timestamp, book: &Book) ->
     })
 }
 
-fn live(entry: &LedgerEntry, deadline: Deadline, pieces: &[Piece], now: Timestamp) -> Running {
+fn live(entry: &LedgerEntry, deadline: Deadline, pieces: &[UsageRow], now: Timestamp) -> Running {
     let cost: i128 = pieces.iter().map(|piece| i128::from(piece.cost())).sum();
     let left = u64::try_from(deadline.0.duration_since(now).as_secs()).unwrap_or(0);
     let hourly = entry.usage.prices.last().map_or(rust_decimal::Decimal::ZERO, |(_, price)| price.0)
@@ -330,19 +330,19 @@ fn live(entry: &LedgerEntry, deadline: Deadline, pieces: &[Piece], now: Timestam
     }
 }
 
-fn rows(ledger: &Ledger, pass: &Pass, query: Query) -> Result<(Vec<Row>, usize), LedgerError> {
-    let mut groups: Vec<(Key, Tally)> = pass.groups.iter().map(|(key, tally)| (*key, *tally)).collect();
-    let mut joined = (0, Tally::default());
-    if query.by == By::Job {
+fn rows(ledger: &Ledger, pass: &Accumulator, query: Query) -> Result<(Vec<Row>, usize), LedgerError> {
+    let mut groups: Vec<(Key, Totals)> = pass.groups.iter().map(|(key, tally)| (*key, *tally)).collect();
+    let mut joined = (0, Totals::default());
+    if query.by == GroupBy::Job {
         joined = dearest_jobs(pass, query.top, &mut groups);
     }
-    if query.by == By::Day {
+    if query.by == GroupBy::Day {
         groups.sort_by_key(|(key, _)| *key);
         let rows = groups.into_iter().map(|(key, tally)| named(ledger, query.by, key, tally));
         return Ok((rows.collect::<Result<_, _>>()?, 0));
     }
     // Owners before boot, idle and waste; the dearest first, and always in the same order.
-    let order = |(key, tally): &(Key, Tally)| {
+    let order = |(key, tally): &(Key, Totals)| {
         let class = if let Key::Class(class) = key { Some(*class) } else { None };
         (class, std::cmp::Reverse(tally.nanos()), *key)
     };
@@ -366,26 +366,26 @@ fn rows(ledger: &Ledger, pass: &Pass, query: Query) -> Result<(Vec<Row>, usize),
 }
 
 /// Adds the jobs that cost most, and sums up the others.
-fn dearest_jobs(pass: &Pass, top: usize, groups: &mut Vec<(Key, Tally)>) -> (usize, Tally) {
+fn dearest_jobs(pass: &Accumulator, top: usize, groups: &mut Vec<(Key, Totals)>) -> (usize, Totals) {
     let mut jobs: Vec<(std::cmp::Reverse<Nanos>, i64)> =
         pass.jobs.iter().map(|(job, sum)| (std::cmp::Reverse(sum.cost()), *job)).collect();
     jobs.sort_unstable();
     let shown = jobs.len().min(top.max(1));
     let tally = |job: &i64| pass.jobs.get(job).map(JobSum::tally).unwrap_or_default();
     groups.extend(jobs[..shown].iter().map(|(_, job)| (Key::Number(*job), tally(job))));
-    let mut others = Tally::default();
+    let mut others = Totals::default();
     jobs[shown..].iter().for_each(|(_, job)| others.join(&tally(job)));
     (jobs.len() - shown, others)
 }
 
-fn named(ledger: &Ledger, by: By, key: Key, tally: Tally) -> Result<Row, LedgerError> {
+fn named(ledger: &Ledger, by: GroupBy, key: Key, tally: Totals) -> Result<Row, LedgerError> {
     let mut page = None;
     let name = match key {
         Key::Named(id) => ledger.names().name(id).to_owned(),
         Key::Market(true) => Market::Spot.to_string(),
         Key::Market(false) => Market::OnDemand.to_string(),
         Key::Class(class) => class.words().to_owned(),
-        Key::Number(day) if by == By::Day => day_numbered(day).to_string(),
+        Key::Number(day) if by == GroupBy::Day => day_numbered(day).to_string(),
         Key::Number(0) => "a job that is not known".to_owned(),
         Key::Number(job) => match ledger.job(job)? {
             Some(title) => {
@@ -398,14 +398,14 @@ fn named(ledger: &Ledger, by: By, key: Key, tally: Tally) -> Result<Row, LedgerE
     Ok(Row { name, page, tally })
 }
 
-fn days(ledger: &Ledger, pass: &Pass, window: Window, now: Timestamp) -> (Vec<String>, Vec<DaySpend>) {
-    let mut repositories: FxHashMap<NameId, i128> = FxHashMap::default();
+fn days(ledger: &Ledger, pass: &Accumulator, window: Window, now: Timestamp) -> (Vec<String>, Vec<DaySpend>) {
+    let mut repositories: FxHashMap<Symbol, i128> = FxHashMap::default();
     for ((_, owner), cost) in &pass.owners {
         if let Owner::Repository(id) = owner {
             *repositories.entry(*id).or_default() += cost;
         }
     }
-    let mut dearest: Vec<(NameId, i128)> = repositories.into_iter().collect();
+    let mut dearest: Vec<(Symbol, i128)> = repositories.into_iter().collect();
     dearest.sort_by_key(|(id, cost)| (std::cmp::Reverse(*cost), *id));
     let others = dearest.len() > OWNERS_SHOWN;
     dearest.truncate(OWNERS_SHOWN);

@@ -2,14 +2,14 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::piece::Class;
-use crate::query::By;
-use crate::report::{Report, Row, Tally};
-use crate::words::{count, dollars, hours, percent, some};
+use crate::format::{count, dollars, hours, percent, some};
+use crate::query::GroupBy;
+use crate::report::{Report, Row, Totals};
+use crate::usage_row::Class;
 
 const HEADINGS: [&str; 8] = ["cost", "work", "boot", "idle", "waste", "jobs", "machines", "time"];
 
-fn cells(tally: &Tally) -> [String; 8] {
+fn cells(tally: &Totals) -> [String; 8] {
     let class = |class| dollars(tally.class(class));
     let number = |number| if number == 0 { "–".to_owned() } else { count(number) };
     [
@@ -24,7 +24,7 @@ fn cells(tally: &Tally) -> [String; 8] {
     ]
 }
 
-fn title(by: By) -> &'static str {
+fn title(by: GroupBy) -> &'static str {
     by.word()
 }
 
@@ -57,7 +57,7 @@ pub fn markdown(report: &Report) -> String {
     let mut text = format!("### What machines cost, {} (UTC)\n\n", report.query.window);
     text.push_str(&format!("| {} | {} |\n", title(report.query.by), HEADINGS.join(" | ")));
     text.push_str(&format!("|---|{}\n", "--:|".repeat(HEADINGS.len())));
-    let mut row = |name: &str, tally: &Tally| {
+    let mut row = |name: &str, tally: &Totals| {
         text.push_str(&format!("| {name} | {} |\n", cells(tally).join(" | ")));
     };
     for Row { name, tally, .. } in &report.rows {

@@ -6,7 +6,7 @@ use cml_cloud::Usd;
 use comfy_table::{CellAlignment, Table, presets};
 use rust_decimal::Decimal;
 
-use crate::words::{dollars, some};
+use crate::format::{dollars, some};
 
 /// A line of AWS's cost and usage report that is about a machine of ours.
 const COST: [&str; 2] = ["lineItem/UnblendedCost", "line_item_unblended_cost"];

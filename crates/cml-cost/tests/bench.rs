@@ -7,7 +7,7 @@ use std::time::Instant;
 use cml_cloud::{
     Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, UsdPerGibMonth, UsdPerHour,
 };
-use cml_cost::{By, Ledger, Query, Window, report};
+use cml_cost::{GroupBy, Ledger, Query, Window, report};
 use cml_journal::{EndReason, Event, JobFacts, SqliteJournal};
 use cml_planner::JobId;
 use cml_prices::Book;
@@ -134,7 +134,7 @@ fn reports_over_many_entries() {
         // Forgets the peak so far: what counts is what a report needs.
         std::fs::write("/proc/self/clear_refs", "5").expect("may forget");
         let mut seconds = Vec::new();
-        for by in [By::Repo, By::Job] {
+        for by in [GroupBy::Repo, GroupBy::Job] {
             let begin = Instant::now();
             let mut ledger = Ledger::open(&ledger_path).expect("opens");
             ledger.take_in(&path, now(), &Book::shipped()).expect("is taken in");

@@ -5,7 +5,7 @@ mod sample;
 
 use browser::{Browser, Theme};
 use cml_cloud::{Market, Usd};
-use cml_cost::{By, Class, DaySpend, Report, Site, Window, html};
+use cml_cost::{Class, DaySpend, GroupBy, Report, Site, Window, html};
 use jiff::ToSpan;
 use jiff::civil::date;
 use rust_decimal::Decimal;
@@ -20,18 +20,18 @@ fn page(report: &Report) -> String {
 }
 
 fn usual() -> Report {
-    Sample::of_days(30).report(By::Repo)
+    Sample::of_days(30).report(GroupBy::Repo)
 }
 
 /// One machine of this spec, which had one job of this repository.
-fn short(spec: &str, repository: &str, by: By) -> Report {
+fn short(spec: &str, repository: &str, by: GroupBy) -> Report {
     Sample::short(&Short { spec, repository, is_there: false }).report(by)
 }
 
 fn empty() -> Report {
     let now = "2026-11-18T14:30:00Z".parse().expect("a time");
     let window = Window { first: date(2026, 11, 12), after: date(2026, 11, 19) };
-    Sample::of_events(&[], window, now).report(By::Repo)
+    Sample::of_events(&[], window, now).report(GroupBy::Repo)
 }
 
 /// The same, over so many days.
@@ -80,7 +80,7 @@ fn the_sample_has_everything_that_a_page_shows() {
 #[test]
 fn a_small_report_as_a_page() {
     let report =
-        Sample::short(&Short { spec: "gpu", repository: "acme/vision", is_there: true }).report(By::Job);
+        Sample::short(&Short { spec: "gpu", repository: "acme/vision", is_there: true }).report(GroupBy::Job);
     let page = page(&report);
     let (head, rest) = page.split_once("<style>").expect("a style");
     let (_, body) = rest.split_once("</style>").expect("its end");
@@ -100,7 +100,7 @@ fn the_page_asks_nothing_of_anybody() {
 fn hostile_names_are_text() {
     let name = r#"</title><script>alert(1)</script>"><img src=x onerror='alert(2)'>&amp; {{ 7 * 7 }}"#;
     let site = Site { scope: name, forge: r#"https://github.com" onclick="x"# };
-    for by in By::ALL {
+    for by in GroupBy::ALL {
         let report = Sample::short(&Short { spec: name, repository: name, is_there: true }).report(by);
         let page = html(&report, site).expect("a page");
         for raw in ["<script", "<img", "'alert(2)'", r#"" onclick"#] {
@@ -112,7 +112,7 @@ fn hostile_names_are_text() {
 
 #[test]
 fn a_job_links_to_its_page() {
-    let page = page(&short("gpu", "acme/vision", By::Job));
+    let page = page(&short("gpu", "acme/vision", GroupBy::Job));
     let link = r#"<a href="https:&#x2f;&#x2f;github.com&#x2f;acme&#x2f;vision&#x2f;actions&#x2f;runs&#x2f;19000000011&#x2f;job&#x2f;71000000037">"#;
     assert!(page.contains(link), "{page}");
 }
@@ -131,7 +131,7 @@ fn no_sum_is_too_large_to_be_told() {
 
 #[test]
 fn what_is_not_known_is_said() {
-    let mut report = short("gpu", "acme/vision", By::Repo);
+    let mut report = short("gpu", "acme/vision", GroupBy::Repo);
     report.comparison = Default::default();
     let told = page(&report);
     for words in ["there was no spot machine whose on-demand price is known", "there was no job to compare"] {
@@ -154,13 +154,13 @@ fn a_browser_shows_every_kind_of_report_in_its_window() {
     let long = "supercalifragilistic\u{1f9ea}".repeat(12);
     let kinds = [
         ("month", page(&usual())),
-        ("jobs", page(&Sample::of_days(30).report(By::Job))),
+        ("jobs", page(&Sample::of_days(30).report(GroupBy::Job))),
         ("year", page(&stretched(usual(), 366))),
         ("quarter", page(&stretched(usual(), 92))),
         ("day", page(&stretched(usual(), 1))),
         ("empty", page(&empty())),
         ("huge", page(&huge(Decimal::from(1_000_000_000_000_i64)))),
-        ("long", page(&short(&long, &format!("{long}/{long}"), By::Repo))),
+        ("long", page(&short(&long, &format!("{long}/{long}"), GroupBy::Repo))),
     ];
     for theme in [Theme::Light, Theme::Dark] {
         let windows: Vec<(&str, u32)> =

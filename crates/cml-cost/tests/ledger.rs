@@ -6,7 +6,7 @@ use std::path::Path;
 use cml_cloud::{
     Arch, Deadline, Disk, InstanceId, LaunchId, Market, Offer, Resources, Usd, UsdPerGibMonth, UsdPerHour,
 };
-use cml_cost::{By, Ledger, Query, Report, Window, report};
+use cml_cost::{GroupBy, Ledger, Query, Report, Window, report};
 use cml_journal::{EndReason, Event, JobFacts, Journal, SqliteJournal, State};
 use cml_planner::JobId;
 use cml_prices::Book;
@@ -85,11 +85,11 @@ fn write(path: &Path, events: &[(i64, Event)]) {
     }
 }
 
-fn all(by: By) -> Query {
+fn all(by: GroupBy) -> Query {
     Query { window: Window::since(SignedDuration::from_hours(24 * 60), now()), by, top: 100 }
 }
 
-fn asked(ledger: &mut Ledger, by: By) -> Report {
+fn asked(ledger: &mut Ledger, by: GroupBy) -> Report {
     report(ledger, all(by), now(), &Book::shipped()).expect("reports")
 }
 
@@ -101,7 +101,7 @@ fn fresh(dir: &Path, journals: &[&Path]) -> Report {
     for journal in journals {
         ledger.take_in(journal, now(), &Book::shipped()).expect("is taken in");
     }
-    asked(&mut ledger, By::Spec)
+    asked(&mut ledger, GroupBy::Spec)
 }
 
 /// What the journal's own fold says that everything costs, those that live up to now.
@@ -181,7 +181,7 @@ proptest! {
         }
         let mut ledger = Ledger::open(&path).expect("opens");
         ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
-        let report = asked(&mut ledger, By::Spec);
+        let report = asked(&mut ledger, GroupBy::Spec);
         let expected = by_the_fold(&journal);
         prop_assert!(close(report.total.cost(), expected), "{} for {expected}", report.total.cost());
         prop_assert_eq!(&report.rows, &fresh(dir.path(), &[&journal]).rows);
@@ -206,8 +206,8 @@ proptest! {
         write(&journal, &history);
         let mut ledger = Ledger::open(&dir.path().join("ledger.db")).expect("opens");
         ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
-        let total = asked(&mut ledger, By::Spec).total;
-        for by in By::ALL {
+        let total = asked(&mut ledger, GroupBy::Spec).total;
+        for by in GroupBy::ALL {
             let report = asked(&mut ledger, by);
             let sum: Decimal = report.rows.iter().map(|row| row.tally.cost().0).sum();
             prop_assert_eq!(report.total, total, "{}", by);
@@ -245,7 +245,7 @@ fn another_journal_of_the_same_name_is_read_from_its_beginning() {
     }
     write(&journal, &[life(3, 5000), life(5, 10_000)].concat());
     ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
-    assert_eq!(asked(&mut ledger, By::Spec).total.machines, 3);
+    assert_eq!(asked(&mut ledger, GroupBy::Spec).total.machines, 3);
 }
 
 /// A machine whose price nobody wrote down, as a daemon finds one of somebody else's launches.
@@ -304,11 +304,11 @@ fn a_life_over_midnight_is_split_and_each_part_has_its_owner() {
     write(&journal, &events);
     let mut ledger = Ledger::open(&dir.path().join("ledger.db")).expect("opens");
     ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
-    let by_day = asked(&mut ledger, By::Day);
+    let by_day = asked(&mut ledger, GroupBy::Day);
     let days: Vec<_> =
         by_day.rows.iter().map(|row| (row.name.as_str(), row.tally.seconds, row.tally.jobs)).collect();
     assert_eq!(days, [("2027-01-15", 3600, 1), ("2027-01-16", 1800, 0)]);
-    let by_job = asked(&mut ledger, By::Job);
+    let by_job = asked(&mut ledger, GroupBy::Job);
     let rows: Vec<_> = by_job.rows.iter().map(|row| (row.name.as_str(), row.tally.seconds)).collect();
     assert_eq!(rows, [("acme/0 train 4", 4500), ("boot", 600), ("idle", 300)]);
     assert_eq!(by_job.rows[0].page.as_deref(), Some("acme/0/actions/runs/40/job/4"));

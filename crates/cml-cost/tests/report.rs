@@ -6,7 +6,7 @@ mod sample;
 use std::collections::BTreeMap;
 
 use cml_cloud::{LaunchId, Market};
-use cml_cost::{Assumed, By, Ledger, PastJob, Query, Window, advice_text, advise, reconstruct, report};
+use cml_cost::{Assumed, GroupBy, Ledger, PastJob, Query, Window, advice_text, advise, reconstruct, report};
 use cml_journal::{Event, JobFacts, Journal, SqliteJournal};
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
@@ -19,16 +19,19 @@ fn at(text: &str) -> Timestamp {
 #[test]
 fn the_table_says_who_cost_what_and_what_it_rests_on() {
     let mut sample = Sample::of_days(30);
-    insta::assert_snapshot!("by_spec", cml_cost::table(&sample.report(By::Spec)));
-    insta::assert_snapshot!("by_repo", cml_cost::table(&sample.report(By::Repo)));
-    insta::assert_snapshot!("by_market_as_markdown", cml_cost::markdown(&sample.report(By::Market)));
-    insta::assert_snapshot!("by_actor_as_csv", cml_cost::csv(&sample.report(By::Actor)).expect("is written"));
+    insta::assert_snapshot!("by_spec", cml_cost::table(&sample.report(GroupBy::Spec)));
+    insta::assert_snapshot!("by_repo", cml_cost::table(&sample.report(GroupBy::Repo)));
+    insta::assert_snapshot!("by_market_as_markdown", cml_cost::markdown(&sample.report(GroupBy::Market)));
+    insta::assert_snapshot!(
+        "by_actor_as_csv",
+        cml_cost::csv(&sample.report(GroupBy::Actor)).expect("is written")
+    );
 }
 
 #[test]
 fn json_says_all_of_it_in_decimal_texts() {
     let mut sample = Sample::of_days(3);
-    let json = cml_cost::json(&sample.report(By::Type));
+    let json = cml_cost::json(&sample.report(GroupBy::Type));
     let usd = |text: &serde_json::Value| {
         text.as_str().expect("a text").parse::<rust_decimal::Decimal>().expect("a number")
     };
@@ -56,7 +59,7 @@ fn an_empty_ledger_says_so_in_every_format() {
     let now = at("2026-11-18T12:00:00Z");
     let window = Window::since(SignedDuration::from_hours(24), now);
     let mut sample = Sample::of_events(&[], window, now);
-    let report = sample.report(By::Repo);
+    let report = sample.report(GroupBy::Repo);
     for text in [cml_cost::table(&report), cml_cost::markdown(&report)] {
         assert!(text.contains("No machine of these days is in the ledger."), "{text}");
     }
@@ -98,15 +101,15 @@ fn past(id: &str, runner: &str, name: &str) -> PastJob {
 #[test]
 fn names_that_anybody_chose_stay_names() {
     let mut formula = named("=HYPERLINK(\"http://evil\")");
-    let csv = cml_cost::csv(&formula.report(By::Actor)).expect("is written");
+    let csv = cml_cost::csv(&formula.report(GroupBy::Actor)).expect("is written");
     assert!(csv.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""), "{csv}");
     let mut markup = named("a|b <img src=x> @everyone `x` #1\n# title");
-    let markdown = cml_cost::markdown(&markup.report(By::Branch));
+    let markdown = cml_cost::markdown(&markup.report(GroupBy::Branch));
     let shown = "<code>a&#124;b &#60;img src&#61;x&#62; &#64;everyone &#96;x&#96; &#35;1↵&#35; title</code>";
     assert!(markdown.contains(&format!("| {shown} |")), "{markdown}");
     let mut page = named("<script>alert(1)</script>");
     let site = cml_cost::Site { scope: "<b>", forge: "https://github.com" };
-    let html = cml_cost::html(&page.report(By::Repo), site).expect("is written");
+    let html = cml_cost::html(&page.report(GroupBy::Repo), site).expect("is written");
     assert!(!html.contains("<script") && !html.contains("<b>"), "it is escaped");
 }
 
@@ -114,7 +117,7 @@ fn names_that_anybody_chose_stay_names() {
 fn what_github_remembers_is_enough_for_a_good_guess() {
     // Launched at 02:13:20, gone 20 s after the end of its job at 03:15:20.
     let mut sample = named("acme/vision");
-    let report = sample.report(By::Repo);
+    let report = sample.report(GroupBy::Repo);
     assert_eq!(report.total.seconds, 62 * 60 + 20);
     assert_eq!(report.total.cost(), report.estimated, "all of it is an estimate, and told as one");
     let spot = Book::shipped()
@@ -185,7 +188,7 @@ fn a_launch_whose_end_nobody_saw_gets_it_from_github_and_counts_once() {
     }
     ledger.take_in(&other, now, &Book::shipped()).expect("is taken in");
     let query =
-        Query { window: Window::since(SignedDuration::from_hours(24 * 600), now), by: By::Repo, top: 9 };
+        Query { window: Window::since(SignedDuration::from_hours(24 * 600), now), by: GroupBy::Repo, top: 9 };
     let report = report(&mut ledger, query, now, &Book::shipped()).expect("reports");
     assert_eq!((report.total.machines, report.running.len()), (1, 0));
     assert_eq!(report.rows[0].name, "acme/vision");
@@ -194,7 +197,7 @@ fn a_launch_whose_end_nobody_saw_gets_it_from_github_and_counts_once() {
 #[test]
 fn a_name_in_the_table_is_one_line_whatever_is_in_it() {
     let mut sample = Sample::of_days(3);
-    let mut report = sample.report(By::Spec);
+    let mut report = sample.report(GroupBy::Spec);
     let lines = cml_cost::table(&report).lines().count();
     report.rows[0].name = "x\u{1b}]0;t\u{7}\u{202e}\r\n::error::forged ##[group]".to_owned();
     let text = cml_cost::table(&report);
@@ -209,7 +212,7 @@ fn a_name_in_the_table_is_one_line_whatever_is_in_it() {
 #[test]
 fn a_name_in_the_markdown_table_is_one_cell_whatever_is_in_it() {
     let mut sample = Sample::of_days(3);
-    let mut report = sample.report(By::Spec);
+    let mut report = sample.report(GroupBy::Spec);
     let lines = cml_cost::markdown(&report).lines().count();
     report.rows[0].name = "x\u{1b}]0;t\u{7}\u{202e}\u{200b}\r\n|@mallory ![](http://x)".to_owned();
     let text = cml_cost::markdown(&report);

@@ -8,14 +8,14 @@ use cml_journal::{JournalError, Record, SqliteJournal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::server::Face;
+use crate::server::AppState;
 
 /// Events that one answer has at most.
 const EVENTS_MAX: u32 = 1000;
 const EVENTS_SHOWN: u32 = 100;
 
-pub(crate) async fn pools(State(face): State<Face>) -> Json<Value> {
-    let board = face.board();
+pub(crate) async fn pools(State(state): State<AppState>) -> Json<Value> {
+    let board = state.board();
     Json(json!({
         "at": board.at,
         "cloud_answers": board.cloud_answers,
@@ -24,19 +24,19 @@ pub(crate) async fn pools(State(face): State<Face>) -> Json<Value> {
     }))
 }
 
-pub(crate) async fn runners(State(face): State<Face>) -> Json<Value> {
-    let board = face.board();
+pub(crate) async fn runners(State(state): State<AppState>) -> Json<Value> {
+    let board = state.board();
     Json(json!({"at": board.at, "runners": board.runners}))
 }
 
-pub(crate) async fn jobs(State(face): State<Face>) -> Json<Value> {
-    let board = face.board();
+pub(crate) async fn jobs(State(state): State<AppState>) -> Json<Value> {
+    let board = state.board();
     Json(json!({"at": board.at, "jobs": board.jobs}))
 }
 
 /// Launches whose machine is still to come.
-pub(crate) async fn launches(State(face): State<Face>) -> Json<Value> {
-    let board = face.board();
+pub(crate) async fn launches(State(state): State<AppState>) -> Json<Value> {
+    let board = state.board();
     let starting: Vec<_> = board.runners.iter().filter(|runner| runner.state == "starting").collect();
     Json(json!({"at": board.at, "launches": starting}))
 }
@@ -46,8 +46,8 @@ pub(crate) struct EventsQuery {
     limit: Option<u32>,
 }
 
-pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQuery>) -> Response {
-    match latest(&face, query.limit.unwrap_or(EVENTS_SHOWN).min(EVENTS_MAX)).await {
+pub(crate) async fn events(State(state): State<AppState>, Query(query): Query<EventsQuery>) -> Response {
+    match latest(&state, query.limit.unwrap_or(EVENTS_SHOWN).min(EVENTS_MAX)).await {
         Ok(lines) => {
             let event = |line: &Record| json!({"number": line.seq, "at": line.at, "event": line.event});
             Json(json!({"events": lines.iter().map(event).collect::<Vec<_>>()})).into_response()
@@ -57,8 +57,8 @@ pub(crate) async fn events(State(face): State<Face>, Query(query): Query<EventsQ
 }
 
 /// The latest lines of the journal, the newest first; read beside the controller, which is not disturbed.
-pub(crate) async fn latest(face: &Face, most: u32) -> Result<Vec<Record>, String> {
-    let (path, file) = (face.journal.clone(), face.journal_file.clone());
+pub(crate) async fn latest(state: &AppState, most: u32) -> Result<Vec<Record>, String> {
+    let (path, file) = (state.journal.clone(), state.journal_file.clone());
     let read = move || {
         // Another file of that name is not what the controller writes.
         file.check(&path)?;

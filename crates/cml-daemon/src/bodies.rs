@@ -34,7 +34,7 @@ pub(crate) enum Unread {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
-    share: Share,
+    share: MemoryShare,
 }
 
 /// The budget.
@@ -71,13 +71,13 @@ impl Budget {
 
 /// Pieces of one body; they go back with it.
 #[derive(Debug)]
-struct Share {
+struct MemoryShare {
     bodies: Bodies,
     peer: Peer,
     pieces: usize,
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.bodies.budget().give_back(self.peer, self.pieces);
     }
@@ -102,7 +102,7 @@ impl Bodies {
 
     /// Reads a body of at most so many bytes.
     pub(crate) async fn read(&self, peer: Peer, mut body: Body, most: usize) -> Result<Held, Unread> {
-        let share = Share { bodies: self.clone(), peer, pieces: 0 };
+        let share = MemoryShare { bodies: self.clone(), peer, pieces: 0 };
         let mut held = Held { bytes: Vec::new(), share };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use cml_cost::{By, Ledger, Month, Report, Site, Window};
+use cml_cost::{GroupBy, Ledger, Month, Report, Site, Window};
 use cml_prices::{Book, Store};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::policy;
-use crate::server::Face;
+use crate::server::AppState;
 
 /// Days that are shown where nothing is asked for.
 const DAYS: u32 = 30;
@@ -29,9 +29,9 @@ pub(crate) struct Asked {
     by: Option<String>,
 }
 
-pub(crate) async fn page(State(face): State<Face>, Query(asked): Query<Asked>) -> Response {
-    let (web, scope) = (face.web.trim_end_matches('/').to_owned(), face.scope.clone());
-    match made(face, asked).await {
+pub(crate) async fn page(State(state): State<AppState>, Query(asked): Query<Asked>) -> Response {
+    let (web, scope) = (state.web.trim_end_matches('/').to_owned(), state.scope.clone());
+    match made(state, asked).await {
         Ok(report) => match cml_cost::html(&report, Site { scope: &scope, forge: &web }) {
             Ok(html) => {
                 let (html, policy) = policy::without_attributes(&html);
@@ -47,20 +47,20 @@ pub(crate) async fn page(State(face): State<Face>, Query(asked): Query<Asked>) -
     }
 }
 
-pub(crate) async fn json(State(face): State<Face>, Query(asked): Query<Asked>) -> Response {
-    match made(face, asked).await {
+pub(crate) async fn json(State(state): State<AppState>, Query(asked): Query<Asked>) -> Response {
+    match made(state, asked).await {
         Ok(report) => Json(cml_cost::json(&report)).into_response(),
         Err(answer) => answer,
     }
 }
 
-async fn made(face: Face, asked: Asked) -> Result<Report, Response> {
+async fn made(state: AppState, asked: Asked) -> Result<Report, Response> {
     let bad = |words: String| (StatusCode::BAD_REQUEST, format!("{words}\n")).into_response();
-    let now = (face.clock)();
+    let now = (state.clock)();
     let by = match asked.by.as_deref() {
-        None => By::Spec,
-        Some(word) => By::ALL.into_iter().find(|by| by.word() == word).ok_or_else(|| {
-            let all: Vec<&str> = By::ALL.iter().map(|by| by.word()).collect();
+        None => GroupBy::Spec,
+        Some(word) => GroupBy::ALL.into_iter().find(|by| by.word() == word).ok_or_else(|| {
+            let all: Vec<&str> = GroupBy::ALL.iter().map(|by| by.word()).collect();
             bad(format!("by={word}: one of {}", all.join(", ")))
         })?,
     };
@@ -73,12 +73,12 @@ async fn made(face: Face, asked: Asked) -> Result<Report, Response> {
     let failed = |words: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")).into_response();
     // Files are read beside the controller, which is not held up.
     let report = tokio::task::spawn_blocking(move || {
-        let book = Store::book(&face.prices, None).unwrap_or_else(|error| {
+        let book = Store::book(&state.prices, None).unwrap_or_else(|error| {
             tracing::warn!(%error, "the shipped prices are used");
             Book::shipped()
         });
-        let mut ledger = Ledger::open(&face.ledger)?;
-        ledger.take_in(&face.journal, now, &book)?;
+        let mut ledger = Ledger::open(&state.ledger)?;
+        ledger.take_in(&state.journal, now, &book)?;
         cml_cost::report(&mut ledger, query, now, &book)
     });
     let report = report.await.map_err(|error| failed(error.to_string()))?;

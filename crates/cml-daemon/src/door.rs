@@ -142,12 +142,12 @@ impl Guests {
 }
 
 /// Gives the place back, however a connection ends.
-struct Place {
+struct ConnectionSlot {
     guests: Arc<Mutex<Guests>>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.guests).inside.remove(&self.number);
     }
@@ -181,7 +181,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             tracing::warn!("every connection is being worked for: another one is closed");
             continue;
         };
-        let place = Place { guests: guests.clone(), number };
+        let place = ConnectionSlot { guests: guests.clone(), number };
         let (router, stop) = (router.clone(), stop.clone());
         talks.spawn(async move {
             talk(stream, router, peer, busy, out, stop).await;

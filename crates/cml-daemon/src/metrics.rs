@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::board::Board;
+use crate::status::StatusSnapshot;
 
 /// What is counted over the life of the process.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl Counters {
 ///
 /// # Errors
 /// Never, as far as is known: a text is written into memory.
-pub fn text(board: &Board, counters: &Counters) -> Result<String, std::fmt::Error> {
+pub fn text(board: &StatusSnapshot, counters: &Counters) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("cml_runner");
     registry.register("webhooks", "Webhooks by what became of them", counters.webhooks.clone());
     registry.register_with_unit(

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::LogIn;
 use crate::api::latest;
-use crate::board::{LimitRow, RunnerRow};
 use crate::door::Peer;
-use crate::server::Face;
+use crate::server::AppState;
+use crate::status::{LimitRow, RunnerRow};
 
 /// Events on the page.
 const EVENTS_SHOWN: u32 = 40;
@@ -63,9 +63,9 @@ struct EventRow {
     words: String,
 }
 
-pub(crate) async fn page(State(face): State<Face>) -> Response {
-    let now = (face.clock)();
-    let events = match latest(&face, EVENTS_SHOWN).await {
+pub(crate) async fn page(State(state): State<AppState>) -> Response {
+    let now = (state.clock)();
+    let events = match latest(&state, EVENTS_SHOWN).await {
         Ok(lines) => {
             lines.iter().map(|line| EventRow { at: clock_time(line.at), words: words(line) }).collect()
         }
@@ -73,14 +73,14 @@ pub(crate) async fn page(State(face): State<Face>) -> Response {
             vec![EventRow { at: clock_time(now), words: format!("the journal cannot be read: {error}") }]
         }
     };
-    match render(&face, &events, now) {
+    match render(&state, &events, now) {
         Ok(html) => Html(html).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }
 }
 
-fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, minijinja::Error> {
-    let board = face.board();
+fn render(state: &AppState, events: &[EventRow], now: Timestamp) -> Result<String, minijinja::Error> {
+    let board = state.board();
     let oldest = board.runners.iter().map(|runner| now.duration_since(runner.since)).max();
     let timeline = oldest.unwrap_or_default().clamp(TIMELINE[0], TIMELINE[1]);
     let tracks: Vec<Track<'_>> = board
@@ -115,8 +115,8 @@ fn render(face: &Face, events: &[EventRow], now: Timestamp) -> Result<String, mi
         })
         .collect();
     PAGES.get_template("page")?.render(context! {
-        scope => face.scope.as_str(),
-        web => face.web.as_str(),
+        scope => state.scope.as_str(),
+        web => state.web.as_str(),
         at => board.at.map(clock_time),
         age => board.at.map(|at| span(now.duration_since(at))),
         cloud_answers => board.cloud_answers,
@@ -149,7 +149,7 @@ fn bars(runner: &RunnerRow, timeline: SignedDuration, now: Timestamp) -> Vec<Bar
     let left_of =
         |at: Timestamp| (1.0 - now.duration_since(at).as_secs_f64() / width).clamp(0.0, 1.0) * 100.0;
     let ends = runner.segments.iter().skip(1).map(|next| next.since).chain([now]);
-    let bar = |(segment, end): (&crate::board::Segment, Timestamp)| {
+    let bar = |(segment, end): (&crate::status::Segment, Timestamp)| {
         let (left, right) = (left_of(segment.since).min(100.0 - BAR_MIN), left_of(end));
         Bar {
             doing: segment.doing,
@@ -258,11 +258,11 @@ pub(crate) struct LoginForm {
 }
 
 pub(crate) async fn log_in(
-    State(face): State<Face>,
+    State(state): State<AppState>,
     Extension(peer): Extension<Peer>,
     Form(form): Form<LoginForm>,
 ) -> Response {
-    match face.access.log_in(&form.token, peer, (face.clock)()) {
+    match state.access.log_in(&form.token, peer, (state.clock)()) {
         LogIn::Right(cookie) => {
             (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/".to_owned())])
                 .into_response()

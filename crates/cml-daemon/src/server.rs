@@ -22,11 +22,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Verdict};
-use crate::board::Board;
 use crate::bodies::{Bodies, Unread, discard};
 use crate::door::{self, Busy, Limits, Peer};
-use crate::intake::{Heard, Intake};
+use crate::ingest::{WebhookIngest, WebhookJob};
 use crate::metrics::Counters;
+use crate::status::StatusSnapshot;
 use crate::{api, cost, metrics, page, policy};
 
 /// GitHub's own limit for a delivery is 25 MB; job events have some 20 kB.
@@ -43,13 +43,13 @@ const REQUEST_MAX: Duration = Duration::from_secs(10);
 
 /// What is behind the addresses.
 #[derive(Clone)]
-pub struct Face {
+pub struct AppState {
     /// What is shown.
-    pub board: watch::Receiver<Arc<Board>>,
+    pub board: watch::Receiver<Arc<StatusSnapshot>>,
     /// Who may look.
     pub access: Access,
     /// Where webhooks go, and the secret behind their signatures; none when they are not wanted.
-    pub webhooks: Option<(Intake, WebhookSecret)>,
+    pub webhooks: Option<(WebhookIngest, WebhookSecret)>,
     /// The journal, for its latest lines.
     pub journal: PathBuf,
     /// Which file that was when the controller opened it.
@@ -70,18 +70,18 @@ pub struct Face {
     pub counters: Counters,
 }
 
-impl Face {
-    pub(crate) fn board(&self) -> Arc<Board> {
+impl AppState {
+    pub(crate) fn board(&self) -> Arc<StatusSnapshot> {
         self.board.borrow().clone()
     }
 }
 
 /// Serves until told to stop, and ends a few seconds later at most.
-pub async fn serve(listener: TcpListener, face: Face, limits: Limits, stop: CancellationToken) {
-    door::serve(listener, router(face), limits, stop).await;
+pub async fn serve(listener: TcpListener, state: AppState, limits: Limits, stop: CancellationToken) {
+    door::serve(listener, router(state), limits, stop).await;
 }
 
-fn router(face: Face) -> Router {
+fn router(state: AppState) -> Router {
     let looks = Arc::new(Semaphore::new(LOOKS_AT_ONCE));
     let bodies = Bodies::default();
     let guarded = Router::new()
@@ -94,7 +94,7 @@ fn router(face: Face) -> Router {
         .route("/api/v1/events", get(api::events))
         .route("/cost", get(cost::page))
         .route("/api/v1/cost", get(cost::json))
-        .route_layer(middleware::from_fn_with_state((face.clone(), looks), guard));
+        .route_layer(middleware::from_fn_with_state((state.clone(), looks), guard));
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -104,7 +104,7 @@ fn router(face: Face) -> Router {
         .merge(open)
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here; the page is at /\n") })
         .layer(middleware::from_fn(bounded))
-        .with_state(face)
+        .with_state(state)
 }
 
 /// No request takes for ever, and no answer is kept, framed or guessed at by a browser.
@@ -132,12 +132,12 @@ async fn bounded(request: Request, next: Next) -> Response {
 
 /// A page or an answer for whoever may look, a few at a time.
 async fn guard(
-    State((face, looks)): State<(Face, Arc<Semaphore>)>,
+    State((state, looks)): State<(AppState, Arc<Semaphore>)>,
     Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
-    match face.access.judge(request.headers(), request.uri(), peer, (face.clock)()) {
+    match state.access.judge(request.headers(), request.uri(), peer, (state.clock)()) {
         Verdict::Allowed => {
             // Nobody closes it.
             let _look = looks.acquire().await;
@@ -160,15 +160,15 @@ async fn guard(
 }
 
 /// Ready once the first look was decided upon, and while looks go on.
-async fn ready(State(face): State<Face>) -> Response {
-    if let Err(error) = face.journal_file.check(&face.journal) {
+async fn ready(State(state): State<AppState>) -> Response {
+    if let Err(error) = state.journal_file.check(&state.journal) {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
     }
-    let Some(at) = face.board().at else {
+    let Some(at) = state.board().at else {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting: no look has been decided upon yet\n")
             .into_response();
     };
-    let age = (face.clock)().duration_since(at);
+    let age = (state.clock)().duration_since(at);
     if age > LOOKS_WITHIN {
         let words = format!("stuck: the last look was decided upon {} s ago\n", age.as_secs());
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
@@ -176,8 +176,8 @@ async fn ready(State(face): State<Face>) -> Response {
     "ready\n".into_response()
 }
 
-async fn metrics_text(State(face): State<Face>) -> Response {
-    match metrics::text(&face.board(), &face.counters) {
+async fn metrics_text(State(state): State<AppState>) -> Response {
+    match metrics::text(&state.board(), &state.counters) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -188,7 +188,7 @@ async fn metrics_text(State(face): State<Face>) -> Response {
 
 /// Takes a delivery in: its form first, then its signature, then the words, then the disk, then the answer.
 async fn webhook(
-    State(face): State<Face>,
+    State(state): State<AppState>,
     Extension(bodies): Extension<Bodies>,
     Extension(peer): Extension<Peer>,
     Extension(busy): Extension<Busy>,
@@ -196,7 +196,7 @@ async fn webhook(
     body: Body,
 ) -> Response {
     let began = Instant::now();
-    let (outcome, status, words) = match unfit(&face, &headers) {
+    let (outcome, status, words) = match unfit(&state, &headers) {
         Some(answer) => {
             // Its sender hears why, unless it waits to be asked for the body.
             if !headers.contains_key(header::EXPECT) {
@@ -204,12 +204,12 @@ async fn webhook(
             }
             answer
         }
-        None => take_in(&face, &headers, (&bodies, peer), &busy, body).await,
+        None => take_in(&state, &headers, (&bodies, peer), &busy, body).await,
     };
-    if face.counters.webhook(outcome) && status.is_client_error() {
+    if state.counters.webhook(outcome) && status.is_client_error() {
         tracing::warn!(status = status.as_u16(), "a webhook was refused: {words} (told once of each kind)");
     }
-    face.counters.webhook_seconds.observe(began.elapsed().as_secs_f64());
+    state.counters.webhook_seconds.observe(began.elapsed().as_secs_f64());
     (status, format!("{words}\n")).into_response()
 }
 
@@ -226,8 +226,8 @@ fn too_large() -> Outcome {
 }
 
 /// Why a delivery is not worth reading, by its header alone.
-fn unfit(face: &Face, headers: &HeaderMap) -> Option<Outcome> {
-    if face.webhooks.is_none() {
+fn unfit(state: &AppState, headers: &HeaderMap) -> Option<Outcome> {
+    if state.webhooks.is_none() {
         let words = "webhooks are not taken in: the daemon has no secret (set CML_RUNNER_WEBHOOK_SECRET, or --webhook-secret-file)".to_owned();
         return Some(("forged", StatusCode::NOT_FOUND, words));
     }
@@ -250,14 +250,14 @@ fn unfit(face: &Face, headers: &HeaderMap) -> Option<Outcome> {
 }
 
 async fn take_in(
-    face: &Face,
+    state: &AppState,
     headers: &HeaderMap,
     (bodies, peer): (&Bodies, Peer),
     busy: &Busy,
     body: Body,
 ) -> Outcome {
     // `unfit` has answered for both.
-    let Some((intake, secret)) = &face.webhooks else {
+    let Some((intake, secret)) = &state.webhooks else {
         return ("forged", StatusCode::NOT_FOUND, String::new());
     };
     let body = match bodies.read(peer, body, BODY_BYTES_MAX).await {
@@ -281,19 +281,19 @@ async fn take_in(
         Err(error) => return ("unsupported", StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
     };
     let record = match read_delivery(text(headers, "x-github-event"), &json) {
-        Ok(cml_github::Heard::Job(record)) => *record,
-        Ok(cml_github::Heard::Ping) => return ("ignored", StatusCode::OK, "pong".to_owned()),
-        Ok(cml_github::Heard::Other) => {
+        Ok(cml_github::WebhookEvent::Job(record)) => *record,
+        Ok(cml_github::WebhookEvent::Ping) => return ("ignored", StatusCode::OK, "pong".to_owned()),
+        Ok(cml_github::WebhookEvent::Other) => {
             return ("ignored", StatusCode::OK, "only workflow_job events are of use here".to_owned());
         }
         Err(error) => return ("malformed", StatusCode::BAD_REQUEST, error.to_string()),
     };
-    if !face.serves.holds(&record.run.repository) {
-        let words = format!("not of this scope: this daemon serves {}", face.scope);
+    if !state.serves.holds(&record.run.repository) {
+        let words = format!("not of this scope: this daemon serves {}", state.scope);
         return ("out_of_scope", StatusCode::OK, words);
     }
-    let heard = Heard { job: from_github(record) };
-    let (job, now) = (heard.job.id, (face.clock)());
+    let heard = WebhookJob { job: from_github(record) };
+    let (job, now) = (heard.job.id, (state.clock)());
     if !intake.is_recent(&heard.job, now) {
         let words =
             format!("job {job} was queued longer ago than GitHub delivers again; the poll tells of it");

@@ -1,10 +1,12 @@
 //! Types that have what is needed, the cheapest first.
 
-use cml_cloud::{CloudError, Driver, ErrorKind, Image, Needs, OfferQuery, Resources, UsdPerHour};
+use cml_cloud::{
+    CloudError, Driver, ErrorKind, Image, InstanceRequirements, OfferQuery, Resources, UsdPerHour,
+};
 
-use crate::sizes::{self, Asked};
+use crate::sizes::{self, TypeRequest};
 use crate::{drivers, images};
-use cml_prices::catalog::{self, TypeFacts};
+use cml_prices::catalog::{self, InstanceTypeInfo};
 
 /// More types are more pools of spot capacity; the dearest of many are never bought anyway.
 const TYPES_MAX: usize = 10;
@@ -33,7 +35,7 @@ pub struct Choice {
 /// # Errors
 /// [`ErrorKind::Invalid`] for a name that is no type and no size, and for needs that no type has.
 pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
-    let choice = |facts: &TypeFacts| Choice {
+    let choice = |facts: &InstanceTypeInfo| Choice {
         name: facts.name.clone(),
         resources: Some(facts.resources.clone()),
         driver: drivers::needed(&facts.name, facts.resources.gpu.as_ref()),
@@ -45,8 +47,8 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     let mut all = Vec::new();
     for name in &query.types {
         match sizes::read(name, query.gpu.as_deref())? {
-            Asked::Known(known) => all.extend(known.into_iter().map(choice)),
-            Asked::Newer(name) => {
+            TypeRequest::Known(known) => all.extend(known.into_iter().map(choice)),
+            TypeRequest::Newer(name) => {
                 let driver = drivers::needed(&name, None);
                 all.push(Choice { name, resources: None, driver, on_demand: None });
             }
@@ -59,9 +61,12 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] where no type has it, or no image drives any that does.
-pub fn served(needs: &Needs, image: &Image) -> Result<Vec<&'static TypeFacts>, CloudError> {
-    let driver = |facts: &TypeFacts| drivers::needed(&facts.name, facts.resources.gpu.as_ref());
-    let (served, unserved): (Vec<&TypeFacts>, Vec<&TypeFacts>) =
+pub fn served(
+    needs: &InstanceRequirements,
+    image: &Image,
+) -> Result<Vec<&'static InstanceTypeInfo>, CloudError> {
+    let driver = |facts: &InstanceTypeInfo| drivers::needed(&facts.name, facts.resources.gpu.as_ref());
+    let (served, unserved): (Vec<&InstanceTypeInfo>, Vec<&InstanceTypeInfo>) =
         fitting(needs)?.into_iter().partition(|facts| images::has_image(image, driver(facts)));
     match unserved.first() {
         Some(facts) if served.is_empty() => Err(images::no_image(&[&facts.name], driver(facts))),
@@ -69,8 +74,8 @@ pub fn served(needs: &Needs, image: &Image) -> Result<Vec<&'static TypeFacts>, C
     }
 }
 
-fn fitting(needs: &Needs) -> Result<Vec<&'static TypeFacts>, CloudError> {
-    let mut all: Vec<&TypeFacts> = catalog::all()
+fn fitting(needs: &InstanceRequirements) -> Result<Vec<&'static InstanceTypeInfo>, CloudError> {
+    let mut all: Vec<&InstanceTypeInfo> = catalog::all()
         .iter()
         .filter(|facts| facts.on_demand.is_some() && is_meant(&facts.name) && has(needs, &facts.resources))
         .collect();
@@ -89,7 +94,7 @@ fn is_meant(name: &str) -> bool {
         && (is_graphics || generation.parse::<u32>().is_ok_and(|number| number >= GENERATION_MIN))
 }
 
-fn has(needs: &Needs, resources: &Resources) -> bool {
+fn has(needs: &InstanceRequirements, resources: &Resources) -> bool {
     let gpu = match (&needs.gpu, &resources.gpu) {
         (None, None) => true,
         (Some(models), Some(gpu)) => {
@@ -107,7 +112,7 @@ fn has(needs: &Needs, resources: &Resources) -> bool {
         && needs.arch == resources.arch
 }
 
-fn none(needs: &Needs) -> CloudError {
+fn none(needs: &InstanceRequirements) -> CloudError {
     let error =
         |cause: String| CloudError::new(ErrorKind::Invalid, "choosing instance types by needs", cause);
     let mut models: Vec<&str> =
@@ -125,16 +130,16 @@ fn none(needs: &Needs) -> CloudError {
 
 #[cfg(test)]
 mod tests {
-    use cml_cloud::{Arch, Span};
+    use cml_cloud::{Arch, Range};
 
     use super::*;
 
-    fn at_least(least: u64) -> Span {
-        Span { least, most: None }
+    fn at_least(least: u64) -> Range {
+        Range { least, most: None }
     }
 
-    fn needs(gpu: Option<&[&str]>) -> Needs {
-        Needs {
+    fn needs(gpu: Option<&[&str]>) -> InstanceRequirements {
+        InstanceRequirements {
             gpu: gpu.map(|models| models.iter().map(|&model| model.to_owned()).collect()),
             gpus: at_least(1),
             gpu_memory_mib: at_least(0),
@@ -144,7 +149,7 @@ mod tests {
         }
     }
 
-    fn names(needs: &Needs) -> Vec<&'static str> {
+    fn names(needs: &InstanceRequirements) -> Vec<&'static str> {
         fitting(needs).expect("fits").iter().map(|facts| facts.name.as_str()).collect()
     }
 
@@ -169,7 +174,8 @@ mod tests {
         assert!(plain.is_sorted_by_key(|facts| facts.on_demand));
         let any = names(&needs(Some(&[])));
         assert!(any.contains(&"g4dn.xlarge") && any.iter().all(|name| !name.starts_with("g4ad")), "{any:?}");
-        let four = Needs { gpus: Span { least: 4, most: Some(4) }, ..needs(Some(&["a10g", "l4"])) };
+        let four =
+            InstanceRequirements { gpus: Range { least: 4, most: Some(4) }, ..needs(Some(&["a10g", "l4"])) };
         assert!(
             fitting(&four)
                 .expect("fits")
@@ -182,7 +188,8 @@ mod tests {
     fn what_no_type_has_is_said() {
         let error = fitting(&needs(Some(&["a10"]))).expect_err("is none");
         assert!(error.to_string().contains("no GPU called `a10`"), "{error}");
-        let error = fitting(&Needs { vcpus: at_least(100_000), ..needs(None) }).expect_err("is none");
+        let error =
+            fitting(&InstanceRequirements { vcpus: at_least(100_000), ..needs(None) }).expect_err("is none");
         assert!(error.to_string().contains("has all of this"), "{error}");
     }
 }

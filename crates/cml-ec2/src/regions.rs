@@ -51,7 +51,7 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// A region, and its one zone when the user named a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RegionZone {
     /// `us-east-1`.
     pub region: String,
     /// `us-east-1b`; none for a region.
@@ -70,18 +70,18 @@ pub fn region(name: &str) -> Result<String, CloudError> {
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a name that is not known.
-pub fn place(name: &str) -> Result<Place, CloudError> {
+pub fn place(name: &str) -> Result<RegionZone, CloudError> {
     if let Some((_, region)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
-        return Ok(Place { region: (*region).to_owned(), zone: None });
+        return Ok(RegionZone { region: (*region).to_owned(), zone: None });
     }
     if is_region(name) {
-        return Ok(Place { region: name.to_owned(), zone: None });
+        return Ok(RegionZone { region: name.to_owned(), zone: None });
     }
     // `us-east-1b`, as CML understood it.
     if let Some(region) = name.strip_suffix(|c: char| c.is_ascii_lowercase())
         && is_region(region)
     {
-        return Ok(Place { region: region.to_owned(), zone: Some(name.to_owned()) });
+        return Ok(RegionZone { region: region.to_owned(), zone: Some(name.to_owned()) });
     }
     let near = nearest(name);
     Err(CloudError::new(ErrorKind::Invalid, "choosing a region", format!("{name:?} is no region of AWS that is known here"))
@@ -136,11 +136,11 @@ mod tests {
     #[test]
     fn aliases_regions_and_zones_are_understood() {
         let read = |name| place(name).expect(name);
-        assert_eq!(read("us-west"), Place { region: "us-west-1".to_owned(), zone: None });
-        assert_eq!(read("eu-central-1"), Place { region: "eu-central-1".to_owned(), zone: None });
+        assert_eq!(read("us-west"), RegionZone { region: "us-west-1".to_owned(), zone: None });
+        assert_eq!(read("eu-central-1"), RegionZone { region: "eu-central-1".to_owned(), zone: None });
         assert_eq!(
             read("us-east-1b"),
-            Place { region: "us-east-1".to_owned(), zone: Some("us-east-1b".to_owned()) }
+            RegionZone { region: "us-east-1".to_owned(), zone: Some("us-east-1b".to_owned()) }
         );
     }
 

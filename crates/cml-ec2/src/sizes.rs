@@ -2,7 +2,7 @@
 
 use cml_cloud::{Arch, CloudError, ErrorKind};
 
-use cml_prices::catalog::{self, TypeFacts};
+use cml_prices::catalog::{self, InstanceTypeInfo};
 
 /// Sizes without a GPU: what CML gave (`t2.micro`, `m5.2xlarge`, `m5.8xlarge`, `m5.16xlarge`) and its like of today.
 /// <https://cml.dev/doc/ref/runner>
@@ -28,9 +28,9 @@ const TYPES_PER_SIZE: usize = 3;
 
 /// What the user asked for, name by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum TypeRequest {
     /// Types of the table.
-    Known(Vec<&'static TypeFacts>),
+    Known(Vec<&'static InstanceTypeInfo>),
     /// A name that looks like a type but is not in the table: newer than the table, or wrong. EC2 knows.
     Newer(String),
 }
@@ -39,7 +39,7 @@ pub enum Asked {
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a name that is no type and no size, and for a GPU that the type does not have.
-pub fn read(name: &str, gpu: Option<&str>) -> Result<Asked, CloudError> {
+pub fn read(name: &str, gpu: Option<&str>) -> Result<TypeRequest, CloudError> {
     let gpu = gpu.map(str::to_ascii_lowercase).filter(|gpu| !["", "nogpu", "none"].contains(&gpu.as_str()));
     let (size, gpu_in_name) = match name.split_once('+') {
         Some((size, gpu)) => (size, Some(gpu.to_ascii_lowercase())),
@@ -49,12 +49,12 @@ pub fn read(name: &str, gpu: Option<&str>) -> Result<Asked, CloudError> {
     let gpu = gpu_in_name.or(gpu).map(|gpu| if gpu == "tesla" { "v100".to_owned() } else { gpu });
     let is_size = ["s", "m", "l", "xl"].contains(&size);
     match (is_size, gpu) {
-        (true, None) => Ok(Asked::Known(plain(size))),
-        (true, Some(gpu)) => with_gpu(size, &gpu).map(Asked::Known),
+        (true, None) => Ok(TypeRequest::Known(plain(size))),
+        (true, Some(gpu)) => with_gpu(size, &gpu).map(TypeRequest::Known),
         (false, gpu) => match catalog::find(size) {
-            Some(facts) => has_gpu(facts, gpu.as_deref()).map(|()| Asked::Known(vec![facts])),
+            Some(facts) => has_gpu(facts, gpu.as_deref()).map(|()| TypeRequest::Known(vec![facts])),
             None if size.split_once('.').is_some_and(|(family, size)| is_word(family) && is_word(size)) => {
-                Ok(Asked::Newer(size.to_owned()))
+                Ok(TypeRequest::Newer(size.to_owned()))
             }
             None => Err(unknown_type(size)),
         },
@@ -65,12 +65,12 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-fn plain(size: &str) -> Vec<&'static TypeFacts> {
+fn plain(size: &str) -> Vec<&'static InstanceTypeInfo> {
     let names = PLAIN.iter().find(|(of, _)| *of == size).map_or(&[] as &[_], |(_, names)| names);
     names.iter().filter_map(|name| catalog::find(name)).collect()
 }
 
-fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static TypeFacts>, CloudError> {
+fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static InstanceTypeInfo>, CloudError> {
     if let Some((.., names)) = RETIRED.iter().find(|(of, model, _)| *of == size && *model == gpu) {
         return Ok(names.iter().filter_map(|name| catalog::find(name)).collect());
     }
@@ -80,7 +80,7 @@ fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static TypeFacts>, CloudError
         "l" => 4,
         _ => 8,
     };
-    let mut fitting: Vec<&TypeFacts> = catalog::all()
+    let mut fitting: Vec<&InstanceTypeInfo> = catalog::all()
         .iter()
         .filter(|facts| facts.resources.arch == Arch::X64 && facts.on_demand.is_some())
         .filter(|facts| {
@@ -92,7 +92,7 @@ fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static TypeFacts>, CloudError
     if fitting.is_empty() { Err(unknown_gpu(&format!("{size}+{gpu}"), gpu, wanted)) } else { Ok(fitting) }
 }
 
-fn has_gpu(facts: &TypeFacts, gpu: Option<&str>) -> Result<(), CloudError> {
+fn has_gpu(facts: &InstanceTypeInfo, gpu: Option<&str>) -> Result<(), CloudError> {
     let Some(gpu) = gpu else { return Ok(()) };
     match &facts.resources.gpu {
         Some(has) if has.name == gpu => Ok(()),
@@ -143,8 +143,8 @@ mod tests {
 
     fn names(name: &str, gpu: Option<&str>) -> Vec<String> {
         match read(name, gpu).expect(name) {
-            Asked::Known(types) => types.iter().map(|facts| facts.name.clone()).collect(),
-            Asked::Newer(name) => vec![format!("{name}?")],
+            TypeRequest::Known(types) => types.iter().map(|facts| facts.name.clone()).collect(),
+            TypeRequest::Newer(name) => vec![format!("{name}?")],
         }
     }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::GitHubError;
 use crate::location::Location;
 use crate::models::InstallationAnswer;
-use crate::transport::{self, Call};
+use crate::transport::{self, RequestContext};
 
 /// Credentials. Their `Debug` shows nothing secret.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub enum Auth {
 
 /// A client that may speak for the scope, made when it is first needed.
 #[derive(Debug)]
-pub(crate) enum Speaker {
+pub(crate) enum ApiClient {
     Token { client: Octocrab, token: SecretString },
     App(Box<App>),
 }
@@ -49,7 +49,7 @@ impl App {
     }
 }
 
-impl Speaker {
+impl ApiClient {
     pub(crate) fn new(location: &Location, auth: Auth) -> Result<Self, GitHubError> {
         let builder = transport::builder(location)?;
         Ok(match auth {
@@ -82,7 +82,7 @@ impl Speaker {
     }
 }
 
-impl Speaker {
+impl ApiClient {
     /// A client for GraphQL. Octocrab puts the base of its REST API before every path, also before a whole address, so that on
     /// an Enterprise Server GraphQL takes a client of its own.
     pub(crate) async fn graphql(
@@ -98,7 +98,7 @@ impl Speaker {
         let token = match self {
             Self::Token { token, .. } => token.clone(),
             Self::App(_) => {
-                let call = Call::new("getting the App's token".to_owned(), location, stop);
+                let call = RequestContext::new("getting the App's token".to_owned(), location, stop);
                 client.installation_token().await.map_err(|error| GitHubError::transport(&call, &error))?
             }
         };
@@ -117,9 +117,9 @@ async fn install(
         Some(id) => id,
         None => {
             let scope = &location.scope;
-            let call = Call {
+            let call = RequestContext {
                 hint: Some(format!("install the App on {scope}, or give its id with --app-installation-id")),
-                ..Call::new(format!("finding the App's installation on {scope}"), location, stop)
+                ..RequestContext::new(format!("finding the App's installation on {scope}"), location, stop)
             };
             let path = format!("{}/installation", scope.api_path());
             transport::get::<InstallationAnswer>(app, &path, &call).await?.id

@@ -11,7 +11,7 @@ use crate::error::{GitHubError, refused};
 use crate::lists::{PER_PAGE, Page, Reader};
 use crate::names::segment;
 use crate::runners::GitHub;
-use crate::transport::{self, Call};
+use crate::transport::{self, RequestContext};
 
 /// What a comment is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl GitHub {
         }
     }
 
-    fn about_comment(&self, doing: &str, on: &CommentTarget) -> Call<'_> {
+    fn about_comment(&self, doing: &str, on: &CommentTarget) -> RequestContext<'_> {
         self.writing(&format!("{doing} {on} of"), on.permission())
     }
 }

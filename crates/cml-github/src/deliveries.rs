@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use crate::auth::Speaker;
+use crate::auth::ApiClient;
 use crate::error::GitHubError;
 use crate::runners::GitHub;
 use crate::transport;
@@ -34,7 +34,7 @@ impl GitHub {
     /// Whether GitHub can be asked for what was not delivered: only an App may do so.
     #[must_use]
     pub fn may_redeliver(&self) -> bool {
-        matches!(self.speaker(), Speaker::App(_))
+        matches!(self.speaker(), ApiClient::App(_))
     }
 
     /// Has GitHub deliver again what was sent in the last two hours and was not taken; gives how many. The poll has found by
@@ -43,7 +43,7 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers.
     pub async fn redeliver_failed(&self, now: Timestamp) -> Result<usize, GitHubError> {
-        let Speaker::App(app) = self.speaker() else { return Ok(0) };
+        let ApiClient::App(app) = self.speaker() else { return Ok(0) };
         let since = now - LOST_SINCE;
         let client = app.itself();
         let call = self.call("looking for lost webhooks of");
@@ -52,7 +52,7 @@ impl GitHub {
         let mut path = Some("/app/hook/deliveries?per_page=100".to_owned());
         for _ in 0..PAGES_MAX {
             let Some(this) = path.take() else { break };
-            let answer = transport::get_unless(client, &this, None, &call).await?;
+            let answer = transport::get_if_none_match(client, &this, None, &call).await?;
             let page: Vec<Delivery> = answer.read(&call)?;
             let is_recent = |one: &Delivery| one.delivered_at > since;
             if page.iter().all(is_recent) {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use octocrab::Error as OctocrabError;
 
 use crate::location::Scope;
-use crate::transport::{Answer, Call, Permission};
+use crate::transport::{ApiResponse, Permission, RequestContext};
 
 /// Where the API of github.com is, whose state has a page.
 const OURS: &str = "api.github.com";
@@ -74,7 +74,7 @@ impl GitHubError {
     }
 
     /// No answer came, or none that is whole.
-    pub(crate) fn no_answer(call: &Call<'_>, cause: String) -> Self {
+    pub(crate) fn no_answer(call: &RequestContext<'_>, cause: String) -> Self {
         Self {
             kind: GitHubErrorKind::Transient,
             doing: call.doing.clone(),
@@ -87,7 +87,7 @@ impl GitHubError {
     }
 
     /// A signal asked us to stop: a wait was cut short, or a write was not begun.
-    pub(crate) fn interrupted(call: &Call<'_>) -> Self {
+    pub(crate) fn interrupted(call: &RequestContext<'_>) -> Self {
         Self {
             kind: GitHubErrorKind::Interrupted,
             doing: call.doing.clone(),
@@ -97,7 +97,7 @@ impl GitHubError {
     }
 
     /// A list was another one on each of its pages, however often it was read.
-    pub(crate) fn list_changed(call: &Call<'_>) -> Self {
+    pub(crate) fn list_changed(call: &RequestContext<'_>) -> Self {
         Self {
             kind: GitHubErrorKind::Transient,
             doing: call.doing.clone(),
@@ -107,7 +107,7 @@ impl GitHubError {
     }
 
     /// GitHub's answer is not what its documentation promises.
-    pub(crate) fn not_understood(call: &Call<'_>, error: &serde_json::Error) -> Self {
+    pub(crate) fn not_understood(call: &RequestContext<'_>, error: &serde_json::Error) -> Self {
         Self {
             kind: GitHubErrorKind::Invalid,
             doing: call.doing.clone(),
@@ -126,11 +126,11 @@ impl GitHubError {
     }
 
     /// Octocrab failed before there was an answer.
-    pub(crate) fn transport(call: &Call<'_>, error: &OctocrabError) -> Self {
+    pub(crate) fn transport(call: &RequestContext<'_>, error: &OctocrabError) -> Self {
         match error {
             // Only the exchange of the App's JWT for a token is read by octocrab itself.
             OctocrabError::GitHub { source, .. } => {
-                let answer = Answer {
+                let answer = ApiResponse {
                     status: source.status_code.as_u16(),
                     headers: source.headers.clone().unwrap_or_default(),
                     body: serde_json::json!({"message": source.message}).to_string().into_bytes(),
@@ -170,7 +170,7 @@ fn chain(error: &OctocrabError) -> String {
 }
 
 /// Reads an answer that is no success.
-pub(crate) fn refused(call: &Call<'_>, answer: &Answer) -> GitHubError {
+pub(crate) fn refused(call: &RequestContext<'_>, answer: &ApiResponse) -> GitHubError {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let message = body["message"].as_str().unwrap_or_default();
     let error = |kind, hint: String| GitHubError {
@@ -216,7 +216,7 @@ pub(crate) fn refused(call: &Call<'_>, answer: &Answer) -> GitHubError {
 }
 
 /// GitHub's message with its list of errors, or the bare status.
-fn cause(answer: &Answer, body: &serde_json::Value) -> String {
+fn cause(answer: &ApiResponse, body: &serde_json::Value) -> String {
     let mut text = match body["message"].as_str() {
         Some(message) if !message.is_empty() => format!("GitHub answered {}: {message}", answer.status),
         _ => format!("GitHub answered {}", answer.status),
@@ -242,7 +242,7 @@ fn cause(answer: &Answer, body: &serde_json::Value) -> String {
 }
 
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
-fn is_rate_limit(answer: &Answer, message: &str) -> bool {
+fn is_rate_limit(answer: &ApiResponse, message: &str) -> bool {
     answer.status == 429
         || answer.header("retry-after").is_some()
         || answer.header("x-ratelimit-remaining") == Some("0")
@@ -250,21 +250,21 @@ fn is_rate_limit(answer: &Answer, message: &str) -> bool {
 }
 
 /// The wait that GitHub asks for, counted from its own clock.
-pub(crate) fn retry_after(answer: &Answer) -> Option<SignedDuration> {
+pub(crate) fn retry_after(answer: &ApiResponse) -> Option<SignedDuration> {
     if let Some(seconds) = answer.header("retry-after").and_then(|text| text.parse().ok()) {
         return Some(SignedDuration::from_secs(seconds));
     }
     Some(reset(answer)?.duration_since(answer.date()?))
 }
 
-fn retry_at(answer: &Answer) -> Option<Timestamp> {
+fn retry_at(answer: &ApiResponse) -> Option<Timestamp> {
     match (answer.header("retry-after").and_then(|text| text.parse().ok()), answer.date()) {
         (Some(seconds), Some(now)) => now.checked_add(SignedDuration::from_secs(seconds)).ok(),
         _ => reset(answer),
     }
 }
 
-fn reset(answer: &Answer) -> Option<Timestamp> {
+fn reset(answer: &ApiResponse) -> Option<Timestamp> {
     if answer.header("x-ratelimit-remaining") != Some("0") {
         return None;
     }
@@ -272,7 +272,7 @@ fn reset(answer: &Answer) -> Option<Timestamp> {
 }
 
 /// The permission that is missing: GitHub's own word where it says one, else what managing runners takes.
-fn lacks(answer: &Answer, call: &Call<'_>) -> String {
+fn lacks(answer: &ApiResponse, call: &RequestContext<'_>) -> String {
     if let Some(needed) = answer.header("x-accepted-github-permissions").filter(|needed| !needed.is_empty()) {
         return format!("the token or App lacks the permission that GitHub names: {needed}");
     }
@@ -310,15 +310,15 @@ mod tests {
     use super::*;
     use crate::location::Location;
 
-    fn of(repo: &str, tell: impl Fn(&Call<'_>) -> GitHubError) -> (String, String) {
+    fn of(repo: &str, tell: impl Fn(&RequestContext<'_>) -> GitHubError) -> (String, String) {
         let location = Location::find(Some(repo), &|_| None, None).expect("a repository");
-        let error = tell(&Call::new("asking".to_owned(), &location, &CancellationToken::new()));
+        let error = tell(&RequestContext::new("asking".to_owned(), &location, &CancellationToken::new()));
         (error.cause, error.hint.unwrap_or_default())
     }
 
     #[test]
     fn whoever_gives_no_answer_is_named() {
-        let silent = |call: &Call<'_>| {
+        let silent = |call: &RequestContext<'_>| {
             GitHubError::no_answer(call, unreached(call.host, "client error (Connect): dns error"))
         };
         let (cause, hint) = of("https://ghes.example.com/acme/vision", silent);
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_page_in_place_of_json_is_called_that() {
-        let page = |call: &Call<'_>| {
+        let page = |call: &RequestContext<'_>| {
             let error = serde_json::from_str::<u8>("<html>").expect_err("no JSON");
             GitHubError::not_understood(call, &error)
         };

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::GitHubError;
+use crate::etag_cache::RateBudget;
 use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
 use crate::location::Scope;
 use crate::names::repository_path;
 use crate::origin::Origin;
-use crate::pages::Cost;
 use crate::runners::GitHub;
 use crate::transport;
 
@@ -76,7 +76,7 @@ pub struct RunRecord {
 
 /// A failed job to look at again: has its run ended, has a later attempt begun?
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Followed {
+pub struct TrackedJob {
     /// `owner/name`.
     pub repository: String,
     /// The run.
@@ -215,7 +215,7 @@ impl GitHub {
         for run in self.search(&query, &format!("{owner}/{name}")).await? {
             // An earlier attempt was on machines of its own.
             let call = self.call("listing the jobs of a run of");
-            let jobs = self.jobs_of_attempts(&run, "all", &Cost::default()).await?;
+            let jobs = self.jobs_of_attempts(&run, "all", &RateBudget::default()).await?;
             if !jobs.is_whole {
                 return Err(GitHubError::list_changed(&call));
             }
@@ -260,7 +260,7 @@ impl GitHub {
     pub(crate) async fn jobs_of(
         &self,
         run: &RunRecord,
-        cost: &Cost,
+        cost: &RateBudget,
     ) -> Result<Reading<JobRecord>, GitHubError> {
         let mut jobs = self.jobs_of_attempts(run, "latest", cost).await?;
         if jobs.items.iter().all(|job| job.attempt <= run.attempt) {
@@ -277,7 +277,7 @@ impl GitHub {
         &self,
         run: &RunRecord,
         which: &str,
-        cost: &Cost,
+        cost: &RateBudget,
     ) -> Result<Reading<JobRecord>, GitHubError> {
         let call = &self.call("listing the jobs of a run of");
         let client = self.client().await?;

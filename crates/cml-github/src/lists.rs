@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::error::GitHubError;
-use crate::transport::Call;
+use crate::transport::RequestContext;
 
 /// Entries of a page; the most that GitHub gives.
 pub(crate) const PER_PAGE: usize = 100;
@@ -57,7 +57,7 @@ impl Reader {
     /// The whole list, or an error: never a part of it.
     pub(crate) async fn whole<P, F>(
         &self,
-        call: &Call<'_>,
+        call: &RequestContext<'_>,
         page: impl Fn(usize) -> F,
     ) -> Result<Vec<P::Item>, GitHubError>
     where

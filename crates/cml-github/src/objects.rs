@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::error::{GitHubError, refused};
 use crate::names::{reference, segment};
 use crate::runners::GitHub;
-use crate::transport::{self, Call};
+use crate::transport::{self, RequestContext};
 
 const PERMISSION: &str = "contents";
 
@@ -102,10 +102,10 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers; it takes 100 MB at most.
     pub async fn create_blob(&self, bytes: &[u8]) -> Result<String, GitHubError> {
-        let call = self.about_objects("storing a file in").carrying(bytes.len());
+        let call = self.about_objects("storing a file in").with_body_timeout(bytes.len());
         let body = json!({"content": STANDARD.encode(bytes), "encoding": "base64"});
         let path = self.repository_path("/git/blobs")?;
-        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+        transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
     /// Makes a tree, alone or over another one; its hash.
@@ -123,7 +123,7 @@ impl GitHub {
             body["base_tree"] = base.into();
         }
         let path = self.repository_path("/git/trees")?;
-        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+        transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
     /// Paths and blobs of a tree, all levels.
@@ -155,7 +155,7 @@ impl GitHub {
             body["author"] = json!({"name": name, "email": email});
         }
         let path = self.repository_path("/git/commits")?;
-        transport::post_again(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
+        transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
     /// A commit; none when it is not there.
@@ -192,7 +192,7 @@ impl GitHub {
         let mut all: Vec<Reference> = Vec::new();
         let mut query = String::new();
         loop {
-            let answer = transport::get_unless(client, &format!("{base}{query}"), None, &call).await?;
+            let answer = transport::get_if_none_match(client, &format!("{base}{query}"), None, &call).await?;
             // GitHub documents no pages for this list; should it give them, it says where the next one is.
             let next = answer.header("link").and_then(next_query);
             let page: Vec<ReferenceWire> = answer.read(&call)?;
@@ -251,7 +251,7 @@ impl GitHub {
         Err(refused(&call, &answer))
     }
 
-    fn about_objects(&self, doing: &str) -> Call<'_> {
+    fn about_objects(&self, doing: &str) -> RequestContext<'_> {
         self.writing(doing, PERMISSION)
     }
 }

@@ -7,15 +7,15 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use octocrab::Octocrab;
 use serde::Deserialize;
 
-use crate::auth::Speaker;
+use crate::auth::ApiClient;
 use crate::error::{GitHubError, GitHubErrorKind};
-use crate::jobs::{Followed, JobPage, JobRecord, RunPage, RunRecord};
+use crate::etag_cache::{EtagCache, RateBudget};
+use crate::jobs::{JobPage, JobRecord, RunPage, RunRecord, TrackedJob};
 use crate::lists::{Change, PER_PAGE, Page, Reader, Reading};
 use crate::location::Scope;
 use crate::names::repository_path;
-use crate::pages::{Cost, Pages};
 use crate::runners::GitHub;
-use crate::transport::Call;
+use crate::transport::RequestContext;
 
 /// States of runs that have jobs which are not over. A run goes from one to a later one of these, so that asked in this order
 /// none slips through but one that goes back.
@@ -39,10 +39,10 @@ pub struct Polled {
 
 /// What GitHub has answered to polls before.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    repositories: Pages<RepositoryPage>,
-    runs: Pages<RunPage>,
-    pub(crate) jobs: Pages<JobPage>,
+pub(crate) struct PollCache {
+    repositories: EtagCache<RepositoryPage>,
+    runs: EtagCache<RunPage>,
+    pub(crate) jobs: EtagCache<JobPage>,
 }
 
 /// An organization's list, or an installation's.
@@ -95,8 +95,12 @@ impl GitHub {
     /// # Errors
     /// [`GitHubErrorKind::Invalid`] for an enterprise: GitHub lists neither its jobs nor its repositories. The others as GitHub
     /// answers; a partial list is never returned as a whole one, but for [`Polled::unseen`].
-    pub async fn jobs(&self, followed: &[Followed], only: &BTreeSet<String>) -> Result<Polled, GitHubError> {
-        let cost = Cost::default();
+    pub async fn jobs(
+        &self,
+        followed: &[TrackedJob],
+        only: &BTreeSet<String>,
+    ) -> Result<Polled, GitHubError> {
+        let cost = RateBudget::default();
         let client = self.client().await?;
         let repositories = self.repositories(client, only, &cost).await?;
         let cost = &cost;
@@ -161,7 +165,7 @@ impl GitHub {
         &self,
         client: &Octocrab,
         only: &BTreeSet<String>,
-        cost: &Cost,
+        cost: &RateBudget,
     ) -> Result<BTreeSet<String>, GitHubError> {
         let organization = match &self.location().scope {
             Scope::Repository { owner, name } => return Ok(BTreeSet::from([format!("{owner}/{name}")])),
@@ -179,8 +183,8 @@ impl GitHub {
             return Ok(only.iter().filter(|name| self.location().scope.holds(name)).cloned().collect());
         }
         let base = match self.speaker() {
-            Speaker::Token { .. } => format!("/orgs/{organization}/repos?type=all&"),
-            Speaker::App(_) => "/installation/repositories?".to_owned(),
+            ApiClient::Token { .. } => format!("/orgs/{organization}/repos?type=all&"),
+            ApiClient::App(_) => "/installation/repositories?".to_owned(),
         };
         let call = &self.call("listing the repositories of");
         let page = |number: usize| {
@@ -197,10 +201,10 @@ impl GitHub {
         &self,
         client: &Octocrab,
         repository: &str,
-        cost: &Cost,
+        cost: &RateBudget,
     ) -> Result<Reading<RunRecord>, GitHubError> {
         let doing = format!("listing the runs of {repository}");
-        let call = &Call::new(doing, self.location(), self.stop()).telling_time(self.latest_time());
+        let call = &RequestContext::new(doing, self.location(), self.stop()).telling_time(self.latest_time());
         let mut all = Reading { items: Vec::new(), is_whole: true };
         for status in OPEN {
             let base = format!(

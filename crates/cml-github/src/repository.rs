@@ -3,7 +3,7 @@
 use crate::error::{GitHubError, GitHubErrorKind};
 use crate::location::Scope;
 use crate::runners::GitHub;
-use crate::transport::Call;
+use crate::transport::RequestContext;
 
 impl GitHub {
     /// `/repos/acme/vision` with what follows; everything below it is a repository's, never an organization's.
@@ -21,9 +21,9 @@ impl GitHub {
     }
 
     /// A call that takes this permission of the repository.
-    pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> Call<'_> {
+    pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> RequestContext<'_> {
         let location = self.location();
-        Call::writing(format!("{doing} {}", location.scope), location, permission, self.stop())
+        RequestContext::writing(format!("{doing} {}", location.scope), location, permission, self.stop())
             .telling_time(self.latest_time())
     }
 }

@@ -8,28 +8,28 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Auth, Speaker};
+use crate::auth::{ApiClient, Auth};
+use crate::author::Identity;
 use crate::error::{GitHubError, GitHubErrorKind, refused};
-use crate::identity::Identity;
 use crate::lists::{PER_PAGE, Reader};
 use crate::location::Location;
 use crate::models::{
     JitAnswer, JitRequest, JitRunner, Removal, Runner, RunnerDownload, RunnerPage, TokenAnswer,
 };
-use crate::pace::{PER_MINUTE, Pace};
-use crate::poll::Memory;
+use crate::poll::PollCache;
+use crate::rate_limiter::{PER_MINUTE, RateLimiter};
 use crate::time::{GitHubTime, LatestTime};
-use crate::transport::{self, Call};
+use crate::transport::{self, RequestContext};
 
 /// One GitHub, one scope, one identity.
 #[derive(Debug)]
 pub struct GitHub {
     location: Location,
-    speaker: Speaker,
-    pub(crate) memory: Memory,
+    speaker: ApiClient,
+    pub(crate) memory: PollCache,
     /// Ids of runner groups by their names in lower case.
     pub(crate) groups: Mutex<BTreeMap<String, u64>>,
-    pace: Pace,
+    pace: RateLimiter,
     pub(crate) identity: Identity,
     stop: CancellationToken,
     time: LatestTime,
@@ -42,14 +42,14 @@ impl GitHub {
     /// When the App's key is no RSA key, or the system has no CA certificates.
     pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
         let identity = Identity::of(&auth);
-        let speaker = Speaker::new(&location, auth)?;
+        let speaker = ApiClient::new(&location, auth)?;
         // An Enterprise Server has no such limits unless its owner sets them.
         let is_shared = location.web.host_str() == Some("github.com");
-        let pace = Pace::new(is_shared.then_some(PER_MINUTE));
+        let pace = RateLimiter::new(is_shared.then_some(PER_MINUTE));
         Ok(Self {
             location,
             speaker,
-            memory: Memory::default(),
+            memory: PollCache::default(),
             groups: Mutex::default(),
             pace,
             identity,
@@ -61,7 +61,7 @@ impl GitHub {
     /// Registers so many runners a minute at most (as many at once, and then one after the other); 0 is no limit.
     #[must_use]
     pub fn paced(self, registrations_per_minute: u32) -> Self {
-        Self { pace: Pace::new(Some(registrations_per_minute)), ..self }
+        Self { pace: RateLimiter::new(Some(registrations_per_minute)), ..self }
     }
 
     /// Hears this token in every wait: once it is cancelled, no wait goes on and nothing new is written, which is
@@ -136,7 +136,11 @@ impl GitHub {
         Ok(found.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)))
     }
 
-    async fn listed(&self, name: Option<&str>, call: &Call<'_>) -> Result<Vec<Runner>, GitHubError> {
+    async fn listed(
+        &self,
+        name: Option<&str>,
+        call: &RequestContext<'_>,
+    ) -> Result<Vec<Runner>, GitHubError> {
         let client = self.client().await?;
         let only = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
         let base = format!("{}/actions/runners?per_page={PER_PAGE}{only}", self.location.scope.api_path());
@@ -226,7 +230,7 @@ impl GitHub {
         self.speaker.graphql(&self.location, &self.stop).await
     }
 
-    pub(crate) fn speaker(&self) -> &Speaker {
+    pub(crate) fn speaker(&self) -> &ApiClient {
         &self.speaker
     }
 
@@ -234,9 +238,10 @@ impl GitHub {
         format!("{}/actions/runners/{rest}", self.location.scope.api_path())
     }
 
-    pub(crate) fn call(&self, doing: &str) -> Call<'_> {
+    pub(crate) fn call(&self, doing: &str) -> RequestContext<'_> {
         let location = &self.location;
-        Call::new(format!("{doing} {}", location.scope), location, &self.stop).telling_time(&self.time)
+        RequestContext::new(format!("{doing} {}", location.scope), location, &self.stop)
+            .telling_time(&self.time)
     }
 }
 

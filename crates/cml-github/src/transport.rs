@@ -34,7 +34,7 @@ const UNSAID_WAIT: Duration = Duration::from_secs(60);
 const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(65);
 
 /// What a request is for, in the words of its errors.
-pub(crate) struct Call<'a> {
+pub(crate) struct RequestContext<'a> {
     /// `registering a runner for acme/vision`.
     pub(crate) doing: String,
     /// Advice of its own, where the status alone does not tell it.
@@ -61,7 +61,7 @@ pub(crate) enum Permission {
     Write(&'static str),
 }
 
-impl<'a> Call<'a> {
+impl<'a> RequestContext<'a> {
     /// A call about the scope's runners.
     pub(crate) fn new(doing: String, location: &'a Location, stop: &CancellationToken) -> Self {
         Self {
@@ -111,19 +111,19 @@ impl<'a> Call<'a> {
     }
 
     /// More time, for so many bytes over a slow line.
-    pub(crate) fn carrying(self, bytes: usize) -> Self {
+    pub(crate) fn with_body_timeout(self, bytes: usize) -> Self {
         Self { limit: self.limit + SLOW_LINE * u32::try_from(bytes >> 20).unwrap_or(u32::MAX), ..self }
     }
 }
 
 /// GitHub's answer, whole.
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -133,7 +133,7 @@ impl Answer {
         jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
     }
 
-    pub(crate) fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, GitHubError> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, call: &RequestContext<'_>) -> Result<T, GitHubError> {
         if !(200..300).contains(&self.status) {
             return Err(refused(call, self));
         }
@@ -168,36 +168,40 @@ pub(crate) fn build(builder: Builder) -> Result<Octocrab, GitHubError> {
 pub(crate) async fn get<T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
-    call: &Call<'_>,
+    call: &RequestContext<'_>,
 ) -> Result<T, GitHubError> {
-    repeat(call, || within(call, client._get(path))).await?.read(call)
+    repeat(call, || send(call, client._get(path))).await?.read(call)
 }
 
 /// Like [`get`], with nothing found as an answer.
 pub(crate) async fn find<T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
-    call: &Call<'_>,
+    call: &RequestContext<'_>,
 ) -> Result<Option<T>, GitHubError> {
-    let answer = repeat(call, || within(call, client._get(path))).await?;
+    let answer = repeat(call, || send(call, client._get(path))).await?;
     if answer.status == 404 { Ok(None) } else { answer.read(call).map(Some) }
 }
 
 /// Like [`get`], for whoever has the answer with this tag already: then GitHub says 304 and sends nothing.
-pub(crate) async fn get_unless(
+pub(crate) async fn get_if_none_match(
     client: &Octocrab,
     path: &str,
     tag: Option<&str>,
-    call: &Call<'_>,
-) -> Result<Answer, GitHubError> {
+    call: &RequestContext<'_>,
+) -> Result<ApiResponse, GitHubError> {
     let tag = tag.and_then(|tag| http::HeaderValue::from_str(tag).ok());
     let headers = tag.map(|tag| http::HeaderMap::from_iter([(http::header::IF_NONE_MATCH, tag)]));
-    repeat(call, || within(call, client._get_with_headers(path, headers.clone()))).await
+    repeat(call, || send(call, client._get_with_headers(path, headers.clone()))).await
 }
 
 /// Removes; a repeat does no harm. The answer is for the caller to judge, but for what every call shares.
-pub(crate) async fn delete(client: &Octocrab, path: &str, call: &Call<'_>) -> Result<Answer, GitHubError> {
-    repeat(call, || within(call, client._delete(path, None::<&()>))).await
+pub(crate) async fn delete(
+    client: &Octocrab,
+    path: &str,
+    call: &RequestContext<'_>,
+) -> Result<ApiResponse, GitHubError> {
+    repeat(call, || send(call, client._delete(path, None::<&()>))).await
 }
 
 /// Writes, and is never repeated once GitHub may have done it. A rate limit is a refusal: nothing was done. After a stop nothing
@@ -206,28 +210,28 @@ pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
     body: Option<&B>,
-    call: &Call<'_>,
+    call: &RequestContext<'_>,
 ) -> Result<T, GitHubError> {
     call.not_stopped()?;
-    let answer = within(call, client._post(path, body)).await?;
+    let answer = send(call, client._post(path, body)).await?;
     match rate_limit_wait(call, &answer) {
         Some(wait) => {
             tracing::warn!(seconds = wait.as_secs(), "GitHub's rate limit: waiting as it asks");
             call.pause(tokio::time::sleep(wait)).await?;
-            within(call, client._post(path, body)).await?.read(call)
+            send(call, client._post(path, body)).await?.read(call)
         }
         None => answer.read(call),
     }
 }
 
 /// Writes what does no harm when it is written twice: objects that are named by their content.
-pub(crate) async fn post_again<B: Serialize, T: DeserializeOwned>(
+pub(crate) async fn post_idempotent<B: Serialize, T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
     body: &B,
-    call: &Call<'_>,
+    call: &RequestContext<'_>,
 ) -> Result<T, GitHubError> {
-    repeat(call, || within(call, client._post(path, Some(body)))).await?.read(call)
+    repeat(call, || send(call, client._post(path, Some(body)))).await?.read(call)
 }
 
 /// Changes to a state that the body says whole; a repeat does no harm. The answer is for the caller to judge.
@@ -235,9 +239,9 @@ pub(crate) async fn patch<B: Serialize>(
     client: &Octocrab,
     path: &str,
     body: &B,
-    call: &Call<'_>,
-) -> Result<Answer, GitHubError> {
-    repeat(call, || within(call, client._patch(path, Some(body)))).await
+    call: &RequestContext<'_>,
+) -> Result<ApiResponse, GitHubError> {
+    repeat(call, || send(call, client._patch(path, Some(body)))).await
 }
 
 /// The same, never repeated.
@@ -245,10 +249,10 @@ pub(crate) async fn patch_once<B: Serialize>(
     client: &Octocrab,
     path: &str,
     body: &B,
-    call: &Call<'_>,
-) -> Result<Answer, GitHubError> {
+    call: &RequestContext<'_>,
+) -> Result<ApiResponse, GitHubError> {
     call.not_stopped()?;
-    within(call, client._patch(path, Some(body))).await
+    send(call, client._patch(path, Some(body))).await
 }
 
 /// The same by PUT, never repeated.
@@ -256,14 +260,14 @@ pub(crate) async fn put<B: Serialize>(
     client: &Octocrab,
     path: &str,
     body: &B,
-    call: &Call<'_>,
-) -> Result<Answer, GitHubError> {
+    call: &RequestContext<'_>,
+) -> Result<ApiResponse, GitHubError> {
     call.not_stopped()?;
-    within(call, client._put(path, Some(body))).await
+    send(call, client._put(path, Some(body))).await
 }
 
 /// The wait that cures this answer, if it is a rate limit and the wait is short enough.
-fn rate_limit_wait(call: &Call<'_>, answer: &Answer) -> Option<Duration> {
+fn rate_limit_wait(call: &RequestContext<'_>, answer: &ApiResponse) -> Option<Duration> {
     if !matches!(answer.status, 403 | 429)
         || !matches!(refused(call, answer).kind, GitHubErrorKind::RateLimited { .. })
     {
@@ -277,15 +281,18 @@ fn rate_limit_wait(call: &Call<'_>, answer: &Answer) -> Option<Duration> {
 type Response = http::Response<http_body_util::combinators::BoxBody<bytes::Bytes, octocrab::Error>>;
 
 /// One request with its whole answer, within the limit.
-async fn within(
-    call: &Call<'_>,
+async fn send(
+    call: &RequestContext<'_>,
     request: impl Future<Output = octocrab::Result<Response>>,
-) -> Result<Answer, GitHubError> {
+) -> Result<ApiResponse, GitHubError> {
     let whole = async {
         let (parts, body) = request.await.map_err(|error| GitHubError::transport(call, &error))?.into_parts();
         let body = body.collect().await.map_err(|error| GitHubError::transport(call, &error))?;
-        let answer =
-            Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() };
+        let answer = ApiResponse {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_bytes().to_vec(),
+        };
         if let Some(date) = answer.date() {
             call.time.set(date);
         }
@@ -302,10 +309,10 @@ async fn within(
 
 /// The policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait. A stop ends it
 /// between two requests, never within one.
-async fn repeat<F: Future<Output = Result<Answer, GitHubError>>>(
-    call: &Call<'_>,
+async fn repeat<F: Future<Output = Result<ApiResponse, GitHubError>>>(
+    call: &RequestContext<'_>,
     request: impl Fn() -> F,
-) -> Result<Answer, GitHubError> {
+) -> Result<ApiResponse, GitHubError> {
     let mut policy = ExponentialBackoff {
         initial_interval: Duration::from_millis(300),
         max_interval: Duration::from_secs(5),

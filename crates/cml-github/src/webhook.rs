@@ -69,7 +69,7 @@ const CAUSE_CHARS: usize = 300;
 
 /// What a delivery says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum WebhookEvent {
     /// A job was queued, began, ended.
     /// A delivery says nothing of the run's event, nor where its code comes from: GitHub has to be asked.
     Job(Box<JobRecord>),
@@ -167,11 +167,11 @@ struct SenderPayload {
 ///
 /// # Errors
 /// [`BadDelivery`] for a job event that is not as documented.
-pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
+pub fn read_delivery(event: &str, body: &[u8]) -> Result<WebhookEvent, BadDelivery> {
     match event {
-        "ping" => return Ok(Heard::Ping),
+        "ping" => return Ok(WebhookEvent::Ping),
         "workflow_job" => {}
-        _ => return Ok(Heard::Other),
+        _ => return Ok(WebhookEvent::Other),
     }
     let payload: Payload = serde_json::from_slice(body).map_err(|error| BadDelivery {
         event: event.to_owned(),
@@ -206,7 +206,7 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Heard, BadDelivery> {
         completed_at: job.completed_at,
         run,
     };
-    Ok(Heard::Job(Box::new(job)))
+    Ok(WebhookEvent::Job(Box::new(job)))
 }
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ mod tests {
                 r#"{{"workflow_job":{{"id":1,"run_id":2,{labels}"status":"queued"}},"repository":{{"full_name":"acme/vision"}}}}"#
             );
             let heard = read_delivery("workflow_job", body.as_bytes()).expect(labels);
-            let Heard::Job(heard) = heard else { panic!("a job") };
+            let WebhookEvent::Job(heard) = heard else { panic!("a job") };
             assert!(heard.labels.is_empty(), "{labels}");
         }
     }
@@ -274,7 +274,7 @@ mod tests {
         assert!(error.to_string().contains("not what GitHub documents"), "{error}");
         let long = format!("{{\"workflow_job\":\"{}\"}}", "x".repeat(100_000));
         assert!(read_delivery("workflow_job", long.as_bytes()).expect_err("no job").to_string().len() < 1000);
-        assert_eq!(read_delivery("push", b"not even JSON").expect("nobody's concern"), Heard::Other);
-        assert_eq!(read_delivery("ping", b"{}").expect("a ping"), Heard::Ping);
+        assert_eq!(read_delivery("push", b"not even JSON").expect("nobody's concern"), WebhookEvent::Other);
+        assert_eq!(read_delivery("ping", b"{}").expect("a ping"), WebhookEvent::Ping);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use cml_github::{
-    Auth, Followed, GitHub, GitHubErrorKind, JitRequest, Location, MergeMethod, Pull, Removal, RunnerGroup,
+    Auth, GitHub, GitHubErrorKind, JitRequest, Location, MergeMethod, Pull, Removal, RunnerGroup, TrackedJob,
 };
 use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant, Webhook};
 use secrecy::{ExposeSecret, SecretString};
@@ -269,7 +269,8 @@ async fn jobs_that_wait_are_found_followed_and_run_again_once_their_run_is_over(
     assert_eq!((jobs[0].status.as_str(), jobs[0].name.as_str(), jobs[0].attempt), ("queued", "one", 1));
     assert_eq!(jobs[0].labels, ["self-hosted", "gpu"]);
     assert_eq!((jobs[0].run.repository.as_str(), jobs[0].run.event.as_str()), ("acme/vision", "push"));
-    let followed = Followed { repository: "acme/vision".to_owned(), run_id: jobs[0].run_id, job: jobs[0].id };
+    let followed =
+        TrackedJob { repository: "acme/vision".to_owned(), run_id: jobs[0].run_id, job: jobs[0].id };
     assert_eq!(
         github.jobs(std::slice::from_ref(&followed), &all).await.expect("lists").jobs.len(),
         1,

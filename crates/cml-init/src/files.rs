@@ -35,7 +35,7 @@ pub enum State {
 
 /// A proposed file and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Placed {
+pub struct WrittenFile {
     /// The file.
     #[serde(flatten)]
     pub file: Proposed,
@@ -65,7 +65,7 @@ pub(crate) fn before(path: &str) -> String {
 ///
 /// # Errors
 /// [`Unwritable`] where something is in the way that is no text.
-pub fn place(folder: &Folder, files: Vec<Proposed>) -> Result<Vec<Placed>, Unwritable> {
+pub fn place(folder: &Folder, files: Vec<Proposed>) -> Result<Vec<WrittenFile>, Unwritable> {
     files
         .into_iter()
         .map(|file| {
@@ -76,7 +76,7 @@ pub fn place(folder: &Folder, files: Vec<Proposed>) -> Result<Vec<Placed>, Unwri
                 Read::Text(there) => State::Differs { diff: diff(&file.path, &there, &file.text) },
                 Read::Not(why) => return Err(in_the_way(&file.path, why)),
             };
-            Ok(Placed { file, state })
+            Ok(WrittenFile { file, state })
         })
         .collect()
 }
@@ -99,9 +99,9 @@ pub(crate) fn diff(path: &str, there: &str, proposed: &str) -> String {
 ///
 /// # Errors
 /// [`Unwritable`] when one of them cannot be written; then none has been, unless the disk failed in between.
-pub fn write(folder: &Folder, files: &[Placed], over: bool) -> Result<Vec<String>, Unwritable> {
+pub fn write(folder: &Folder, files: &[WrittenFile], over: bool) -> Result<Vec<String>, Unwritable> {
     let mut ready = Vec::new();
-    for Placed { file, state } in files {
+    for WrittenFile { file, state } in files {
         let target = target(folder, &file.path)?;
         match state {
             State::Same => {}

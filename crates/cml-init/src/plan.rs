@@ -17,7 +17,7 @@ pub enum Cloud {
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
-pub struct Wishes {
+pub struct InitOptions {
     /// Where machines come from.
     pub cloud: Cloud,
     /// The region.
@@ -32,7 +32,7 @@ pub struct Wishes {
 
 /// A wish that cannot be granted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadWish {
+pub enum BadOption {
     /// It is no region.
     #[error("--region {0:?} is no AWS region")]
     Region(String),
@@ -41,7 +41,7 @@ pub enum BadWish {
     Repo(String),
 }
 
-impl BadWish {
+impl BadOption {
     /// What would be right.
     #[must_use]
     pub fn help(&self) -> &'static str {
@@ -96,15 +96,15 @@ impl Plan {
     ///
     /// # Errors
     /// [`BadWish`] when something asked for does not exist.
-    pub fn new(findings: &Findings, wishes: &Wishes) -> Result<Self, BadWish> {
+    pub fn new(findings: &Findings, wishes: &InitOptions) -> Result<Self, BadOption> {
         let repository = match &wishes.repo {
-            Some(text) => Some(Repository::parse(text).ok_or_else(|| BadWish::Repo(text.clone()))?),
+            Some(text) => Some(Repository::parse(text).ok_or_else(|| BadOption::Repo(text.clone()))?),
             None => findings.git.repository.clone(),
         };
         Ok(Self {
             repository,
             cloud: wishes.cloud,
-            region: region(&wishes.region).ok_or_else(|| BadWish::Region(wishes.region.clone()))?,
+            region: region(&wishes.region).ok_or_else(|| BadOption::Region(wishes.region.clone()))?,
             // Nobody can launch from GitHub's machines onto one at home: there a daemon asks for jobs.
             pool: wishes.pool || wishes.cloud == Cloud::Local,
             gpu: findings.gpu.is_some(),

@@ -1,7 +1,7 @@
 //! Findings, steps and changes as text for a terminal. Commands are never wrapped: they are copied.
 
 use crate::next::Step;
-use crate::told::Line;
+use crate::summary::Line;
 use crate::translate::Change;
 
 /// Where words are wrapped.
@@ -18,7 +18,7 @@ pub fn findings_text(lines: &[Line]) -> String {
             &mut text,
             &about,
             width + 4,
-            &format!("{}: {}", cml_text::line(&line.found), cml_text::line(&line.so)),
+            &format!("{}: {}", cml_text::line(&line.found), cml_text::line(&line.implication)),
         );
     }
     text

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use cml_init::{Folder, Placed, Proposed, State, place, write};
+use cml_init::{Folder, Proposed, State, WrittenFile, place, write};
 use tempfile::TempDir;
 
 fn proposed() -> Vec<Proposed> {
@@ -91,7 +91,7 @@ fn links_that_lead_out_are_neither_read_nor_written_through() {
     let error = place(&folder, proposed()).expect_err("is refused");
     assert!(error.why.contains("symbolic link"), "{error}");
     symlink(outside.path().join("new.yaml"), directory.path().join("cml.yaml")).expect("links");
-    let files = vec![Placed { file: proposed().remove(0), state: State::New }];
+    let files = vec![WrittenFile { file: proposed().remove(0), state: State::New }];
     assert!(write(&folder, &files, true).is_err());
     assert!(!outside.path().join("new.yaml").exists());
 }

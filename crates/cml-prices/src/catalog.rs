@@ -13,7 +13,7 @@ const TABLE: &str = include_str!("../data/instance_types.csv");
 
 /// One instance type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypeFacts {
+pub struct InstanceTypeInfo {
     /// `g5.xlarge`.
     pub name: String,
     /// What it has.
@@ -24,15 +24,15 @@ pub struct TypeFacts {
 
 /// All known types.
 #[must_use]
-pub fn all() -> &'static [TypeFacts] {
-    static ALL: OnceLock<Vec<TypeFacts>> = OnceLock::new();
+pub fn all() -> &'static [InstanceTypeInfo] {
+    static ALL: OnceLock<Vec<InstanceTypeInfo>> = OnceLock::new();
     ALL.get_or_init(|| table::rows(TABLE).filter_map(|fields| row(&fields)).collect())
 }
 
 /// One type by its exact name.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static TypeFacts> {
-    static BY_NAME: OnceLock<HashMap<&'static str, &'static TypeFacts>> = OnceLock::new();
+pub fn find(name: &str) -> Option<&'static InstanceTypeInfo> {
+    static BY_NAME: OnceLock<HashMap<&'static str, &'static InstanceTypeInfo>> = OnceLock::new();
     let by_name = BY_NAME.get_or_init(|| all().iter().map(|facts| (facts.name.as_str(), facts)).collect());
     by_name.get(name).copied()
 }
@@ -44,9 +44,9 @@ pub fn as_of() -> Date {
     *DATE.get_or_init(|| table::as_of(TABLE))
 }
 
-fn row(fields: &[&str]) -> Option<TypeFacts> {
+fn row(fields: &[&str]) -> Option<InstanceTypeInfo> {
     let [name, shape @ .., price] = fields else { return None };
-    Some(TypeFacts {
+    Some(InstanceTypeInfo {
         name: (*name).to_owned(),
         resources: resources(shape)?,
         on_demand: price.parse().ok().map(UsdPerHour),

@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("../data/hosted.csv");
 
 /// A machine of GitHub's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hosted {
+pub struct HostedPrice {
     /// GitHub's name for it on the bill: `linux_4_core_gpu`.
     pub label: String,
     /// What it has.
@@ -25,7 +25,7 @@ pub struct Hosted {
     pub as_of: Date,
 }
 
-impl Hosted {
+impl HostedPrice {
     /// What a job of that many seconds costs: GitHub rounds each job up to whole minutes.
     #[must_use]
     pub fn for_job(&self, seconds: u64) -> Usd {
@@ -35,15 +35,15 @@ impl Hosted {
 
 /// GitHub's Linux machines, in the order of the table.
 #[must_use]
-pub fn all() -> &'static [Hosted] {
-    static ALL: OnceLock<Vec<Hosted>> = OnceLock::new();
+pub fn all() -> &'static [HostedPrice] {
+    static ALL: OnceLock<Vec<HostedPrice>> = OnceLock::new();
     ALL.get_or_init(|| table::rows(TABLE).filter_map(|fields| row(&fields)).collect())
 }
 
 /// The cheapest machine of GitHub's that has at least what is asked for: the same architecture, as many vCPUs, as much memory and,
 /// if there is a GPU, that model in that number. None when GitHub has no such machine.
 #[must_use]
-pub fn cheapest_that_fits(wanted: &Resources) -> Option<Hosted> {
+pub fn cheapest_that_fits(wanted: &Resources) -> Option<HostedPrice> {
     all().iter().filter(|hosted| fits(&hosted.resources, wanted)).min_by_key(|it| it.usd_per_minute).cloned()
 }
 
@@ -60,9 +60,9 @@ fn fits(has: &Resources, wanted: &Resources) -> bool {
     gpu && has.arch == wanted.arch && has.vcpus >= wanted.vcpus && has.memory_mib >= wanted.memory_mib
 }
 
-fn row(fields: &[&str]) -> Option<Hosted> {
+fn row(fields: &[&str]) -> Option<HostedPrice> {
     let [label, shape @ .., price] = fields else { return None };
-    Some(Hosted {
+    Some(HostedPrice {
         label: (*label).to_owned(),
         resources: catalog::resources(shape)?,
         usd_per_minute: price.parse().ok()?,

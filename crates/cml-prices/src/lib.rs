@@ -19,6 +19,6 @@ mod table;
 mod volumes;
 
 pub use book::{Book, OnDemandPrice, VolumePrice};
-pub use catalog::{TypeFacts, all, find};
+pub use catalog::{InstanceTypeInfo, all, find};
 pub use quote::{Quote, Source};
-pub use store::{Fetched, News, SpotAnswer, Store, StoreError};
+pub use store::{Fetched, ImportStats, SpotAnswer, Store, StoreError};

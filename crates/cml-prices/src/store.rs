@@ -67,7 +67,7 @@ pub struct SpotAnswer {
 
 /// How much of what was put in was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct ImportStats {
     /// List prices, those of storage too.
     pub listed: usize,
     /// Changes of spot prices.
@@ -121,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; nothing was written then.
-    pub fn put(&mut self, fetched: &Fetched) -> Result<News, StoreError> {
+    pub fn put(&mut self, fetched: &Fetched) -> Result<ImportStats, StoreError> {
         let path = self.path.clone();
         let told = |error: rusqlite::Error| file::told(&path, &error);
         let transaction =
@@ -132,7 +132,7 @@ impl Store {
             spot += put_spot(&transaction, fetched, answer).map_err(told)?;
         }
         transaction.commit().map_err(told)?;
-        Ok(News { listed, spot })
+        Ok(ImportStats { listed, spot })
     }
 
     fn read(&self, since: Option<Timestamp>) -> Result<Book, StoreError> {

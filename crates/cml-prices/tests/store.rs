@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use cml_cloud::{SpotPrice, UsdPerGibMonth, UsdPerHour};
-use cml_prices::{Book, Fetched, News, OnDemandPrice, SpotAnswer, Store, VolumePrice};
+use cml_prices::{Book, Fetched, ImportStats, OnDemandPrice, SpotAnswer, Store, VolumePrice};
 use jiff::Timestamp;
 
 const T4: &str = "g4dn.xlarge";
@@ -68,7 +68,7 @@ fn words(book: &Book, time: &str) -> [String; 3] {
     ]
 }
 
-fn put(path: &Path, fetched: &Fetched) -> News {
+fn put(path: &Path, fetched: &Fetched) -> ImportStats {
     Store::open(path).expect("opens").put(fetched).expect("is put in")
 }
 
@@ -78,7 +78,7 @@ fn what_was_put_in_is_in_the_book_and_only_the_owner_can_read_it() {
     let path = dir.path().join("below/prices.db");
     assert_eq!(Store::book(&path, None).expect("reads"), Book::shipped(), "no file, nothing fetched");
     assert!(!path.exists(), "looking makes no file");
-    assert_eq!(put(&path, &first()), News { listed: 2, spot: 2 });
+    assert_eq!(put(&path, &first()), ImportStats { listed: 2, spot: 2 });
     let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(
@@ -95,9 +95,9 @@ fn what_was_put_in_is_in_the_book_and_only_the_owner_can_read_it() {
 fn a_repeat_adds_nothing_and_the_order_does_not_matter() {
     let dir = tempfile::tempdir().expect("a directory");
     let (one, other) = (dir.path().join("one.db"), dir.path().join("other.db"));
-    assert_eq!(put(&one, &first()), News { listed: 2, spot: 2 });
-    assert_eq!(put(&one, &first()), News::default());
-    assert_eq!(put(&one, &second()), News { listed: 0, spot: 1 });
+    assert_eq!(put(&one, &first()), ImportStats { listed: 2, spot: 2 });
+    assert_eq!(put(&one, &first()), ImportStats::default());
+    assert_eq!(put(&one, &second()), ImportStats { listed: 0, spot: 1 });
     for answer in [second(), first(), second()] {
         put(&other, &answer);
     }
@@ -138,7 +138,7 @@ fn an_answer_is_put_in_whole_or_not_at_all() {
     assert!(error.contains("died") && error.contains("prices.db"), "{error}");
     assert_eq!(Store::book(&path, None).expect("reads"), before);
     connection.execute_batch("DROP TRIGGER t").expect("runs");
-    assert_eq!(put(&path, &second()), News { listed: 0, spot: 1 });
+    assert_eq!(put(&path, &second()), ImportStats { listed: 0, spot: 1 });
 }
 
 #[test]

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use cml_github::{Comment, CommentTarget, GitHub, GitHubError, GitHubErrorKind, Writer};
+use cml_github::{Comment, CommentAuthor, CommentTarget, GitHub, GitHubError, GitHubErrorKind};
 
-use crate::cut::{BODY_LIMIT, fit};
 use crate::error::ReportError;
-use crate::marks::Watermark;
 use crate::media::Media;
-use crate::ours::{Whose, whose};
+use crate::ownership::{Ownership, whose};
 use crate::sections::{self, Sections};
-use crate::shelf::{Asset, Shelf};
+use crate::store::{Artifact, ArtifactStore};
+use crate::truncate::{BODY_LIMIT, fit};
+use crate::watermark::Watermark;
 
 /// The least room for a section; below it nothing could be understood.
 const SECTION_ROOM: usize = 3000;
@@ -27,7 +27,7 @@ const NOTE_ROOM: usize = 600;
 
 /// A report to write.
 #[derive(Clone, Copy, Debug)]
-pub struct Posting<'a> {
+pub struct CommentRequest<'a> {
     /// Where.
     pub target: &'a CommentTarget,
     /// Its Markdown, with links that others can follow.
@@ -42,7 +42,7 @@ pub struct Posting<'a> {
 
 /// A report that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posted {
+pub struct PostedComment {
     /// Where people see it.
     pub url: String,
     /// It was longer than GitHub takes: what became of the whole one.
@@ -53,30 +53,34 @@ pub struct Posted {
 ///
 /// # Errors
 /// When it is not written, or it is not known that it is.
-pub async fn post(github: &GitHub, shelf: &impl Shelf, posting: &Posting<'_>) -> Result<Posted, ReportError> {
+pub async fn post(
+    github: &GitHub,
+    store: &impl ArtifactStore,
+    posting: &CommentRequest<'_>,
+) -> Result<PostedComment, ReportError> {
     if posting.text.trim().is_empty() {
         return Err(ReportError::Empty);
     }
     if let Some(name) = posting.section {
         sections::check(name)?;
-        return section(github, shelf, posting, name).await;
+        return section(github, store, posting, name).await;
     }
     // Without a mark it is never looked for, now or later.
-    let us = if posting.watermark.is_some() { github.writer().await } else { Writer::Unknown };
+    let us = if posting.watermark.is_some() { github.writer().await } else { CommentAuthor::Unknown };
     if posting.update
         && let Some(mark) = posting.watermark
         && let Some(last) = last_version(github, posting.target, mark, &us).await?
     {
         // Whoever wrote the comment stays its author, whoever writes over it.
-        let (body, cut) = body(posting.text, Some(&mark.by(last.person())), shelf).await;
+        let (body, cut) = body(posting.text, Some(&mark.by(last.person())), store).await;
         if let Some(comment) = github.update_comment(posting.target, last.id, &body).await? {
-            return Ok(Posted { url: comment.html_url, cut });
+            return Ok(PostedComment { url: comment.html_url, cut });
         }
     }
     let mark = posting.watermark.map(|mark| mark.by(us.person()));
-    let (body, cut) = body(posting.text, mark.as_ref(), shelf).await;
-    let comment = create(github, &Posting { watermark: mark.as_ref(), ..*posting }, &body).await?;
-    Ok(Posted { url: comment.html_url, cut })
+    let (body, cut) = body(posting.text, mark.as_ref(), store).await;
+    let comment = create(github, &CommentRequest { watermark: mark.as_ref(), ..*posting }, &body).await?;
+    Ok(PostedComment { url: comment.html_url, cut })
 }
 
 /// The last comment with this mark: of ours, else of those that may be taken over.
@@ -84,7 +88,7 @@ async fn last_version(
     github: &GitHub,
     target: &CommentTarget,
     mark: &Watermark,
-    us: &Writer,
+    us: &CommentAuthor,
 ) -> Result<Option<Comment>, GitHubError> {
     let all = github.comments(target).await?;
     let whose = |one: &Comment| of_report(one, mark, us).filter(|_| !Sections::are_in(&one.body));
@@ -97,20 +101,20 @@ async fn last_version(
 }
 
 /// Whose a comment of this report is, if it is one and may be written over.
-fn of_report(one: &Comment, mark: &Watermark, us: &Writer) -> Option<Whose> {
+fn of_report(one: &Comment, mark: &Watermark, us: &CommentAuthor) -> Option<Ownership> {
     let found = Watermark::find(&one.body).filter(|found| found.title == mark.title)?;
-    Some(whose(one, &found, us)).filter(|whose| *whose != Whose::Others)
+    Some(whose(one, &found, us)).filter(|whose| *whose != Ownership::Others)
 }
 
 /// The report within GitHub's limit, with its mark, and what became of what was cut.
-async fn body(text: &str, mark: Option<&Watermark>, shelf: &impl Shelf) -> (String, Option<String>) {
+async fn body(text: &str, mark: Option<&Watermark>, store: &impl ArtifactStore) -> (String, Option<String>) {
     let tail = mark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
-    let (text, cut) = within(text, BODY_LIMIT.saturating_sub(tail.len()), shelf).await;
+    let (text, cut) = within(text, BODY_LIMIT.saturating_sub(tail.len()), store).await;
     (format!("{text}{tail}"), cut)
 }
 
 /// Writes a new comment; when GitHub's answer is lost, it is looked for before it is written again.
-async fn create(github: &GitHub, posting: &Posting<'_>, body: &str) -> Result<Comment, GitHubError> {
+async fn create(github: &GitHub, posting: &CommentRequest<'_>, body: &str) -> Result<Comment, GitHubError> {
     let lost = match github.create_comment(posting.target, body).await {
         Err(error) if error.kind == GitHubErrorKind::Transient => error,
         other => return other,
@@ -129,13 +133,13 @@ async fn create(github: &GitHub, posting: &Posting<'_>, body: &str) -> Result<Co
 }
 
 /// The text, or its beginning with a link to the whole.
-async fn within(text: &str, limit: usize, shelf: &impl Shelf) -> (String, Option<String>) {
+async fn within(text: &str, limit: usize, store: &impl ArtifactStore) -> (String, Option<String>) {
     if text.len() <= limit {
         return (text.to_owned(), None);
     }
-    let whole = Asset::new("report.md", Some(Media::given("text/markdown")), text.as_bytes().to_vec());
+    let whole = Artifact::new("report.md", Some(Media::given("text/markdown")), text.as_bytes().to_vec());
     let placed = match whole {
-        Ok(asset) => shelf.place(&[asset]).await,
+        Ok(asset) => store.upload(&[asset]).await,
         Err(error) => Err(error),
     };
     let (note, fate) = match placed.map(|urls| urls.into_iter().next().unwrap_or_default()) {
@@ -158,10 +162,10 @@ async fn within(text: &str, limit: usize, shelf: &impl Shelf) -> (String, Option
 /// Writes one section, and sees to it that it stays.
 async fn section(
     github: &GitHub,
-    shelf: &impl Shelf,
-    posting: &Posting<'_>,
+    store: &impl ArtifactStore,
+    posting: &CommentRequest<'_>,
     name: &str,
-) -> Result<Posted, ReportError> {
+) -> Result<PostedComment, ReportError> {
     let mark = posting.watermark.cloned().unwrap_or_default();
     let us = github.writer().await;
     if Sections::are_in(posting.text) {
@@ -186,8 +190,8 @@ async fn section(
             return Err(ReportError::NoRoom { limit: BODY_LIMIT });
         }
         if known.0.len() > room {
-            // The whole is put on the shelf; meanwhile others may have written.
-            known = within(posting.text, room, shelf).await;
+            // The whole is put on the store; meanwhile others may have written.
+            known = within(posting.text, room, store).await;
             continue;
         }
         let (text, cut) = known.clone();
@@ -203,7 +207,9 @@ async fn section(
                 }
                 answer => answer?,
             },
-            None => Some(create(github, &Posting { watermark: Some(&mark), ..*posting }, &body).await?),
+            None => {
+                Some(create(github, &CommentRequest { watermark: Some(&mark), ..*posting }, &body).await?)
+            }
         };
         let Some(written) = written else { continue };
         // Two jobs may both have written the first one: the oldest stays, with what the others said.
@@ -211,7 +217,7 @@ async fn section(
             github.delete_comment(posting.target, other.id).await?;
         }
         if stays(github, posting.target, (&mark, &us), name, &now, attempt).await? {
-            return Ok(Posted { url: written.html_url, cut });
+            return Ok(PostedComment { url: written.html_url, cut });
         }
         tracing::debug!(attempt, "another job wrote over the section: once more");
     }
@@ -227,7 +233,7 @@ async fn shared(
     github: &GitHub,
     target: &CommentTarget,
     mark: &Watermark,
-    us: &Writer,
+    us: &CommentAuthor,
 ) -> Result<Vec<Comment>, GitHubError> {
     let mut all = github.comments(target).await?;
     all.retain(|one| Sections::are_in(&one.body) && of_report(one, mark, us).is_some());
@@ -239,7 +245,7 @@ async fn shared(
 async fn stays(
     github: &GitHub,
     target: &CommentTarget,
-    (mark, us): (&Watermark, &Writer),
+    (mark, us): (&Watermark, &CommentAuthor),
     name: &str,
     written: &Sections,
     attempt: u32,

@@ -2,7 +2,7 @@
 
 use cml_github::GitHubError;
 
-use crate::shelf::ShelfError;
+use crate::store::ArtifactError;
 
 /// Why a report was not written; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -52,5 +52,5 @@ pub enum ReportError {
     Other(String),
     /// A file could not be put where it should be seen.
     #[error(transparent)]
-    Shelf(#[from] ShelfError),
+    Shelf(#[from] ArtifactError),
 }

@@ -7,35 +7,35 @@
 
 mod ci;
 mod comment;
-mod cut;
 mod error;
 mod footer;
 mod links;
 mod machine;
-mod marks;
 mod media;
-mod ours;
+mod ownership;
 mod pull;
 mod sections;
-mod shelf;
 mod shown;
+mod store;
 mod target;
 mod text;
+mod truncate;
+mod watermark;
 
 pub use ci::Ci;
-pub use comment::{Posted, Posting, post};
-pub use cut::{BODY_LIMIT, fit};
+pub use comment::{CommentRequest, PostedComment, post};
 pub use error::ReportError;
 pub use footer::with_footer;
 pub use links::{Link, local_links, replaced};
 pub use machine::{GpuUse, Machine, gpu_use};
-pub use marks::Watermark;
 pub use media::Media;
 pub use pull::{Change, NewBranch, Opened, open};
-pub use shelf::{
-    Asset, AssetServer, COUNT_LIMIT, Directory, PRUNED_BELOW, Pruned, RepositoryShelf, Shelf, ShelfError,
-    TOTAL_LIMIT, markdown, prune,
-};
 pub use shown::{content_refused, place_refused, roots};
+pub use store::{
+    Artifact, ArtifactError, ArtifactStore, AssetServer, COUNT_LIMIT, Directory, PRUNED_BELOW, Pruned,
+    RepositoryStore, TOTAL_LIMIT, markdown, prune,
+};
 pub use target::Target;
 pub use text::{Decoded, decoded};
+pub use truncate::{BODY_LIMIT, fit};
+pub use watermark::Watermark;

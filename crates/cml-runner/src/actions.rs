@@ -6,7 +6,7 @@ use cml_controller::Outcome;
 use cml_text::code;
 use jiff::Timestamp;
 
-use crate::place::env;
+use crate::context::env;
 
 /// The values a later job wants.
 pub(crate) struct Outputs<'a> {

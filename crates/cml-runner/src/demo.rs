@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::now;
 use crate::args::{Demo, Global};
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::launch::new_ulid;
 use crate::progress::Progress;
-use crate::{place, signals};
+use crate::{context, signals};
 
 /// The workflow whose job is run.
 const WORKFLOW: &str = include_str!("../../../templates/demo/workflow.yml");
@@ -35,7 +35,7 @@ const VANISH_LIMIT: Duration = Duration::from_secs(30);
 /// Time between two looks at the machine.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-pub(crate) async fn demo(global: &Global, args: &Demo) -> Result<String, Trouble> {
+pub(crate) async fn demo(global: &Global, args: &Demo) -> Result<String, CliError> {
     let stop = signals::stop_token(signals::Left::default())?;
     let world = World::make(args.output.clone()).await?;
     let story = world.play(&stop).await;
@@ -73,9 +73,9 @@ struct Story {
 }
 
 impl World {
-    async fn make(output: Option<PathBuf>) -> Result<Self, Trouble> {
+    async fn make(output: Option<PathBuf>) -> Result<Self, CliError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
-            Trouble::new(Code::Failed, format!("{what}: {error}"))
+            CliError::new(ExitCode::Failed, format!("{what}: {error}"))
         };
         let id = LaunchId::new(new_ulid());
         let home = std::env::temp_dir().join(format!("cml-runner-demo-{id}"));
@@ -91,11 +91,11 @@ impl World {
             .map_err(|error| failed("the simulated GitHub's address", &error))?;
         let github = GitHub::new(location, Auth::Token(SecretString::from(token)))?;
         let state = home.join("state");
-        let cloud = place::local(state.clone())?;
+        let cloud = context::local(state.clone())?;
         Ok(Self { github_sim, github, cloud, state, output, progress: Progress::new(false) })
     }
 
-    async fn play(&self, stop: &CancellationToken) -> Result<Story, Trouble> {
+    async fn play(&self, stop: &CancellationToken) -> Result<Story, CliError> {
         let started = now();
         let events = std::sync::Mutex::new(Vec::new());
         let note = |text: String| {
@@ -109,11 +109,11 @@ impl World {
         let run = self
             .github_sim
             .queue_workflow(WORKFLOW)
-            .map_err(|error| Trouble::new(Code::Failed, format!("the demo's workflow: {error}")))?;
+            .map_err(|error| CliError::new(ExitCode::Failed, format!("the demo's workflow: {error}")))?;
         note(format!("a job is queued (run {run}), its labels: self-hosted, cml-demo"));
         let launch = LaunchId::new(new_ulid());
         let order = order(launch, now())?;
-        let journal = place::journal(&self.state, launch)?;
+        let journal = context::journal(&self.state, launch)?;
         let tell = |event: Event| {
             if let Some(text) = timeline_words(&event) {
                 note(text);
@@ -121,7 +121,7 @@ impl World {
         };
         let launched =
             cml_controller::launch(&order, &self.cloud, &self.github, journal, &now, &tell, stop).await;
-        launched.map_err(|failure: Failure| Trouble::from(failure))?;
+        launched.map_err(|failure: Failure| CliError::from(failure))?;
         let job = self.wait_for_job(stop).await?;
         note(format!(
             "the job ended: {} (on {})",
@@ -130,8 +130,8 @@ impl World {
         ));
         if job.conclusion.as_deref() != Some("success") {
             let log = self.github_sim.log(job.id).unwrap_or_default();
-            return Err(Trouble::new(
-                Code::Failed,
+            return Err(CliError::new(
+                ExitCode::Failed,
                 format!("the demo's job did not succeed; its log:\n{log}"),
             ));
         }
@@ -142,43 +142,43 @@ impl World {
         Ok(Story { job, metrics, started, events: events.into_inner().unwrap_or_default() })
     }
 
-    async fn wait_for_job(&self, stop: &CancellationToken) -> Result<JobView, Trouble> {
+    async fn wait_for_job(&self, stop: &CancellationToken) -> Result<JobView, CliError> {
         let job = self.github_sim.jobs().first().map(|job| job.id).unwrap_or_default();
         tokio::select! {
-            () = stop.cancelled() => Err(Trouble::new(Code::Interrupted, "interrupted by a signal; everything was removed")),
-            ended = self.github_sim.wait_for_job(job, JOB_LIMIT) => ended.ok_or_else(|| Trouble::new(
-                Code::TimedOut,
+            () = stop.cancelled() => Err(CliError::new(ExitCode::Interrupted, "interrupted by a signal; everything was removed")),
+            ended = self.github_sim.wait_for_job(job, JOB_LIMIT) => ended.ok_or_else(|| CliError::new(
+                ExitCode::TimedOut,
                 format!("the job did not end within {} s", JOB_LIMIT.as_secs()),
             )),
         }
     }
 
-    fn keep_results(&self, job: &JobView) -> Result<Value, Trouble> {
-        let missing = |name: &str| Trouble::new(Code::Failed, format!("the job left no {name}"));
+    fn keep_results(&self, job: &JobView) -> Result<Value, CliError> {
+        let missing = |name: &str| CliError::new(ExitCode::Failed, format!("the job left no {name}"));
         for name in ["metrics.json", "plot.svg"] {
             let bytes = self.github_sim.artifact(job.id, name).ok_or_else(|| missing(name))?;
             let file = self.output.join(name);
             std::fs::write(&file, bytes).map_err(|error| {
-                Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display()))
+                CliError::new(ExitCode::Failed, format!("cannot write {}: {error}", file.display()))
             })?;
         }
         let metrics =
             self.github_sim.artifact(job.id, "metrics.json").ok_or_else(|| missing("metrics.json"))?;
         serde_json::from_slice(&metrics).map_err(|error| {
-            Trouble::new(Code::Failed, format!("the job's metrics.json is not JSON: {error}"))
+            CliError::new(ExitCode::Failed, format!("the job's metrics.json is not JSON: {error}"))
         })
     }
 
-    async fn wait_until_gone(&self, stop: &CancellationToken) -> Result<(), Trouble> {
+    async fn wait_until_gone(&self, stop: &CancellationToken) -> Result<(), CliError> {
         let gone = async {
             while !self.alive().await.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         tokio::select! {
-            () = stop.cancelled() => Err(Trouble::new(Code::Interrupted, "interrupted by a signal; everything was removed")),
-            ended = tokio::time::timeout(VANISH_LIMIT, gone) => ended.map_err(|_| Trouble::new(
-                Code::TimedOut,
+            () = stop.cancelled() => Err(CliError::new(ExitCode::Interrupted, "interrupted by a signal; everything was removed")),
+            ended = tokio::time::timeout(VANISH_LIMIT, gone) => ended.map_err(|_| CliError::new(
+                ExitCode::TimedOut,
                 format!("the machine did not vanish within {} s of its job's end", VANISH_LIMIT.as_secs()),
             )),
         }
@@ -213,9 +213,9 @@ fn remove(state: &Path) {
 }
 
 /// What `cml-runner launch --cloud local --single` would order, with limits that suit a demo.
-fn order(launch: LaunchId, now: Timestamp) -> Result<LaunchPlan, Trouble> {
+fn order(launch: LaunchId, now: Timestamp) -> Result<LaunchPlan, CliError> {
     let deadline = now.checked_add(SignedDuration::from_mins(5)).map_err(|error| {
-        Trouble::new(Code::Failed, format!("the clock stands at the end of time: {error}"))
+        CliError::new(ExitCode::Failed, format!("the clock stands at the end of time: {error}"))
     })?;
     let recipe = MachineTemplate {
         spec: "demo".to_owned(),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 
 use crate::args::Cli;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// Older names that CML still reads, and the flags they stand for.
 const OLDER: [(&str, &str); 9] = [
@@ -112,7 +112,7 @@ pub(crate) fn flags_of_reports(
     words: &[&str],
     names: impl Iterator<Item = String>,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<OsString>, Trouble> {
+) -> Result<Vec<OsString>, CliError> {
     let word = |index: usize| words.get(index).copied().unwrap_or_default();
     let Some((path, prefixes)) = REPORTS.iter().find(|(path, _)| *path == word(0)) else {
         return Ok(Vec::new());
@@ -134,8 +134,8 @@ pub(crate) fn flags_of_reports(
         let flag = rest.to_ascii_lowercase().replace('_', "-");
         let Some(value) = env(&name) else { continue };
         let Some(arg) = find(&flag) else {
-            return Err(Trouble::new(
-                Code::Usage,
+            return Err(CliError::new(
+                ExitCode::Usage,
                 format!("the environment variable {name} means nothing here"),
             )
             .hint(format!(

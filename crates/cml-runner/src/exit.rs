@@ -4,12 +4,12 @@ use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind, Market};
 use cml_controller::{Failure, Reason, StopError};
 use cml_github::{GitHubError, GitHubErrorKind};
-use cml_report::{ReportError, ShelfError};
+use cml_report::{ArtifactError, ReportError};
 use serde_json::json;
 
 /// Exit codes that scripts branch on; documented in docs/reference.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(crate) enum ExitCode {
     Failed = 1,
     Usage = 2,
     NoCapacity = 3,
@@ -19,7 +19,7 @@ pub(crate) enum Code {
     Interrupted = 7,
 }
 
-impl Code {
+impl ExitCode {
     /// All of them, by number.
     pub(crate) const ALL: [Self; 7] = [
         Self::Failed,
@@ -72,8 +72,8 @@ const ENDS_IT: &str = "`cml-runner ls` shows a machine that is left, `cml-runner
 
 /// A failure in words.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble {
-    pub(crate) code: Code,
+pub(crate) struct CliError {
+    pub(crate) code: ExitCode,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     pub(crate) details: Vec<String>,
@@ -83,8 +83,8 @@ pub(crate) struct Trouble {
     pub(crate) output: Option<String>,
 }
 
-impl Trouble {
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+impl CliError {
+    pub(crate) fn new(code: ExitCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None, details: Vec::new(), object: None, output: None }
     }
 
@@ -104,7 +104,7 @@ impl Trouble {
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let is_interrupted = matches!(failure.reason, Reason::Interrupted);
         let mut trouble = Self::from(failure.reason);
@@ -113,7 +113,7 @@ impl From<Failure> for Trouble {
             if is_interrupted {
                 trouble.message = "interrupted by a signal; not everything could be removed".to_owned();
             }
-            let hint = trouble.hint.take().filter(|_| trouble.code != Code::TimedOut);
+            let hint = trouble.hint.take().filter(|_| trouble.code != ExitCode::TimedOut);
             let before = hint.map_or_else(String::new, |hint| format!("{hint}; "));
             trouble.hint = Some(format!("{before}{ENDS_IT}"));
         }
@@ -124,7 +124,7 @@ impl From<Failure> for Trouble {
     }
 }
 
-impl From<Reason> for Trouble {
+impl From<Reason> for CliError {
     fn from(reason: Reason) -> Self {
         let message = reason.to_string();
         let quota = reason.refused_by_quota();
@@ -132,23 +132,23 @@ impl From<Reason> for Trouble {
             Reason::Cloud(error) => error.into(),
             Reason::GitHub(error) => error.into(),
             Reason::NoCapacity(errors) => no_capacity(&errors, quota),
-            Reason::Bootstrap(BootstrapError::TooLarge { advice, .. }) => Self::new(Code::Failed, message).hint(advice),
-            Reason::Journal(_) | Reason::Bootstrap(_) => Self::new(Code::Failed, message),
-            Reason::NoPackage(_) => Self::new(Code::Failed, message)
+            Reason::Bootstrap(BootstrapError::TooLarge { advice, .. }) => Self::new(ExitCode::Failed, message).hint(advice),
+            Reason::Journal(_) | Reason::Bootstrap(_) => Self::new(ExitCode::Failed, message),
+            Reason::NoPackage(_) => Self::new(ExitCode::Failed, message)
                 .hint("choose an instance type of another architecture, or name a package with --package-url and --package-sha256"),
-            Reason::Clock { .. } => Self::new(Code::Failed, message).hint(SET_THE_CLOCK),
-            Reason::NameTaken { .. } => Self::new(Code::Failed, message)
+            Reason::Clock { .. } => Self::new(ExitCode::Failed, message).hint(SET_THE_CLOCK),
+            Reason::NameTaken { .. } => Self::new(ExitCode::Failed, message)
                 .hint("choose another --name, leave --name out, or add --reuse to take the runner that is there"),
-            Reason::NotOnline { .. } => Self::new(Code::TimedOut, message).hint(
+            Reason::NotOnline { .. } => Self::new(ExitCode::TimedOut, message).hint(
                 "the machine has been removed; look at its last words above, check that its subnet has a route to the \
                  internet, or raise --boot-timeout",
             ),
-            Reason::MachineEnded { .. } => Self::new(Code::TimedOut, message).hint(
+            Reason::MachineEnded { .. } => Self::new(ExitCode::TimedOut, message).hint(
                 "its cause is explained at https://github.com/cml-runner/cml-runner/blob/main/docs/reference.md#on-the-machine; \
                  if it had too little time, raise --boot-timeout",
             ),
             Reason::Interrupted => {
-                Self::new(Code::Interrupted, "interrupted by a signal; what had been made was removed")
+                Self::new(ExitCode::Interrupted, "interrupted by a signal; what had been made was removed")
             }
         }
     }
@@ -158,9 +158,9 @@ impl From<Reason> for Trouble {
 pub(crate) const SET_THE_CLOCK: &str =
     "set the clock: timedatectl set-ntp true (in a container: that of the host)";
 
-fn no_capacity(errors: &[CloudError], quota: bool) -> Trouble {
-    let code = if quota { Code::Quota } else { Code::NoCapacity };
-    let mut trouble = Trouble::new(code, "no machine could be bought");
+fn no_capacity(errors: &[CloudError], quota: bool) -> CliError {
+    let code = if quota { ExitCode::Quota } else { ExitCode::NoCapacity };
+    let mut trouble = CliError::new(code, "no machine could be bought");
     for error in errors {
         trouble.details.push(error.to_string());
         for failure in &error.failures {
@@ -200,13 +200,13 @@ fn place(offer: &cml_cloud::Offer) -> String {
     )
 }
 
-impl From<CloudError> for Trouble {
+impl From<CloudError> for CliError {
     fn from(error: CloudError) -> Self {
         let code = match error.kind {
-            ErrorKind::Capacity => Code::NoCapacity,
-            ErrorKind::Quota => Code::Quota,
-            ErrorKind::Denied => Code::Denied,
-            ErrorKind::Throttled | ErrorKind::Invalid | ErrorKind::Transient => Code::Failed,
+            ErrorKind::Capacity => ExitCode::NoCapacity,
+            ErrorKind::Quota => ExitCode::Quota,
+            ErrorKind::Denied => ExitCode::Denied,
+            ErrorKind::Throttled | ErrorKind::Invalid | ErrorKind::Transient => ExitCode::Failed,
         };
         Self {
             code,
@@ -219,14 +219,14 @@ impl From<CloudError> for Trouble {
     }
 }
 
-impl From<GitHubError> for Trouble {
+impl From<GitHubError> for CliError {
     fn from(error: GitHubError) -> Self {
         let code = match error.kind {
             GitHubErrorKind::BadCredentials | GitHubErrorKind::Forbidden | GitHubErrorKind::NotFound => {
-                Code::Denied
+                ExitCode::Denied
             }
-            GitHubErrorKind::Interrupted => Code::Interrupted,
-            _ => Code::Failed,
+            GitHubErrorKind::Interrupted => ExitCode::Interrupted,
+            _ => ExitCode::Failed,
         };
         Self {
             code,
@@ -239,36 +239,40 @@ impl From<GitHubError> for Trouble {
     }
 }
 
-impl From<ShelfError> for Trouble {
-    fn from(error: ShelfError) -> Self {
+impl From<ArtifactError> for CliError {
+    fn from(error: ArtifactError) -> Self {
         match error {
-            ShelfError::GitHub(error) => error.into(),
-            other => Self::new(Code::Failed, other.to_string()),
+            ArtifactError::GitHub(error) => error.into(),
+            other => Self::new(ExitCode::Failed, other.to_string()),
         }
     }
 }
 
-impl From<ReportError> for Trouble {
+impl From<ReportError> for CliError {
     fn from(error: ReportError) -> Self {
         let message = error.to_string();
         match error {
             ReportError::GitHub(error) => error.into(),
             ReportError::Shelf(error) => error.into(),
-            ReportError::BadTarget(_) | ReportError::BadSection(_) => Self::new(Code::Usage, message),
-            ReportError::Empty => Self::new(Code::Failed, message).hint("look at the step that writes it"),
-            _ => Self::new(Code::Failed, message),
+            ReportError::BadTarget(_) | ReportError::BadSection(_) => Self::new(ExitCode::Usage, message),
+            ReportError::Empty => {
+                Self::new(ExitCode::Failed, message).hint("look at the step that writes it")
+            }
+            _ => Self::new(ExitCode::Failed, message),
         }
     }
 }
 
-impl From<StopError> for Trouble {
+impl From<StopError> for CliError {
     fn from(error: StopError) -> Self {
         let message = error.to_string();
         match error {
             StopError::NotFound(_) => {
-                Self::new(Code::Failed, message).hint("`cml-runner ls` lists what runs")
+                Self::new(ExitCode::Failed, message).hint("`cml-runner ls` lists what runs")
             }
-            StopError::Busy(_) => Self::new(Code::Failed, message).hint("add --force to end it all the same"),
+            StopError::Busy(_) => {
+                Self::new(ExitCode::Failed, message).hint("add --force to end it all the same")
+            }
             StopError::Cloud(error) => error.into(),
             StopError::GitHub(error) => {
                 let mut trouble = Self::from(error);

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cml_init::{
-    BadWish, Cloud, Document, Findings, Folder, Placed, Plan, Proposed, State, Step, Translation, Unwritable,
-    Wishes,
+    BadOption, Cloud, Document, Findings, Folder, InitOptions, Plan, Proposed, State, Step, Translation,
+    Unwritable, WrittenFile,
 };
 use serde_json::{Value, json};
 
 use crate::args::{CloudName, Global};
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// Flags of `init`.
 #[derive(Debug, Clone, Args)]
@@ -60,7 +60,7 @@ enum Printed {
     Boundary,
 }
 
-pub(crate) fn init(global: &Global, args: &Init) -> Result<String, Trouble> {
+pub(crate) fn init(global: &Global, args: &Init) -> Result<String, CliError> {
     if let Some(printed) = args.print {
         return Ok(document(printed).text().to_owned());
     }
@@ -68,13 +68,13 @@ pub(crate) fn init(global: &Global, args: &Init) -> Result<String, Trouble> {
         .map_err(|bad| usage(bad.to_string(), "name the directory of a repository"))?;
     let findings = cml_init::look(&folder);
     let plan = Plan::new(&findings, &wishes(global, args))
-        .map_err(|bad: BadWish| usage(bad.to_string(), bad.help()))?;
+        .map_err(|bad: BadOption| usage(bad.to_string(), bad.help()))?;
     match &args.from_cml {
         Some(named) => {
             let (path, text) = cml_init::workflow_of_cml(&folder, &findings, named.as_deref())
                 .map_err(|none| usage(none.to_string(), none.help()))?;
             let done = cml_init::translate(&text, &plan.version).map_err(|refused| {
-                Trouble::new(Code::Failed, format!("{path}: {refused}")).hint(refused.help())
+                CliError::new(ExitCode::Failed, format!("{path}: {refused}")).hint(refused.help())
             })?;
             translated(global, args, &folder, &plan, &path, &done)
         }
@@ -82,8 +82,8 @@ pub(crate) fn init(global: &Global, args: &Init) -> Result<String, Trouble> {
     }
 }
 
-fn usage(message: String, help: &str) -> Trouble {
-    Trouble::new(Code::Usage, message).hint(help)
+fn usage(message: String, help: &str) -> CliError {
+    CliError::new(ExitCode::Usage, message).hint(help)
 }
 
 fn document(printed: Printed) -> Document {
@@ -96,13 +96,13 @@ fn document(printed: Printed) -> Document {
     }
 }
 
-fn wishes(global: &Global, args: &Init) -> Wishes {
-    Wishes {
+fn wishes(global: &Global, args: &Init) -> InitOptions {
+    InitOptions {
         cloud: match args.cloud {
             CloudName::Aws => Cloud::Aws,
             CloudName::Local => Cloud::Local,
         },
-        region: args.region.clone().unwrap_or_else(place::default_region),
+        region: args.region.clone().unwrap_or_else(context::default_region),
         pool: args.pool,
         repo: global.repo.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -116,7 +116,7 @@ fn proposed(
     folder: &Folder,
     findings: &Findings,
     plan: &Plan,
-) -> Result<String, Trouble> {
+) -> Result<String, CliError> {
     let placed = cml_init::place(folder, cml_init::propose(findings, plan)).map_err(unwritable)?;
     let found = cml_init::tell(findings, plan);
     let steps = cml_init::next_steps(findings, plan);
@@ -145,7 +145,7 @@ fn translated(
     plan: &Plan,
     path: &str,
     done: &Translation,
-) -> Result<String, Trouble> {
+) -> Result<String, CliError> {
     let steps = cml_init::next_steps_of(done, plan);
     let file = Proposed { path: path.to_owned(), text: done.text.clone() };
     let placed = cml_init::place(folder, vec![file]).map_err(unwritable)?;
@@ -175,7 +175,7 @@ fn translated(
     Ok(summary)
 }
 
-fn write(args: &Init, folder: &Folder, placed: &[Placed]) -> Result<Vec<String>, Trouble> {
+fn write(args: &Init, folder: &Folder, placed: &[WrittenFile]) -> Result<Vec<String>, CliError> {
     if args.dry_run || is_refused(args, placed) {
         return Ok(Vec::new());
     }
@@ -183,11 +183,16 @@ fn write(args: &Init, folder: &Folder, placed: &[Placed]) -> Result<Vec<String>,
 }
 
 /// True when a file is there with another text, and may not be written over.
-fn is_refused(args: &Init, placed: &[Placed]) -> bool {
+fn is_refused(args: &Init, placed: &[WrittenFile]) -> bool {
     !args.force && !args.dry_run && placed.iter().any(|file| matches!(file.state, State::Differs { .. }))
 }
 
-fn finish(args: &Init, placed: &[Placed], findings: &Findings, mut object: Value) -> Result<String, Trouble> {
+fn finish(
+    args: &Init,
+    placed: &[WrittenFile],
+    findings: &Findings,
+    mut object: Value,
+) -> Result<String, CliError> {
     if !is_refused(args, placed) {
         return Ok(format!("{object}\n"));
     }
@@ -197,7 +202,7 @@ fn finish(args: &Init, placed: &[Placed], findings: &Findings, mut object: Value
     Err(trouble)
 }
 
-fn refusal(placed: &[Placed], findings: &Findings) -> Trouble {
+fn refusal(placed: &[WrittenFile], findings: &Findings) -> CliError {
     let there: Vec<&str> = placed
         .iter()
         .filter(|file| matches!(file.state, State::Differs { .. }))
@@ -210,17 +215,20 @@ fn refusal(placed: &[Placed], findings: &Findings) -> Trouble {
     if let Some(one) = findings.uses.iter().find(is_cml) {
         hint.push_str(&format!("; `cml-runner init --from-cml {}` translates what is there", one.file));
     }
-    Trouble::new(Code::Failed, format!("{} {is} there with {text}: nothing was written", there.join(" and ")))
-        .hint(hint)
+    CliError::new(
+        ExitCode::Failed,
+        format!("{} {is} there with {text}: nothing was written", there.join(" and ")),
+    )
+    .hint(hint)
 }
 
-fn unwritable(error: Unwritable) -> Trouble {
-    Trouble::new(Code::Failed, error.to_string()).hint(error.help)
+fn unwritable(error: Unwritable) -> CliError {
+    CliError::new(ExitCode::Failed, error.to_string()).hint(error.help)
 }
 
-fn files_text(args: &Init, placed: &[Placed]) -> String {
+fn files_text(args: &Init, placed: &[WrittenFile]) -> String {
     let mut text = String::from("\nFiles:\n");
-    for Placed { file, state } in placed {
+    for WrittenFile { file, state } in placed {
         let path = &file.path;
         let what = match state {
             State::Same => "is there already".to_owned(),
@@ -234,7 +242,7 @@ fn files_text(args: &Init, placed: &[Placed]) -> String {
         text.push_str(&format!("  {path}: {what}\n"));
     }
     if args.dry_run {
-        for Placed { file, state } in placed {
+        for WrittenFile { file, state } in placed {
             match state {
                 State::Same => {}
                 State::New => text.push_str(&format!("\n=== {}\n{}", file.path, file.text)),
@@ -245,7 +253,7 @@ fn files_text(args: &Init, placed: &[Placed]) -> String {
     text
 }
 
-fn diffs(placed: &[Placed]) -> String {
+fn diffs(placed: &[WrittenFile]) -> String {
     let differences = placed.iter().filter_map(|file| match &file.state {
         State::Differs { diff } => Some(format!("\n{diff}")),
         State::New | State::Same => None,

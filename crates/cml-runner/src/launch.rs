@@ -13,9 +13,9 @@ use ulid::Ulid;
 
 use crate::actions::{Outputs, now};
 use crate::args::{self, CloudName, Global};
-use crate::exit::{Code, Trouble};
+use crate::context::{self, OneCloud};
+use crate::exit::{CliError, ExitCode};
 use crate::packages::PackageCache;
-use crate::place::{self, AnyCloud};
 use crate::progress::Progress;
 use crate::signals::Left;
 use crate::{settings, signals};
@@ -27,29 +27,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it asks whether its runner has a job: for the ledger, and GitHub counts calls.
 const ASK_GITHUB_EVERY: Duration = Duration::from_secs(15);
 
-pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, Trouble> {
+pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, CliError> {
     let left = Left::default();
     let stop = signals::stop_token(left.clone())?;
-    let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
+    let progress = Progress::new(context::env("GITHUB_ACTIONS").is_some());
     for warning in settings::legacy_warnings(&args.legacy, args.cloud) {
         progress.warn(warning);
     }
-    let github = place::github(global)?.stopping(stop.clone());
+    let github = context::github(global)?.stopping(stop.clone());
     no_group_of_a_repository(args, &github.location().scope)?;
-    let cache = PackageCache::new(place::cache_dir().as_deref(), github.location());
+    let cache = PackageCache::new(context::cache_dir().as_deref(), github.location());
     let launch_id = args.launch_id.unwrap_or_else(|| LaunchId::new(new_ulid()));
     let known = cache.read(now()).map(RunnerPackageSource::Cached);
     let setup = crate::setup::setup(&args.setup, args.instance_profile.is_some())?;
     let order = settings::order(args, as_cml, launch_id, now(), known, setup)?;
-    let cloud = AnyCloud::open(
+    let cloud = OneCloud::open(
         args.cloud.unwrap_or(CloudName::Local),
         &order.template.query.regions,
         args.state.state_dir.clone(),
     )
     .await?;
-    let state_dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
-    let journal = place::journal(&state_dir, launch_id)?;
-    let journal_file = place::journal_file(&state_dir, launch_id);
+    let state_dir = args.state.state_dir.clone().unwrap_or_else(context::default_state_dir);
+    let journal = context::journal(&state_dir, launch_id)?;
+    let journal_file = context::journal_file(&state_dir, launch_id);
     let tell = |event: Event| {
         if let Event::Packages { packages } = &event {
             cache.write(packages, now());
@@ -82,7 +82,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
 }
 
 /// A group that is asked for where there is none, before anything is registered.
-fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), Trouble> {
+fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), CliError> {
     let Scope::Repository { owner, .. } = scope else { return Ok(()) };
     if args.group_id == DEFAULT_GROUP {
         return Ok(());
@@ -91,7 +91,7 @@ fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), Tr
         "--group-id {}: {scope} is a repository, and a repository has no runner groups",
         args.group_id
     );
-    Err(Trouble::new(Code::Usage, message)
+    Err(CliError::new(ExitCode::Usage, message)
         .hint(format!("leave --group-id out, or name the organization: --repo https://github.com/{owner}")))
 }
 
@@ -142,7 +142,7 @@ fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcom
 
 /// Writes into a launch's journal what becomes of its machine: for reports, and no reason to fail.
 fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
-    let written = SqliteJournal::open(&place::journal_file(state_dir, launch)).and_then(|mut journal| {
+    let written = SqliteJournal::open(&context::journal_file(state_dir, launch)).and_then(|mut journal| {
         let seen = journal.last()?;
         journal.append(seen, now(), std::slice::from_ref(event))
     });
@@ -153,7 +153,7 @@ fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
 
 /// That a machine has ended, by the cloud's clock where it says so.
 fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::Event {
-    let taken_back = gone.is_some_and(|instance| instance.taken_back);
+    let taken_back = gone.is_some_and(|instance| instance.is_interrupted);
     cml_journal::Event::InstanceGone {
         launch,
         end: if taken_back { EndReason::TakenBack } else { EndReason::Ours },
@@ -174,11 +174,11 @@ async fn is_busy_now(github: &GitHub, runner: &str, was_busy: bool) -> Option<bo
 async fn stay(
     launched: &Launch,
     launch_id: LaunchId,
-    (cloud, state_dir): (&AnyCloud, &Path),
+    (cloud, state_dir): (&OneCloud, &Path),
     github: &GitHub,
     progress: &Progress,
     stop: &CancellationToken,
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     let filter = InstanceFilter {
         regions: vec![launched.region.clone()],
         launch: Some(launch_id),

@@ -9,11 +9,11 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::args::{Cli, Command, LogFormat};
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// Begins the log.
-pub(crate) fn log(cli: &Cli) -> Result<(), Trouble> {
+pub(crate) fn log(cli: &Cli) -> Result<(), CliError> {
     let (usual, format) = match &cli.command {
         Command::Daemon(args) => ("info", args.log_format),
         _ => ("warn", LogFormat::Text),
@@ -21,12 +21,12 @@ pub(crate) fn log(cli: &Cli) -> Result<(), Trouble> {
     let asked = if cli.global.quiet { Some("error") } else { cli.global.log.as_deref() };
     let level = asked.unwrap_or(usual);
     let level: tracing::Level = level.parse().map_err(|_| {
-        Trouble::new(
-            Code::Usage,
+        CliError::new(
+            ExitCode::Usage,
             format!("--log: {level:?} is not a level: error, warn, info, debug or trace"),
         )
     })?;
-    let ansi = std::io::stderr().is_terminal() && place::env("NO_COLOR").is_none();
+    let ansi = std::io::stderr().is_terminal() && context::env("NO_COLOR").is_none();
     let events =
         tracing_subscriber::fmt().with_env_filter(filter(level)).with_ansi(ansi).with_writer(std::io::stderr);
     match format {

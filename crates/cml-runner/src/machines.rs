@@ -11,22 +11,22 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::{self, Global, Where};
-use crate::exit::{Code, SET_THE_CLOCK, Trouble};
-use crate::place::{self, AnyCloud};
+use crate::context::{self, OneCloud};
+use crate::exit::{CliError, ExitCode, SET_THE_CLOCK};
 use crate::progress::Progress;
 
 /// What to do where GitHub cannot be asked.
 const ASK_OR_FORCE: &str = "set REPO_TOKEN (without it it is not known whether a job runs there), or end it all the same \
                             with --force";
 /// Where else a machine may be that is not found here.
-fn elsewhere(cloud: &AnyCloud, regions: &[String]) -> String {
+fn elsewhere(cloud: &OneCloud, regions: &[String]) -> String {
     match cloud {
-        AnyCloud::Local(_) => {
+        OneCloud::Local(_) => {
             "only this computer was looked at (--cloud local): add --cloud aws --region REGION for EC2; \
              `cml-runner ls` lists what runs"
                 .to_owned()
         }
-        AnyCloud::Aws(_) => format!(
+        OneCloud::Aws(_) => format!(
             "only {} was looked at: --region names others; EC2 forgets ended instances after about an hour",
             regions.join(", ")
         ),
@@ -34,13 +34,13 @@ fn elsewhere(cloud: &AnyCloud, regions: &[String]) -> String {
 }
 
 /// Said in place of an empty list.
-fn none_here(cloud: &AnyCloud, regions: &[String]) -> String {
+fn none_here(cloud: &OneCloud, regions: &[String]) -> String {
     match cloud {
-        AnyCloud::Local(_) => {
+        OneCloud::Local(_) => {
             "no machines on this computer (--cloud local); `cml-runner ls --cloud aws` looks at EC2"
                 .to_owned()
         }
-        AnyCloud::Aws(_) => format!("no machines in {}; --region names others", regions.join(", ")),
+        OneCloud::Aws(_) => format!("no machines in {}; --region names others", regions.join(", ")),
     }
 }
 
@@ -48,13 +48,13 @@ fn filter(place: &Where) -> InstanceFilter {
     InstanceFilter { regions: place.regions.clone(), ..InstanceFilter::default() }
 }
 
-async fn open(place: &Where) -> Result<AnyCloud, Trouble> {
-    AnyCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
+async fn open(place: &Where) -> Result<OneCloud, CliError> {
+    OneCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
 }
 
 /// Warns of every region that could not be asked: what is shown is not all that there is.
 pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
-    let progress = Progress::new(place::env("GITHUB_ACTIONS").is_some());
+    let progress = Progress::new(context::env("GITHUB_ACTIONS").is_some());
     for RegionFailure { region, error } in &answer.failed {
         progress.warn(&format!("nothing is known of {region}: {error}"));
     }
@@ -62,7 +62,7 @@ pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
 }
 
 /// What the regions that answered show, and which those are; an error when none did.
-async fn shown(cloud: &AnyCloud, place: &Where) -> Result<(Vec<Instance>, Vec<String>), Trouble> {
+async fn shown(cloud: &OneCloud, place: &Where) -> Result<(Vec<Instance>, Vec<String>), CliError> {
     let answer = cloud.instances(&filter(place)).await?;
     let mut answered = asked(cloud, &place.regions);
     answered.retain(|region| answer.failed.iter().all(|failure| failure.region != *region));
@@ -73,21 +73,21 @@ async fn shown(cloud: &AnyCloud, place: &Where) -> Result<(Vec<Instance>, Vec<St
 }
 
 /// The regions that are asked, by AWS's own names.
-fn asked(cloud: &AnyCloud, regions: &[String]) -> Vec<String> {
+fn asked(cloud: &OneCloud, regions: &[String]) -> Vec<String> {
     let default = match cloud {
-        AnyCloud::Aws(aws) => vec![aws.default_region().to_owned()],
-        AnyCloud::Local(_) => Vec::new(),
+        OneCloud::Aws(aws) => vec![aws.default_region().to_owned()],
+        OneCloud::Local(_) => Vec::new(),
     };
     let named: BTreeSet<String> = regions.iter().filter_map(|name| cml_ec2::region(name).ok()).collect();
     if named.is_empty() { default } else { named.into_iter().collect() }
 }
 
-pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, Trouble> {
+pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, CliError> {
     let cloud = open(place).await?;
     let (mut instances, answered) = shown(&cloud, place).await?;
     instances.retain(Instance::is_alive);
     // Machines can be listed without GitHub; what it knows of them is then left out.
-    let runners = match place::github(global) {
+    let runners = match context::github(global) {
         Ok(github) => github.runners(None).await.map_err(|error| error.to_string()),
         Err(trouble) => Err(trouble.message),
     };
@@ -139,19 +139,19 @@ fn runner_state(instance: &Instance, runners: Option<&[Runner]>) -> Option<&'sta
     })
 }
 
-pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, Trouble> {
+pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, CliError> {
     let cloud = open(&args.place).await?;
-    let github = match place::github(global) {
+    let github = match context::github(global) {
         Ok(github) => Some(github),
         // Whoever cannot ask GitHub can still save the money.
         Err(trouble) if args.force => {
-            Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&format!(
+            Progress::new(context::env("GITHUB_ACTIONS").is_some()).warn(&format!(
                 "without GitHub it is not known whether a job runs on it ({})",
                 trouble.message
             ));
             None
         }
-        Err(trouble) if trouble.code == Code::Denied => return Err(trouble.hint(ASK_OR_FORCE)),
+        Err(trouble) if trouble.code == ExitCode::Denied => return Err(trouble.hint(ASK_OR_FORCE)),
         Err(trouble) => return Err(trouble),
     };
     let target = Target(args.target.clone());
@@ -159,7 +159,7 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
         cml_controller::stop(&target, args.force, &filter(&args.place), &cloud, github.as_ref()).await;
     let stopped = stopped.map_err(|error| match error {
         StopError::NotFound(_) => {
-            Trouble::from(error).hint(elsewhere(&cloud, &asked(&cloud, &args.place.regions)))
+            CliError::from(error).hint(elsewhere(&cloud, &asked(&cloud, &args.place.regions)))
         }
         error => error.into(),
     })?;
@@ -171,17 +171,17 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, T
     })
 }
 
-pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, Trouble> {
+pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, CliError> {
     let grace = duration::parse(&args.grace)
-        .map_err(|error| Trouble::new(Code::Usage, format!("--grace: {error}")))?;
+        .map_err(|error| CliError::new(ExitCode::Usage, format!("--grace: {error}")))?;
     let cloud = open(&args.place).await?;
-    let github = place::github(global)?;
+    let github = context::github(global)?;
     // Only what belongs to this scope: another repository's runners cannot be seen from here.
     let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
     let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
     if let Some(ahead) = report.wrong_clock {
         let message = format!("this machine's clock is {}: nothing is reaped by it", describe_skew(ahead));
-        return Err(Trouble::new(Code::Failed, message).hint(SET_THE_CLOCK));
+        return Err(CliError::new(ExitCode::Failed, message).hint(SET_THE_CLOCK));
     }
     if let Some(error) = &report.github_error {
         Progress::new(false)
@@ -191,7 +191,7 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, T
         Progress::new(false).warn(&format!("nothing was reaped in {region}: {error}"));
     }
     if let Some((id, error)) = report.failed.first() {
-        let mut trouble = Trouble::from(error.clone());
+        let mut trouble = CliError::from(error.clone());
         trouble.message =
             format!("{} machines could not be ended; {id}: {}", report.failed.len(), trouble.message);
         return Err(trouble);
@@ -229,7 +229,7 @@ fn reap_words(report: &ReapReport, as_json: bool, dry_run: bool) -> String {
     text
 }
 
-pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
+pub(crate) async fn logs(args: &args::Logs) -> Result<String, CliError> {
     let cloud = open(&args.place).await?;
     let named = args.target.as_str();
     let (instances, answered) = shown(&cloud, &args.place).await?;
@@ -241,7 +241,7 @@ pub(crate) async fn logs(args: &args::Logs) -> Result<String, Trouble> {
                 || instance.launch.is_some_and(|launch| launch.to_string() == named)
         })
         .ok_or_else(|| {
-            Trouble::new(Code::Failed, format!("no instance is called {named}"))
+            CliError::new(ExitCode::Failed, format!("no instance is called {named}"))
                 .hint(elsewhere(&cloud, &answered))
         })?;
     let console = cloud.console(&instance.region, &instance.id).await?;

@@ -5,7 +5,8 @@
 mod actions;
 mod args;
 mod aws;
-mod clouds;
+mod cloud_router;
+mod context;
 mod cost;
 mod daemon;
 mod demo;
@@ -20,7 +21,6 @@ mod logging;
 mod machines;
 mod man;
 mod packages;
-mod place;
 mod plan;
 mod prices;
 mod progress;
@@ -33,27 +33,27 @@ mod settings;
 mod setup;
 mod signals;
 mod simulate;
+mod simulation_report;
 mod spelling;
-mod story;
 mod switches;
 mod validate;
 
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
+use std::process;
 
 use clap::FromArgMatches;
 
 use crate::args::{Cli, Command};
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
-fn main() -> ExitCode {
+fn main() -> process::ExitCode {
     secrets::keep_from_others();
     let mut spelled = spelling::spell(std::env::args_os());
     if spelled.command().first() == Some(&"launch") {
-        let older = environment::flags_from_older_names(&spelled.args, &place::env);
+        let older = environment::flags_from_older_names(&spelled.args, &context::env);
         spelled.args.extend(older);
     }
-    match environment::flags_of_reports(&spelled.command(), place::env_names(), &place::env) {
+    match environment::flags_of_reports(&spelled.command(), context::env_names(), &context::env) {
         // `publish` is one word, the others are two.
         Ok(flags) => {
             let words = if spelled.command().first() == Some(&"publish") { 1 } else { 2 };
@@ -73,8 +73,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             misunderstood(&error);
-            let usage = if spelled.as_cml { Code::Failed } else { Code::Usage };
-            return if error.use_stderr() { ExitCode::from(usage as u8) } else { ExitCode::SUCCESS };
+            let usage = if spelled.as_cml { ExitCode::Failed } else { ExitCode::Usage };
+            return if error.use_stderr() {
+                process::ExitCode::from(usage as u8)
+            } else {
+                process::ExitCode::SUCCESS
+            };
         }
     };
     let json = cli.global.json;
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
         Ok(text) => {
             // A reader that has gone away (`| head`) is no failure.
             drop(std::io::stdout().write_all(text.as_bytes()));
-            ExitCode::SUCCESS
+            process::ExitCode::SUCCESS
         }
         Err(trouble) => failed(&trouble, json, spelled.as_cml),
     }
@@ -101,21 +105,21 @@ fn misunderstood(error: &clap::Error) {
 }
 
 /// Tells of a failure. CML knows one exit code only; whoever calls by its names gets it for wrong usage, too.
-fn failed(trouble: &Trouble, json: bool, as_cml: bool) -> ExitCode {
+fn failed(trouble: &CliError, json: bool, as_cml: bool) -> process::ExitCode {
     tell(trouble, json);
     match trouble.code {
-        Code::Usage | Code::Denied if as_cml => ExitCode::FAILURE,
-        code => ExitCode::from(code as u8),
+        ExitCode::Usage | ExitCode::Denied if as_cml => process::ExitCode::FAILURE,
+        code => process::ExitCode::from(code as u8),
     }
 }
 
-fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
+fn run(cli: Cli, as_cml: bool) -> Result<String, CliError> {
     let global = cli.global;
     match cli.command {
         Command::Supervise { dir } => {
             return cml_cloud::local::supervise(&dir)
                 .map(|()| String::new())
-                .map_err(|error| Trouble::new(Code::Failed, error.to_string()));
+                .map_err(|error| CliError::new(ExitCode::Failed, error.to_string()));
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -145,7 +149,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot start: {error}")))?;
+        .map_err(|error| CliError::new(ExitCode::Failed, format!("cannot start: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command {
             Command::Launch(args) => launch::launch(&global, &args, as_cml).await,
@@ -156,7 +160,7 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
             #[cfg(feature = "aws")]
             Command::Doctor(args) => doctor::doctor(&global, &args).await,
             #[cfg(not(feature = "aws"))]
-            Command::Doctor(_) => Err(Trouble::from(aws::absent("looking at the account"))),
+            Command::Doctor(_) => Err(CliError::from(aws::absent("looking at the account"))),
             Command::Cost(args) => cost::cost(&global, &args).await,
             Command::Plan(args) => plan::plan(&global, &args).await,
             Command::Prices { command } => prices::prices(&global, &command).await,
@@ -172,31 +176,31 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, Trouble> {
 }
 
 /// A command that reports: one thread does, and starts faster.
-fn reported(global: &args::Global, command: &Command) -> Result<String, Trouble> {
+fn reported(global: &args::Global, command: &Command) -> Result<String, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot start: {error}")))?;
+        .map_err(|error| CliError::new(ExitCode::Failed, format!("cannot start: {error}")))?;
     let result = runtime.block_on(report::run(global, command)).unwrap_or_else(|| Ok(String::new()));
     runtime.shutdown_background();
     result
 }
 
 /// A misspelt variable is an error before anything is bought, as in CML.
-fn known_environment(cli: &Cli) -> Result<(), Trouble> {
+fn known_environment(cli: &Cli) -> Result<(), CliError> {
     if !matches!(cli.command, Command::Launch(_) | Command::Render(_)) {
         return Ok(());
     }
-    match environment::misspelt(place::env_names()) {
+    match environment::misspelt(context::env_names()) {
         None => Ok(()),
         Some((name, nearest)) => {
-            Err(Trouble::new(Code::Usage, format!("the environment variable {name} means nothing here"))
+            Err(CliError::new(ExitCode::Usage, format!("the environment variable {name} means nothing here"))
                 .hint(format!("did you mean {nearest}? `cml-runner launch --help` lists them")))
         }
     }
 }
 
-fn tell(trouble: &Trouble, json: bool) {
+fn tell(trouble: &CliError, json: bool) {
     let mut text = format!("error: {}\n", trouble.message);
     for detail in &trouble.details {
         text.push_str(&format!("  {detail}\n"));

@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::environment::READ;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::help;
 
 /// The names that packages install beside the program's own, and the page of what each stands for.
@@ -49,9 +49,9 @@ cml-publish loss.png --md >> report.md && cml-send-comment report.md --update
 ";
 
 /// Writes all pages into a directory, which is made where it is missing.
-pub(crate) fn write(dir: &Path) -> Result<String, Trouble> {
+pub(crate) fn write(dir: &Path) -> Result<String, CliError> {
     let trouble = |error: std::io::Error| {
-        Trouble::new(Code::Failed, format!("cannot write manual pages to {}: {error}", dir.display()))
+        CliError::new(ExitCode::Failed, format!("cannot write manual pages to {}: {error}", dir.display()))
             .hint("name a directory that you may write to")
     };
     std::fs::create_dir_all(dir).map_err(trouble)?;
@@ -177,7 +177,7 @@ fn environment() -> String {
 /// Every code, from the source that scripts' branches are made of.
 fn exit_status() -> String {
     let mut text = "0\n    Done.\n".to_owned();
-    for code in Code::ALL {
+    for code in ExitCode::ALL {
         text.push_str(&format!("{}\n    {}\n", code as u8, code.meaning()));
     }
     text
@@ -229,7 +229,7 @@ mod tests {
     fn the_page_names_every_exit_code_and_no_secret_of_the_environment() {
         let text = page("cml-runner");
         let status = text.split(".SH \"EXIT STATUS\"").nth(1).expect("a section");
-        for code in Code::ALL {
+        for code in ExitCode::ALL {
             assert!(status.contains(&format!("\n{}\n", code as u8)), "{code:?} in {status}");
         }
     }

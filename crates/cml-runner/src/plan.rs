@@ -11,10 +11,10 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::{self, Global};
-use crate::clouds::Clouds;
+use crate::cloud_router::CloudRouter;
+use crate::context;
 use crate::daemon::query;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::exit::{CliError, ExitCode};
 use crate::progress::Progress;
 
 /// The daemon that the plan is made for.
@@ -24,17 +24,17 @@ fn why_unanswered(failed: &[RegionFailure]) -> Vec<String> {
     failed.iter().map(|failure| format!("{}: {}", failure.region, failure.error.cause_and_cure())).collect()
 }
 
-pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, Trouble> {
+pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, CliError> {
     let config = crate::validate::read(&args.spec)?;
-    let github = place::github_with(
+    let github = context::github_with(
         global,
         "set REPO_TOKEN to a fine-grained token with \"Actions: read\" and \"Administration: read\" (organization: \
          \"Self-hosted runners: read\"), or use --app-id and --app-key-file",
     )?;
     let all = BTreeSet::new();
     let (jobs, runners) = tokio::join!(Forge::jobs(&github, &[], &all), github.runners(None));
-    let region = place::default_region();
-    let cloud = Clouds::open(&region, args.state.state_dir.clone())?;
+    let region = context::default_region();
+    let cloud = CloudRouter::open(&region, args.state.state_dir.clone())?;
     let mut offers = BTreeMap::new();
     let mut unanswered = BTreeMap::new();
     let mut regions: BTreeSet<String> = BTreeSet::new();
@@ -84,7 +84,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, T
         ..Observation::default()
     };
     let specs = config.runners.iter().map(|runners| runners.spec.clone()).collect();
-    let failed = |error: cml_journal::JournalError| Trouble::new(Code::Failed, error.to_string());
+    let failed = |error: cml_journal::JournalError| CliError::new(ExitCode::Failed, error.to_string());
     let mut fleet = Reconciler::open(MemoryJournal::default(), specs).map_err(failed)?;
     fleet.set_budgets(config.budgets.clone());
     fleet.name(Some(DAEMON), now(), &String::new).map_err(failed)?;
@@ -132,7 +132,7 @@ mod tests {
                 controller: tagged.map(str::to_owned),
                 runner_name: None,
                 ended_because: None,
-                taken_back: false,
+                is_interrupted: false,
             };
             as_the_daemons(instance, name).controller.as_deref() == Some(DAEMON)
         };

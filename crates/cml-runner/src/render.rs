@@ -9,15 +9,15 @@ use ulid::Ulid;
 
 use crate::actions::now;
 use crate::args::{CloudName, Launch, Render};
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::{settings, setup};
 
 /// About as long as what GitHub makes, and as hard to compress.
 const REGISTRATION_CHARS: usize = 4_800;
 
-pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<String, Trouble> {
+pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<String, CliError> {
     let bootstrap = bootstrap(&args.launch, as_cml)?;
-    let failed = |error: cml_bootstrap::BootstrapError| Trouble::new(Code::Failed, error.to_string());
+    let failed = |error: cml_bootstrap::BootstrapError| CliError::new(ExitCode::Failed, error.to_string());
     if !args.explain {
         return cml_bootstrap::preview(&bootstrap).map_err(failed);
     }
@@ -55,7 +55,7 @@ On the machine, in this order:
 Whatever ends it says why on the console (`cml-runner: last words`) and powers the machine off.
 ";
 
-fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, Trouble> {
+fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, CliError> {
     let now = now();
     // An id of this moment and without chance: what is counted from a launch's beginning is then right.
     let this_moment =

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn git_gets_what_it_needs_and_no_variable_that_is_not_on_the_list() {
-        let path = crate::place::env("PATH").expect("a path");
+        let path = crate::context::env("PATH").expect("a path");
         let ours = [("PATH", path.as_str()), ("HOME", "/home/ada"), ("HTTPS_PROXY", "http://proxy:3128")];
         let more = [
             "https_proxy",

@@ -11,7 +11,7 @@ use cml_spec::{Setup, checks, duration, of_one_line};
 use jiff::Timestamp;
 
 use crate::args::{CloudName, Launch, Legacy, Spot};
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::launch::DEFAULT_GROUP;
 use crate::setup::word;
 
@@ -54,8 +54,8 @@ pub(crate) fn order(
     now: Timestamp,
     packages: Option<RunnerPackageSource>,
     setup: Setup,
-) -> Result<LaunchPlan, Trouble> {
-    let usage = |message: String| Trouble::new(Code::Usage, message);
+) -> Result<LaunchPlan, CliError> {
+    let usage = |message: String| CliError::new(ExitCode::Usage, message);
     let time =
         |flag: &str, text: &str| duration::parse(text).map_err(|error| usage(format!("--{flag}: {error}")));
     let exclusive = [args.single, args.reuse, args.reuse_idle].iter().filter(|set| **set).count();
@@ -139,8 +139,8 @@ pub(crate) fn order(
 }
 
 /// A package that is named: a machine that cannot fetch it costs money before it says so.
-fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
-    let usage = |message: String| Trouble::new(Code::Usage, message);
+fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, CliError> {
+    let usage = |message: String| CliError::new(ExitCode::Usage, message);
     word("--package-url", Some(url))?;
     if !url::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme())) {
         return Err(usage(format!(
@@ -157,7 +157,7 @@ fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, Trouble> {
     Ok(RunnerPackage { url: url.to_owned(), sha256: sha256.map(str::to_owned), token: None })
 }
 
-fn network(args: &Launch) -> Result<Network, Trouble> {
+fn network(args: &Launch) -> Result<Network, CliError> {
     let group = word("--security-group", args.security_group.as_deref())?;
     Ok(Network {
         subnets: words("--subnet", &args.subnets)?,
@@ -165,16 +165,16 @@ fn network(args: &Launch) -> Result<Network, Trouble> {
     })
 }
 
-fn words(flag: &str, values: &[String]) -> Result<Vec<String>, Trouble> {
-    let words: Result<Vec<_>, Trouble> = values.iter().map(|value| word(flag, Some(value))).collect();
+fn words(flag: &str, values: &[String]) -> Result<Vec<String>, CliError> {
+    let words: Result<Vec<_>, CliError> = values.iter().map(|value| word(flag, Some(value))).collect();
     Ok(words?.into_iter().flatten().filter(|value| !value.is_empty()).collect())
 }
 
-fn labels(values: &[String], default_labels: bool) -> Result<Vec<String>, Trouble> {
+fn labels(values: &[String], default_labels: bool) -> Result<Vec<String>, CliError> {
     let labels = words("--labels", values)?;
     if labels.is_empty() {
         let message = "--labels is empty: is the expression or variable that gives it set?";
-        return Err(Trouble::new(Code::Usage, message));
+        return Err(CliError::new(ExitCode::Usage, message));
     }
     for (index, label) in labels.iter().enumerate() {
         checks::label(label, &labels[..index])
@@ -184,26 +184,26 @@ fn labels(values: &[String], default_labels: bool) -> Result<Vec<String>, Troubl
     Ok(labels)
 }
 
-fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, Trouble> {
+fn spot_price(text: Option<&str>) -> Result<Option<UsdPerHour>, CliError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty() && *text != "-1") else {
         return Ok(None);
     };
     match rust_decimal::Decimal::from_str(text) {
         Ok(price) if price > rust_decimal::Decimal::ZERO => Ok(Some(UsdPerHour(price))),
-        _ => Err(Trouble::new(
-            Code::Usage,
+        _ => Err(CliError::new(
+            ExitCode::Usage,
             format!("--spot-price: {text:?} is not a price: write USD per hour, such as 0.25"),
         )),
     }
 }
 
-fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
+fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let mut tags = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.is_empty()) {
         let pair = word("--tag", Some(pair))?.unwrap_or_default();
         let Some((key, value)) = pair.split_once('=') else {
             let message = format!("--tag: {pair:?} is not KEY=VALUE");
-            return Err(Trouble::new(Code::Usage, message));
+            return Err(CliError::new(ExitCode::Usage, message));
         };
         checks::tag(key, value, &tags).map_err(|wrong| refused("--tag", wrong))?;
         tags.insert(key.to_owned(), value.to_owned());
@@ -213,8 +213,8 @@ fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
 }
 
 /// What is wrong with a flag's value, with what would be right.
-fn refused(flag: &str, wrong: checks::Wrong) -> Trouble {
-    let trouble = Trouble::new(Code::Usage, format!("{flag}: {}", wrong.what));
+fn refused(flag: &str, wrong: checks::Wrong) -> CliError {
+    let trouble = CliError::new(ExitCode::Usage, format!("{flag}: {}", wrong.what));
     if wrong.help.is_empty() { trouble } else { trouble.hint(wrong.help) }
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use cml_spec::{Cache, Proxy, Setup, authorized_keys, is_package_name, is_user_name, of_one_line};
 
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// Flags about what is done on the machine beside its job.
 #[derive(Debug, Clone, Args)]
@@ -81,7 +81,7 @@ pub(crate) enum Imds {
 }
 
 /// Checks the flags and reads the files they name.
-pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setup, Trouble> {
+pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setup, CliError> {
     let script = |flag, path: &Option<PathBuf>| path.as_deref().map(|path| file(flag, path)).transpose();
     Ok(Setup {
         startup_script: startup_script(args.startup_script.as_deref())?,
@@ -103,71 +103,75 @@ pub(crate) fn setup(args: &SetupArgs, has_instance_profile: bool) -> Result<Setu
     })
 }
 
-fn user(name: &str) -> Result<String, Trouble> {
+fn user(name: &str) -> Result<String, CliError> {
     if is_user_name(name) {
         return Ok(name.to_owned());
     }
     let message = format!("--user: {name:?} is no name of a user that a machine may run as");
-    Err(Trouble::new(Code::Usage, message).hint("such as --user job-1, made by `useradd --system job-1`"))
+    Err(CliError::new(ExitCode::Usage, message)
+        .hint("such as --user job-1, made by `useradd --system job-1`"))
 }
 
 /// A flag's value without the blanks around it, which has to be one line: it goes into scripts, tags and logs.
-pub(crate) fn word(flag: &str, text: Option<&str>) -> Result<Option<String>, Trouble> {
+pub(crate) fn word(flag: &str, text: Option<&str>) -> Result<Option<String>, CliError> {
     let Some(text) = text.map(str::trim) else { return Ok(None) };
     match of_one_line(text) {
         Ok(()) => Ok(Some(text.to_owned())),
-        Err(what) => Err(Trouble::new(Code::Usage, format!("{flag}: {text:?} {what}"))
+        Err(what) => Err(CliError::new(ExitCode::Usage, format!("{flag}: {text:?} {what}"))
             .hint("does the expression or variable that gives it hold more than it should?")),
     }
 }
 
-fn keys(text: &str) -> Result<String, Trouble> {
+fn keys(text: &str) -> Result<String, CliError> {
     authorized_keys(text)
-        .map_err(|what| Trouble::new(Code::Usage, format!("--ssh-authorized-key: {text:?} {what}")))
+        .map_err(|what| CliError::new(ExitCode::Usage, format!("--ssh-authorized-key: {text:?} {what}")))
 }
 
-fn file(flag: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
+fn file(flag: &str, path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|error| {
-        Trouble::new(Code::Usage, format!("{flag}: {} cannot be read: {error}", path.display()))
+        CliError::new(ExitCode::Usage, format!("{flag}: {} cannot be read: {error}", path.display()))
     })
 }
 
-fn certificates(path: &Path) -> Result<String, Trouble> {
+fn certificates(path: &Path) -> Result<String, CliError> {
     let text = String::from_utf8_lossy(&file("--ca-file", path)?).into_owned();
     if text.contains("-----BEGIN CERTIFICATE-----") {
         return Ok(text);
     }
-    Err(Trouble::new(Code::Usage, format!("--ca-file: {} holds no certificate in PEM form", path.display()))
-        .hint("openssl x509 -inform der -in FILE makes one of a DER file"))
+    Err(CliError::new(
+        ExitCode::Usage,
+        format!("--ca-file: {} holds no certificate in PEM form", path.display()),
+    )
+    .hint("openssl x509 -inform der -in FILE makes one of a DER file"))
 }
 
-fn cache(text: &str) -> Result<Cache, Trouble> {
+fn cache(text: &str) -> Result<Cache, CliError> {
     let read = text.split_once(':').and_then(|(snapshot, path)| Cache::new(snapshot, path));
     read.ok_or_else(|| {
-        Trouble::new(
-            Code::Usage,
+        CliError::new(
+            ExitCode::Usage,
             format!("--cache: {text:?} is not SNAPSHOT:PATH, such as snap-0123456789abcdef0:/cache"),
         )
     })
 }
 
-fn packages(names: &[String]) -> Result<Vec<String>, Trouble> {
+fn packages(names: &[String]) -> Result<Vec<String>, CliError> {
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     names
         .map(|name| {
             if is_package_name(name) {
                 return Ok(name.to_owned());
             }
-            Err(Trouble::new(Code::Usage, format!("--packages: {name:?} is no name of a package")))
+            Err(CliError::new(ExitCode::Usage, format!("--packages: {name:?} is no name of a package")))
         })
         .collect()
 }
 
-fn startup_script(text: Option<&str>) -> Result<Option<Vec<u8>>, Trouble> {
+fn startup_script(text: Option<&str>) -> Result<Option<Vec<u8>>, CliError> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let compact: String = text.split_whitespace().collect();
     STANDARD.decode(compact).map(Some).map_err(|error| {
-        Trouble::new(Code::Usage, format!("--startup-script: not base64: {error}"))
+        CliError::new(ExitCode::Usage, format!("--startup-script: not base64: {error}"))
             .hint("pass the script with --startup-script \"$(base64 -w0 < script.sh)\"")
     })
 }

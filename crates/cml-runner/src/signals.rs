@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// What may stay when a second signal ends the process; nothing to begin with.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +32,10 @@ impl Left {
 ///
 /// # Errors
 /// When signals cannot be listened for.
-pub(crate) fn stop_token(left: Left) -> Result<CancellationToken, Trouble> {
+pub(crate) fn stop_token(left: Left) -> Result<CancellationToken, CliError> {
     let listen = |kind| {
         signal(kind)
-            .map_err(|error| Trouble::new(Code::Failed, format!("cannot listen for signals: {error}")))
+            .map_err(|error| CliError::new(ExitCode::Failed, format!("cannot listen for signals: {error}")))
     };
     let token = CancellationToken::new();
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -49,7 +49,7 @@ pub(crate) fn stop_token(left: Left) -> Result<CancellationToken, Trouble> {
             }
             if count > 1 {
                 drop(std::io::stderr().write_all(left.told().as_bytes()));
-                std::process::exit(Code::Interrupted as i32);
+                std::process::exit(ExitCode::Interrupted as i32);
             }
             cancelled.cancel();
         }

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use crate::actions::now;
 use crate::args::{self, Global};
 use crate::daemon::query;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::validate::read;
-use crate::{place, signals, story};
+use crate::{context, signals, simulation_report};
 
 /// What is sold, by instance type.
 type Kinds = BTreeMap<String, Kind>;
@@ -36,13 +36,13 @@ struct JobLine {
     from_fork: bool,
 }
 
-pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<String, Trouble> {
+pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<String, CliError> {
     let stop = signals::stop_token(signals::Left::default())?;
     let mut files = vec![args.spec.clone()];
     files.extend(args.compare.clone());
-    let configs: Result<Vec<Config>, Trouble> = files.iter().map(|path| read(path)).collect();
+    let configs: Result<Vec<Config>, CliError> = files.iter().map(|path| read(path)).collect();
     let configs = configs?;
-    let asked: Result<Vec<(Vec<Wish>, Kinds)>, Trouble> =
+    let asked: Result<Vec<(Vec<Wish>, Kinds)>, CliError> =
         configs.iter().zip(&files).map(|(config, path)| wishes(config, path)).collect();
     let jobs = latest(jobs(global, args, &configs).await?, args.days);
     let cancelled = Arc::new(AtomicBool::new(false));
@@ -53,12 +53,16 @@ pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<S
         outcomes.push((path.display().to_string(), outcome));
     }
     if let Some(path) = &args.html {
-        std::fs::write(path, story::page(&outcomes, jobs.len()))
-            .map_err(|error| Trouble::new(Code::Failed, format!("{}: {error}", path.display())))?;
+        std::fs::write(path, simulation_report::page(&outcomes, jobs.len()))
+            .map_err(|error| CliError::new(ExitCode::Failed, format!("{}: {error}", path.display())))?;
     }
-    let text = if global.json { story::as_json(&outcomes) } else { story::table(&outcomes, jobs.len()) };
+    let text = if global.json {
+        simulation_report::as_json(&outcomes)
+    } else {
+        simulation_report::table(&outcomes, jobs.len())
+    };
     if cancelled.load(Ordering::Relaxed) {
-        let mut trouble = Trouble::new(Code::Interrupted, "interrupted; what was simulated so far:");
+        let mut trouble = CliError::new(ExitCode::Interrupted, "interrupted; what was simulated so far:");
         trouble.details = text.lines().map(str::to_owned).collect();
         return Err(trouble);
     }
@@ -71,7 +75,7 @@ async fn play(
     path: &Path,
     cancelled: &Arc<AtomicBool>,
     stop: &tokio_util::sync::CancellationToken,
-) -> Result<Outcome, Trouble> {
+) -> Result<Outcome, CliError> {
     // Hidden by itself when nobody watches.
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} % {eta}") {
@@ -93,18 +97,18 @@ async fn play(
     };
     bar.finish_and_clear();
     outcome
-        .map_err(|error| Trouble::new(Code::Failed, format!("the simulation broke: {error}")))?
-        .map_err(|error| Trouble::new(Code::Usage, error))
+        .map_err(|error| CliError::new(ExitCode::Failed, format!("the simulation broke: {error}")))?
+        .map_err(|error| CliError::new(ExitCode::Usage, error))
 }
 
 /// The specs of a file with what they may buy.
-fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), Trouble> {
+fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), CliError> {
     let mut kinds = BTreeMap::new();
     let mut wishes = Vec::new();
     for runners in &config.runners {
         let name = &runners.spec.name;
         let wrong = |key: &str, what: &str| {
-            Trouble::new(Code::Usage, format!("{}: runners.{name}.{key}: {what}", path.display()))
+            CliError::new(ExitCode::Usage, format!("{}: runners.{name}.{key}: {what}", path.display()))
         };
         let regions = match runners.cloud {
             CloudName::Local => vec![HERE.to_owned()],
@@ -148,21 +152,21 @@ fn here() -> Kind {
     Kind { resources, on_demand: UsdPerHour(Decimal::ZERO) }
 }
 
-async fn jobs(global: &Global, args: &args::Simulate, configs: &[Config]) -> Result<Vec<PastJob>, Trouble> {
+async fn jobs(global: &Global, args: &args::Simulate, configs: &[Config]) -> Result<Vec<PastJob>, CliError> {
     let Some(path) = &args.jobs else {
         if args.from_github {
             return from_github(global, args.days, configs).await;
         }
-        return Err(Trouble::new(Code::Usage, "a simulation plays past jobs, and none are named")
+        return Err(CliError::new(ExitCode::Usage, "a simulation plays past jobs, and none are named")
             .hint("say which jobs: --jobs FILE or --from-github"));
     };
     let name = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Trouble::new(Code::Usage, format!("{name}: {error}")))?;
+        .map_err(|error| CliError::new(ExitCode::Usage, format!("{name}: {error}")))?;
     let mut jobs = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let job: JobLine = serde_json::from_str(line).map_err(|error| {
-            Trouble::new(Code::Usage, not_a_job(&name.to_string(), number, &error)).hint(
+            CliError::new(ExitCode::Usage, not_a_job(&name.to_string(), number, &error)).hint(
                 "one JSON object a line: {\"queued_at\": \"2026-11-02T09:00:00Z\", \"labels\": [\"gpu\"], \"seconds\": 900}",
             )
         })?;
@@ -174,7 +178,7 @@ async fn jobs(global: &Global, args: &args::Simulate, configs: &[Config]) -> Res
         });
     }
     if jobs.is_empty() {
-        return Err(Trouble::new(Code::Usage, format!("{name}: there is no job in it")));
+        return Err(CliError::new(ExitCode::Usage, format!("{name}: there is no job in it")));
     }
     Ok(jobs)
 }
@@ -196,8 +200,8 @@ fn is_for_us(labels: &[String], configs: &[Config]) -> bool {
 }
 
 /// The repository's own last days: jobs for self-hosted runners that ran to some end.
-async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<Vec<PastJob>, Trouble> {
-    let github = place::github_with(global, place::READS_ACTIONS)?;
+async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<Vec<PastJob>, CliError> {
+    let github = context::github_with(global, context::READS_ACTIONS)?;
     let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
     let date = since.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
     let past = |job: cml_github::JobRecord| {
@@ -213,8 +217,8 @@ async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<V
     };
     let jobs: Vec<PastJob> = github.finished_jobs(date).await?.into_iter().filter_map(past).collect();
     if jobs.is_empty() {
-        return Err(Trouble::new(
-            Code::Failed,
+        return Err(CliError::new(
+            ExitCode::Failed,
             format!("no job for self-hosted runners has run in the last {days} days"),
         )
         .hint("name jobs of your own with --jobs"));

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::daemon::query;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// The name that stands for standard input.
 const STDIN: &str = "-";
 /// As much as is read of a file, bytes: longer ones are refused by what has come so far.
 const READ_MAX: u64 = 2 * 1024 * 1024;
 
-pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, Trouble> {
+pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, CliError> {
     let (name, text) = text_of(path)?;
     match cml_spec::read(&name, &text, &market) {
         Ok(config) if global.json => Ok(format!(
@@ -50,11 +50,11 @@ fn right(name: &str, config: &Config) -> String {
 }
 
 /// Reads a file that has to be right; what is doubtful about it is logged.
-pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
+pub(crate) fn read(path: &Path) -> Result<Config, CliError> {
     let (name, text) = text_of(path)?;
     let config = cml_spec::read(&name, &text, &market).map_err(|bad| trouble(&bad))?;
     if config.runners.is_empty() {
-        return Err(Trouble::new(Code::Usage, format!("{name}: it says nothing of runners")).hint(
+        return Err(CliError::new(ExitCode::Usage, format!("{name}: it says nothing of runners")).hint(
             "name at least one spec below `runners:`; `cml-runner init --pool --dry-run` shows a file to begin with",
         ));
     }
@@ -65,7 +65,7 @@ pub(crate) fn read(path: &Path) -> Result<Config, Trouble> {
 }
 
 /// What a file says of reports. That has to be right; what is wrong elsewhere in it is no reason to lose a report.
-pub(crate) fn reports(path: &Path) -> Result<ReportsConfig, Trouble> {
+pub(crate) fn reports(path: &Path) -> Result<ReportsConfig, CliError> {
     let (name, text) = text_of(path)?;
     cml_spec::read_reports(&name, &text)
         .map_err(|bad| trouble(&bad).hint("the report asks it where files go; --to PLACE says so without it"))
@@ -83,23 +83,23 @@ fn market(runners: &Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)
     Ok(types.into_iter().map(|choice| choice.on_demand).collect())
 }
 
-fn trouble(bad: &BadFile) -> Trouble {
+fn trouble(bad: &BadFile) -> CliError {
     let object = json!({"file": bad.file, "ok": false, "problems": bad.problems, "more": bad.more, "warnings": [], "more_warnings": 0});
-    Trouble { object: Some(object), ..Trouble::new(Code::Usage, bad.to_string()) }
+    CliError { object: Some(object), ..CliError::new(ExitCode::Usage, bad.to_string()) }
 }
 
-fn text_of(path: &Path) -> Result<(String, String), Trouble> {
+fn text_of(path: &Path) -> Result<(String, String), CliError> {
     if path.as_os_str() == STDIN {
         let mut text = String::new();
         let read = std::io::stdin().take(READ_MAX).read_to_string(&mut text);
-        read.map_err(|error| Trouble::new(Code::Usage, format!("standard input: {error}")))?;
+        read.map_err(|error| CliError::new(ExitCode::Usage, format!("standard input: {error}")))?;
         return Ok(("standard input".to_owned(), text));
     }
     let name = path.display().to_string();
     let mut text = String::new();
     match std::fs::File::open(path).and_then(|file| file.take(READ_MAX).read_to_string(&mut text)) {
         Ok(_) => Ok((name, text)),
-        Err(error) => Err(Trouble::new(Code::Usage, format!("{name}: {error}"))
+        Err(error) => Err(CliError::new(ExitCode::Usage, format!("{name}: {error}"))
             .hint("name a cml.yaml; `cml-runner init --pool --dry-run` shows one to begin with")),
     }
 }

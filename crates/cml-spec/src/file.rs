@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cml_cloud::{Needs, UsdPerHour};
+use cml_cloud::{InstanceRequirements, UsdPerHour};
 use jiff::SignedDuration;
 
 use crate::budget::{self, Budget};
@@ -71,7 +71,7 @@ pub struct Runners {
     /// Instance types, or CML's sizes.
     pub instance_types: Vec<String>,
     /// What its machines must have, instead of types.
-    pub needs: Option<Needs>,
+    pub needs: Option<InstanceRequirements>,
     /// Highest spot price accepted.
     pub spot_price_max: Option<UsdPerHour>,
     /// Image alias or id.

@@ -1,6 +1,6 @@
 //! `needs:` of a spec: what its machines must have, instead of types by name.
 
-use cml_cloud::{Arch, Needs, Span};
+use cml_cloud::{Arch, InstanceRequirements, Range};
 
 use crate::fields::Fields;
 use crate::problem::Problems;
@@ -9,7 +9,7 @@ pub(crate) const KEYS: &[&str] = &["gpu", "gpus", "gpu_memory", "vcpus", "memory
 
 const MIB_PER_GIB: u64 = 1024;
 
-pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Needs> {
+pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<InstanceRequirements> {
     let needs = fields.open("needs", KEYS, problems)?;
     let models: Vec<String> =
         needs.words("gpu", "a10g", problems).into_iter().map(|(model, _)| model.to_lowercase()).collect();
@@ -19,7 +19,7 @@ pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<N
         [none] if none == "none" => None,
         _ => Some(models),
     };
-    let one_or_more = Span { least: 1, most: None };
+    let one_or_more = Range { least: 1, most: None };
     let gpus = needs.value("gpus", "1", problems, |text| span(text, plain)).unwrap_or(one_or_more);
     let gpu_memory_mib = needs.value("gpu_memory", "16GiB..", problems, |text| span(text, gib));
     for key in ["gpus", "gpu_memory"] {
@@ -33,7 +33,7 @@ pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<N
             );
         }
     }
-    Some(Needs {
+    Some(InstanceRequirements {
         gpu,
         gpus,
         gpu_memory_mib: gpu_memory_mib.unwrap_or_default(),
@@ -46,12 +46,12 @@ pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<N
 }
 
 /// `4`, `4..`, `..8` or `4..8`.
-fn span(text: &str, one: impl Fn(&str) -> Option<u64>) -> Result<Span, String> {
+fn span(text: &str, one: impl Fn(&str) -> Option<u64>) -> Result<Range, String> {
     let wrong = || format!("`{text}` is no amount");
     let span = match text.split_once("..") {
         None => {
             let exactly = one(text).ok_or_else(wrong)?;
-            Span { least: exactly, most: Some(exactly) }
+            Range { least: exactly, most: Some(exactly) }
         }
         Some(("", "")) => return Err(wrong()),
         Some((least, most)) => {
@@ -59,7 +59,7 @@ fn span(text: &str, one: impl Fn(&str) -> Option<u64>) -> Result<Span, String> {
                 "" => Ok(None),
                 text => one(text).map(Some).ok_or_else(wrong),
             };
-            Span { least: bound(least)?.unwrap_or(0), most: bound(most)? }
+            Range { least: bound(least)?.unwrap_or(0), most: bound(most)? }
         }
     };
     if span.most.is_some_and(|most| most < span.least) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cml_cloud::{Needs, SpotPolicy, UsdPerHour};
+use cml_cloud::{InstanceRequirements, SpotPolicy, UsdPerHour};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
@@ -349,7 +349,12 @@ fn hosted(label: &str, place: Place, path: &str, problems: &mut Problems<'_>) {
 }
 
 /// A job that asks for a GPU by its label should not get a machine without one.
-fn gpus(labels: &[String], needs: Option<&Needs>, fields: &Fields<'_>, problems: &mut Problems<'_>) {
+fn gpus(
+    labels: &[String],
+    needs: Option<&InstanceRequirements>,
+    fields: &Fields<'_>,
+    problems: &mut Problems<'_>,
+) {
     if !labels.iter().any(|label| label.to_lowercase().split(['-', '_']).any(|word| word == "gpu")) {
         return;
     }

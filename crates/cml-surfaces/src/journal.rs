@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cml_cost::{By, Ledger, Query, Window, report};
+use cml_cost::{GroupBy, Ledger, Query, Window, report};
 use cml_journal::{Event, Journal, Record, SqliteJournal, State};
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
@@ -45,7 +45,7 @@ fn in_a_file(lines: &[Record], now: Timestamp) {
     let book = Book::shipped();
     let Ok(mut ledger) = Ledger::open(Path::new(&dir.path().join("ledger.db"))) else { return };
     let Ok(()) = ledger.take_in(&file, now, &book) else { return };
-    for by in [By::Repo, By::Spec] {
+    for by in [GroupBy::Repo, GroupBy::Spec] {
         let window = Window::since(SignedDuration::from_hours(24 * 30), now);
         if let Ok(report) = report(&mut ledger, Query { window, by, top: 5 }, now, &book) {
             let _ = (cml_cost::table(&report), cml_cost::markdown(&report), cml_cost::json(&report));

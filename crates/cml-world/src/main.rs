@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use cml_world::fleet::{Fault, History, Play, play};
+use cml_world::fleet::{Fault, RunConfig, RunResult, run};
 use serde_json::json;
 
 /// Plays histories of the simulated world.
@@ -73,7 +73,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, history: History) {
+    fn add(&mut self, history: RunResult) {
         self.seeds += 1;
         self.lives += u64::try_from(history.lives).unwrap_or(0);
         for (fault, times) in history.met {
@@ -126,7 +126,7 @@ fn check(
                     if seed >= seeds.end || is_late {
                         return;
                     }
-                    let history = play(&Play { seed, jobs, ..Play::default() });
+                    let history = run(&RunConfig { seed, jobs, ..RunConfig::default() });
                     let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     sum.add(history);
                     watch(&sum);
@@ -165,7 +165,7 @@ fn main() -> ExitCode {
             if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Command::Replay { seed, jobs } => {
-            let history = play(&Play { seed, jobs, log: true, ..Play::default() });
+            let history = run(&RunConfig { seed, jobs, log: true, ..RunConfig::default() });
             print!("{}", history.log);
             println!("{} lives, {} broken laws", history.lives, history.violations.len());
             for law in &history.violations {

@@ -6,7 +6,7 @@ mod many;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use cml_world::fleet::{Fault, Play, play};
+use cml_world::fleet::{Fault, RunConfig, run};
 use many::{JOBS, SEEDS, is_full, play_all};
 
 /// Those of the standard seeds that are played every day.
@@ -44,7 +44,7 @@ fn the_laws_hold_in_every_storm_and_calm_brings_rest() {
 #[test]
 fn one_seed_is_one_history_byte_for_byte() {
     for seed in [3, 77, 1106] {
-        let tell = || play(&Play { seed, jobs: JOBS, log: true, ..Play::default() }).log;
+        let tell = || run(&RunConfig { seed, jobs: JOBS, log: true, ..RunConfig::default() }).log;
         let history = tell();
         assert!(history.lines().count() > 500, "{} lines", history.lines().count());
         assert_eq!(history, tell());
@@ -60,7 +60,7 @@ fn histories_that_once_broke_a_law_break_none() {
         7_004_762, 7_005_961, 7_006_004, 20_013_856, 20_016_669, 300_821, 501_732, 502_669, 716_898, 718_969,
         730_037, 730_295, 731_846, 733_381, 733_541,
     ] {
-        let history = play(&Play { seed, jobs: JOBS, ..Play::default() });
+        let history = run(&RunConfig { seed, jobs: JOBS, ..RunConfig::default() });
         assert_eq!(history.violations, Vec::<String>::new(), "seed {seed}");
     }
 }

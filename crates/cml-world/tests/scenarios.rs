@@ -1,12 +1,12 @@
 //! The twenty ways in which provisioners of this kind fail (docs/reliability.md), each as a history of nothing but that trouble.
 #![allow(missing_docs)]
 
-use cml_world::fleet::{Fault, History, Play, play};
+use cml_world::fleet::{Fault, RunConfig, RunResult, run};
 
 /// Plays ten seeds with only this trouble, as often as given in a thousand chances; gives the histories.
-fn histories(jobs: usize, armed: &[(Fault, i64)]) -> Vec<History> {
-    let what = |seed| Play { seed, jobs, only: Some(armed.to_vec()), ..Play::default() };
-    (1..=10).map(|seed| play(&what(seed))).collect()
+fn histories(jobs: usize, armed: &[(Fault, i64)]) -> Vec<RunResult> {
+    let what = |seed| RunConfig { seed, jobs, only: Some(armed.to_vec()), ..RunConfig::default() };
+    (1..=10).map(|seed| run(&what(seed))).collect()
 }
 
 /// No law is broken, everything comes to rest (every job has run or has a reason, nothing is left), and the trouble was met.

@@ -5,11 +5,11 @@ use cml_cloud::{Arch, CloudError, Driver, Image};
 use crate::cloud::AwsCloud;
 use crate::disks;
 use crate::errors::in_region;
-use crate::images::Found;
+use crate::images::ResolvedImage;
 
 /// What an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFacts(pub(crate) Found);
+pub struct ImageFacts(pub(crate) ResolvedImage);
 
 impl ImageFacts {
     /// `ami-…`.

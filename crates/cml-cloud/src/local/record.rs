@@ -98,7 +98,7 @@ impl Record {
             owner: Some(self.owner),
             runner_name: Some(self.runner_name),
             ended_because: self.ended_because,
-            taken_back: false,
+            is_interrupted: false,
         }
     }
 

@@ -10,8 +10,8 @@ use cml_cloud::{
 };
 use cml_controller::{Forge, JobList};
 use cml_github::{
-    Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
-    RunnerDownload,
+    GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
+    TrackedJob,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -57,7 +57,7 @@ pub(crate) fn instance(launch: LaunchId, region: &str) -> Instance {
         controller: Some("launch".to_owned()),
         runner_name: Some(launch.runner_name()),
         ended_because: None,
-        taken_back: false,
+        is_interrupted: false,
     }
 }
 
@@ -200,11 +200,11 @@ impl Cloud for Outside {
         SignedDuration::from_mins(5)
     }
 
-    async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
 
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         _filter: &InstanceFilter,
         _older_than: Timestamp,
@@ -226,7 +226,7 @@ impl Cloud for Outside {
         Ok(Vec::new())
     }
 
-    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
         Ok(Vec::new())
     }
 
@@ -304,7 +304,7 @@ impl Forge for Outside {
         Ok(Vec::new())
     }
 
-    async fn jobs(&self, _followed: &[Followed], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
+    async fn jobs(&self, _followed: &[TrackedJob], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
         Ok(JobList::default())
     }
 

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::scale::{Axis, Tick, percent, share};
+use crate::format::{self, dollars};
 use crate::report::{DaySpend, Report};
-use crate::words::{self, dollars};
 
 /// Classes of owners that are not repositories: the last ones.
 const CLASSES: [&str; 3] = ["boot", "idle", "waste"];
@@ -135,7 +135,7 @@ fn series(report: &Report, axis: &Axis, sum: Decimal) -> Vec<Series> {
             class: class(owner, owners),
             path,
             total: dollars(Usd(total)),
-            share: words::percent(Usd(total), Usd(sum)),
+            share: format::percent(Usd(total), Usd(sum)),
         }
     };
     report.owners.iter().enumerate().map(one).collect()

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::days::Label;
 use super::scale::{Axis, Tick, percent, share, short};
-use crate::words::{count, dollars};
+use crate::format::{count, dollars};
 
 /// More bars than this are made with one for each power of ten.
 const BARS_MOST: usize = 21;

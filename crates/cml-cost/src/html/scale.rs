@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 
-use crate::words;
+use crate::format;
 
 /// Steps between ticks, at the most.
 const STEPS_MOST: i64 = 5;
@@ -35,7 +35,7 @@ impl Axis {
 
     /// An axis of things that are counted.
     pub(super) fn of_counts(most: u64) -> Self {
-        let say = |value: Decimal, _| words::grouped(&value.normalize().to_string());
+        let say = |value: Decimal, _| format::grouped(&value.normalize().to_string());
         Self::new(Decimal::from(most), Decimal::ONE, say)
     }
 
@@ -73,7 +73,7 @@ fn tick_name(value: Decimal, step: Decimal) -> String {
     let (size, suffix) = unit.copied().unwrap_or((1, ""));
     match step.normalize().scale() {
         _ if value.is_zero() => "$0".to_owned(),
-        0 => format!("${}{suffix}", words::grouped(&(value / Decimal::from(size)).normalize().to_string())),
+        0 => format!("${}{suffix}", format::grouped(&(value / Decimal::from(size)).normalize().to_string())),
         digits => format!("${value:.*}", usize::try_from(digits.max(2)).unwrap_or(2)),
     }
 }

@@ -6,10 +6,10 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::scale::{percent, share};
-use crate::piece::{Class, Kind};
-use crate::query::By;
-use crate::report::{Report, Row, Tally};
-use crate::words::{self, count, dollars, hours};
+use crate::format::{self, count, dollars, hours};
+use crate::query::GroupBy;
+use crate::report::{Report, Row, Totals};
+use crate::usage_row::{Class, Kind};
 
 /// The first lines.
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ impl Head {
         let disk = report.total.disk();
         let committed =
             report.running.iter().fold(Decimal::ZERO, |sum, it| sum.saturating_add(it.committed.0));
-        let part = |cost: Usd| Part { cost: dollars(cost), share: words::percent(cost, total) };
+        let part = |cost: Usd| Part { cost: dollars(cost), share: format::percent(cost, total) };
         Self {
             window: window.to_string(),
             is_open: window.ends() > report.now.as_second(),
@@ -69,13 +69,13 @@ impl Head {
     }
 }
 
-fn class_parts(tally: &Tally, whole: Usd) -> Vec<ClassPart> {
+fn class_parts(tally: &Totals, whole: Usd) -> Vec<ClassPart> {
     let part = |class: Class| {
         let cost = tally.class(class);
         ClassPart {
             class: class.words(),
             cost: dollars(cost),
-            share: words::percent(cost, whole),
+            share: format::percent(cost, whole),
             width: percent(share(cost.0, whole.0)),
         }
     };
@@ -100,7 +100,7 @@ pub(super) fn waste(report: &Report) -> Vec<Cause> {
         name: kind.words(),
         what: what_happened(*kind),
         cost: dollars(*cost),
-        share: words::percent(*cost, total),
+        share: format::percent(*cost, total),
         width: percent(share(cost.0, most)),
     };
     report.waste.iter().filter(|(_, cost)| !cost.0.is_zero()).map(cause).collect()
@@ -170,7 +170,7 @@ impl Spot {
             on_demand: dollars(list),
             on_demand_width: percent(share(list.0, most)),
             difference: dollars(Usd(difference.abs())),
-            share: words::percent(Usd(difference.abs()), list),
+            share: format::percent(Usd(difference.abs()), list),
             is_saving: !difference.is_sign_negative(),
         })
     }
@@ -225,12 +225,12 @@ impl Table {
     }
 }
 
-fn figures(tally: &Tally, total: Usd) -> Figures {
+fn figures(tally: &Totals, total: Usd) -> Figures {
     let class = |class: Class| Some(tally.class(class)).filter(|cost| !cost.0.is_zero()).map(dollars);
     let some = |number: u64| (number > 0).then(|| count(number));
     Figures {
         cost: dollars(tally.cost()),
-        share: words::percent(tally.cost(), total),
+        share: format::percent(tally.cost(), total),
         classes: Class::ALL.map(class).into(),
         jobs: some(tally.jobs),
         machines: some(tally.machines),
@@ -238,18 +238,18 @@ fn figures(tally: &Tally, total: Usd) -> Figures {
     }
 }
 
-fn heading(by: By) -> &'static str {
+fn heading(by: GroupBy) -> &'static str {
     match by {
-        By::Job => "Job",
-        By::Workflow => "Workflow",
-        By::Branch => "Branch",
-        By::Repo => "Repository",
-        By::Actor => "Person",
-        By::Spec => "Spec",
-        By::Type => "Instance type",
-        By::Zone => "Zone",
-        By::Market => "Market",
-        By::Day => "Day",
+        GroupBy::Job => "Job",
+        GroupBy::Workflow => "Workflow",
+        GroupBy::Branch => "Branch",
+        GroupBy::Repo => "Repository",
+        GroupBy::Actor => "Person",
+        GroupBy::Spec => "Spec",
+        GroupBy::Type => "Instance type",
+        GroupBy::Zone => "Zone",
+        GroupBy::Market => "Market",
+        GroupBy::Day => "Day",
     }
 }
 

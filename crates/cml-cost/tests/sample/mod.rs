@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, UsdPerGibMonth, UsdPerHour};
-use cml_cost::{By, Ledger, Query, Report, Window, report};
+use cml_cost::{GroupBy, Ledger, Query, Report, Window, report};
 use cml_journal::{EndReason, Event, JobFacts, SqliteJournal};
 use cml_planner::JobId;
 use cml_prices::Book;
@@ -140,7 +140,7 @@ impl Sample {
         Self { ledger, journal: path, book, now, window, _dir: dir }
     }
 
-    pub(crate) fn report(&mut self, by: By) -> Report {
+    pub(crate) fn report(&mut self, by: GroupBy) -> Report {
         let query = Query { window: self.window, by, top: 12 };
         report(&mut self.ledger, query, self.now, &self.book).expect("a report")
     }

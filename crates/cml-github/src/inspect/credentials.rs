@@ -7,10 +7,10 @@ use jiff::fmt::strtime;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use crate::auth::{Auth, Speaker};
+use crate::auth::{ApiClient, Auth};
 use crate::error::GitHubError;
 use crate::runners::GitHub;
-use crate::transport::{self, Answer};
+use crate::transport::{self, ApiResponse};
 
 /// What kind of credentials, as GitHub's prefixes tell.
 /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>
@@ -104,7 +104,7 @@ impl GitHub {
     /// [`BadCredentials`](crate::GitHubErrorKind::BadCredentials) when GitHub does not accept them.
     pub async fn credentials(&self) -> Result<CredentialFacts, GitHubError> {
         let call = self.call("asking what the credentials are good for, at");
-        let answer = transport::get_unless(self.client().await?, "/rate_limit", None, &call).await?;
+        let answer = transport::get_if_none_match(self.client().await?, "/rate_limit", None, &call).await?;
         // An Enterprise Server without rate limits answers 404 here. https://docs.github.com/en/enterprise-server/rest/rate-limit
         let is_unlimited = answer.status == 404;
         if !is_unlimited {
@@ -127,7 +127,7 @@ impl GitHub {
     /// As GitHub answers: an App that is not installed there is
     /// [`NotFound`](crate::GitHubErrorKind::NotFound).
     pub async fn app(&self) -> Result<Option<AppFacts>, GitHubError> {
-        let Speaker::App(app) = self.speaker() else { return Ok(None) };
+        let ApiClient::App(app) = self.speaker() else { return Ok(None) };
         let call = self.call("asking what the App may do at");
         let path = format!("{}/installation", self.location().scope.api_path());
         transport::get(app.itself(), &path, &call).await.map(Some)
@@ -139,7 +139,7 @@ fn scopes(header: &str) -> Vec<String> {
 }
 
 /// `2026-12-01 10:00:00 UTC`, or with an offset.
-fn expiration(answer: &Answer) -> Option<Timestamp> {
+fn expiration(answer: &ApiResponse) -> Option<Timestamp> {
     let text = answer.header("github-authentication-token-expiration")?.replace("UTC", "+0000");
     strtime::parse("%Y-%m-%d %H:%M:%S %z", text.trim()).ok()?.to_timestamp().ok()
 }
@@ -167,7 +167,7 @@ mod tests {
         let of = |text: &'static str| {
             let name = http::HeaderName::from_static("github-authentication-token-expiration");
             let headers = http::HeaderMap::from_iter([(name, http::HeaderValue::from_static(text))]);
-            expiration(&Answer { status: 200, headers, body: Vec::new() }).map(|at| at.to_string())
+            expiration(&ApiResponse { status: 200, headers, body: Vec::new() }).map(|at| at.to_string())
         };
         assert_eq!(of("2026-12-01 10:00:00 UTC").as_deref(), Some("2026-12-01T10:00:00Z"));
         assert_eq!(of("2026-12-01 10:00:00 -0500").as_deref(), Some("2026-12-01T15:00:00Z"));

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::auth::Speaker;
+use crate::auth::ApiClient;
 use crate::error::{GitHubError, GitHubErrorKind};
 use crate::location::Scope;
 use crate::runners::GitHub;
@@ -88,7 +88,7 @@ impl GitHub {
     /// # Errors
     /// As GitHub answers.
     pub async fn hooks(&self) -> Result<Option<Vec<HookFacts>>, GitHubError> {
-        if let Speaker::App(app) = self.speaker() {
+        if let ApiClient::App(app) = self.speaker() {
             let call = self.call("looking at the webhook of the App of");
             let config: Option<Config> = transport::find(app.itself(), "/app/hook/config", &call).await?;
             let Some(config) = config.filter(|config| config.url.is_some()) else {

@@ -2,9 +2,9 @@
 //! and who may have code run on runners. Everything here asks; nothing is made, changed or removed.
 
 mod credentials;
+mod exposure;
 mod hooks;
-mod openness;
 
 pub use credentials::{AppFacts, CredentialFacts, TokenKind};
+pub use exposure::{Exposure, GroupFacts, PrivateForks};
 pub use hooks::{DeliveryFacts, HookFacts};
-pub use openness::{GroupFacts, Openness, PrivateForks};

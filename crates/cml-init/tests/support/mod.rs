@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use cml_init::{Cloud, Findings, Folder, Plan, Wishes, look};
+use cml_init::{Cloud, Findings, Folder, InitOptions, Plan, look};
 use tempfile::TempDir;
 
 pub(crate) const GIT: &str = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@github.com:acme/vision.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n";
@@ -127,8 +127,8 @@ impl Fixture {
     }
 }
 
-pub(crate) fn wishes(cloud: Cloud, pool: bool) -> Wishes {
-    Wishes { cloud, region: "us-east-1".to_owned(), pool, repo: None, version: "0.1.0".to_owned() }
+pub(crate) fn wishes(cloud: Cloud, pool: bool) -> InitOptions {
+    InitOptions { cloud, region: "us-east-1".to_owned(), pool, repo: None, version: "0.1.0".to_owned() }
 }
 
 pub(crate) fn plan(findings: &Findings, cloud: Cloud, pool: bool) -> Plan {

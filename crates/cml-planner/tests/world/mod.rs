@@ -205,7 +205,7 @@ pub(crate) fn machine(
             controller: None,
             runner_name: Some(id.runner_name()),
             ended_because: None,
-            taken_back: false,
+            is_interrupted: false,
         });
     }
     if doing != Doing::Done && doing != Doing::Asked {

@@ -86,11 +86,16 @@ impl Cloud for AwsCloud {
         SHOWS_WITHIN
     }
 
-    async fn tidy(&self, _: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, _: &LaunchRequest) -> Result<(), CloudError> {
         Err(absent("removing a launch template on EC2"))
     }
 
-    async fn sweep(&self, _: &InstanceFilter, _: Timestamp, _: bool) -> Result<ByRegion<String>, CloudError> {
+    async fn collect_garbage(
+        &self,
+        _: &InstanceFilter,
+        _: Timestamp,
+        _: bool,
+    ) -> Result<ByRegion<String>, CloudError> {
         Err(absent("looking for launch templates on EC2"))
     }
 
@@ -102,7 +107,7 @@ impl Cloud for AwsCloud {
         Err(absent("listing machines on EC2"))
     }
 
-    async fn taken_back(&self, _: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, _: &str) -> Result<Vec<InstanceId>, CloudError> {
         Err(absent("asking for interruptions on EC2"))
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use cml_cost::{By, Month};
+use cml_cost::{GroupBy, Month};
 
 use crate::args::State;
 
@@ -126,18 +126,18 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) fn by(self) -> By {
+    pub(crate) fn by(self) -> GroupBy {
         match self {
-            Self::Job => By::Job,
-            Self::Workflow => By::Workflow,
-            Self::Branch => By::Branch,
-            Self::Repo => By::Repo,
-            Self::Actor => By::Actor,
-            Self::Spec => By::Spec,
-            Self::Type => By::Type,
-            Self::Zone => By::Zone,
-            Self::Market => By::Market,
-            Self::Day => By::Day,
+            Self::Job => GroupBy::Job,
+            Self::Workflow => GroupBy::Workflow,
+            Self::Branch => GroupBy::Branch,
+            Self::Repo => GroupBy::Repo,
+            Self::Actor => GroupBy::Actor,
+            Self::Spec => GroupBy::Spec,
+            Self::Type => GroupBy::Type,
+            Self::Zone => GroupBy::Zone,
+            Self::Market => GroupBy::Market,
+            Self::Day => GroupBy::Day,
         }
     }
 }

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use self::args::{Advise, Cost, CostCommand, Format, Period, Source};
 use crate::actions::now;
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 use crate::progress::Progress;
 
 /// The daemon's journal in the state directory.
@@ -24,15 +24,16 @@ pub(crate) const DAEMON_JOURNAL: &str = "daemon.db";
 /// Fetched prices in the state directory.
 pub(crate) const PRICES: &str = "prices.db";
 
-pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble> {
+pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, CliError> {
     if let Some(CostCommand::Advise(args)) = &args.command {
         return advise(global, args);
     }
     let now = now();
     let query = Query { window: window(&args.period, now)?, by: args.by.by(), top: args.top.into() };
     let book = book(&args.source)?;
-    let dir = tempfile::tempdir()
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot make a temporary directory: {error}")))?;
+    let dir = tempfile::tempdir().map_err(|error| {
+        CliError::new(ExitCode::Failed, format!("cannot make a temporary directory: {error}"))
+    })?;
     let mut left_out = None;
     let mut ledger = if args.past.reconstruct {
         // What is put together is a guess: it never gets into the ledger that is kept.
@@ -47,7 +48,7 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble
         ledger(&args.source, now, &book)?
     };
     if let Some(words) = left_out {
-        Progress::new(place::env("GITHUB_ACTIONS").is_some()).warn(&words);
+        Progress::new(context::env("GITHUB_ACTIONS").is_some()).warn(&words);
     }
     if let Some(with) = &args.verify_with {
         return verify::against(global, with, query.window, &ledger).await;
@@ -57,14 +58,14 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, Trouble
     let text = written(global, &report, format)?;
     let Some(path) = &args.output else { return Ok(text) };
     std::fs::write(path, text).map_err(|error| {
-        Trouble::new(Code::Failed, format!("--output: cannot write {}: {error}", path.display()))
+        CliError::new(ExitCode::Failed, format!("--output: cannot write {}: {error}", path.display()))
     })?;
     Ok(String::new())
 }
 
-fn written(global: &Global, report: &Report, format: Format) -> Result<String, Trouble> {
+fn written(global: &Global, report: &Report, format: Format) -> Result<String, CliError> {
     let unmade = |error: &dyn std::fmt::Display| {
-        Trouble::new(Code::Failed, format!("the report cannot be written: {error}"))
+        CliError::new(ExitCode::Failed, format!("the report cannot be written: {error}"))
     };
     Ok(match format {
         Format::Table => cml_cost::table(report),
@@ -78,13 +79,13 @@ fn written(global: &Global, report: &Report, format: Format) -> Result<String, T
 
 /// Where jobs have their pages.
 fn forge(global: &Global) -> String {
-    let server = place::env("GITHUB_SERVER_URL");
+    let server = context::env("GITHUB_SERVER_URL");
     let of_repo = || global.repo.as_ref().and_then(|repo| url::Url::parse(repo).ok());
     let url = server.or_else(|| of_repo().map(|url| url.origin().ascii_serialization()));
     url.unwrap_or_else(|| "https://github.com".to_owned())
 }
 
-fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
+fn advise(global: &Global, args: &Advise) -> Result<String, CliError> {
     let now = now();
     let book = book(&args.source)?;
     let window = window(&args.period, now)?;
@@ -97,27 +98,28 @@ fn advise(global: &Global, args: &Advise) -> Result<String, Trouble> {
     Ok(format!("{}\n", json!({"advice": lines.collect::<Vec<_>>()})))
 }
 
-fn window(period: &Period, now: Timestamp) -> Result<Window, Trouble> {
+fn window(period: &Period, now: Timestamp) -> Result<Window, CliError> {
     if let Some(month) = period.month {
         return Ok(Window::month(month));
     }
-    let length = cml_spec::duration::parse(&period.since)
-        .map_err(|error| Trouble::new(Code::Usage, format!("--since: {error}; or 7d, 30d, \"12 weeks\"")))?;
+    let length = cml_spec::duration::parse(&period.since).map_err(|error| {
+        CliError::new(ExitCode::Usage, format!("--since: {error}; or 7d, 30d, \"12 weeks\""))
+    })?;
     Ok(Window::since(length, now))
 }
 
 /// What ships, and what `prices refresh` and the daemon have fetched.
-fn book(source: &Source) -> Result<Book, Trouble> {
+fn book(source: &Source) -> Result<Book, CliError> {
     let path = state_dir(source).join(PRICES);
-    Store::book(&path, None).map_err(|error| Trouble::new(Code::Failed, error.to_string()))
+    Store::book(&path, None).map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))
 }
 
 fn state_dir(source: &Source) -> PathBuf {
-    source.state.state_dir.clone().unwrap_or_else(place::default_state_dir)
+    source.state.state_dir.clone().unwrap_or_else(context::default_state_dir)
 }
 
 /// The ledger with all that the journals tell by now.
-fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, Trouble> {
+fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, CliError> {
     let journals = journals(source, false)?;
     let mut ledger = Ledger::open(&ledger_file(source)).map_err(|error| failed(&error))?;
     for journal in journals {
@@ -144,11 +146,11 @@ fn absolute(path: &Path) -> String {
 }
 
 /// Those that are named, else all of the state directory.
-fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble> {
+fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, CliError> {
     let state_dir = state_dir(source);
     if let Some(missing) = source.journals.iter().find(|path| !path.is_file()) {
         let what = format!("--journal: there is no file {}", missing.display());
-        return Err(Trouble::new(Code::Usage, what));
+        return Err(CliError::new(ExitCode::Usage, what));
     }
     if !source.journals.is_empty() {
         return Ok(source.journals.clone());
@@ -160,7 +162,7 @@ fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble>
     found.extend(paths.filter(|path| path.extension().is_some_and(|ending| ending == "db")));
     found.sort();
     if found.is_empty() && !may_be_none {
-        return Err(Trouble::new(Code::Failed, format!("there is no journal in {}", state_dir.display())).hint(
+        return Err(CliError::new(ExitCode::Failed, format!("there is no journal in {}", state_dir.display())).hint(
             "the daemon and every launch write one there; name another place with --state-dir, a file with --journal, or let \
              --reconstruct ask GitHub",
         ));
@@ -168,8 +170,8 @@ fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, Trouble>
     Ok(found)
 }
 
-fn failed(error: &LedgerError) -> Trouble {
-    let trouble = Trouble::new(Code::Failed, error.to_string());
+fn failed(error: &LedgerError) -> CliError {
+    let trouble = CliError::new(ExitCode::Failed, error.to_string());
     if trouble.message.contains("not a database") {
         return trouble.hint("it is no journal; leave --journal out for those in the state directory");
     }

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::args::{self, Past};
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// The root disk that `launch` asks for where nothing else is said, GiB.
 const DISK_GIB: u32 = 35;
@@ -26,8 +26,8 @@ pub(super) async fn add(
     ledger: &mut Ledger,
     book: &Book,
     dir: &Path,
-) -> Result<Option<String>, Trouble> {
-    let github = place::github_with(global, place::READS_ACTIONS)?;
+) -> Result<Option<String>, CliError> {
+    let github = context::github_with(global, context::READS_ACTIONS)?;
     let jobs = github.finished_jobs(window.first).await?;
     // Whose runner is registered is not gone, whatever jobs it has had.
     let there = github.runners(None).await.unwrap_or_else(|error| {
@@ -38,7 +38,7 @@ pub(super) async fn add(
     let jobs: Vec<PastJob> =
         jobs.into_iter().filter_map(past_job).filter(|job| !there.contains(&job.runner)).collect();
     let assumed = Assumed {
-        region: past.assume_region.clone().unwrap_or_else(place::default_region),
+        region: past.assume_region.clone().unwrap_or_else(context::default_region),
         instance_type: past.assume_type.clone(),
         market: past.assume_market.map(|market| match market {
             args::Market::Spot => Market::Spot,
@@ -47,7 +47,7 @@ pub(super) async fn add(
         disk_gib: DISK_GIB,
     };
     let made = reconstruct(&jobs, &ledger.bought(), &assumed, book);
-    let failed = |error: &dyn std::fmt::Display| Trouble::new(Code::Failed, error.to_string());
+    let failed = |error: &dyn std::fmt::Display| CliError::new(ExitCode::Failed, error.to_string());
     let path = dir.join("reconstructed.db");
     let mut journal = SqliteJournal::open(&path).map_err(|error| failed(&error))?;
     let mut seen = 0;

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::actions::now;
 use crate::args::Global;
 use crate::aws::{AwsCloud, AwsSettings};
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// What stands for asking AWS.
 const COST_EXPLORER: &str = "cost-explorer";
@@ -28,7 +28,7 @@ pub(super) async fn against(
     with: &Path,
     window: Window,
     ledger: &Ledger,
-) -> Result<String, Trouble> {
+) -> Result<String, CliError> {
     let mut bill = if with == Path::new(COST_EXPLORER) { asked(window).await? } else { read(with)? };
     // A launch id holds the time of the launch: what began outside of the window is another window's.
     bill.retain(|(launch, _), _| {
@@ -49,8 +49,9 @@ pub(super) async fn against(
     Ok(format!("{}\n", json!({"launches": pairs.collect::<Vec<_>>()})))
 }
 
-fn read(path: &Path) -> Result<Bill, Trouble> {
-    let named = |why: String| Trouble::new(Code::Usage, format!("--verify-with {}: {why}", path.display()));
+fn read(path: &Path) -> Result<Bill, CliError> {
+    let named =
+        |why: String| CliError::new(ExitCode::Usage, format!("--verify-with {}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| {
         named(error.to_string()).hint("name a Cost and Usage Report (CSV), or write cost-explorer to ask AWS")
     })?;
@@ -58,8 +59,8 @@ fn read(path: &Path) -> Result<Bill, Trouble> {
 }
 
 /// A machine that began in the window may have lived into the days after it; AWS takes no end after the first of next month.
-async fn asked(window: Window) -> Result<Bill, Trouble> {
-    let settings = AwsSettings { cache_dir: place::cache_dir(), ..AwsSettings::default() };
+async fn asked(window: Window) -> Result<Bill, CliError> {
+    let settings = AwsSettings { cache_dir: context::cache_dir(), ..AwsSettings::default() };
     let cloud = AwsCloud::connect(settings).await;
     let later = window.after.checked_add(LIFETIME_DAYS.days()).unwrap_or(window.after);
     let next_month = now().to_zoned_datetime(TimeZone::UTC).date().last_of_month().tomorrow();

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::args;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// Files that the process would like to open; systemd's default allows 1,024.
 const DESCRIPTORS: u64 = 65_536;
@@ -33,10 +33,10 @@ pub(super) fn more_descriptors() -> Option<u64> {
 }
 
 /// Who may look at the page.
-pub(super) fn access(args: &args::Daemon) -> Result<Access, Trouble> {
+pub(super) fn access(args: &args::Daemon) -> Result<Access, CliError> {
     let public = match &args.public_url {
         Some(text) => Some(PublicUrl::parse(text).ok_or_else(|| {
-            Trouble::new(Code::Usage, format!("--public-url: {text:?} is not the address of a server"))
+            CliError::new(ExitCode::Usage, format!("--public-url: {text:?} is not the address of a server"))
                 .hint("such as https://runners.example.com")
         })?),
         None => None,
@@ -44,23 +44,23 @@ pub(super) fn access(args: &args::Daemon) -> Result<Access, Trouble> {
     let mut key = [0; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut key))
-        .map_err(|error| Trouble::new(Code::Failed, format!("/dev/urandom cannot be read: {error}")))?;
-    let token = place::env("CML_RUNNER_DAEMON_TOKEN").map(SecretString::from);
+        .map_err(|error| CliError::new(ExitCode::Failed, format!("/dev/urandom cannot be read: {error}")))?;
+    let token = context::env("CML_RUNNER_DAEMON_TOKEN").map(SecretString::from);
     Access::new(token, key, public).map_err(|error| {
-        Trouble::new(Code::Usage, format!("CML_RUNNER_DAEMON_TOKEN protects nothing: {error}"))
+        CliError::new(ExitCode::Usage, format!("CML_RUNNER_DAEMON_TOKEN protects nothing: {error}"))
             .hint("make one with `openssl rand -hex 32`")
     })
 }
 
-pub(super) async fn listen(address: SocketAddr, access: &Access) -> Result<TcpListener, Trouble> {
+pub(super) async fn listen(address: SocketAddr, access: &Access) -> Result<TcpListener, CliError> {
     if !address.ip().is_loopback() && !access.is_protected() {
         let message =
             format!("--listen {address} can be reached from other machines, and nothing protects the page");
-        return Err(Trouble::new(Code::Usage, message)
+        return Err(CliError::new(ExitCode::Usage, message)
             .hint("set CML_RUNNER_DAEMON_TOKEN to a long random word, or listen on 127.0.0.1 behind a proxy of yours"));
     }
     TcpListener::bind(address).await.map_err(|error| {
-        Trouble::new(Code::Failed, format!("cannot listen on {address}: {error}"))
+        CliError::new(ExitCode::Failed, format!("cannot listen on {address}: {error}"))
             .hint("is another daemon running? choose another address with --listen")
     })
 }

@@ -1,10 +1,10 @@
 //! `cml-runner daemon`: pools from a cml.yaml, for months.
 
 mod door;
-mod hear;
 mod prices;
-mod recipes;
 mod reload;
+mod templates;
+mod webhook_enrich;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cml_cloud::LaunchId;
 use cml_controller::{Controller, Mailbox, ReconcileReport, RunnerPackageSource, STOP_WITHIN, Settings};
-use cml_daemon::{Board, Counters, Face, Intake, Limits};
+use cml_daemon::{AppState, Counters, Limits, StatusSnapshot, WebhookIngest};
 use cml_github::{GitHub, Scope, WebhookSecret};
 use cml_journal::{FileIdentity, SqliteJournal};
 use cml_spec::{AuthConfig, Config};
@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::now;
 use crate::args::{self, Global};
-use crate::clouds::Clouds;
-use crate::exit::{Code, Trouble};
+use crate::cloud_router::CloudRouter;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 use crate::launch::new_ulid;
-use crate::place;
 use crate::signals::{self, Left};
 
-pub(crate) use recipes::query;
+pub(crate) use templates::query;
 
 /// What came within this before the start is heard again: a job that began later is known to the poll.
 const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
@@ -44,12 +44,12 @@ const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: r
                         \"Administration: read and write\" (organization: \"Self-hosted runners: read and write\"), or a GitHub \
                         App (--app-id and --app-key-file, or github.auth of the file)";
 
-pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, Trouble> {
+pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<String, CliError> {
     let descriptors = door::more_descriptors();
     let left = Left::default();
     let stop = signals::stop_token(left.clone())?;
     let config = crate::validate::read(&args.config)?;
-    let github = place::github_with(&with_file(global, &config), NO_TOKEN)?;
+    let github = context::github_with(&with_file(global, &config), NO_TOKEN)?;
     let github = github.stopping(stop.clone());
     let github = Arc::new(match args.registrations_per_minute {
         Some(most) => github.paced(most),
@@ -58,21 +58,20 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     if let scope @ Scope::Enterprise(_) = &github.location().scope {
         let message =
             format!("a daemon cannot serve {scope} as a whole: GitHub lists an enterprise's jobs nowhere");
-        return Err(
-            Trouble::new(Code::Usage, message).hint("run one for each organization, such as `scope: acme`")
-        );
+        return Err(CliError::new(ExitCode::Usage, message)
+            .hint("run one for each organization, such as `scope: acme`"));
     }
     let access = door::access(args)?;
-    let region = place::default_region();
-    let clouds = Clouds::open(&region, args.state.state_dir.clone())?;
-    let dir = args.state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let region = context::default_region();
+    let clouds = CloudRouter::open(&region, args.state.state_dir.clone())?;
+    let dir = args.state.state_dir.clone().unwrap_or_else(context::default_state_dir);
     let journal_path = args.journal.clone().unwrap_or_else(|| dir.join(crate::cost::DAEMON_JOURNAL));
     left.may_be(vec![format!(
         "the machines of the pools, and launches that are under way: a daemon that is started again takes them over from {}, \
          and each machine ends itself by its deadline",
         journal_path.display()
     )]);
-    place::check_journal(&journal_path)?;
+    context::check_journal(&journal_path)?;
     let journal = SqliteJournal::open(&journal_path).map_err(|error| not_written(&error))?;
     let journal_file = FileIdentity::of(&journal_path);
     let (specs_of_now, specs) = watch::channel(specs(&config));
@@ -81,9 +80,9 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let news = Arc::new(Mailbox::default());
     let webhooks = webhooks(args, &journal_path, &github, &news, &specs)?;
     let packages = RunnerPackageSource::Latest;
-    let wanted = recipes::wanted(&config, &region, &packages);
-    let (show, board) = watch::channel(Arc::new(Board::default()));
-    let face = Face {
+    let wanted = templates::wanted(&config, &region, &packages);
+    let (show, board) = watch::channel(Arc::new(StatusSnapshot::default()));
+    let face = AppState {
         board,
         access,
         webhooks,
@@ -104,13 +103,13 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let reloading = tokio::spawn(reload::watch(args.config.clone(), stop.clone(), move |config: Config| {
         let (news, region) = &for_reload;
         tracing::info!(specs = config.runners.len(), "another configuration is in force");
-        news.set_desired(recipes::wanted(&config, region, &RunnerPackageSource::Latest));
+        news.set_desired(templates::wanted(&config, region, &RunnerPackageSource::Latest));
         prices_of_now.send_replace(prices::wanted(&config, region));
         specs_of_now.send_replace(config.runners.iter().map(|it| it.spec.clone()).collect());
     }));
     let on_step = |told: &ReconcileReport<'_>| {
         log(told);
-        show.send_replace(Arc::new(Board::of(told, &specs.borrow())));
+        show.send_replace(Arc::new(StatusSnapshot::of(told, &specs.borrow())));
         let_systemd_know(&[sd_notify::NotifyState::Ready]);
     };
     let new_id = || LaunchId::new(new_ulid());
@@ -124,7 +123,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
         on_step: &on_step,
     };
     let controller = Controller::open(&clouds, github.as_ref(), journal, settings)
-        .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
+        .map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))?;
     let alive = tokio::spawn(signs_of_life(stop.clone()));
     let stopping = tokio::spawn(tell_of_the_end(stop.clone()));
     let running = async {
@@ -136,7 +135,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let pricing = prices::keep(&clouds, &store, prices_wanted, prices_every, &stop);
     let (result, ()) = tokio::join!(running, pricing);
     drop(tokio::join!(serving, reloading, alive, stopping));
-    result.map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
+    result.map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))?;
     Ok(String::new())
 }
 
@@ -144,12 +143,12 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
 pub(crate) fn with_file(global: &Global, config: &Config) -> Global {
     let Some(file) = &config.github else { return global.clone() };
     let mut all = global.clone();
-    if all.repo.is_none() && place::env("GITHUB_REPOSITORY").is_none() {
+    if all.repo.is_none() && context::env("GITHUB_REPOSITORY").is_none() {
         all.repo = Some(format!("{}/{}", file.url, file.scope));
     }
     let is_somebody = all.token.is_some() || all.app_id.is_some();
     match &file.auth {
-        Some(AuthConfig::TokenEnv(name)) if !is_somebody => all.token = place::env(name),
+        Some(AuthConfig::TokenEnv(name)) if !is_somebody => all.token = context::env(name),
         Some(AuthConfig::App { id, key_file, installation_id }) if !is_somebody => {
             all.app_id = Some(*id);
             all.app_key_file = Some(key_file.clone());
@@ -165,20 +164,20 @@ fn specs(config: &Config) -> Vec<cml_spec::Spec> {
 }
 
 /// GitHub's rate limit bears a poll every ten seconds; a job that was lost waits for the next one.
-fn poll_every(text: &str) -> Result<SignedDuration, Trouble> {
-    let usage = |why: String| Trouble::new(Code::Usage, format!("--poll: {why}"));
+fn poll_every(text: &str) -> Result<SignedDuration, CliError> {
+    let usage = |why: String| CliError::new(ExitCode::Usage, format!("--poll: {why}"));
     let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
     let may = SignedDuration::from_secs(10)..=SignedDuration::from_hours(1);
     if may.contains(&time) { Ok(time) } else { Err(usage(format!("{text} is not between 10s and 1h"))) }
 }
 
-fn not_written(error: &dyn std::fmt::Display) -> Trouble {
-    Trouble::new(Code::Failed, format!("the journal cannot be written: {error}"))
+fn not_written(error: &dyn std::fmt::Display) -> CliError {
+    CliError::new(ExitCode::Failed, format!("the journal cannot be written: {error}"))
         .hint("name a file that can be written with --journal, or a directory with --state-dir")
 }
 
-fn not_kept(error: &dyn std::fmt::Display) -> Trouble {
-    Trouble::new(Code::Failed, format!("webhooks cannot be kept: {error}"))
+fn not_kept(error: &dyn std::fmt::Display) -> CliError {
+    CliError::new(ExitCode::Failed, format!("webhooks cannot be kept: {error}"))
         .hint("the inbox lies beside the journal: the directory must be writable, and another daemon must not hold the file")
 }
 
@@ -189,15 +188,15 @@ fn webhooks(
     github: &Arc<GitHub>,
     news: &Arc<Mailbox>,
     specs: &watch::Receiver<Vec<cml_spec::Spec>>,
-) -> Result<Option<(Intake, WebhookSecret)>, Trouble> {
+) -> Result<Option<(WebhookIngest, WebhookSecret)>, CliError> {
     let secret = match &args.webhook_secret_file {
         Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
-            Trouble::new(
-                Code::Usage,
+            CliError::new(
+                ExitCode::Usage,
                 format!("--webhook-secret-file: cannot read {}: {error}", file.display()),
             )
         })?),
-        None => place::env("CML_RUNNER_WEBHOOK_SECRET"),
+        None => context::env("CML_RUNNER_WEBHOOK_SECRET"),
     };
     let Some(secret) = secret else {
         if !matches!(github.location().scope, Scope::Repository { .. }) {
@@ -208,26 +207,26 @@ fn webhooks(
         return Ok(None);
     };
     let secret = webhook_secret(&secret)?;
-    let hearing = Arc::new(hear::Hearing::new(news.clone(), specs.clone()));
+    let hearing = Arc::new(webhook_enrich::Hearing::new(news.clone(), specs.clone()));
     let inbox: PathBuf = journal.with_extension("inbox.db");
     let hears = hearing.clone();
     let again_for = github.location().delivers_again_for();
     let serves = &github.location().scope;
-    let intake = Intake::open(&inbox, now(), HEARD_AGAIN, again_for, serves, move |one, at| {
-        hears.hear(one, hear::instant_of(at));
+    let intake = WebhookIngest::open(&inbox, now(), HEARD_AGAIN, again_for, serves, move |one, at| {
+        hears.hear(one, webhook_enrich::instant_of(at));
     })
     .map_err(|error| not_kept(&error))?;
-    tokio::spawn(hear::complete_all(github.clone(), hearing));
+    tokio::spawn(webhook_enrich::complete_all(github.clone(), hearing));
     if github.may_redeliver() {
-        tokio::spawn(hear::find_lost(github.clone()));
+        tokio::spawn(webhook_enrich::find_lost(github.clone()));
     }
     Ok(Some((intake, secret)))
 }
 
 /// With a secret that can be guessed any delivery can be signed; one that is empty was meant to be something.
-fn webhook_secret(text: &str) -> Result<WebhookSecret, Trouble> {
+fn webhook_secret(text: &str) -> Result<WebhookSecret, CliError> {
     WebhookSecret::new(SecretString::from(text.trim())).map_err(|error| {
-        Trouble::new(Code::Usage, format!("the webhook's secret protects nothing: {error}"))
+        CliError::new(ExitCode::Usage, format!("the webhook's secret protects nothing: {error}"))
             .hint("make one with `openssl rand -hex 32`, and set it here and at GitHub's webhook")
     })
 }
@@ -297,7 +296,7 @@ mod tests {
         assert!(webhook_secret("sixteen letters.\n").is_ok());
         for short in ["", " \n", "fifteen letters\n"] {
             let trouble = webhook_secret(short).expect_err("is refused");
-            assert_eq!(trouble.code, Code::Usage);
+            assert_eq!(trouble.code, ExitCode::Usage);
             assert!(trouble.message.contains("protects nothing"), "{}", trouble.message);
             assert!(trouble.hint.as_deref().is_some_and(|hint| hint.contains("openssl rand -hex 32")));
         }

@@ -9,16 +9,16 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clouds::Clouds;
-use crate::exit::{Code, Trouble};
+use crate::cloud_router::CloudRouter;
+use crate::exit::{CliError, ExitCode};
 use crate::prices::{self, Wanted};
 
 /// A daemon that starts has more urgent things to ask.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
 
 /// Prices change at their own pace, and AWS's price list bears a few calls a second.
-pub(super) fn every(text: &str) -> Result<Duration, Trouble> {
-    let usage = |why: String| Trouble::new(Code::Usage, format!("--prices-every: {why}"));
+pub(super) fn every(text: &str) -> Result<Duration, CliError> {
+    let usage = |why: String| CliError::new(ExitCode::Usage, format!("--prices-every: {why}"));
     let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
     let may = SignedDuration::from_secs(10)..=SignedDuration::from_hours(30 * 24);
     match Duration::try_from(time) {
@@ -37,7 +37,7 @@ pub(super) fn wanted(config: &Config, default_region: &str) -> Wanted {
 
 /// Asks again and again until told to stop.
 pub(super) async fn keep(
-    clouds: &Clouds,
+    clouds: &CloudRouter,
     store: &Path,
     wanted: watch::Receiver<Wanted>,
     every: Duration,

@@ -7,7 +7,7 @@ use cml_spec::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Trouble;
+use crate::exit::CliError;
 use crate::validate::read;
 
 /// How often the file is looked at. Mounted configurations are replaced through links, which tell nobody.
@@ -18,9 +18,9 @@ pub(crate) async fn watch(
     path: PathBuf,
     stop: CancellationToken,
     take: impl Fn(Config),
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| {
-        Trouble::new(crate::exit::Code::Failed, format!("cannot listen for SIGHUP: {error}"))
+        CliError::new(crate::exit::ExitCode::Failed, format!("cannot listen for SIGHUP: {error}"))
     })?;
     let mut stamp = stamp_of(&path);
     loop {

@@ -9,10 +9,10 @@ use jiff::SignedDuration;
 
 use super::checks::Checks;
 use super::image::{self, Bootable};
-use super::wants::Want;
+use super::targets::LaunchTarget;
 use super::{network, quota, words};
 use crate::actions::now;
-use crate::place;
+use crate::context;
 
 /// Credentials that end sooner are worth a word.
 const SOON: SignedDuration = SignedDuration::from_mins(15);
@@ -20,7 +20,7 @@ const POLICY: &str =
     "`cml-runner init --print launch-policy` prints what it takes (daemon-policy for a daemon)";
 
 /// Looks at everything that these wants need of AWS.
-pub(super) async fn look(cloud: &AwsCloud, wants: &[&Want], is_daemon: bool, owner: &str) -> Checks {
+pub(super) async fn look(cloud: &AwsCloud, wants: &[&LaunchTarget], is_daemon: bool, owner: &str) -> Checks {
     let mut checks = Checks::default();
     let regions = regions(&mut checks, wants);
     let identity = match cloud.identity(&regions).await {
@@ -33,7 +33,7 @@ pub(super) async fn look(cloud: &AwsCloud, wants: &[&Want], is_daemon: bool, own
     };
     of_identity(&mut checks, &identity);
     for region in regions {
-        let here: Vec<&Want> = wants.iter().filter(|want| is_in(want, &region)).copied().collect();
+        let here: Vec<&LaunchTarget> = wants.iter().filter(|want| is_in(want, &region)).copied().collect();
         permissions(&mut checks, cloud, &identity, (&region, owner), is_daemon).await;
         let network = network::look(&mut checks, cloud, &region, &here).await;
         let bootable = image::look(&mut checks, cloud, &region, &here).await;
@@ -86,7 +86,7 @@ fn of_identity(checks: &mut Checks, identity: &Identity) {
             format!("{arn}{until}"),
             "sign in again, or raise role-duration-seconds in the workflow",
         );
-    } else if identity.is_long_lived && place::env("GITHUB_ACTIONS").is_some() {
+    } else if identity.is_long_lived && context::env("GITHUB_ACTIONS").is_some() {
         checks.warn(
             name,
             format!("{arn}, by a key that never expires"),
@@ -97,7 +97,7 @@ fn of_identity(checks: &mut Checks, identity: &Identity) {
     }
 }
 
-fn regions(checks: &mut Checks, wants: &[&Want]) -> Vec<String> {
+fn regions(checks: &mut Checks, wants: &[&LaunchTarget]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for name in wants.iter().flat_map(|want| &want.query.regions) {
         match cml_ec2::region(name) {
@@ -109,7 +109,7 @@ fn regions(checks: &mut Checks, wants: &[&Want]) -> Vec<String> {
     all
 }
 
-fn is_in(want: &Want, region: &str) -> bool {
+fn is_in(want: &LaunchTarget, region: &str) -> bool {
     want.query.regions.iter().any(|name| cml_ec2::region(name).is_ok_and(|its| its == region))
 }
 

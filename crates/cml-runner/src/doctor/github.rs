@@ -1,6 +1,6 @@
 //! GitHub: whether we may register runners there, whether jobs are told of, and who may have code run on the runners.
 
-use cml_github::inspect::{CredentialFacts, GroupFacts, HookFacts, Openness, PrivateForks, TokenKind};
+use cml_github::inspect::{CredentialFacts, Exposure, GroupFacts, HookFacts, PrivateForks, TokenKind};
 use cml_github::{GitHub, GitHubError, RunnerDownload, Scope};
 use jiff::{SignedDuration, Timestamp};
 
@@ -265,14 +265,14 @@ fn delivered(checks: &mut Checks, name: &str, hook: &HookFacts) {
     checks.fail(name, format!("{found}; the last one: {} {}", last.status_code, last.status), fix);
 }
 
-fn open_to(checks: &mut Checks, openness: &Openness) {
+fn open_to(checks: &mut Checks, openness: &Exposure) {
     let name = "who may run code";
     match openness {
-        Openness::Groups(groups) => of_groups(checks, name, groups),
-        Openness::Repository { is_archived: true, .. } => {
+        Exposure::Groups(groups) => of_groups(checks, name, groups),
+        Exposure::Repository { is_archived: true, .. } => {
             checks.fail(name, "the repository is archived: no workflow runs there", "unarchive it, or name another one with --repo");
         }
-        Openness::Repository { is_public: true, fork_approval, .. } => match fork_approval.as_deref() {
+        Exposure::Repository { is_public: true, fork_approval, .. } => match fork_approval.as_deref() {
             Some("all_external_contributors") => {
                 checks.ok(name, "public; workflows of strangers wait for somebody's approval");
             }
@@ -289,7 +289,7 @@ fn open_to(checks: &mut Checks, openness: &Openness) {
                 Some("look at Settings, Actions, General, Approval for running fork pull request workflows".to_owned()),
             ),
         },
-        Openness::Repository { private_forks, .. } => of_private(checks, name, *private_forks),
+        Exposure::Repository { private_forks, .. } => of_private(checks, name, *private_forks),
     }
 }
 

@@ -6,11 +6,11 @@ use cml_cloud::{Arch, Driver};
 
 use super::aws::failed;
 use super::checks::Checks;
-use super::wants::Want;
+use super::targets::LaunchTarget;
 
 /// A want that has its image, and for which kind of machine.
 pub(super) struct Bootable<'a> {
-    pub(super) want: &'a Want,
+    pub(super) want: &'a LaunchTarget,
     pub(super) kind: (Arch, Driver),
     pub(super) image: ImageFacts,
 }
@@ -20,7 +20,7 @@ pub(super) async fn look<'a>(
     checks: &mut Checks,
     cloud: &AwsCloud,
     region: &str,
-    wants: &[&'a Want],
+    wants: &[&'a LaunchTarget],
 ) -> Option<Bootable<'a>> {
     let mut first = None;
     for want in wants {

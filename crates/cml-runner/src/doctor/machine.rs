@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::checks::Checks;
 use crate::args::State;
-use crate::place;
+use crate::context;
 
 /// What the script of a machine calls, and an image always has.
 const PROGRAMS: [&str; 4] = ["bash", "curl", "sha256sum", "tar"];
 
 pub(super) fn look(state: &State, has_local: bool) -> Checks {
     let mut checks = Checks::default();
-    let dir = state.state_dir.clone().unwrap_or_else(place::default_state_dir);
+    let dir = state.state_dir.clone().unwrap_or_else(context::default_state_dir);
     match writable(&dir) {
         Ok(()) => checks.ok("state directory", dir.display().to_string()),
         Err(error) => checks.fail(
@@ -42,6 +42,6 @@ fn writable(dir: &Path) -> std::io::Result<()> {
 }
 
 fn is_there(program: &str) -> bool {
-    let path = place::env("PATH").unwrap_or_default();
+    let path = context::env("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }

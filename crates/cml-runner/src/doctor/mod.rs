@@ -7,7 +7,7 @@ mod image;
 mod machine;
 mod network;
 mod quota;
-mod wants;
+mod targets;
 mod words;
 
 use std::io::{IsTerminal, Write};
@@ -16,18 +16,18 @@ use cml_aws::{AwsCloud, AwsSettings};
 use cml_prices::Book;
 
 use self::checks::{Checks, Status};
-use self::wants::Wants;
+use self::targets::Wants;
 use crate::actions::now;
 use crate::args::{Doctor, Global};
+use crate::context;
 use crate::daemon::with_file;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::exit::{CliError, ExitCode};
 
-pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Trouble> {
+pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, CliError> {
     let wants = Wants::read(args)?;
     let is_daemon = args.daemon;
     let global = wants.config.as_ref().map_or_else(|| global.clone(), |config| with_file(global, config));
-    let github = place::github(&global);
+    let github = context::github(&global);
     let owner = github.as_ref().map_or_else(|_| "doctor".to_owned(), |it| it.location().scope.to_string());
     let on_github = async {
         match &github {
@@ -61,12 +61,12 @@ pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Tro
     told(&global, &all)
 }
 
-fn told(global: &Global, checks: &Checks) -> Result<String, Trouble> {
+fn told(global: &Global, checks: &Checks) -> Result<String, CliError> {
     let failures = checks.count(Status::Fail);
     let text = if global.json {
         format!("{}\n", checks.json())
     } else {
-        checks.text(std::io::stdout().is_terminal() && place::env("NO_COLOR").is_none())
+        checks.text(std::io::stdout().is_terminal() && context::env("NO_COLOR").is_none())
     };
     if failures == 0 {
         return Ok(text);
@@ -75,7 +75,7 @@ fn told(global: &Global, checks: &Checks) -> Result<String, Trouble> {
         1 => "1 check failed".to_owned(),
         _ => format!("{failures} checks failed"),
     };
-    let mut trouble = Trouble::new(Code::Failed, message)
+    let mut trouble = CliError::new(ExitCode::Failed, message)
         .hint("do what stands at `fix:`, then run `cml-runner doctor` again");
     if global.json {
         trouble.object = Some(checks.json());

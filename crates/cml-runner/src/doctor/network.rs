@@ -5,7 +5,7 @@ use cml_aws::inspect::{NetworkFacts, SubnetFacts, WayOut};
 
 use super::aws::failed;
 use super::checks::Checks;
-use super::wants::Want;
+use super::targets::LaunchTarget;
 
 const FIX: &str = "a machine must reach GitHub: give the subnet a default route to a NAT gateway, or to an internet gateway and let it \
                    assign public addresses; or name other subnets (`subnets` in cml.yaml, --subnet), or a `proxy`";
@@ -15,7 +15,7 @@ pub(super) async fn look(
     checks: &mut Checks,
     cloud: &AwsCloud,
     region: &str,
-    wants: &[&Want],
+    wants: &[&LaunchTarget],
 ) -> Option<NetworkFacts> {
     let name = format!("network {region}");
     let mut first = None;

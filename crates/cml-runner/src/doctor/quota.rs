@@ -8,12 +8,12 @@ use cml_ec2::quotas::QuotaClass;
 
 use super::aws::not_seen;
 use super::checks::Checks;
-use super::wants::Want;
+use super::targets::LaunchTarget;
 
 /// vCPUs at once by what they count for; none where it is not known.
 type Quotas = BTreeMap<(QuotaClass, Market), Option<u64>>;
 
-pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wants: &[&Want]) {
+pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wants: &[&LaunchTarget]) {
     let name = format!("quota {region}");
     let mut quotas = Quotas::new();
     for key in wants.iter().flat_map(|want| smallest(want).into_keys()) {
@@ -47,7 +47,7 @@ async fn quota_of(
 }
 
 /// vCPUs of the smallest machine that will do, by what it counts for.
-fn smallest(want: &Want) -> BTreeMap<(QuotaClass, Market), u64> {
+fn smallest(want: &LaunchTarget) -> BTreeMap<(QuotaClass, Market), u64> {
     let mut all = BTreeMap::new();
     for choice in &want.types {
         if let (Some(class), Some(has)) = (QuotaClass::of(&choice.name), &choice.resources) {
@@ -62,7 +62,7 @@ fn smallest(want: &Want) -> BTreeMap<(QuotaClass, Market), u64> {
 }
 
 /// Whether a machine may be had at all; what is not known is no reason to doubt.
-fn may_be_had(want: &Want, quotas: &Quotas) -> bool {
+fn may_be_had(want: &LaunchTarget, quotas: &Quotas) -> bool {
     let has_others =
         want.types.iter().any(|choice| QuotaClass::of(&choice.name).is_none() || choice.resources.is_none());
     let fits = |(key, vcpus): (&(QuotaClass, Market), &u64)| {
@@ -76,10 +76,11 @@ fn judge(
     name: &str,
     region: &str,
     (class, market, vcpus): (QuotaClass, Market, u64),
-    wants: &[&Want],
+    wants: &[&LaunchTarget],
     quotas: &Quotas,
 ) {
-    let of_this = |want: &&Want| Some((want.name.clone(), want.max, *smallest(want).get(&(class, market))?));
+    let of_this =
+        |want: &&LaunchTarget| Some((want.name.clone(), want.max, *smallest(want).get(&(class, market))?));
     let asking: Vec<(String, u64, u64)> = wants.iter().filter_map(of_this).collect();
     let all: u64 = asking.iter().map(|(_, max, smallest)| max * smallest).sum();
     let Some(cml_ec2::quotas::ServiceQuota { code, .. }) = class.quota(market) else { return };
@@ -93,7 +94,8 @@ fn judge(
         asking.iter().filter(|(_, _, smallest)| *smallest > vcpus).collect();
     if let Some((_, _, least)) = too_large.first() {
         let names: Vec<&str> = too_large.iter().map(|(name, ..)| name.as_str()).collect();
-        let has_none = |want: &&&Want| names.contains(&want.name.as_str()) && !may_be_had(want, quotas);
+        let has_none =
+            |want: &&&LaunchTarget| names.contains(&want.name.as_str()) && !may_be_had(want, quotas);
         let found = format!("{found}: no machine of {} fits, the smallest has {least}", names.join(", "));
         if wants.iter().any(|want| has_none(&want)) {
             checks.fail(name, found, fix);

@@ -13,16 +13,16 @@ use cml_spec::{CloudName, Config};
 
 use self::args::PricesCommand;
 use crate::args::{Global, State};
+use crate::context;
 use crate::daemon::query;
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::exit::{CliError, ExitCode};
 
 pub(crate) use refresh::{Refreshed, refresh_all};
 
 /// Types by region.
 pub(crate) type Wanted = BTreeMap<String, BTreeSet<String>>;
 
-pub(crate) async fn prices(global: &Global, command: &PricesCommand) -> Result<String, Trouble> {
+pub(crate) async fn prices(global: &Global, command: &PricesCommand) -> Result<String, CliError> {
     match command {
         PricesCommand::Refresh(args) => refresh::refresh(global, args).await,
         PricesCommand::Show(args) => show::show(global, args),
@@ -35,11 +35,11 @@ pub(crate) fn store_path(state_dir: &Path) -> PathBuf {
 }
 
 fn path(state: &State) -> PathBuf {
-    store_path(&state.state_dir.clone().unwrap_or_else(place::default_state_dir))
+    store_path(&state.state_dir.clone().unwrap_or_else(context::default_state_dir))
 }
 
 /// What the machines of a configuration are bought from.
-pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted, Trouble> {
+pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted, CliError> {
     let mut wanted = Wanted::new();
     for runners in config.runners.iter().filter(|runners| runners.cloud == CloudName::Aws) {
         let query = query(runners, default_region);
@@ -52,8 +52,8 @@ pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted,
 }
 
 /// What the flags mean, and where they say nothing the cml.yaml.
-fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, Trouble> {
-    let default_region = place::default_region();
+fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, CliError> {
+    let default_region = context::default_region();
     let of_file = match args.config.is_file() {
         true if types.is_empty() || args.regions.is_empty() => {
             of_config(&crate::validate::read(&args.config)?, &default_region)?
@@ -63,7 +63,7 @@ fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, Trouble> {
     let all_of_file: BTreeSet<String> = of_file.values().flatten().cloned().collect();
     if types.is_empty() && all_of_file.is_empty() {
         let what = format!("no types are given, and {} names none", args.config.display());
-        return Err(Trouble::new(Code::Usage, what)
+        return Err(CliError::new(ExitCode::Usage, what)
             .hint("name instance types, such as g5.xlarge, or a cml.yaml of yours with --config"));
     }
     let types = named(types)?;
@@ -81,7 +81,7 @@ fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, Trouble> {
 }
 
 /// Types by name, of sizes too.
-fn named(types: &[String]) -> Result<BTreeSet<String>, Trouble> {
+fn named(types: &[String]) -> Result<BTreeSet<String>, CliError> {
     let query = OfferQuery {
         regions: Vec::new(),
         types: types.to_vec(),
@@ -97,8 +97,8 @@ fn named(types: &[String]) -> Result<BTreeSet<String>, Trouble> {
     Ok(cml_ec2::choices(&query)?.into_iter().map(|choice| choice.name).collect())
 }
 
-fn not_kept(error: &StoreError) -> Trouble {
-    Trouble::new(Code::Failed, format!("the prices on this machine cannot be read or written: {error}"))
+fn not_kept(error: &StoreError) -> CliError {
+    CliError::new(ExitCode::Failed, format!("the prices on this machine cannot be read or written: {error}"))
         .hint("name a directory that can be written with --state-dir")
 }
 

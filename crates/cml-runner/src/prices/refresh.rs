@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cml_cloud::{Cloud, CloudError, ErrorKind};
-use cml_prices::{Fetched, News, SpotAnswer, Store, StoreError, catalog};
+use cml_prices::{Fetched, ImportStats, SpotAnswer, Store, StoreError, catalog};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -12,8 +12,8 @@ use super::{Wanted, args, not_kept, path, wanted};
 use crate::actions::now;
 use crate::args::Global;
 use crate::aws::{AwsCloud, AwsSettings};
-use crate::exit::{Code, Trouble};
-use crate::place;
+use crate::context;
+use crate::exit::{CliError, ExitCode};
 
 /// How far back AWS tells spot prices.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html>
@@ -25,16 +25,16 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) struct Refreshed {
     region: String,
     types: usize,
-    news: News,
+    news: ImportStats,
     errors: Vec<String>,
     hint: Option<String>,
 }
 
-pub(crate) async fn refresh(global: &Global, args: &args::Refresh) -> Result<String, Trouble> {
+pub(crate) async fn refresh(global: &Global, args: &args::Refresh) -> Result<String, CliError> {
     let wanted = wanted(&args.types, &args.wanted)?;
     let settings = AwsSettings {
         default_region: wanted.keys().next().cloned(),
-        cache_dir: place::cache_dir(),
+        cache_dir: context::cache_dir(),
         ..AwsSettings::default()
     };
     let cloud = AwsCloud::connect(settings).await;
@@ -179,7 +179,7 @@ fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-fn told(global: &Global, done: &[Refreshed]) -> Result<String, Trouble> {
+fn told(global: &Global, done: &[Refreshed]) -> Result<String, CliError> {
     let object = json!({"regions": done.iter().map(Refreshed::json).collect::<Vec<_>>()});
     let words: Vec<String> = done.iter().map(Refreshed::words).collect();
     let errors: Vec<String> = done.iter().flat_map(|it| it.errors.clone()).collect();
@@ -187,10 +187,10 @@ fn told(global: &Global, done: &[Refreshed]) -> Result<String, Trouble> {
         return Ok(if global.json { format!("{object}\n") } else { format!("{}\n", words.join("\n")) });
     }
     let what = "not all prices could be fetched; what was fetched is kept";
-    Err(Trouble {
+    Err(CliError {
         hint: done.iter().find_map(|it| it.hint.clone()),
         details: errors.into_iter().chain(words).collect(),
         object: Some(object),
-        ..Trouble::new(Code::Failed, what)
+        ..CliError::new(ExitCode::Failed, what)
     })
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Wanted, args, not_kept, path, wanted};
 use crate::actions::now;
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// One price.
 struct Row<'a> {
@@ -24,14 +24,14 @@ struct Row<'a> {
     source: Source,
 }
 
-pub(crate) fn show(global: &Global, args: &args::Show) -> Result<String, Trouble> {
+pub(crate) fn show(global: &Global, args: &args::Show) -> Result<String, CliError> {
     let wanted = wanted(&args.types, &args.wanted)?;
     let now = now();
     let book = Store::book(&path(&args.wanted.state), None).map_err(|error| not_kept(&error))?;
     let rows = rows(&book, &wanted, now);
     if let Some((region, unknown)) = unknown(&rows, &wanted) {
         let what = format!("nothing is known of {unknown} in {region}");
-        return Err(Trouble::new(Code::Failed, what).hint(format!(
+        return Err(CliError::new(ExitCode::Failed, what).hint(format!(
             "is it a type of EC2's? If it is newer than the shipped table, ask AWS: cml-runner prices refresh --type \
              {unknown} --region {region}"
         )));

@@ -1,12 +1,12 @@
 //! What scripts branch on.
 
 use super::page;
-use crate::exit::Code;
+use crate::exit::ExitCode;
 
 #[test]
 fn the_page_of_exit_codes_has_each_with_its_name_and_meaning() {
     let mut text = String::from("| code | name in `--json` | meaning |\n|---|---|---|\n| 0 | | Done. |\n");
-    for code in Code::ALL {
+    for code in ExitCode::ALL {
         text.push_str(&format!("| {} | `{}` | {} |\n", code as u8, code.name(), code.meaning()));
     }
     text.push_str(

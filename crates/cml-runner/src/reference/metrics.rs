@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cml_cloud::Usd;
-use cml_daemon::{Board, Counters, Pool};
+use cml_daemon::{Counters, Pool, StatusSnapshot};
 
 use super::{cell, page};
 
 /// One pool in which everything is known, so that nothing is left out.
-fn board() -> Board {
+fn board() -> StatusSnapshot {
     let pool = Pool {
         name: "gpu".to_owned(),
         labels: vec!["gpu".to_owned()],
@@ -22,7 +22,7 @@ fn board() -> Board {
         running_usd: Usd::default(),
         budget_day_usd: Some(Usd::default()),
     };
-    Board { pools: vec![pool], ..Board::default() }
+    StatusSnapshot { pools: vec![pool], ..StatusSnapshot::default() }
 }
 
 /// The labels of each sample, with their values where these are few and fixed.

@@ -17,7 +17,7 @@ fn page(name: &str, title: &str, text: &str) {
         "# {title}\n\n<!-- Made from the program: UPDATE_REFERENCE=1 cargo test -p cml-runner reference -->\n\n{}\n",
         text.trim_end()
     );
-    if crate::place::env("UPDATE_REFERENCE").is_some() {
+    if crate::context::env("UPDATE_REFERENCE").is_some() {
         std::fs::write(&path, &made).expect("docs/reference can be written");
     }
     let stands = std::fs::read_to_string(&path).unwrap_or_default();

@@ -35,7 +35,7 @@ pub(crate) struct Publish {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) shelf: ShelfArgs,
+    pub(crate) store: ShelfArgs,
     /// CML's name for a server with its upload protocol
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) url: Option<String>,
@@ -90,7 +90,7 @@ pub(crate) struct Comment {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_possible_values = true, value_name = "false", help_heading = "Files")]
     pub(crate) publish: bool,
     #[command(flatten)]
-    pub(crate) shelf: ShelfArgs,
+    pub(crate) store: ShelfArgs,
     /// CML's name for a server with its upload protocol
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) publish_url: Option<String>,
@@ -134,7 +134,7 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) footer: bool,
     #[command(flatten)]
-    pub(crate) shelf: ShelfArgs,
+    pub(crate) store: ShelfArgs,
 }
 
 /// `pr`.

@@ -7,28 +7,28 @@ use cml_report::{Ci, fit};
 use cml_spec::ReportPlace;
 
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::Check;
 use crate::report::footer::footed;
 use crate::report::places::{AnyShelf, CmlsFlags};
 use crate::report::publish::may_only_read;
 use crate::report::{comment, files, places, summary};
 
-pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, Trouble> {
+pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, CliError> {
     let ci = files::ci();
-    let chosen = places::choose(&args.shelf, CmlsFlags::default(), &ci)?;
+    let chosen = places::choose(&args.store, CmlsFlags::default(), &ci)?;
     if matches!(chosen.place, ReportPlace::Directory(_)) {
-        return Err(Trouble::new(
-            Code::Usage,
+        return Err(CliError::new(
+            ExitCode::Usage,
             "a check run cannot show files of a directory of this machine",
         )
         .hint("say --to repo, s3://… or https://…, or look at the report first: comment create --to DIR"));
     }
     let report = footed(files::report(&args.markdown_file)?, args.footer);
     let github = places::github(global)?;
-    let shelf = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
+    let store = AnyShelf::open(&chosen, Some(&github), &ci, false).await?;
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = comment::published(&report, base, &shelf, &ci).await?;
+    let text = comment::published(&report, base, &store, &ci).await?;
     let check = NewCheck {
         conclusion: (args.status == "completed").then(|| args.conclusion.clone()),
         ..new(&github, &ci, args.commit_sha.as_deref(), &args.title, &text)?
@@ -50,17 +50,17 @@ pub(crate) fn new(
     sha: Option<&str>,
     title: &str,
     text: &str,
-) -> Result<NewCheck, Trouble> {
+) -> Result<NewCheck, CliError> {
     let sha = sha.or(ci.head_sha.as_deref()).ok_or_else(|| {
-        Trouble::new(
-            Code::Usage,
+        CliError::new(
+            ExitCode::Usage,
             format!("it is not known which commit of {} the check is about", github.location().scope),
         )
         .hint("name it with --commit-sha, or run inside a workflow or a git checkout")
     })?;
     if text.trim().is_empty() {
-        return Err(Trouble::new(
-            Code::Failed,
+        return Err(CliError::new(
+            ExitCode::Failed,
             "the report is empty: GitHub takes no check run without a summary",
         )
         .hint("look at the step that writes it"));

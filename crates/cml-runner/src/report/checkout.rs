@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use cml_spec::{ReportPlace, ReportsConfig};
 
-use crate::exit::{Code, Trouble};
-use crate::place::env;
+use crate::context::env;
+use crate::exit::{CliError, ExitCode};
 use crate::validate;
 
 const NAME: &str = "cml.yaml";
 
 /// What the file says, or nothing where there is none; and the directory that it lies in.
-pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), Trouble> {
+pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), CliError> {
     let here = std::env::current_dir().map_err(|error| {
-        Trouble::new(Code::Failed, format!("the working directory cannot be read: {error}"))
+        CliError::new(ExitCode::Failed, format!("the working directory cannot be read: {error}"))
     })?;
     let Some(file) = file(&here, env("GITHUB_WORKSPACE").map(PathBuf::from).as_deref()) else {
         return Ok((ReportsConfig::default(), None));

@@ -5,17 +5,17 @@ use serde_json::json;
 
 use crate::actions::now;
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
-use crate::place::env;
+use crate::context::env;
+use crate::exit::{CliError, ExitCode};
 use crate::progress::Progress;
 use crate::report::args::Prepare;
 use crate::report::files::{self, git};
 use crate::report::places;
 use crate::report::pr::{USER_EMAIL, USER_NAME};
 
-pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
+pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, CliError> {
     if files::ci().run_id == Some(id) {
-        return Err(Trouble::new(Code::Failed, format!("run {id} is the one that this step belongs to: to run it again it would have to end first"))
+        return Err(CliError::new(ExitCode::Failed, format!("run {id} is the one that this step belongs to: to run it again it would have to end first"))
             .hint("run this in a workflow of its own (`on: workflow_run`), with --id ${{ github.event.workflow_run.id }}"));
     }
     places::github(global)?.rerun_whole(id).await?;
@@ -23,7 +23,7 @@ pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, Trouble> {
 }
 
 /// Who commits, as git's configuration names it. On somebody's own computer that is theirs to say.
-fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, Trouble> {
+fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, CliError> {
     let usual = |value: &'static str| in_ci.then_some(value);
     let email = args.user_email.as_deref().or(usual(USER_EMAIL));
     let name = args.user_name.as_deref().or(usual(USER_NAME));
@@ -32,16 +32,16 @@ fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, Tr
     if set.is_empty() {
         let message = "this is no workflow (GITHUB_ACTIONS is not set), and this command writes who commits into git's \
                        configuration of the checkout";
-        return Err(Trouble::new(Code::Usage, message)
+        return Err(CliError::new(ExitCode::Usage, message)
             .hint("say who with --user-name and --user-email to do it all the same"));
     }
     Ok(set)
 }
 
 /// Unlike CML's, it puts no token into git's configuration: actions/checkout has done that, or the remote is public.
-pub(crate) fn prepare(args: &Prepare) -> Result<String, Trouble> {
+pub(crate) fn prepare(args: &Prepare) -> Result<String, CliError> {
     let failed = |cause: String| {
-        Trouble::new(Code::Failed, format!("the checkout cannot be made ready: {cause}"))
+        CliError::new(ExitCode::Failed, format!("the checkout cannot be made ready: {cause}"))
             .hint("run it in a git checkout; for a private repository keep `persist-credentials: true` of actions/checkout")
     };
     let in_ci = env("GITHUB_ACTIONS").is_some();
@@ -71,9 +71,9 @@ pub(crate) fn prepare(args: &Prepare) -> Result<String, Trouble> {
     Ok(String::new())
 }
 
-pub(crate) fn tensorboard() -> Result<String, Trouble> {
-    Err(Trouble::new(
-        Code::Failed,
+pub(crate) fn tensorboard() -> Result<String, CliError> {
+    Err(CliError::new(
+        ExitCode::Failed,
         "tensorboard.dev was shut down by its owner on 2024-01-01: there is nothing to connect to",
     )
     .hint(
@@ -82,9 +82,9 @@ pub(crate) fn tensorboard() -> Result<String, Trouble> {
     ))
 }
 
-pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, Trouble> {
+pub(crate) async fn old_files(global: &Global, older_than: &str, dry_run: bool) -> Result<String, CliError> {
     let age = cml_spec::duration::parse(older_than)
-        .map_err(|error| Trouble::new(Code::Usage, format!("--older-than: {error}")))?;
+        .map_err(|error| CliError::new(ExitCode::Usage, format!("--older-than: {error}")))?;
     let github = places::github(global)?;
     let pruned = prune(&github, now() - age, dry_run).await?;
     if global.json {
@@ -112,7 +112,7 @@ mod tests {
             user_email: None,
             user_name: name.map(str::to_owned),
         };
-        assert!(identity(&args(None), false).is_err_and(|trouble| trouble.code == Code::Usage));
+        assert!(identity(&args(None), false).is_err_and(|trouble| trouble.code == ExitCode::Usage));
         assert_eq!(identity(&args(Some("Ada")), false).ok(), Some(vec![("user.name", "Ada")]));
         let bot = vec![("user.email", USER_EMAIL), ("user.name", USER_NAME)];
         assert_eq!(identity(&args(None), true).ok(), Some(bot));

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use cml_report::{
-    Ci, Directory, Posted, Posting, ReportError, Shelf, ShelfError, Target, Watermark, post, replaced,
+    ArtifactError, ArtifactStore, Ci, CommentRequest, Directory, PostedComment, ReportError, Target,
+    Watermark, post, replaced,
 };
 use cml_spec::ReportPlace;
 use serde_json::json;
 
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::Comment;
 use crate::report::footer::footed;
 use crate::report::gathered::gather;
@@ -30,10 +31,10 @@ pub(crate) struct Session<'a> {
     pub(crate) target: CommentTarget,
 }
 
-pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Result<String, Trouble> {
+pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Result<String, CliError> {
     let ci = files::ci();
     let cmls = CmlsFlags { server: args.publish_url.as_deref(), native: args.publish_native };
-    let chosen = places::choose(&args.shelf, cmls, &ci)?;
+    let chosen = places::choose(&args.store, cmls, &ci)?;
     let target = target(args)?;
     // Before anything is asked of anyone: the report must be there.
     if !args.watch {
@@ -67,16 +68,16 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
 }
 
 /// The report and its files in a directory, to look at before anyone else does; nobody is asked.
-async fn preview(global: &Global, args: &Comment, shelf: &Directory, ci: &Ci) -> Result<String, Trouble> {
+async fn preview(global: &Global, args: &Comment, store: &Directory, ci: &Ci) -> Result<String, CliError> {
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
-    let text = published(&report_of(args)?, base, shelf, ci).await?;
+    let text = published(&report_of(args)?, base, store, ci).await?;
     // Seen from the report, which lies beside its files.
-    let text = text.replace(&format!("({}/", shelf.root.display()), "(");
-    let path = shelf.write(Path::new("report.md"), text.as_bytes())?.display().to_string();
+    let text = text.replace(&format!("({}/", store.root.display()), "(");
+    let path = store.write(Path::new("report.md"), text.as_bytes())?.display().to_string();
     Ok(if global.json { format!("{}\n", json!({"path": path})) } else { format!("{path}\n") })
 }
 
-fn target(args: &Comment) -> Result<Target, Trouble> {
+fn target(args: &Comment) -> Result<Target, CliError> {
     let text = match (&args.commit_sha, args.pr) {
         (Some(sha), _) => {
             files::warn("--commit-sha is CML's older name: use --target commit/SHA");
@@ -88,10 +89,10 @@ fn target(args: &Comment) -> Result<Target, Trouble> {
         }
         (None, false) => args.target.clone(),
     };
-    text.parse().map_err(|error: ReportError| Trouble::new(Code::Usage, error.to_string()))
+    text.parse().map_err(|error: ReportError| CliError::new(ExitCode::Usage, error.to_string()))
 }
 
-fn told(global: &Global, target: &CommentTarget, posted: &Posted) -> String {
+fn told(global: &Global, target: &CommentTarget, posted: &PostedComment) -> String {
     if let Some(fate) = &posted.cut {
         files::warn(&format!(
             "the report is longer than GitHub takes in a comment and was cut; the whole is {fate}"
@@ -105,33 +106,33 @@ fn told(global: &Global, target: &CommentTarget, posted: &Posted) -> String {
 }
 
 /// The report's text, with its footer.
-pub(crate) fn report_of(args: &Comment) -> Result<String, Trouble> {
+pub(crate) fn report_of(args: &Comment) -> Result<String, CliError> {
     Ok(footed(files::report(&args.markdown_file)?, args.footer))
 }
 
 impl Session<'_> {
     /// Publishes the report's files and writes it.
-    pub(crate) async fn post(&self, text: &str, update: bool) -> Result<Posted, ReportError> {
-        let shelf = AnyShelf::open(&self.chosen, Some(self.github), &self.ci, false)
+    pub(crate) async fn post(&self, text: &str, update: bool) -> Result<PostedComment, ReportError> {
+        let store = AnyShelf::open(&self.chosen, Some(self.github), &self.ci, false)
             .await
             .map_err(|trouble| ReportError::Other(trouble.message))?;
         let text = if self.args.publish {
             let base = self.args.markdown_file.parent().unwrap_or(Path::new(""));
-            published(text, base, &shelf, &self.ci).await?
+            published(text, base, &store, &self.ci).await?
         } else {
             text.to_owned()
         };
         #[allow(clippy::disallowed_methods, reason = "the edge of the program: here a mark gets its id")]
         let id = ulid::Ulid::generate().to_string();
         let watermark = Watermark::new(&self.args.watermark_title, &self.ci, id);
-        let posting = Posting {
+        let posting = CommentRequest {
             target: &self.target,
             text: &text,
             watermark: (!self.args.rm_watermark).then_some(&watermark),
             update,
             section: self.args.section.as_deref(),
         };
-        post(self.github, &shelf, &posting).await
+        post(self.github, &store, &posting).await
     }
 }
 
@@ -140,7 +141,7 @@ impl Session<'_> {
 pub(crate) async fn published(
     text: &str,
     base: &Path,
-    shelf: &impl Shelf,
+    store: &impl ArtifactStore,
     ci: &Ci,
 ) -> Result<String, ReportError> {
     let gathered = gather(text, base, &MayShow::here(ci), &files::read)?;
@@ -151,9 +152,9 @@ pub(crate) async fn published(
     if gathered.assets.is_empty() {
         return Ok(format!("{text}{note}"));
     }
-    let urls = match shelf.place(&gathered.assets).await {
+    let urls = match store.upload(&gathered.assets).await {
         Ok(urls) => urls,
-        Err(ShelfError::GitHub(error)) if error.kind == GitHubErrorKind::Forbidden => {
+        Err(ArtifactError::GitHub(error)) if error.kind == GitHubErrorKind::Forbidden => {
             let hint = error.hint.clone().unwrap_or_default();
             files::warn(&format!("{error}. The report's files are not published: {hint}"));
             return Ok(format!("{text}{note}"));

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use cml_report::{Ci, decoded};
 
-use crate::exit::{Code, Trouble};
-use crate::place::env;
+use crate::context::env;
+use crate::exit::{CliError, ExitCode};
 
 /// No file of a report is larger, bytes: more is shown nowhere. It is refused before it is read.
 const FILE_LIMIT_BYTES: u64 = 100 << 20;
 
 /// A file's content.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     let _ = size(path)?;
     // A file may grow meanwhile, and some of the system's say that they are empty.
     let mut bytes = Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
 }
 
 /// A plain file's size, bytes, if it is one that is read.
-pub(crate) fn size(path: &Path) -> Result<u64, Trouble> {
+pub(crate) fn size(path: &Path) -> Result<u64, CliError> {
     let facts = std::fs::metadata(path).map_err(|error| unread(path, &error.to_string()))?;
     if facts.is_dir() {
         return Err(unread(path, "it is a directory"));
@@ -35,7 +35,7 @@ pub(crate) fn size(path: &Path) -> Result<u64, Trouble> {
     taken(path, facts.len())
 }
 
-fn taken(path: &Path, bytes: u64) -> Result<u64, Trouble> {
+fn taken(path: &Path, bytes: u64) -> Result<u64, CliError> {
     if bytes <= FILE_LIMIT_BYTES {
         return Ok(bytes);
     }
@@ -43,13 +43,13 @@ fn taken(path: &Path, bytes: u64) -> Result<u64, Trouble> {
     Err(unread(path, &format!("it has {} MiB, and at most {most} are read", bytes >> 20)))
 }
 
-fn unread(path: &Path, cause: &str) -> Trouble {
-    Trouble::new(Code::Failed, format!("cannot read {}: {cause}", path.display()))
+fn unread(path: &Path, cause: &str) -> CliError {
+    CliError::new(ExitCode::Failed, format!("cannot read {}: {cause}", path.display()))
         .hint("does an earlier step write it, and is the path as seen from the working directory?")
 }
 
 /// A report's text; what is wrong with its bytes is said.
-pub(crate) fn report(path: &Path) -> Result<String, Trouble> {
+pub(crate) fn report(path: &Path) -> Result<String, CliError> {
     let read = decoded(&read(path)?);
     if let Some(warning) = read.warning {
         warn(&format!("{}: {warning}", path.display()));
@@ -94,9 +94,9 @@ pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, S
 }
 
 /// The file as it is in another version; none when it is not there.
-pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>, CliError> {
     let failed = |cause: String| {
-        Trouble::new(Code::Failed, format!("cannot read {} of {revision}: {cause}", path.display()))
+        CliError::new(ExitCode::Failed, format!("cannot read {} of {revision}: {cause}", path.display()))
     };
     // A checkout in CI has other branches only as the remote's.
     let names =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cml_report::{Machine, gpu_use, with_footer};
 
 use crate::actions::now;
-use crate::place::env;
+use crate::context::env;
 use crate::report::files;
 
 /// Names the directory, in a job on a machine of ours.

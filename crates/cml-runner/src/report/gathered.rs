@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use cml_report::{Asset, COUNT_LIMIT, Link, ShelfError, TOTAL_LIMIT, local_links};
+use cml_report::{Artifact, ArtifactError, COUNT_LIMIT, Link, TOTAL_LIMIT, local_links};
 
 use crate::report::linked::{Found, MayShow, Read, Unshown, of_data};
 
@@ -15,7 +15,7 @@ const WARNINGS_MAX: usize = 20;
 #[derive(Default)]
 pub(crate) struct Gathered {
     /// Files and data, none of them twice.
-    pub(crate) assets: Vec<Asset>,
+    pub(crate) assets: Vec<Artifact>,
     /// Where targets stand in the text, in order, and which of the assets each is.
     pub(crate) targets: Vec<(Range<usize>, usize)>,
     /// What may not be shown, as the report calls it.
@@ -53,7 +53,7 @@ pub(crate) fn gather(
     base: &Path,
     may_show: &MayShow,
     read: &Read<'_>,
-) -> Result<Gathered, ShelfError> {
+) -> Result<Gathered, ArtifactError> {
     let mut gathered = Gathered::default();
     let mut sources = Sources::default();
     let links = local_links(text);
@@ -63,7 +63,7 @@ pub(crate) fn gather(
         targets.extend(source.map(|source| (range.clone(), source)));
     }
     if sources.all.len() > COUNT_LIMIT {
-        return Err(ShelfError::TooMany(sources.all.len()));
+        return Err(ArtifactError::TooMany(sources.all.len()));
     }
     let placed = gathered.read(&sources.all, may_show, read)?;
     gathered.targets =
@@ -121,7 +121,7 @@ impl Source<'_> {
         }
     }
 
-    fn asset(&self, may_show: &MayShow, read: &Read<'_>) -> Result<Asset, Unshown> {
+    fn asset(&self, may_show: &MayShow, read: &Read<'_>) -> Result<Artifact, Unshown> {
         match self {
             Self::File(found) => found.asset(may_show, read),
             Self::Data(uri) => of_data(uri, may_show),
@@ -136,12 +136,12 @@ impl Gathered {
         sources: &[Source<'_>],
         may_show: &MayShow,
         read: &Read<'_>,
-    ) -> Result<Vec<Option<usize>>, ShelfError> {
+    ) -> Result<Vec<Option<usize>>, ArtifactError> {
         let mut total = 0;
         let mut placed = Vec::new();
         for source in sources {
             let asset = match source.size() {
-                Ok(size) if total + size > TOTAL_LIMIT => return Err(ShelfError::TooLargeTogether),
+                Ok(size) if total + size > TOTAL_LIMIT => return Err(ArtifactError::TooLargeTogether),
                 Ok(size) => source.asset(may_show, read).inspect(|_| total += size),
                 Err(why) => Err(why),
             };
@@ -198,7 +198,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::exit::{Code, Trouble};
+    use crate::exit::{CliError, ExitCode};
     use crate::report::files;
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
@@ -212,11 +212,11 @@ mod tests {
     }
 
     /// The files of a report, and how many were read.
-    fn gathered(dir: &TempDir, text: &str) -> (Result<Gathered, ShelfError>, usize) {
+    fn gathered(dir: &TempDir, text: &str) -> (Result<Gathered, ArtifactError>, usize) {
         let reads = Cell::new(0);
         let read = |_: &Path| {
             reads.set(reads.get() + 1);
-            Ok::<_, Trouble>(PNG.to_vec())
+            Ok::<_, CliError>(PNG.to_vec())
         };
         (gather(text, dir.path(), &may_show(dir, false), &read), reads.get())
     }
@@ -298,7 +298,7 @@ mod tests {
         let dir = workspace();
         let of = |kind: &str, bytes: &[u8], strangers| {
             let text = format!("![](data:{kind};base64,{})\n", STANDARD.encode(bytes));
-            let read = |_: &Path| Err(Trouble::new(Code::Failed, "no file is asked for"));
+            let read = |_: &Path| Err(CliError::new(ExitCode::Failed, "no file is asked for"));
             gather(&text, dir.path(), &may_show(&dir, strangers), &read).expect("is gathered")
         };
         for (kind, bytes) in [("image/png", PNG), ("image/csv", b"a,b\n1,2\n")] {

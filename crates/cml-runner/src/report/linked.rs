@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cml_report::{Asset, Ci, Media, ShelfError, content_refused, place_refused, roots};
+use cml_report::{Artifact, ArtifactError, Ci, Media, content_refused, place_refused, roots};
 
-use crate::exit::Trouble;
-use crate::place::env;
+use crate::context::env;
+use crate::exit::CliError;
 use crate::report::files::{self, git};
 
 /// Most names of files in the report's own note.
@@ -77,17 +77,17 @@ impl Found {
     pub(crate) fn size(&self) -> Result<usize, Unshown> {
         let size = files::size(&self.real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        Asset::check_size(path_of(&self.target), size).map_err(|error| flawed(&error))?;
+        Artifact::check_size(path_of(&self.target), size).map_err(|error| flawed(&error))?;
         Ok(size)
     }
 
     /// Reads it.
-    pub(crate) fn asset(&self, may_show: &MayShow, read: &Read<'_>) -> Result<Asset, Unshown> {
+    pub(crate) fn asset(&self, may_show: &MayShow, read: &Read<'_>) -> Result<Artifact, Unshown> {
         let bytes = read(&self.real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
         let name = self.real.file_name().unwrap_or_default().to_string_lossy();
         match content_refused(&name, &Media::of(&bytes), &bytes, may_show.may_be_strangers) {
             Some(why) => Err(self.refused(why)),
-            None => Asset::new(path_of(&self.target), None, bytes).map_err(|error| flawed(&error)),
+            None => Artifact::new(path_of(&self.target), None, bytes).map_err(|error| flawed(&error)),
         }
     }
 
@@ -101,13 +101,13 @@ impl Found {
 }
 
 /// How a file is read.
-pub(crate) type Read<'a> = dyn Fn(&Path) -> Result<Vec<u8>, Trouble> + 'a;
+pub(crate) type Read<'a> = dyn Fn(&Path) -> Result<Vec<u8>, CliError> + 'a;
 
 /// `data:image/png;base64,…` in the report's text, by the rules for a file.
-pub(crate) fn of_data(uri: &str, may_show: &MayShow) -> Result<Asset, Unshown> {
+pub(crate) fn of_data(uri: &str, may_show: &MayShow) -> Result<Artifact, Unshown> {
     let (name, bytes) = data(uri)
         .ok_or_else(|| Unshown::Flawed("the report has an image as data: that is no base64".to_owned()))?;
-    let asset = Asset::new(&name, None, bytes).map_err(|error| flawed(&error))?;
+    let asset = Artifact::new(&name, None, bytes).map_err(|error| flawed(&error))?;
     match content_refused(&name, &asset.media, &asset.bytes, may_show.may_be_strangers) {
         Some(why) => {
             let head = uri.split(',').next().unwrap_or_default();
@@ -129,7 +129,7 @@ fn data(uri: &str) -> Option<(String, Vec<u8>)> {
     Some((format!("image.{end}"), STANDARD.decode(plain).ok()?))
 }
 
-fn flawed(error: &ShelfError) -> Unshown {
+fn flawed(error: &ArtifactError) -> Unshown {
     Unshown::Flawed(error.to_string())
 }
 

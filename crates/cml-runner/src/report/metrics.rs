@@ -10,11 +10,11 @@ use cml_metrics::{
 
 use crate::actions;
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::{Better, Gate, Metrics};
 use crate::report::{check, files, places};
 
-pub(crate) fn metrics(global: &Global, args: &Metrics) -> Result<String, Trouble> {
+pub(crate) fn metrics(global: &Global, args: &Metrics) -> Result<String, CliError> {
     let (old, new, old_title) = match (&args.base, args.files.as_slice()) {
         (Some(base), files) => (Some(of_revision(base, files)?), read_all(files)?, base.clone()),
         (None, [old, new]) => {
@@ -23,14 +23,15 @@ pub(crate) fn metrics(global: &Global, args: &Metrics) -> Result<String, Trouble
         }
         (None, [new]) => (None, vec![read(new)?], String::new()),
         (None, _) => {
-            return Err(Trouble::new(Code::Usage, "more than two files are compared with --base only")
+            return Err(CliError::new(ExitCode::Usage, "more than two files are compared with --base only")
                 .hint("`cml-report metrics OLD NEW`, or `cml-report metrics FILE... --base main`"));
         }
     };
     let comparison = compare(old.as_deref(), &new, &directions(&args.better));
     if global.json {
-        let text = serde_json::to_string(&comparison)
-            .map_err(|error| Trouble::new(Code::Failed, format!("no JSON can be made of it: {error}")))?;
+        let text = serde_json::to_string(&comparison).map_err(|error| {
+            CliError::new(ExitCode::Failed, format!("no JSON can be made of it: {error}"))
+        })?;
         return Ok(format!("{text}\n"));
     }
     let new_title = match (&args.base, args.files.as_slice()) {
@@ -47,12 +48,12 @@ pub(crate) fn metrics(global: &Global, args: &Metrics) -> Result<String, Trouble
     Ok(format!("{}\n", comparison.markdown(&options).trim_end()))
 }
 
-pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Trouble> {
+pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, CliError> {
     if args.require.is_empty() && args.no_worse_than.is_none() {
-        return Err(Trouble::new(Code::Usage, "nothing is required")
+        return Err(CliError::new(ExitCode::Usage, "nothing is required")
             .hint("say what must hold: --require 'accuracy >= 0.9', or --no-worse-than main"));
     }
-    let usage = |error: String| Trouble::new(Code::Usage, error);
+    let usage = |error: String| CliError::new(ExitCode::Usage, error);
     let requirements: Vec<Requirement> = args
         .require
         .iter()
@@ -74,9 +75,9 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
     let baseline =
         old.as_ref().map(|(revision, files)| Baseline { title: revision, files, no_worse: Some(tolerance) });
     let report = checked(&new, &requirements, baseline, &directions(&args.better))
-        .map_err(|error| Trouble::new(Code::Failed, error.to_string()))?;
+        .map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))?;
     let _ = actions::put_into_summary(None, &report.markdown())
-        .map_err(|error| Trouble::new(Code::Failed, error))?;
+        .map_err(|error| CliError::new(ExitCode::Failed, error))?;
     let unwritten = match &args.check_run {
         Some(name) => write_check(global, name, &report).await.err(),
         None => None,
@@ -90,14 +91,14 @@ pub(crate) async fn check(global: &Global, args: &Gate) -> Result<String, Troubl
     if report.passed() {
         return Ok(format!("{}\n", report.markdown().trim_end()));
     }
-    let mut trouble = Trouble::new(Code::Failed, "the metrics are not good enough");
+    let mut trouble = CliError::new(ExitCode::Failed, "the metrics are not good enough");
     let failed = report.findings.iter().filter(|finding| finding.outcome == cml_metrics::Outcome::Failed);
     trouble.details = failed.map(|finding| finding.why.clone()).collect();
     trouble.hint = Some("train again, or change what is required".to_owned());
     Err(trouble)
 }
 
-async fn write_check(global: &Global, name: &str, report: &CheckReport) -> Result<(), Trouble> {
+async fn write_check(global: &Global, name: &str, report: &CheckReport) -> Result<(), CliError> {
     let github = places::github(global)?;
     let conclusion = if report.passed() { "success" } else { "failure" };
     let new = check::new(&github, &files::ci(), None, name, &report.markdown())?;
@@ -113,16 +114,16 @@ fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn read(path: &Path) -> Result<MetricsFile, Trouble> {
+fn read(path: &Path) -> Result<MetricsFile, CliError> {
     parsed(path, &files::read(path)?)
 }
 
-fn read_all(paths: &[PathBuf]) -> Result<Vec<MetricsFile>, Trouble> {
+fn read_all(paths: &[PathBuf]) -> Result<Vec<MetricsFile>, CliError> {
     paths.iter().map(|path| read(path)).collect()
 }
 
 /// The same files in another version; one that is not there yet is left out.
-fn of_revision(revision: &str, paths: &[PathBuf]) -> Result<Vec<MetricsFile>, Trouble> {
+fn of_revision(revision: &str, paths: &[PathBuf]) -> Result<Vec<MetricsFile>, CliError> {
     let mut all = Vec::new();
     for path in paths {
         match files::at_revision(revision, path)? {
@@ -136,6 +137,6 @@ fn of_revision(revision: &str, paths: &[PathBuf]) -> Result<Vec<MetricsFile>, Tr
     Ok(all)
 }
 
-fn parsed(path: &Path, bytes: &[u8]) -> Result<MetricsFile, Trouble> {
-    MetricsFile::read(&name(path), bytes).map_err(|error| Trouble::new(Code::Failed, error.to_string()))
+fn parsed(path: &Path, bytes: &[u8]) -> Result<MetricsFile, CliError> {
+    MetricsFile::read(&name(path), bytes).map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))
 }

@@ -20,13 +20,13 @@ mod summary;
 mod watch;
 
 use crate::args::{Command, Global};
-use crate::exit::Trouble;
+use crate::exit::CliError;
 use args::{
     CheckCommand, CommentCommand, PrCommand, RepoCommand, ReportCommand, TensorboardCommand, WorkflowCommand,
 };
 
 /// Runs a command of this room; none when it is none.
-pub(crate) async fn run(global: &Global, command: &Command) -> Option<Result<String, Trouble>> {
+pub(crate) async fn run(global: &Global, command: &Command) -> Option<Result<String, CliError>> {
     Some(match command {
         Command::Publish(args) => publish::publish(global, args).await,
         Command::Comment { command: CommentCommand::Create(args) } => {

@@ -1,27 +1,27 @@
-//! Where a report's files go: whichever shelf was asked for.
+//! Where a report's files go: whichever store was asked for.
 
 use std::path::PathBuf;
 
 use cml_github::GitHub;
-use cml_report::{Asset, AssetServer, Ci, Directory, RepositoryShelf, Shelf, ShelfError};
+use cml_report::{Artifact, ArtifactError, ArtifactStore, AssetServer, Ci, Directory, RepositoryStore};
 use cml_spec::{ReportPlace, ReportsConfig};
 
 use crate::args::Global;
 use crate::aws::Bucket;
-use crate::exit::{Code, Trouble};
-use crate::place::{self, env};
+use crate::context::{self, env};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::ShelfArgs;
 use crate::report::checkout;
 
 /// GitHub for a report: no right to runners is needed.
-pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
+pub(crate) fn github(global: &Global) -> Result<GitHub, CliError> {
     github_of_remote(global, "origin")
 }
 
 /// The same; what else does not name the repository, this git remote does.
-pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, Trouble> {
-    place::github_of_remote(global, remote).map_err(|trouble| match trouble.code {
-        Code::Denied => trouble.hint(
+pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, CliError> {
+    context::github_of_remote(global, remote).map_err(|trouble| match trouble.code {
+        ExitCode::Denied => trouble.hint(
             "give the step `env: {REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\"}` and the job `permissions:`: contents: write \
              (pictures, pr), pull-requests: write (comments, pr), issues: write (comments on issues), checks: write (checks), \
              actions: write (workflow rerun)",
@@ -31,8 +31,8 @@ pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, 
 }
 
 /// Nobody here can change that there is no token: GitHub gives a fork's pull request no secrets.
-pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &Trouble) -> bool {
-    ci.is_fork && trouble.code == Code::Denied
+pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &CliError) -> bool {
+    ci.is_fork && trouble.code == ExitCode::Denied
 }
 
 /// Where files go, and what their addresses begin with.
@@ -46,8 +46,8 @@ pub(crate) struct Chosen {
 
 /// The place: CML's own flags, then `--to`, then its variable, then the `cml.yaml` of the checkout, unless a stranger may have
 /// written that: it would decide where a run with secrets sends its files.
-pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<Chosen, Trouble> {
-    let usage = |message: String| Trouble::new(Code::Usage, message);
+pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<Chosen, CliError> {
+    let usage = |message: String| CliError::new(ExitCode::Usage, message);
     let named = cmls.server.or(args.to.as_deref()).or(cmls.native.then_some("repo"));
     let chosen = match named {
         Some(to) => {
@@ -75,10 +75,10 @@ pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<C
 
 impl Chosen {
     /// The directory that was asked for.
-    pub(crate) fn directory(&self) -> Result<Directory, Trouble> {
+    pub(crate) fn directory(&self) -> Result<Directory, CliError> {
         match &self.place {
             ReportPlace::Directory(root) => Ok(Directory { root: root.clone(), within: self.within.clone() }),
-            _ => Err(Trouble::new(Code::Failed, "files do not go to a directory")),
+            _ => Err(CliError::new(ExitCode::Failed, "files do not go to a directory")),
         }
     }
 }
@@ -92,9 +92,9 @@ pub(crate) struct CmlsFlags<'a> {
     pub(crate) native: bool,
 }
 
-/// An open shelf.
+/// An open store.
 pub(crate) enum AnyShelf<'a> {
-    Repository(RepositoryShelf<'a>),
+    Repository(RepositoryStore<'a>),
     S3(Bucket),
     Server(AssetServer),
     Directory(Directory),
@@ -107,11 +107,11 @@ impl<'a> AnyShelf<'a> {
         github: Option<&'a GitHub>,
         ci: &Ci,
         is_unmarked: bool,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, CliError> {
         Ok(match &chosen.place {
             ReportPlace::Repository => {
-                let github = github.ok_or_else(|| Trouble::new(Code::Denied, "no GitHub token"))?;
-                Self::Repository(RepositoryShelf::new(github, ci))
+                let github = github.ok_or_else(|| CliError::new(ExitCode::Denied, "no GitHub token"))?;
+                Self::Repository(RepositoryStore::new(github, ci))
             }
             ReportPlace::S3 { bucket, prefix } => {
                 let is_elsewhere = env("AWS_ENDPOINT_URL_S3").or_else(|| env("AWS_ENDPOINT_URL")).is_some();
@@ -124,17 +124,17 @@ impl<'a> AnyShelf<'a> {
     }
 }
 
-impl Shelf for AnyShelf<'_> {
-    async fn place(&self, assets: &[Asset]) -> Result<Vec<String>, ShelfError> {
+impl ArtifactStore for AnyShelf<'_> {
+    async fn upload(&self, assets: &[Artifact]) -> Result<Vec<String>, ArtifactError> {
         match self {
-            Self::Repository(shelf) => shelf.place(assets).await,
-            Self::Server(shelf) => shelf.place(assets).await,
-            Self::Directory(shelf) => shelf.place(assets).await,
+            Self::Repository(store) => store.upload(assets).await,
+            Self::Server(store) => store.upload(assets).await,
+            Self::Directory(store) => store.upload(assets).await,
             Self::S3(bucket) => {
                 let mut all = Vec::new();
                 for asset in assets {
                     let placed = bucket.put(&asset.path(), &asset.media.mime, &asset.bytes).await;
-                    all.push(placed.map_err(|error| ShelfError::Other(error.to_string()))?);
+                    all.push(placed.map_err(|error| ArtifactError::Other(error.to_string()))?);
                 }
                 Ok(all)
             }

@@ -5,7 +5,7 @@ use cml_report::{Change, Ci, NewBranch, open};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::Pr;
 use crate::report::files::{self, git, git_bytes};
 use crate::report::places;
@@ -16,9 +16,9 @@ pub(crate) const USER_EMAIL: &str = "olivaw@iterative.ai";
 /// The largest file that git's own API takes, bytes.
 const FILE_LIMIT: u64 = 100 << 20;
 
-pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble> {
+pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, CliError> {
     let failed =
-        |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
+        |cause: String| CliError::new(ExitCode::Failed, format!("git cannot tell what has changed: {cause}"));
     let github = places::github_of_remote(global, &args.remote)?;
     let ci = files::ci();
     // Without --verify git answers with the name itself where there is no commit.
@@ -90,13 +90,13 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, Trouble
 }
 
 /// Nothing of a stranger's goes into a branch unseen.
-fn check_merge(args: &Pr, ci: &Ci) -> Result<(), Trouble> {
+fn check_merge(args: &Pr, ci: &Ci) -> Result<(), CliError> {
     let merges = args.merge || args.rebase || args.squash;
     if !(merges && ci.may_be_strangers) {
         return Ok(());
     }
     let what = "nothing is merged in a run that may be a stranger's: what is checked out may be their code";
-    Err(Trouble::new(Code::Usage, what)
+    Err(CliError::new(ExitCode::Usage, what)
         .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"))
 }
 
@@ -105,30 +105,30 @@ fn base(
     named: Option<&str>,
     ci: &Ci,
     checked_out: impl FnOnce() -> Result<String, String>,
-) -> Result<String, Trouble> {
+) -> Result<String, CliError> {
     match named.or(ci.branch.as_deref()) {
         Some(branch) => Ok(branch.to_owned()),
         // Neither a fork's branch, nor one that a stranger's checkout stands on.
         None if ci.may_be_strangers => {
             let what = "in a pull request from a fork its author names the branches";
-            Err(Trouble::new(Code::Usage, what).hint("name the branch to change with --target-branch"))
+            Err(CliError::new(ExitCode::Usage, what).hint("name the branch to change with --target-branch"))
         }
         None => checked_out().map_err(|cause| {
-            Trouble::new(Code::Usage, format!("it is not known which branch to change: {cause}"))
+            CliError::new(ExitCode::Usage, format!("it is not known which branch to change: {cause}"))
                 .hint("name it with --target-branch")
         }),
     }
 }
 
 /// The pull request is there all the same, and a later step may want its address.
-fn not_merged(error: cml_github::GitHubError, url: &str, was_there: bool, line: String) -> Trouble {
-    let mut trouble = Trouble::from(error);
+fn not_merged(error: cml_github::GitHubError, url: &str, was_there: bool, line: String) -> CliError {
+    let mut trouble = CliError::from(error);
     trouble.message = format!("{url} is open and was not merged: {}", trouble.message);
     let mut object = trouble.json();
     object["url"] = json!(url);
     object["was_there"] = json!(was_there);
     object["merged"] = json!(false);
-    Trouble { object: Some(object), output: Some(line), ..trouble }
+    CliError { object: Some(object), output: Some(line), ..trouble }
 }
 
 /// As CML: the suffix keeps workflows from starting, unless the message or a merge wants it otherwise.
@@ -140,9 +140,9 @@ fn message(args: &Pr, short: &str, merges: bool) -> String {
 
 /// What the working tree has that the commit has not, below these patterns: as git itself would commit it (filters such as
 /// LFS, line ends), by an index of our own, so that the checkout's stays as it is.
-fn changes(globs: &[String]) -> Result<Vec<Change>, Trouble> {
+fn changes(globs: &[String]) -> Result<Vec<Change>, CliError> {
     let failed =
-        |cause: String| Trouble::new(Code::Failed, format!("git cannot tell what has changed: {cause}"));
+        |cause: String| CliError::new(ExitCode::Failed, format!("git cannot tell what has changed: {cause}"));
     let dir = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
     let index = dir.path().join("index").display().to_string();
     let with_index = |args: &[&str]| files::git_with(&[("GIT_INDEX_FILE", &index)], args).map_err(failed);
@@ -179,8 +179,8 @@ fn changes(globs: &[String]) -> Result<Vec<Change>, Trouble> {
         let size = git(&["cat-file", "-s", sha]).map_err(failed)?;
         if size.parse::<u64>().is_ok_and(|size| size > FILE_LIMIT) {
             let hint = "keep it out of git: `dvc add` it, and leave it out of the patterns";
-            return Err(Trouble::new(
-                Code::Failed,
+            return Err(CliError::new(
+                ExitCode::Failed,
                 format!("{path} has {size} bytes, and GitHub takes 100 MiB at most"),
             )
             .hint(hint));

@@ -3,29 +3,29 @@
 use std::io::Write;
 
 use cml_github::{GitHubError, GitHubErrorKind};
-use cml_report::{Asset, Ci, Media, Shelf, ShelfError, markdown};
+use cml_report::{Artifact, ArtifactError, ArtifactStore, Ci, Media, markdown};
 use cml_spec::ReportPlace;
 use serde_json::json;
 
 use crate::args::Global;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::Publish;
 use crate::report::places::{AnyShelf, CmlsFlags};
 use crate::report::{files, places};
 
-pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, Trouble> {
+pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, CliError> {
     let ci = files::ci();
     let cmls = CmlsFlags { server: args.url.as_deref(), native: args.native };
-    let chosen = places::choose(&args.shelf, cmls, &ci)?;
+    let chosen = places::choose(&args.store, cmls, &ci)?;
     if args.native && args.url.is_none() && chosen.place != ReportPlace::Repository {
-        return Err(Trouble::new(
-            Code::Usage,
+        return Err(CliError::new(
+            ExitCode::Usage,
             "--native is the repository: leave out --to, or say --to repo",
         ));
     }
     let name = args.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let media = args.mime_type.as_deref().map(Media::given);
-    let asset = Asset::new(&name, media, files::read(&args.path)?)?;
+    let asset = Artifact::new(&name, media, files::read(&args.path)?)?;
     let looks_like_an_image = ["png", "jpg", "jpeg", "gif", "svg", "webp"]
         .iter()
         .any(|end| name.to_ascii_lowercase().ends_with(&format!(".{end}")));
@@ -49,10 +49,10 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, T
         },
         _ => None,
     };
-    let shelf = AnyShelf::open(&chosen, github.as_ref(), &ci, args.rm_watermark).await?;
-    let url = match shelf.place(std::slice::from_ref(&asset)).await {
+    let store = AnyShelf::open(&chosen, github.as_ref(), &ci, args.rm_watermark).await?;
+    let url = match store.upload(std::slice::from_ref(&asset)).await {
         Ok(urls) => urls.into_iter().next().unwrap_or_default(),
-        Err(ShelfError::GitHub(error)) if may_only_read(&ci, &error) => {
+        Err(ArtifactError::GitHub(error)) if may_only_read(&ci, &error) => {
             files::warn(&format!(
                 "{error}. {name} is not published: in a pull request from a fork GitHub's token may only read"
             ));
@@ -85,13 +85,15 @@ pub(crate) fn may_only_read(ci: &Ci, error: &GitHubError) -> bool {
 }
 
 /// The result on stdout, or appended to the file that was asked for.
-fn printed(args: &Publish, text: &str) -> Result<String, Trouble> {
+fn printed(args: &Publish, text: &str) -> Result<String, CliError> {
     let Some(file) = &args.file else { return Ok(format!("{text}\n")) };
     std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(file)
         .and_then(|mut open| writeln!(open, "{text}"))
-        .map_err(|error| Trouble::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
+        .map_err(|error| {
+            CliError::new(ExitCode::Failed, format!("cannot write {}: {error}", file.display()))
+        })?;
     Ok(String::new())
 }

@@ -1,26 +1,26 @@
 //! The step's summary: where a report goes that nobody may write as a comment, as in a pull request from a fork.
 
 use crate::actions;
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::files;
 
 /// A report in the summary in place of a comment.
 pub(crate) struct InSummary {
-    refusal: Trouble,
+    refusal: CliError,
     /// What stands there.
     written: Option<String>,
 }
 
 impl InSummary {
     /// Because of this refusal, which it is when there is no summary either.
-    pub(crate) fn because(refusal: Trouble) -> Self {
+    pub(crate) fn because(refusal: CliError) -> Self {
         Self { refusal, written: None }
     }
 
     /// Writes the report, over its last version; the first time it is said why.
-    pub(crate) fn show(&mut self, text: &str) -> Result<(), Trouble> {
+    pub(crate) fn show(&mut self, text: &str) -> Result<(), CliError> {
         let written = actions::put_into_summary(self.written.as_deref(), text);
-        if !written.map_err(|error| Trouble::new(Code::Failed, error))? {
+        if !written.map_err(|error| CliError::new(ExitCode::Failed, error))? {
             return Err(self.refusal.clone());
         }
         if self.written.replace(text.to_owned()).is_none() {
@@ -35,6 +35,6 @@ impl InSummary {
 }
 
 /// Writes the report once; nothing is to be printed then.
-pub(crate) fn instead(text: &str, refusal: Trouble) -> Result<String, Trouble> {
+pub(crate) fn instead(text: &str, refusal: CliError) -> Result<String, CliError> {
     InSummary::because(refusal).show(text).map(|()| String::new())
 }

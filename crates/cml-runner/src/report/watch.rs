@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use cml_report::{ReportError, decoded, local_links};
 
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 use crate::report::args::Comment;
 use crate::report::comment::{Session, report_of};
 use crate::report::files;
@@ -32,7 +32,7 @@ pub(crate) enum Way<'a> {
     Summary(InSummary),
 }
 
-pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Result<String, Trouble> {
+pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Result<String, CliError> {
     let stop = signals::stop_token(signals::Left::default())?;
     let mut posted: Option<Look> = None;
     let mut seen: Option<(Look, tokio::time::Instant)> = None;
@@ -63,7 +63,7 @@ pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Res
                     }
                 }
                 // Whoever may not write will not be allowed to later.
-                Err(trouble) if is_last || trouble.code == Code::Denied => return Err(trouble),
+                Err(trouble) if is_last || trouble.code == ExitCode::Denied => return Err(trouble),
                 Err(trouble) => {
                     files::warn(&trouble.message);
                     not_before = tokio::time::Instant::now() + wait;
@@ -78,7 +78,7 @@ pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Res
 }
 
 impl Way<'_> {
-    async fn write(&mut self, args: &Comment, update: bool) -> Result<(), Trouble> {
+    async fn write(&mut self, args: &Comment, update: bool) -> Result<(), CliError> {
         let text = report_of(args)?;
         let session = match self {
             Way::Comment(session) => session,

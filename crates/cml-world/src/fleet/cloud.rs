@@ -10,16 +10,16 @@ use cml_planner::UNSEEN_GRACE;
 use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;
-use super::gate::Life;
+use super::fault_point::Life;
 use super::machine::{Machine, deadline_second};
 use super::market::{SAME_LETTER_TYPE, SHARED_TYPE, quota_of, region_of, second_of};
-use super::sabotage::Sabotage;
+use super::mutant::Mutant;
 use super::world::{OWNER, World};
 
 /// EC2's token buckets, per region: how many there are at most, and how many come back in a second.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 const BUCKETS: [(&str, i64, i64); 3] = [("describe", 100, 20), ("launch", 50, 5), ("terminate", 100, 5)];
-/// Of what a sabotaged reader sees.
+/// Of what a mutated reader sees.
 const FIRST_PAGE: usize = 4;
 
 /// Tokens of each kind of call, in thousandths, and when they were counted.
@@ -106,14 +106,14 @@ impl Cloud for SimCloud {
     /// Where nothing shows late, it shows at once, as this very machine's directories do.
     fn shows_within(&self, _region: &str) -> SignedDuration {
         let world = self.life.shared.now();
-        if world.shows_late && !world.is(Sabotage::NoGrace) { UNSEEN_GRACE } else { SignedDuration::ZERO }
+        if world.shows_late && !world.is(Mutant::NoGrace) { UNSEEN_GRACE } else { SignedDuration::ZERO }
     }
 
-    async fn tidy(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, _request: &LaunchRequest) -> Result<(), CloudError> {
         Ok(())
     }
 
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         _filter: &InstanceFilter,
         _older_than: Timestamp,
@@ -133,7 +133,7 @@ impl Cloud for SimCloud {
                 let here = shown.extract_if(.., |instance| instance.region == *region).collect();
                 answer.add(region, closed.map(|()| here));
             }
-            if world.is(Sabotage::SilenceIsEmpty) {
+            if world.is(Mutant::SilenceIsEmpty) {
                 answer.failed.clear();
             }
             answer
@@ -154,7 +154,7 @@ impl Cloud for SimCloud {
         Ok(world.market.history(region, types, second_of(since), world.second()))
     }
 
-    async fn taken_back(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, _region: &str) -> Result<Vec<InstanceId>, CloudError> {
         Ok(Vec::new())
     }
 
@@ -163,7 +163,7 @@ impl Cloud for SimCloud {
         {
             let mut world = self.life.shared.now();
             world.closed(region, "ending an instance")?;
-            if !world.is(Sabotage::NeverTerminate) {
+            if !world.is(Mutant::NeverTerminate) {
                 world.end_by_call(id, self.life.process);
             }
         }
@@ -217,7 +217,7 @@ impl World {
 
     /// EC2's `CreateFleet` of type `instant`: one attempt, an error for each pool that has none.
     fn sell(&mut self, request: &LaunchRequest) -> Result<Launched, CloudError> {
-        let token = match (self.is(Sabotage::ReuseTheToken), self.tokens.keys().next()) {
+        let token = match (self.is(Mutant::ReuseTheToken), self.tokens.keys().next()) {
             (true, Some(first)) => first.clone(),
             _ => request.client_token(),
         };
@@ -287,7 +287,7 @@ impl World {
             .as_ref()
             .and_then(|spec| super::specs::recipes(std::slice::from_ref(spec), &[]).remove(&spec.name));
         let idle_timeout = recipe.and_then(|recipe| recipe.idle_timeout).map(|timeout| timeout.as_secs());
-        let stretch = if self.is(Sabotage::IgnoreTheDeadline) { 6 * 3600 } else { 0 };
+        let stretch = if self.is(Mutant::IgnoreTheDeadline) { 6 * 3600 } else { 0 };
         // The clock of whoever decided may be off by some minutes.
         let deadline = deadline_second(request.deadline) + stretch;
         let zone = offer.zone.clone().unwrap_or_default();
@@ -342,7 +342,7 @@ impl World {
             format!("machine {machine} is bought: {} {} in {zone}", offer.market, offer.instance_type)
         });
         let mut told = request.clone();
-        if self.is(Sabotage::LeakTheSecret) {
+        if self.is(Mutant::LeakTheSecret) {
             told.tags.insert("note".to_owned(), super::laws::secret(&request.runner_name));
         }
         self.watch_purchase(machine, &told);
@@ -372,17 +372,17 @@ impl World {
         } else {
             all.retain(|instance| filter.ids.contains(&instance.id));
         }
-        if self.is(Sabotage::SkipPagination) {
+        if self.is(Mutant::SkipPagination) {
             all.truncate(FIRST_PAGE);
         }
         for instance in &mut all {
-            if self.is(Sabotage::TerminatingIsFree) && instance.state == InstanceState::Stopping {
+            if self.is(Mutant::TerminatingIsFree) && instance.state == InstanceState::Stopping {
                 instance.state = InstanceState::Terminated;
             }
-            if self.is(Sabotage::EverythingIsOurs) && instance.launch.is_some() {
+            if self.is(Mutant::EverythingIsOurs) && instance.launch.is_some() {
                 instance.controller.clone_from(&self.controller);
             }
-            if self.is(Sabotage::EndWhenSeen) {
+            if self.is(Mutant::EndWhenSeen) {
                 instance.ended_at = None;
             }
         }

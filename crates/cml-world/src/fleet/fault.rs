@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::chance::Chance;
+use super::rng::Rng;
 
 macro_rules! faults {
     ($($name:ident $word:literal $most:literal)*) => {
@@ -119,7 +119,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// Draws them for a seed; one in twenty has none at all.
-    pub(crate) fn draw(chance: &mut Chance) -> Self {
+    pub(crate) fn draw(chance: &mut Rng) -> Self {
         let mut faults = Self::default();
         if chance.per_mille(50) {
             return faults;
@@ -146,7 +146,7 @@ impl Faults {
     }
 
     /// Lets chance decide at an armed site.
-    pub(crate) fn fires(&mut self, fault: Fault, chance: &mut Chance) -> bool {
+    pub(crate) fn fires(&mut self, fault: Fault, chance: &mut Rng) -> bool {
         let fires = self.rates.get(&fault).is_some_and(|rate| chance.per_mille(*rate));
         if fires {
             self.meet(fault);

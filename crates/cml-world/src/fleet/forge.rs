@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 
 use cml_controller::{Forge, JobList};
 use cml_github::{
-    Followed, GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner,
-    RunnerDownload,
+    GitHubError, GitHubErrorKind, GitHubTime, JitRequest, JitRunner, Removal, Runner, RunnerDownload,
+    TrackedJob,
 };
 use cml_planner::{Job, JobState};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::fault::Fault;
-use super::gate::Life;
-use super::hub::{Phase, job_id, job_index};
+use super::fault_point::Life;
+use super::github_model::{Phase, job_id, job_index};
 use super::laws::secret;
-use super::sabotage::Sabotage;
+use super::mutant::Mutant;
 use super::world::{OWNER, World, at};
 
 /// Points of a minute. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 const POINTS_PER_MINUTE: u32 = 900;
-/// Of what a sabotaged reader sees.
+/// Of what a mutated reader sees.
 const FIRST_PAGE: usize = 3;
 
 /// GitHub, as one life of a process reaches it.
@@ -67,7 +67,7 @@ impl Forge for SimForge {
 
     fn time(&self) -> Option<GitHubTime> {
         let world = self.life.shared.now();
-        if world.is(Sabotage::TrustTheClock) {
+        if world.is(Mutant::TrustTheClock) {
             return Some(GitHubTime { at: world.wall(self.life.process), received: Instant::now() });
         }
         world.processes.get(self.life.process).and_then(|process| process.github_time)
@@ -115,9 +115,9 @@ impl Forge for SimForge {
         Ok(Vec::new())
     }
 
-    async fn jobs(&self, followed: &[Followed], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
+    async fn jobs(&self, followed: &[TrackedJob], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
         self.call(2).await?;
-        if self.life.shared.now().is(Sabotage::TrustWebhooks) {
+        if self.life.shared.now().is(Mutant::TrustWebhooks) {
             // The first list there ever was, for ever.
             return Ok(JobList::default());
         }
@@ -131,7 +131,7 @@ impl Forge for SimForge {
         let only = only.map(|job| job_index(cml_planner::JobId(job)));
         let begun = {
             let mut world = self.life.shared.now();
-            world.is(Sabotage::NeverRerun) || world.rerun(run_id, only)
+            world.is(Mutant::NeverRerun) || world.rerun(run_id, only)
         };
         self.life.travel().await;
         if begun {
@@ -148,7 +148,7 @@ impl World {
             return Err(error(GitHubErrorKind::NameTaken, "Already exists"));
         }
         let mut labels = request.labels.clone();
-        if self.is(Sabotage::NoDefaultLabels) {
+        if self.is(Mutant::NoDefaultLabels) {
             labels.retain(|label| label != "self-hosted");
         }
         let id = self.add_runner(request.name.clone(), labels);
@@ -160,16 +160,16 @@ impl World {
     /// One runner, asked for by its id or name: what GitHub says of it is true.
     fn one_runner(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<Runner> {
         let (id, runner) = self.runners.iter().find(|(id, runner)| is_it(**id, &runner.name))?;
-        if self.is(Sabotage::TrustOneList) && !self.listed.contains(id) {
+        if self.is(Mutant::TrustOneList) && !self.listed.contains(id) {
             return None;
         }
-        let busy = runner.busy && !self.is(Sabotage::UnknownIsIdle);
+        let busy = runner.busy && !self.is(Mutant::UnknownIsIdle);
         let (name, labels) = (runner.name.clone(), runner.labels.clone());
         Some(Runner { id: *id, name, online: runner.online, busy, labels })
     }
 
     fn listed(&mut self) -> Vec<Runner> {
-        let blind = self.is(Sabotage::UnknownIsIdle);
+        let blind = self.is(Mutant::UnknownIsIdle);
         let ids: Vec<u64> = self.runners.keys().copied().collect();
         let mut all = Vec::new();
         for id in ids {
@@ -190,7 +190,7 @@ impl World {
             all.remove(usize::try_from(gone).unwrap_or(0));
         }
         self.listed = all.iter().map(|runner| runner.id).collect();
-        if self.is(Sabotage::SkipPagination) {
+        if self.is(Mutant::SkipPagination) {
             all.truncate(FIRST_PAGE);
         }
         all
@@ -198,7 +198,7 @@ impl World {
 
     fn remove(&mut self, id: u64) -> Removal {
         let Some(runner) = self.runners.get(&id).cloned() else { return Removal::AlreadyGone };
-        if self.is(Sabotage::UnknownIsIdle) {
+        if self.is(Mutant::UnknownIsIdle) {
             return Removal::Removed;
         }
         // GitHub refuses while a job runs, even when the runner is out of reach.
@@ -209,7 +209,7 @@ impl World {
         if self.by_hand.contains(&id) {
             self.violate("L3", &format!("the runner {id} is somebody else's"));
         }
-        if self.is(Sabotage::KeepOrphans) {
+        if self.is(Mutant::KeepOrphans) {
             return Removal::Removed;
         }
         self.note(|| format!("runner {id} is removed"));
@@ -220,12 +220,12 @@ impl World {
             && self.machines[machine].lives()
             && !self.machines[machine].hangs
         {
-            self.after(5_000, super::world::Happening::PowersOff(machine));
+            self.after(5_000, super::world::SimEvent::PowersOff(machine));
         }
         Removal::Removed
     }
 
-    fn list_jobs(&self, followed: &[Followed]) -> Vec<Job> {
+    fn list_jobs(&self, followed: &[TrackedJob]) -> Vec<Job> {
         let mut all = Vec::new();
         for index in 0..self.jobs.len() {
             let job = &self.jobs[index];
@@ -236,7 +236,7 @@ impl World {
                 all.push(self.told(index));
             }
         }
-        if self.is(Sabotage::SkipPagination) {
+        if self.is(Mutant::SkipPagination) {
             all.truncate(FIRST_PAGE);
         }
         debug_assert!(all.iter().all(|job| job.state != JobState::Over));

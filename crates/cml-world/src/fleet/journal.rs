@@ -6,8 +6,8 @@ use cml_journal::{EndReason, Event, Journal, JournalError, Record, SeqNo};
 use jiff::Timestamp;
 
 use super::fault::Fault;
-use super::gate::Life;
-use super::sabotage::Sabotage;
+use super::fault_point::Life;
+use super::mutant::Mutant;
 
 /// Lines that all processes see.
 pub(crate) type Lines = Arc<Mutex<Vec<Record>>>;
@@ -23,14 +23,14 @@ impl SimJournal {
         JournalError::Busy { path: "the journal".into() }
     }
 
-    /// What a sabotaged process writes instead.
-    fn sabotaged(sabotage: Option<Sabotage>, events: &[Event]) -> Vec<Event> {
+    /// What a mutated process writes instead.
+    fn mutated(mutant: Option<Mutant>, events: &[Event]) -> Vec<Event> {
         let mut events = events.to_vec();
-        match sabotage {
-            Some(Sabotage::ForgetTheIntent) => {
+        match mutant {
+            Some(Mutant::ForgetTheIntent) => {
                 events.retain(|event| !matches!(event, Event::LaunchIntended { .. }));
             }
-            Some(Sabotage::BillTheFirstHour) => {
+            Some(Mutant::BillTheFirstHour) => {
                 for event in &mut events {
                     if let Event::InstanceGone { end, .. } = event {
                         *end = EndReason::Ours;
@@ -52,7 +52,7 @@ impl Journal for SimJournal {
             return Err(Self::busy());
         }
         let last = lines.last().map_or(0, |line| line.seq);
-        if last != seen && !world.is(Sabotage::GoOnOvertaken) {
+        if last != seen && !world.is(Mutant::GoOnOvertaken) {
             world.faults.meet(Fault::WrittenByAnother);
             return Err(JournalError::Conflict { seen, last });
         }
@@ -63,7 +63,7 @@ impl Journal for SimJournal {
                 return Err(Self::busy());
             }
         }
-        let events = Self::sabotaged(world.sabotage, events);
+        let events = Self::mutated(world.mutant, events);
         let mut number = last;
         for event in events {
             if let Event::LaunchIntended { launch, job, .. } = &event {

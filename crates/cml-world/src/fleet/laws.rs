@@ -8,7 +8,7 @@ use cml_planner::{Job, JobId, JobState, Plan, PlanningInput, is_refused, labels}
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::hub::{Phase, job_id};
+use super::github_model::{Phase, job_id};
 use super::machine::{FORGOTTEN_AFTER, Machine};
 use super::stranger;
 use super::world::{BEGIN, World, at};
@@ -95,10 +95,11 @@ impl World {
 
     fn watch_policy(&mut self, launch: cml_cloud::LaunchId) {
         let Some(Some(meant)) = self.meant.get(&launch).copied() else { return };
-        if self.jobs.get(super::hub::job_index(meant)).is_some_and(|job| job.labels.is_empty()) {
+        if self.jobs.get(super::github_model::job_index(meant)).is_some_and(|job| job.labels.is_empty()) {
             self.violate("L8", &format!("a machine is bought for job {meant}, which asks for no label"));
         }
-        if let Some(rule) = self.jobs.get(super::hub::job_index(meant)).and_then(|job| job.stranger) {
+        if let Some(rule) = self.jobs.get(super::github_model::job_index(meant)).and_then(|job| job.stranger)
+        {
             self.violate("policy", &format!("a machine is bought for job {meant}, which {rule:?} refuses"));
         }
     }
@@ -269,7 +270,8 @@ impl World {
         if superseded || job.stranger.is_some() || job.lost_by != Some(true) || !self.run_is_over(job.run) {
             return None;
         }
-        let of_same_name = |other: &&super::hub::SimJob| other.run == job.run && other.name == job.name;
+        let of_same_name =
+            |other: &&super::github_model::SimJob| other.run == job.run && other.name == job.name;
         let lost = self.jobs.iter().filter(of_same_name).filter(|other| other.lost_by == Some(true)).count();
         let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
         let is_by_hand = |name: &String| self.machines.iter().any(|it| it.by_hand && it.runner_name == *name);
@@ -382,7 +384,7 @@ impl World {
         if most > 3 * max + 1 {
             self.violate("cap", &format!("a run has {most} attempts"));
         }
-        let per_name = |job: &super::hub::SimJob| {
+        let per_name = |job: &super::github_model::SimJob| {
             self.jobs
                 .iter()
                 .filter(|other| {
@@ -401,7 +403,7 @@ impl World {
             for spec in &specs {
                 let machines = self.machines.iter().filter(|machine| machine.spec == spec.name).count();
                 let has = labels::registered(&spec.labels, spec.default_labels, Some(Arch::X64));
-                let asks = |job: &&super::hub::SimJob| labels::serves(&has, &job.labels);
+                let asks = |job: &&super::github_model::SimJob| labels::serves(&has, &job.labels);
                 let jobs = self.jobs.iter().filter(asks).count();
                 if machines > jobs {
                     self.violate(

@@ -5,9 +5,9 @@ use cml_cloud::{Instance, InstanceId, InstanceState, LaunchId, Offer};
 use rust_decimal::Decimal;
 
 use super::fault::Fault;
-use super::hub::Phase;
+use super::github_model::Phase;
 use super::market::second_of;
-use super::world::{Happening, OWNER, World, at};
+use super::world::{OWNER, SimEvent, World, at};
 
 /// EC2 forgets what ended an hour ago.
 pub(crate) const FORGOTTEN_AFTER: i64 = 3600;
@@ -103,7 +103,7 @@ impl Machine {
             owner: self.is_tagged.then(|| OWNER.to_owned()),
             runner_name: self.is_tagged.then(|| self.runner_name.clone()),
             ended_because: because.map(str::to_owned),
-            taken_back: ended.is_some_and(|end| end.taken_back),
+            is_interrupted: ended.is_some_and(|end| end.taken_back),
         })
     }
 }
@@ -123,14 +123,14 @@ impl World {
             boot = self.chance.between(120_000, 560_000);
         }
         if !self.fires(Fault::NeverBoots) && !self.fires(Fault::NoNetwork) {
-            self.after(boot, Happening::Boots(index));
+            self.after(boot, SimEvent::Boots(index));
         }
         if self.fires(Fault::RegistrationGone) {
             let name = self.machines[index].runner_name.clone();
             self.runners.retain(|_, runner| runner.name != name);
         }
-        self.after(boot_limit, Happening::BootLimit(index));
-        self.after(deadline, Happening::Deadline(index));
+        self.after(boot_limit, SimEvent::BootLimit(index));
+        self.after(deadline, SimEvent::Deadline(index));
         index
     }
 
@@ -157,7 +157,7 @@ impl World {
         if self.fires(Fault::RunnerLeaves) {
             // It was offered a job that was withdrawn (actions/runner#4540).
             let (after, since) = (self.chance.between(1_000, 20_000), self.now);
-            self.after(after, Happening::Vanishes { machine, since });
+            self.after(after, SimEvent::Vanishes { machine, since });
         }
     }
 
@@ -165,11 +165,11 @@ impl World {
         let since = self.now;
         self.machines[machine].idle_since = Some(since);
         if let Some(timeout) = self.machines[machine].idle_timeout {
-            self.after(timeout * 1000, Happening::IdleLimit { machine, since });
+            self.after(timeout * 1000, SimEvent::IdleLimit { machine, since });
         }
         if self.fires(Fault::RunnerVanishes) {
             let after = self.chance.between(60_000, 360_000);
-            self.after(after, Happening::Vanishes { machine, since });
+            self.after(after, SimEvent::Vanishes { machine, since });
         }
     }
 
@@ -232,7 +232,7 @@ impl World {
             known.online = false;
         }
         if let Some(job) = self.machines[machine].job {
-            self.after(600_000, Happening::JobFails(job));
+            self.after(600_000, SimEvent::JobFails(job));
         }
     }
 
@@ -241,7 +241,7 @@ impl World {
         let notice = if self.fires(Fault::NoNotice) { 0 } else { 120_000 };
         self.machines[machine].taken_at = Some(self.now + notice);
         self.note(|| format!("machine {machine}: will be taken back in {} s", notice / 1000));
-        self.after(notice, Happening::Taken(machine));
+        self.after(notice, SimEvent::Taken(machine));
     }
 
     pub(crate) fn taken(&mut self, machine: usize) {
@@ -271,7 +271,7 @@ impl World {
         } else {
             self.chance.between(20_000, 90_000)
         };
-        self.after(gone_in.max(lag), Happening::Gone(machine));
+        self.after(gone_in.max(lag), SimEvent::Gone(machine));
         if let Some(runner) = self.runner_of(machine)
             && let Some(known) = self.runners.get_mut(&runner)
         {
@@ -281,7 +281,7 @@ impl World {
             self.jobs[job].lost_by = Some(taken_back);
             if !hung {
                 let after = if gently { self.chance.between(2_000, 20_000) } else { 600_000 };
-                self.after(after, Happening::JobFails(job));
+                self.after(after, SimEvent::JobFails(job));
             }
         }
     }
@@ -315,7 +315,7 @@ impl World {
         }
         runner.and_then(|runner| self.runners.remove(&runner));
         let after = self.chance.between(2_000, 20_000);
-        self.after(after, Happening::PowersOff(machine));
+        self.after(after, SimEvent::PowersOff(machine));
     }
 
     /// A person starts a machine and a runner of their own, with the same labels: it takes jobs, and is nobody's business.
@@ -391,9 +391,9 @@ impl World {
     pub(crate) fn fate_of(&mut self, machine: usize, length: i64) {
         let within = self.chance.between(1, length.max(2)) * 1000;
         if self.fires(Fault::Dies) {
-            self.after(within, Happening::Dies(machine));
+            self.after(within, SimEvent::Dies(machine));
         } else if self.fires(Fault::Hangs) {
-            self.after(within, Happening::Hangs(machine));
+            self.after(within, SimEvent::Hangs(machine));
         }
     }
 }

@@ -6,10 +6,10 @@ use cml_cloud::{Arch, Disk, Gpu, Offer, OfferQuery, Resources, SpotPolicy, UsdPe
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::chance::Chance;
 use super::fault::{Fault, Faults};
+use super::rng::Rng;
 use super::trace::{ZoneTrace, v100};
-use super::world::{Happening, World, at};
+use super::world::{SimEvent, World, at};
 
 /// A machine with a GPU: its spot market is the trace's.
 pub(crate) const GPU_TYPE: &str = "p3.2xlarge";
@@ -103,7 +103,7 @@ pub(crate) fn region_of(zone: &str) -> &str {
 }
 
 impl Market {
-    pub(crate) fn open(chance: &mut Chance, faults: &Faults) -> Self {
+    pub(crate) fn open(chance: &mut Rng, faults: &Faults) -> Self {
         let all = v100();
         // Four zones in two or three regions: enough to fall back to, few enough to run dry.
         let first = chance.below(i64::try_from(all.len()).unwrap_or(1));
@@ -304,7 +304,7 @@ impl Market {
 impl World {
     /// A zone that runs dry takes its spot machines back.
     pub(crate) fn market_tick(&mut self) {
-        self.after(195_000, Happening::MarketTick);
+        self.after(195_000, SimEvent::MarketTick);
         let second = self.second();
         if !self.calm() {
             for region in self.market.regions() {

@@ -5,28 +5,28 @@
 //!
 //! What may not happen here: any look at the real clock, any thread, any map without an order.
 
-mod chance;
 mod cloud;
 mod fault;
+mod fault_point;
 mod forge;
-mod gate;
-mod hub;
+mod github_model;
 mod journal;
 mod laws;
 mod machine;
 mod market;
-mod play;
-mod sabotage;
+mod mutant;
+mod rng;
+mod run;
 mod specs;
 mod stranger;
 mod trace;
 mod what_if;
 mod world;
 
-pub use chance::Chance;
 pub use fault::Fault;
 pub use market::Kind;
-pub use play::{History, Play, play};
-pub use sabotage::Sabotage;
+pub use mutant::Mutant;
+pub use rng::Rng;
+pub use run::{RunConfig, RunResult, run};
 pub use trace::{ZoneTrace, v100};
 pub use what_if::{Figures, Outcome, PastJob, WhatIf, Wish, what_if};

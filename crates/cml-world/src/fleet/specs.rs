@@ -10,9 +10,9 @@ use cml_spec::{Allow, Idle, Limits, Reruns, Setup, Spec, Warm};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
-use super::chance::Chance;
-use super::hub::{Phase, SimJob};
+use super::github_model::{Phase, SimJob};
 use super::market::{CPU_TYPE, GPU_TYPE, SAME_LETTER_TYPE, SHARED_TYPE};
+use super::rng::Rng;
 use super::stranger::Stranger;
 
 /// Root disk of every machine, GiB.
@@ -22,7 +22,7 @@ const DISK_GIB: u32 = 50;
 pub(crate) const JOBS_WITHIN: i64 = 3 * 3600;
 
 /// Specs of a seed: a GPU pool that prefers spot, a CPU pool, sometimes a third one that others overlap with.
-pub(crate) fn draw(chance: &mut Chance, two_types: bool) -> Vec<Spec> {
+pub(crate) fn draw(chance: &mut Rng, two_types: bool) -> Vec<Spec> {
     let mut gpu = spec("gpu", &["cml", "gpu"], 6);
     let mut cpu = spec("cpu", &["cml", "cpu"], 3);
     if chance.per_mille(300) {
@@ -132,7 +132,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> MachineTemplate {
 }
 
 /// The jobs of a seed, in runs of one to three.
-pub(crate) fn jobs(chance: &mut Chance, specs: &[Spec], count: usize, strangers: &[Stranger]) -> Vec<SimJob> {
+pub(crate) fn jobs(chance: &mut Rng, specs: &[Spec], count: usize, strangers: &[Stranger]) -> Vec<SimJob> {
     let has = |label: &str| specs.iter().any(|spec| spec.labels.iter().any(|known| known == label));
     let mut jobs = Vec::new();
     let mut run = 0;

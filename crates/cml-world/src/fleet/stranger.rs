@@ -5,8 +5,8 @@ use cml_planner::{Job, PlanningInput};
 use cml_spec::{Budget, Limits, Spec, Whose};
 use rust_decimal::Decimal;
 
-use super::chance::Chance;
 use super::fault::{Fault, Faults};
+use super::rng::Rng;
 use super::world::OWNER;
 
 /// Of a hundred runs so many are of each kind that is armed.
@@ -46,7 +46,7 @@ impl Stranger {
     }
 
     /// Whether a run is a stranger's, and by which rule.
-    pub(crate) fn draw(armed: &[Self], chance: &mut Chance) -> Option<Self> {
+    pub(crate) fn draw(armed: &[Self], chance: &mut Rng) -> Option<Self> {
         armed.iter().copied().find(|_| chance.below(100) < PER_HUNDRED)
     }
 

@@ -14,11 +14,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Faults;
-use super::gate::Shared;
-use super::hub::{Phase, SimJob};
+use super::fault_point::Shared;
+use super::github_model::{Phase, SimJob};
 use super::journal::Lines;
 use super::market::{Kind, Market};
-use super::play::{begin, process};
+use super::run::{begin, process};
 use super::specs::recipe;
 use super::stranger::Stranger;
 use super::world::World;

@@ -11,13 +11,13 @@ use cml_planner::{Job, JobId};
 use cml_spec::{Budget, Spec};
 use jiff::Timestamp;
 
-use super::chance::Chance;
 use super::cloud::Buckets;
 use super::fault::{Fault, Faults};
-use super::hub::{Run, SimJob, SimRunner};
+use super::github_model::{Run, SimJob, SimRunner};
 use super::machine::Machine;
 use super::market::Market;
-use super::sabotage::Sabotage;
+use super::mutant::Mutant;
+use super::rng::Rng;
 
 /// Second 0 of every world.
 pub(crate) const BEGIN: i64 = 1_800_000_000;
@@ -28,7 +28,7 @@ const WEATHER_EVERY: i64 = 60_000;
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
-pub(crate) enum Happening {
+pub(crate) enum SimEvent {
     JobComes(usize),
     JobMayRun(usize),
     JobEnds { job: usize, machine: usize },
@@ -71,9 +71,9 @@ pub(crate) struct Process {
 pub(crate) struct World {
     /// Milliseconds since second 0.
     pub(crate) now: i64,
-    pub(crate) chance: Chance,
+    pub(crate) chance: Rng,
     pub(crate) faults: Faults,
-    queue: BTreeMap<(i64, u64), Happening>,
+    queue: BTreeMap<(i64, u64), SimEvent>,
     queued: u64,
     pub(crate) log: Option<String>,
     pub(crate) violations: Vec<String>,
@@ -110,7 +110,7 @@ pub(crate) struct World {
     pub(crate) unassigned_until: i64,
     /// Points spent in this minute at GitHub.
     pub(crate) points: (i64, u32),
-    pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) mutant: Option<Mutant>,
     pub(crate) calm_since: Option<i64>,
     pub(crate) had_no_faults: bool,
     /// Jobs that a process last gave a reason for not getting a machine.
@@ -123,8 +123,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, faults: Faults, specs: Vec<Spec>, sabotage: Option<Sabotage>) -> Self {
-        let mut chance = Chance::new(seed ^ 0x5eed);
+    pub(crate) fn new(seed: u64, faults: Faults, specs: Vec<Spec>, mutant: Option<Mutant>) -> Self {
+        let mut chance = Rng::new(seed ^ 0x5eed);
         let market = Market::open(&mut chance, &faults);
         let had_no_faults = faults.none();
         let shows_late = faults.is_armed(Fault::ShowsLate);
@@ -159,7 +159,7 @@ impl World {
             listed: BTreeSet::new(),
             unassigned_until: 0,
             points: (0, 0),
-            sabotage,
+            mutant,
             calm_since: None,
             had_no_faults,
             reasons: BTreeMap::new(),
@@ -168,8 +168,8 @@ impl World {
             ids: 0,
         };
         world.draw_regions();
-        world.after(0, Happening::MarketTick);
-        world.after(WEATHER_EVERY, Happening::Weather);
+        world.after(0, SimEvent::MarketTick);
+        world.after(WEATHER_EVERY, SimEvent::Weather);
         world
     }
 
@@ -181,8 +181,8 @@ impl World {
         self.calm_since.is_some()
     }
 
-    pub(crate) fn is(&self, sabotage: Sabotage) -> bool {
-        self.sabotage == Some(sabotage)
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
     }
 
     /// Writes into the history, if one is kept.
@@ -211,7 +211,7 @@ impl World {
     }
 
     /// Lets something happen so many milliseconds from now.
-    pub(crate) fn after(&mut self, milliseconds: i64, what: Happening) {
+    pub(crate) fn after(&mut self, milliseconds: i64, what: SimEvent) {
         self.queued += 1;
         self.queue.insert((self.now + milliseconds.max(0), self.queued), what);
     }
@@ -232,30 +232,30 @@ impl World {
         self.now = self.now.max(now);
     }
 
-    fn happen(&mut self, what: Happening) {
+    fn happen(&mut self, what: SimEvent) {
         match what {
-            Happening::JobComes(job) => self.job_comes(job),
-            Happening::JobMayRun(job) => self.job_may_run(job),
-            Happening::JobEnds { job, machine } => self.job_ends(job, machine),
-            Happening::JobFails(job) => self.job_fails(job),
-            Happening::JobCancelled(job) => self.job_cancelled(job),
-            Happening::JobTimesOut(job) => self.job_times_out(job),
-            Happening::Boots(machine) => self.boots(machine),
-            Happening::BootLimit(machine) => self.boot_limit(machine),
-            Happening::IdleLimit { machine, since } => self.idle_limit(machine, since),
-            Happening::Vanishes { machine, since } => self.vanishes(machine, since),
-            Happening::Deadline(machine) => self.deadline(machine),
-            Happening::PowersOff(machine) => self.powers_off(machine, "its job is done"),
-            Happening::Dies(machine) => self.dies(machine),
-            Happening::Hangs(machine) => self.hangs(machine),
-            Happening::Taken(machine) => self.taken(machine),
-            Happening::Gone(machine) => self.gone(machine),
-            Happening::MarketTick => self.market_tick(),
-            Happening::Weather => {
+            SimEvent::JobComes(job) => self.job_comes(job),
+            SimEvent::JobMayRun(job) => self.job_may_run(job),
+            SimEvent::JobEnds { job, machine } => self.job_ends(job, machine),
+            SimEvent::JobFails(job) => self.job_fails(job),
+            SimEvent::JobCancelled(job) => self.job_cancelled(job),
+            SimEvent::JobTimesOut(job) => self.job_times_out(job),
+            SimEvent::Boots(machine) => self.boots(machine),
+            SimEvent::BootLimit(machine) => self.boot_limit(machine),
+            SimEvent::IdleLimit { machine, since } => self.idle_limit(machine, since),
+            SimEvent::Vanishes { machine, since } => self.vanishes(machine, since),
+            SimEvent::Deadline(machine) => self.deadline(machine),
+            SimEvent::PowersOff(machine) => self.powers_off(machine, "its job is done"),
+            SimEvent::Dies(machine) => self.dies(machine),
+            SimEvent::Hangs(machine) => self.hangs(machine),
+            SimEvent::Taken(machine) => self.taken(machine),
+            SimEvent::Gone(machine) => self.gone(machine),
+            SimEvent::MarketTick => self.market_tick(),
+            SimEvent::Weather => {
                 self.weather();
-                self.after(WEATHER_EVERY, Happening::Weather);
+                self.after(WEATHER_EVERY, SimEvent::Weather);
             }
-            Happening::Webhook { process, job } => self.deliver(process, *job),
+            SimEvent::Webhook { process, job } => self.deliver(process, *job),
         }
     }
 
@@ -365,7 +365,7 @@ impl World {
         // What was stuck moves again.
         for machine in 0..self.machines.len() {
             if self.machines[machine].is_going() {
-                self.after(1000, Happening::Gone(machine));
+                self.after(1000, SimEvent::Gone(machine));
             }
         }
     }

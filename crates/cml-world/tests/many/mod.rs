@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cml_world::fleet::{History, Play, Sabotage, play};
+use cml_world::fleet::{Mutant, RunConfig, RunResult, run};
 
 pub(crate) const JOBS: usize = 50;
 /// The standard seeds.
@@ -19,9 +19,9 @@ pub(crate) fn is_full() -> bool {
 /// Plays seeds on all processors until `until` is true; gives what was played.
 pub(crate) fn play_all(
     seeds: Range<u64>,
-    sabotage: Option<Sabotage>,
-    until: impl Fn(&History) -> bool + Sync,
-) -> Vec<History> {
+    mutant: Option<Mutant>,
+    until: impl Fn(&RunResult) -> bool + Sync,
+) -> Vec<RunResult> {
     let (next, over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let histories = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -32,7 +32,7 @@ pub(crate) fn play_all(
                     if seed >= seeds.end || over.load(Ordering::Relaxed) {
                         return;
                     }
-                    let history = play(&Play { seed, jobs: JOBS, sabotage, ..Play::default() });
+                    let history = run(&RunConfig { seed, jobs: JOBS, mutant, ..RunConfig::default() });
                     if until(&history) {
                         over.store(true, Ordering::Relaxed);
                     }

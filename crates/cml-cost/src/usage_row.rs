@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 pub(crate) type Nanos = i64;
 
 /// The number of a name in [`crate::Names`].
-pub type NameId = u32;
+pub type Symbol = u32;
 
 /// What a piece was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,7 +122,7 @@ impl Class {
 
 /// One line of the ledger. Names are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct UsageRow {
     /// Seconds since 1970, within one day of UTC.
     pub(crate) from: i64,
     pub(crate) to: i64,
@@ -134,21 +134,21 @@ pub(crate) struct Piece {
     /// Times or prices are not the cloud's own.
     pub(crate) is_estimate: bool,
     pub(crate) market: Market,
-    pub(crate) spec: NameId,
-    pub(crate) instance_type: NameId,
-    pub(crate) region: NameId,
-    pub(crate) zone: NameId,
+    pub(crate) spec: Symbol,
+    pub(crate) instance_type: Symbol,
+    pub(crate) region: Symbol,
+    pub(crate) zone: Symbol,
     /// GitHub's id; 0 for none.
     pub(crate) job: i64,
-    pub(crate) repository: NameId,
-    pub(crate) workflow: NameId,
-    pub(crate) branch: NameId,
-    pub(crate) actor: NameId,
+    pub(crate) repository: Symbol,
+    pub(crate) workflow: Symbol,
+    pub(crate) branch: Symbol,
+    pub(crate) actor: Symbol,
     pub(crate) machine: Nanos,
     pub(crate) disk: Nanos,
 }
 
-impl Piece {
+impl UsageRow {
     pub(crate) fn cost(&self) -> Nanos {
         self.machine.saturating_add(self.disk)
     }

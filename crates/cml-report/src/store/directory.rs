@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{Asset, Shelf, ShelfError, check_count, escaped};
+use super::{Artifact, ArtifactError, ArtifactStore, check_count, escaped};
 
 /// Files below one directory.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`ShelfError::Disk`].
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf, ShelfError> {
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf, ArtifactError> {
         let file = self.root.join(path);
         let written = self.prepared(&file).and_then(|()| {
             let mut open = std::fs::OpenOptions::new();
@@ -67,14 +67,14 @@ impl Directory {
     }
 }
 
-fn failed(file: &Path, cause: &str) -> ShelfError {
-    ShelfError::Disk { path: file.display().to_string(), cause: cause.to_owned() }
+fn failed(file: &Path, cause: &str) -> ArtifactError {
+    ArtifactError::Disk { path: file.display().to_string(), cause: cause.to_owned() }
 }
 
-impl Shelf for Directory {
-    async fn place(&self, assets: &[Asset]) -> Result<Vec<String>, ShelfError> {
+impl ArtifactStore for Directory {
+    async fn upload(&self, assets: &[Artifact]) -> Result<Vec<String>, ArtifactError> {
         check_count(assets)?;
-        let write = |asset: &Asset| self.write(Path::new(&asset.path()), &asset.bytes);
+        let write = |asset: &Artifact| self.write(Path::new(&asset.path()), &asset.bytes);
         assets.iter().map(|asset| Ok(escaped(&write(asset)?.display().to_string()))).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cml_controller::Mailbox;
-use cml_daemon::Heard;
+use cml_daemon::WebhookJob;
 use cml_github::{GitHub, GitHubError, Origin, RunRecord};
 use cml_planner::{JobState, spec_for};
 use cml_spec::Spec;
@@ -34,7 +34,7 @@ const LOST_EVERY: Duration = Duration::from_secs(300);
 /// One attempt of a run: another one may be somebody else's.
 type Attempt = (String, u64, u32);
 /// A job, and when it was heard of.
-type Waiting = (Heard, Instant);
+type Waiting = (WebhookJob, Instant);
 
 /// Has GitHub deliver again what we did not take, for as long as the process lives. The poll finds jobs that wait all the same;
 /// this is how it is learned who ran what, and for how long.
@@ -70,12 +70,12 @@ impl Hearing {
     }
 
     /// No spec has its labels, whatever the architecture of its machines is.
-    fn is_nobodys(&self, heard: &Heard) -> bool {
+    fn is_nobodys(&self, heard: &WebhookJob) -> bool {
         spec_for(&self.specs.borrow(), &BTreeMap::new(), &heard.job).is_none()
     }
 
     /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
-    pub(crate) fn hear(&self, heard: Heard, at: Instant) {
+    pub(crate) fn hear(&self, heard: WebhookJob, at: Instant) {
         if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
             // Its run may be over with it: the next job of the run is asked about anew.
             self.runs().known.remove(&attempt_of(&heard));
@@ -103,7 +103,7 @@ impl Hearing {
         self.waiting().pop_back()
     }
 
-    fn tell(&self, heard: Heard, at: Instant) {
+    fn tell(&self, heard: WebhookJob, at: Instant) {
         let job = heard.job;
         tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "heard of a job");
         self.news.send_job(job, at);
@@ -180,7 +180,7 @@ struct Questions {
 }
 
 impl Questions {
-    fn ask<F>(&mut self, ask: impl Fn(String, u64) -> F, heard: Heard, at: Instant)
+    fn ask<F>(&mut self, ask: impl Fn(String, u64) -> F, heard: WebhookJob, at: Instant)
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -208,7 +208,7 @@ impl Questions {
     }
 }
 
-fn attempt_of(heard: &Heard) -> Attempt {
+fn attempt_of(heard: &WebhookJob) -> Attempt {
     let job = &heard.job;
     (job.repository.to_lowercase(), job.run_id, job.attempt)
 }
@@ -223,7 +223,7 @@ async fn ask(github: &GitHub, repository: &str, run_id: u64) -> Answer {
     }
 }
 
-fn judge(hearing: &Hearing, run: &RunRecord, mut heard: Heard, at: Instant) {
+fn judge(hearing: &Hearing, run: &RunRecord, mut heard: WebhookJob, at: Instant) {
     match complete(run, &mut heard) {
         Ok(()) => hearing.tell(heard, at),
         Err(why) => tracing::info!(job = heard.job.id.0, why, "a job that was heard of is not told"),
@@ -231,7 +231,7 @@ fn judge(hearing: &Hearing, run: &RunRecord, mut heard: Heard, at: Instant) {
 }
 
 /// Puts in what GitHub says of the run, or says why the job is not to be believed.
-fn complete(run: &RunRecord, heard: &mut Heard) -> Result<(), &'static str> {
+fn complete(run: &RunRecord, heard: &mut WebhookJob) -> Result<(), &'static str> {
     let job = &mut heard.job;
     if run.attempt > job.attempt {
         return Err("its run has been started again since");
@@ -274,8 +274,8 @@ mod tests {
     use super::*;
     use cml_planner::{Job, JobId};
 
-    fn heard(attempt: u32) -> Heard {
-        Heard {
+    fn heard(attempt: u32) -> WebhookJob {
+        WebhookJob {
             job: Job {
                 id: JobId(1),
                 run_id: 80,
@@ -347,7 +347,7 @@ mod tests {
         Arc::new(Hearing::new(Arc::new(Mailbox::default()), watch::channel(specs).1))
     }
 
-    fn queued(job: u64, run: u64) -> Heard {
+    fn queued(job: u64, run: u64) -> WebhookJob {
         let mut one = heard(1);
         (one.job.id, one.job.run_id) = (JobId(job), run);
         one

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::piece::NameId;
+use crate::usage_row::Symbol;
 
 /// Names that pieces are made of: specs, types, places, repositories, people. Number 0 is none.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    by_id: BTreeMap<NameId, String>,
-    by_name: BTreeMap<String, NameId>,
+pub struct Interner {
+    by_id: BTreeMap<Symbol, String>,
+    by_name: BTreeMap<String, Symbol>,
 }
 
-impl Names {
-    pub(crate) fn of(all: Vec<(NameId, String)>) -> Self {
+impl Interner {
+    pub(crate) fn of(all: Vec<(Symbol, String)>) -> Self {
         let mut names = Self::default();
         for (id, name) in all {
             names.add(id, &name);
@@ -20,18 +20,18 @@ impl Names {
         names
     }
 
-    pub(crate) fn add(&mut self, id: NameId, name: &str) {
+    pub(crate) fn add(&mut self, id: Symbol, name: &str) {
         self.by_id.insert(id, name.to_owned());
         self.by_name.insert(name.to_owned(), id);
     }
 
-    pub(crate) fn id(&self, name: &str) -> Option<NameId> {
+    pub(crate) fn id(&self, name: &str) -> Option<Symbol> {
         self.by_name.get(name).copied()
     }
 
     /// The name; `–` where there is none.
     #[must_use]
-    pub fn name(&self, id: NameId) -> &str {
+    pub fn name(&self, id: Symbol) -> &str {
         self.by_id.get(&id).map_or("–", |name| if name.is_empty() { "–" } else { name.as_str() })
     }
 }

@@ -4,7 +4,7 @@
 
 /// One deliberate bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sabotage {
+pub enum Mutant {
     /// The intent of a launch is never written.
     ForgetTheIntent,
     /// Every launch uses the token of the first one.
@@ -59,7 +59,7 @@ pub enum Sabotage {
     OneDisk,
 }
 
-impl Sabotage {
+impl Mutant {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::ForgetTheIntent,

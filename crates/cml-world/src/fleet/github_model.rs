@@ -5,9 +5,9 @@ use cml_planner::{Job, JobId, JobState, labels};
 use tokio::time::Instant;
 
 use super::fault::Fault;
-use super::sabotage::Sabotage;
+use super::mutant::Mutant;
 use super::stranger::{self, Stranger};
-use super::world::{Happening, World, at};
+use super::world::{SimEvent, World, at};
 
 /// A job that nobody takes is given up. <https://docs.github.com/en/actions/reference/limits>
 const QUEUE_LIMIT: i64 = 24 * 3600 * 1000;
@@ -86,7 +86,7 @@ impl World {
         run.jobs.push(index);
         let after = job.queued * 1000 - self.now;
         self.jobs.push(job);
-        self.after(after, Happening::JobComes(index));
+        self.after(after, SimEvent::JobComes(index));
         index
     }
 
@@ -94,10 +94,10 @@ impl World {
         self.jobs[job].queued = self.second();
         let wait = self.chance.between(30_000, 900_000);
         self.jobs[job].phase = if self.fires(Fault::ApprovalTwice) {
-            self.after(wait, Happening::JobMayRun(job));
+            self.after(wait, SimEvent::JobMayRun(job));
             Phase::Waiting
         } else if self.fires(Fault::Held) {
-            self.after(wait, Happening::JobMayRun(job));
+            self.after(wait, SimEvent::JobMayRun(job));
             Phase::Held
         } else {
             Phase::Queued
@@ -106,11 +106,11 @@ impl World {
         self.publish(job);
         if self.fires(Fault::Cancelled) {
             let after = self.chance.between(1_000, 600_000);
-            self.after(after, Happening::JobCancelled(job));
+            self.after(after, SimEvent::JobCancelled(job));
         }
         // In some histories GitHub is less patient, so that its limit is met at all.
         let limit = if self.faults.is_armed(Fault::QueueLimit) { QUEUE_LIMIT / 24 } else { QUEUE_LIMIT };
-        self.after(limit, Happening::JobTimesOut(job));
+        self.after(limit, SimEvent::JobTimesOut(job));
     }
 
     pub(crate) fn job_may_run(&mut self, job: usize) {
@@ -253,7 +253,7 @@ impl World {
         it.started = Some(second);
         let length = it.length;
         (self.machines[machine].job, self.machines[machine].idle_since) = (Some(job), None);
-        self.after(length * 1000, Happening::JobEnds { job, machine });
+        self.after(length * 1000, SimEvent::JobEnds { job, machine });
         if !self.machines[machine].by_hand {
             self.fate_of(machine, length);
         }
@@ -277,7 +277,7 @@ impl World {
             name: job.name.clone(),
             repository: String::new(),
             labels: match job.labels.as_slice() {
-                [] if self.is(Sabotage::GuessLabels) => vec!["self-hosted".to_owned(), "gpu".to_owned()],
+                [] if self.is(Mutant::GuessLabels) => vec!["self-hosted".to_owned(), "gpu".to_owned()],
                 labels => labels.to_vec(),
             },
             group: None,
@@ -311,7 +311,7 @@ impl World {
                 let state =
                     if matches!(told.state, JobState::Failed { .. }) { JobState::Over } else { told.state };
                 let job = Box::new(Job { state, ..told });
-                self.after(delay, Happening::Webhook { process, job });
+                self.after(delay, SimEvent::Webhook { process, job });
             }
         }
     }

@@ -79,7 +79,7 @@ fn must_be_kept(doing: &str, from: Date, now: Timestamp) -> Result<(), CloudErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire;
+    use crate::test_server;
 
     fn page(lines: &[(&str, &str)], next: Option<&str>) -> serde_json::Value {
         let metric = |amount: &str, unit: &str| json!({"Amount": amount, "Unit": unit});
@@ -116,7 +116,7 @@ mod tests {
     async fn all_pages_of_the_bill_are_read() {
         let pages =
             vec![(200, page(&[("01A", "1.5"), ("", "9")], Some("2"))), (200, page(&[("01B", "2")], None))];
-        let (cloud, asked) = wire::answering(pages).await;
+        let (cloud, asked) = test_server::answering(pages).await;
         let lines = cloud.billed(BilledBy::Launch, days(), now()).await.expect("is read");
         let lines: Vec<_> = lines.iter().map(|it| (it.tagged.as_deref(), it.cost.to_string())).collect();
         let of = |launch, cost: &str| (launch, cost.to_owned());
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_bill_that_may_not_be_read_names_the_permission() {
         let words = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
-        let (cloud, _asked) = wire::answering(vec![(400, words)]).await;
+        let (cloud, _asked) = test_server::answering(vec![(400, words)]).await;
         let error = cloud.billed(BilledBy::Spec, days(), now()).await.expect_err("is refused");
         assert_eq!(error.kind, cml_cloud::ErrorKind::Denied);
         assert!(error.hint.is_some_and(|hint| hint.contains("ce:GetCostAndUsage")));
@@ -141,7 +141,7 @@ mod tests {
     async fn pages_that_lead_in_a_circle_are_no_bill() {
         let pages =
             vec![(200, page(&[("01A", "1.5")], Some("2"))), (200, page(&[("01A", "1.5")], Some("2")))];
-        let (cloud, _asked) = wire::answering(pages).await;
+        let (cloud, _asked) = test_server::answering(pages).await;
         let error = cloud.billed(BilledBy::Launch, days(), now()).await.expect_err("has no end");
         assert!(error.to_string().contains("lead back"), "{error}");
     }

@@ -6,7 +6,7 @@ use cml_planner::JobId;
 use cml_prices::Book;
 use jiff::Timestamp;
 
-use crate::piece::{Kind, NameId, Nanos, Piece, nanos};
+use crate::usage_row::{Kind, Nanos, Symbol, UsageRow, nanos};
 
 const DAY: i64 = 86_400;
 /// The longest life of a machine that is counted: ten years.
@@ -15,32 +15,32 @@ const DAYS_MAX: usize = 3660;
 /// A job's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobNames {
-    pub(crate) repository: NameId,
-    pub(crate) workflow: NameId,
-    pub(crate) branch: NameId,
-    pub(crate) actor: NameId,
+    pub(crate) repository: Symbol,
+    pub(crate) workflow: Symbol,
+    pub(crate) branch: Symbol,
+    pub(crate) actor: Symbol,
 }
 
 /// Gives numbers to names, and knows jobs.
-pub(crate) trait Naming {
+pub(crate) trait Intern {
     type Error;
-    fn number(&mut self, name: &str) -> Result<NameId, Self::Error>;
+    fn number(&mut self, name: &str) -> Result<Symbol, Self::Error>;
     fn job(&mut self, job: JobId) -> Result<JobNames, Self::Error>;
 }
 
 /// Cuts an entry. A machine whose own price nobody wrote down gets the one that the price book knows.
-pub(crate) fn cut<N: Naming>(
+pub(crate) fn cut<N: Intern>(
     entry: &LedgerEntry,
     book: &Book,
     names: &mut N,
-) -> Result<Vec<Piece>, N::Error> {
+) -> Result<Vec<UsageRow>, N::Error> {
     let (tenure, is_guess) = priced(entry, book);
     let place = &entry.offer;
     let spec = names.number(&entry.spec)?;
     let instance_type = names.number(&place.instance_type)?;
     let region = names.number(&place.region)?;
     let zone = names.number(place.zone.as_deref().unwrap_or_default())?;
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<UsageRow> = Vec::new();
     let mut seen: Vec<i64> = Vec::new();
     for part in &entry.segments {
         let job = part.category.job();
@@ -52,7 +52,7 @@ pub(crate) fn cut<N: Naming>(
             if begins_job {
                 seen.push(job);
             }
-            pieces.push(Piece {
+            pieces.push(UsageRow {
                 from: span.from.as_second(),
                 to: span.to.as_second(),
                 kind: Kind::of(part.category),

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::media::Media;
 
 pub use directory::Directory;
-pub use repository::{PRUNED_BELOW, Pruned, RepositoryShelf, prune};
+pub use repository::{PRUNED_BELOW, Pruned, RepositoryStore, prune};
 pub use server::AssetServer;
 
 /// The largest file that is taken, bytes. GitHub warns above 50 MiB, and a comment with such an image is of no use to anyone.
@@ -31,7 +31,7 @@ const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').r
 
 /// A file to show.
 #[derive(Clone, Debug)]
-pub struct Asset {
+pub struct Artifact {
     /// Its name, without directories.
     pub name: String,
     /// What it is.
@@ -43,7 +43,7 @@ pub struct Asset {
 /// Why a file could not be put where it should be seen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ShelfError {
+pub enum ArtifactError {
     /// There is nothing in it.
     #[error("{0} is empty (0 bytes): the step that should have written it has not, or not yet")]
     Empty(String),
@@ -98,17 +98,17 @@ pub enum ShelfError {
 }
 
 /// A place where files can be seen.
-pub trait Shelf {
+pub trait ArtifactStore {
     /// Puts files there; their addresses in the same order. What is there already is not sent again.
-    fn place(&self, assets: &[Asset]) -> impl Future<Output = Result<Vec<String>, ShelfError>>;
+    fn upload(&self, assets: &[Artifact]) -> impl Future<Output = Result<Vec<String>, ArtifactError>>;
 }
 
-impl Asset {
+impl Artifact {
     /// A file, once it is known to be one that can be shown.
     ///
     /// # Errors
     /// When it is empty or too large.
-    pub fn new(name: &str, media: Option<Media>, bytes: Vec<u8>) -> Result<Self, ShelfError> {
+    pub fn new(name: &str, media: Option<Media>, bytes: Vec<u8>) -> Result<Self, ArtifactError> {
         Self::check_size(name, bytes.len())?;
         let media = media.unwrap_or_else(|| Media::of(&bytes));
         Ok(Self { name: without_directories(name), media, bytes })
@@ -118,11 +118,13 @@ impl Asset {
     ///
     /// # Errors
     /// When it is empty or too large.
-    pub fn check_size(name: &str, bytes: usize) -> Result<(), ShelfError> {
+    pub fn check_size(name: &str, bytes: usize) -> Result<(), ArtifactError> {
         match bytes {
-            0 => Err(ShelfError::Empty(without_directories(name))),
+            0 => Err(ArtifactError::Empty(without_directories(name))),
             1..=FILE_LIMIT => Ok(()),
-            _ => Err(ShelfError::TooLarge { name: without_directories(name), mib: bytes.div_ceil(1 << 20) }),
+            _ => {
+                Err(ArtifactError::TooLarge { name: without_directories(name), mib: bytes.div_ceil(1 << 20) })
+            }
         }
     }
 
@@ -154,8 +156,8 @@ fn without_directories(name: &str) -> String {
 }
 
 /// Refuses more files than a report can have.
-pub(crate) fn check_count(assets: &[Asset]) -> Result<(), ShelfError> {
-    if assets.len() > COUNT_LIMIT { Err(ShelfError::TooMany(assets.len())) } else { Ok(()) }
+pub(crate) fn check_count(assets: &[Artifact]) -> Result<(), ArtifactError> {
+    if assets.len() > COUNT_LIMIT { Err(ArtifactError::TooMany(assets.len())) } else { Ok(()) }
 }
 
 /// A path as it stands in a URL.
@@ -165,7 +167,7 @@ fn escaped(path: &str) -> String {
 
 /// What a report says to show a file: as an image where it is one, else as a link.
 #[must_use]
-pub fn markdown(asset: &Asset, url: &str, title: Option<&str>) -> String {
+pub fn markdown(asset: &Artifact, url: &str, title: Option<&str>) -> String {
     if asset.media.is_shown() {
         let title = title.map(|title| format!(" \"{}\"", title.replace('\\', "\\\\").replace('"', "\\\"")));
         return format!("![]({url}{})", title.unwrap_or_default());
@@ -186,8 +188,8 @@ pub fn markdown(asset: &Asset, url: &str, title: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn asset(name: &str, bytes: &[u8]) -> Asset {
-        Asset::new(name, None, bytes.to_vec()).expect("good")
+    fn asset(name: &str, bytes: &[u8]) -> Artifact {
+        Artifact::new(name, None, bytes.to_vec()).expect("good")
     }
 
     #[test]
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_shown_is_named_with_what_to_do() {
-        let refused = |bytes| Asset::new("a/b.png", None, bytes).expect_err("refused").to_string();
+        let refused = |bytes| Artifact::new("a/b.png", None, bytes).expect_err("refused").to_string();
         assert!(refused(Vec::new()).starts_with("b.png is empty (0 bytes)"));
         assert!(refused(vec![1; 60 << 20]).starts_with("b.png has 60 MiB, and at most 50 MiB are taken"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Asset, Shelf, ShelfError, check_count};
+use super::{Artifact, ArtifactError, ArtifactStore, check_count};
 
 /// How long one upload may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -25,8 +25,8 @@ impl AssetServer {
     ///
     /// # Errors
     /// When it is no address of the web.
-    pub fn new(url: &str) -> Result<Self, ShelfError> {
-        let bad = |why: String| ShelfError::BadAddress(url.to_owned(), why);
+    pub fn new(url: &str) -> Result<Self, ArtifactError> {
+        let bad = |why: String| ArtifactError::BadAddress(url.to_owned(), why);
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(bad("it begins neither with https:// nor with http://".to_owned()));
@@ -43,7 +43,7 @@ impl AssetServer {
         Self { is_marked: false, ..self }
     }
 
-    async fn upload(&self, asset: &Asset) -> Result<String, String> {
+    async fn upload(&self, asset: &Artifact) -> Result<String, String> {
         let name = utf8_percent_encode(&asset.name, NON_ALPHANUMERIC);
         let request = self
             .client
@@ -80,8 +80,8 @@ impl AssetServer {
     }
 }
 
-impl Shelf for AssetServer {
-    async fn place(&self, assets: &[Asset]) -> Result<Vec<String>, ShelfError> {
+impl ArtifactStore for AssetServer {
+    async fn upload(&self, assets: &[Artifact]) -> Result<Vec<String>, ArtifactError> {
         check_count(assets)?;
         let mut all: Vec<String> = Vec::new();
         for (index, asset) in assets.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Shelf for AssetServer {
                     let _ = shown.set_password(None);
                     let _ = shown.set_username("");
                     shown.set_query(None);
-                    ShelfError::Server { url: shown.to_string(), cause }
+                    ArtifactError::Server { url: shown.to_string(), cause }
                 })?,
             };
             all.push(url);

@@ -19,14 +19,14 @@ const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A job as a delivery told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct WebhookJob {
     /// The job. Its event is empty and its code counts as a stranger's until GitHub was asked.
     pub job: Job,
 }
 
 /// A delivery could not be kept: it must not be acknowledged.
 #[derive(Debug, thiserror::Error)]
-pub enum NotKept {
+pub enum IngestError {
     /// More come than can be written.
     #[error("{WAITING_MAX} deliveries wait to be written already")]
     TooMany,
@@ -35,20 +35,20 @@ pub enum NotKept {
     NotWritten(String),
 }
 
-struct Parcel {
+struct PendingDelivery {
     letter: Delivery,
-    heard: Heard,
+    heard: WebhookJob,
     answer: oneshot::Sender<Result<bool, String>>,
 }
 
 /// Where webhooks are handed in.
 #[derive(Clone, Debug)]
-pub struct Intake {
-    parcels: mpsc::Sender<Parcel>,
+pub struct WebhookIngest {
+    parcels: mpsc::Sender<PendingDelivery>,
     kept_for: SignedDuration,
 }
 
-impl Intake {
+impl WebhookIngest {
     /// Opens the inbox. `tell` hears each new job right after it is durable, on the writer's own thread. What came within
     /// `again` before `now` is told at once, where it is of what is served now: an earlier life may have died between keeping and
     /// telling it, and may have served something else. For `kept_for` GitHub delivers again what was not taken; for so long a
@@ -64,7 +64,7 @@ impl Intake {
         again: SignedDuration,
         kept_for: SignedDuration,
         serves: &Scope,
-        tell: impl Fn(Heard, Timestamp) + Send + 'static,
+        tell: impl Fn(WebhookJob, Timestamp) + Send + 'static,
     ) -> Result<Self, JournalError> {
         let read = |path: &Path| {
             let mut inbox = Inbox::open(path)?;
@@ -77,7 +77,7 @@ impl Intake {
             done => done?,
         };
         for letter in letters {
-            match serde_json::from_str::<Heard>(&letter.text) {
+            match serde_json::from_str::<WebhookJob>(&letter.text) {
                 Ok(heard) if serves.holds(&heard.job.repository) => tell(heard, letter.at),
                 Ok(heard) => {
                     let repository = heard.job.repository;
@@ -111,15 +111,16 @@ impl Intake {
         &self,
         delivery: String,
         digest: String,
-        heard: Heard,
+        heard: WebhookJob,
         at: Timestamp,
-    ) -> Result<bool, NotKept> {
-        let text = serde_json::to_string(&heard).map_err(|error| NotKept::NotWritten(error.to_string()))?;
+    ) -> Result<bool, IngestError> {
+        let text =
+            serde_json::to_string(&heard).map_err(|error| IngestError::NotWritten(error.to_string()))?;
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { letter: Delivery { id: delivery, digest, at, text }, heard, answer };
-        self.parcels.try_send(parcel).map_err(|_| NotKept::TooMany)?;
-        let lost = || NotKept::NotWritten("the writer has ended".to_owned());
-        answered.await.map_err(|_| lost())?.map_err(NotKept::NotWritten)
+        let parcel = PendingDelivery { letter: Delivery { id: delivery, digest, at, text }, heard, answer };
+        self.parcels.try_send(parcel).map_err(|_| IngestError::TooMany)?;
+        let lost = || IngestError::NotWritten("the writer has ended".to_owned());
+        answered.await.map_err(|_| lost())?.map_err(IngestError::NotWritten)
     }
 }
 
@@ -133,7 +134,11 @@ struct Writer {
 
 impl Writer {
     /// Ends when nobody can hand anything in any more.
-    fn write_all(mut self, mut waiting: mpsc::Receiver<Parcel>, tell: &impl Fn(Heard, Timestamp)) {
+    fn write_all(
+        mut self,
+        mut waiting: mpsc::Receiver<PendingDelivery>,
+        tell: &impl Fn(WebhookJob, Timestamp),
+    ) {
         while let Some(first) = waiting.blocking_recv() {
             let mut parcels = vec![first];
             while parcels.len() < BATCH_MAX
@@ -144,7 +149,7 @@ impl Writer {
             let letters: Vec<Delivery> = parcels.iter().map(|parcel| parcel.letter.clone()).collect();
             match self.keep(&letters) {
                 Ok(new) => {
-                    for (Parcel { letter, heard, answer }, is_new) in parcels.into_iter().zip(new) {
+                    for (PendingDelivery { letter, heard, answer }, is_new) in parcels.into_iter().zip(new) {
                         if is_new {
                             tell(heard, letter.at);
                         }
@@ -242,13 +247,13 @@ mod tests {
         Scope::Repository { owner: "acme".to_owned(), name: name.to_owned() }
     }
 
-    fn open(path: &Path) -> Intake {
-        Intake::open(path, now(), SignedDuration::ZERO, KEPT_FOR, &repository("vision"), |_, _| {})
+    fn open(path: &Path) -> WebhookIngest {
+        WebhookIngest::open(path, now(), SignedDuration::ZERO, KEPT_FOR, &repository("vision"), |_, _| {})
             .expect("opens")
     }
 
-    async fn keep(intake: &Intake, id: &str, digest: &str) -> bool {
-        let heard = Heard { job: job(1) };
+    async fn keep(intake: &WebhookIngest, id: &str, digest: &str) -> bool {
+        let heard = WebhookJob { job: job(1) };
         intake.keep(id.to_owned(), digest.to_owned(), heard, now()).await.expect("is kept")
     }
 
@@ -271,7 +276,7 @@ mod tests {
             let (tell, told) = std::sync::mpsc::channel();
             let hour = SignedDuration::from_hours(1);
             let serves = repository(served);
-            let intake = Intake::open(&path, now(), hour, KEPT_FOR, &serves, move |heard, _| {
+            let intake = WebhookIngest::open(&path, now(), hour, KEPT_FOR, &serves, move |heard, _| {
                 tell.send(heard.job.id).ok();
             });
             drop(intake.expect("opens"));

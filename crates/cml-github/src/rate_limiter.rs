@@ -14,14 +14,14 @@ pub(crate) const PER_MINUTE: u32 = 75;
 
 /// So many at once, and then one after the other.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     /// None: no limit.
     per_minute: Option<u32>,
     /// When all that was taken will have been earned.
     earned: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new(per_minute: Option<u32>) -> Self {
         Self { per_minute: per_minute.filter(|&most| most > 0), earned: Mutex::default() }
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     /// Seconds after which each of so many went.
-    async fn times(pace: &Pace, many: u32) -> Vec<u64> {
+    async fn times(pace: &RateLimiter, many: u32) -> Vec<u64> {
         let began = Instant::now();
         let mut times = Vec::new();
         for _ in 0..many {
@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_goes_at_once_and_what_is_beyond_it_at_the_rate() {
-        let pace = Pace::new(Some(60));
+        let pace = RateLimiter::new(Some(60));
         let times = times(&pace, 100).await;
         assert!(times[..60].iter().all(|&time| time == 0), "{times:?}");
         assert_eq!(times[60..], (1..=40).collect::<Vec<_>>());
@@ -66,7 +66,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_minute_has_more_than_twice_the_rate_and_a_quiet_minute_earns_a_burst_again() {
-        let pace = Pace::new(Some(PER_MINUTE));
+        let pace = RateLimiter::new(Some(PER_MINUTE));
         let all = times(&pace, 300).await;
         for start in 0..300 {
             let within = all.iter().filter(|&&time| time >= start && time < start + 60).count();
@@ -78,6 +78,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_nobody_waits() {
-        assert_eq!(times(&Pace::new(None), 1000).await.last(), Some(&0));
+        assert_eq!(times(&RateLimiter::new(None), 1000).await.last(), Some(&0));
     }
 }

@@ -16,11 +16,11 @@ pub struct Line {
     /// What was found.
     pub found: String,
     /// What follows from it.
-    pub so: String,
+    pub implication: String,
 }
 
 fn line(about: &'static str, found: impl Into<String>, so: impl Into<String>) -> Line {
-    Line { about, found: found.into(), so: so.into() }
+    Line { about, found: found.into(), implication: so.into() }
 }
 
 /// Tells what was found, in the order in which it matters.

@@ -2,9 +2,9 @@
 
 /// A small generator.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Rng(u64);
 
-impl Chance {
+impl Rng {
     /// Of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {

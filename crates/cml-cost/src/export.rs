@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::piece::Class;
-use crate::report::{Report, Row, Tally};
+use crate::report::{Report, Row, Totals};
+use crate::usage_row::Class;
 
 /// Everything, as one object.
 #[must_use]
@@ -52,7 +52,7 @@ fn row(row: &Row) -> Value {
     value
 }
 
-fn tally(tally: &Tally) -> Value {
+fn tally(tally: &Totals) -> Value {
     json!({
         "usd": tally.cost(),
         "work_usd": tally.class(Class::Work),

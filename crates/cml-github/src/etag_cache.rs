@@ -9,7 +9,7 @@ use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 
 use crate::error::GitHubError;
-use crate::transport::{self, Answer, Call};
+use crate::transport::{self, ApiResponse, RequestContext};
 
 /// Calls of polls in a minute: half of what GitHub takes of one caller.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
@@ -17,7 +17,7 @@ const CALLS_PER_MINUTE: u32 = 450;
 
 /// Pages of one kind, as they were answered last.
 #[derive(Debug)]
-pub(crate) struct Pages<T> {
+pub(crate) struct EtagCache<T> {
     known: Mutex<HashMap<String, Known<T>>>,
 }
 
@@ -28,23 +28,23 @@ struct Known<T> {
     is_used: bool,
 }
 
-impl<T> Default for Pages<T> {
+impl<T> Default for EtagCache<T> {
     fn default() -> Self {
         Self { known: Mutex::default() }
     }
 }
 
-impl<T: DeserializeOwned> Pages<T> {
+impl<T: DeserializeOwned> EtagCache<T> {
     pub(crate) async fn get(
         &self,
         client: &Octocrab,
         path: &str,
-        call: &Call<'_>,
-        cost: &Cost,
+        call: &RequestContext<'_>,
+        cost: &RateBudget,
     ) -> Result<Arc<T>, GitHubError> {
         let known = self.lock().get(path).map(|known| (known.tag.clone(), known.page.clone()));
         let tag = known.as_ref().map(|(tag, _)| tag.as_str());
-        let answer = transport::get_unless(client, path, tag, call).await?;
+        let answer = transport::get_if_none_match(client, path, tag, call).await?;
         cost.note(&answer);
         if answer.status == 304
             && let Some((_, page)) = known
@@ -74,7 +74,7 @@ impl<T: DeserializeOwned> Pages<T> {
 
 /// What a poll has cost.
 #[derive(Debug, Default)]
-pub(crate) struct Cost(Mutex<Spent>);
+pub(crate) struct RateBudget(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
@@ -91,8 +91,8 @@ struct Left {
     resets_in: Duration,
 }
 
-impl Cost {
-    fn note(&self, answer: &Answer) {
+impl RateBudget {
+    fn note(&self, answer: &ApiResponse) {
         let number = |name| answer.header(name).and_then(|text| text.parse::<i64>().ok());
         let left = || {
             let calls = u32::try_from(number("x-ratelimit-remaining")?).ok()?;
@@ -123,7 +123,7 @@ mod tests {
 
     fn rest(calls: u32, counted: u32, left: u32) -> u64 {
         let left = Some(Left { calls: left, resets_in: Duration::from_secs(3600) });
-        Cost(Mutex::new(Spent { calls, counted, left })).rest().as_secs()
+        RateBudget(Mutex::new(Spent { calls, counted, left })).rest().as_secs()
     }
 
     #[test]

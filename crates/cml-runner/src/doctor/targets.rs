@@ -8,16 +8,16 @@ use cml_ec2::Choice;
 use cml_spec::{Config, Proxy};
 
 use crate::args::{CloudName, Doctor, Spot};
+use crate::context;
 use crate::daemon::query;
-use crate::exit::Trouble;
-use crate::place;
+use crate::exit::CliError;
 
 /// The file that is looked at when nothing says what.
 const USUAL_FILE: &str = "cml.yaml";
 
 /// What one spec, or a launch, would buy.
 #[derive(Clone, Debug)]
-pub(crate) struct Want {
+pub(crate) struct LaunchTarget {
     /// The spec's name, or `launch`.
     pub(crate) name: String,
     pub(crate) is_local: bool,
@@ -38,11 +38,11 @@ pub(crate) struct Want {
 /// All that is wanted.
 pub(crate) struct Wants {
     pub(crate) config: Option<Config>,
-    pub(crate) all: Vec<Want>,
+    pub(crate) all: Vec<LaunchTarget>,
 }
 
 impl Wants {
-    pub(crate) fn read(args: &Doctor) -> Result<Self, Trouble> {
+    pub(crate) fn read(args: &Doctor) -> Result<Self, CliError> {
         let no_flags = args.cloud.is_none()
             && args.regions.is_empty()
             && args.types.is_empty()
@@ -53,7 +53,7 @@ impl Wants {
             && args.security_group.is_none();
         let usual = Path::new(USUAL_FILE);
         let file = args.config.as_deref().or_else(|| (no_flags && usual.is_file()).then_some(usual));
-        let region = place::default_region();
+        let region = context::default_region();
         let Some(file) = file else { return Ok(Self { config: None, all: vec![launch(args, &region)?] }) };
         let config = crate::validate::read(file)?;
         let mut all = Vec::new();
@@ -61,7 +61,7 @@ impl Wants {
             let query = query(runners, &region);
             let is_local = runners.cloud == cml_spec::CloudName::Local;
             let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
-            all.push(Want {
+            all.push(LaunchTarget {
                 name: runners.spec.name.clone(),
                 is_local,
                 query,
@@ -76,12 +76,12 @@ impl Wants {
         Ok(Self { config: Some(config), all })
     }
 
-    pub(crate) fn on_aws(&self) -> Vec<&Want> {
+    pub(crate) fn on_aws(&self) -> Vec<&LaunchTarget> {
         self.all.iter().filter(|want| !want.is_local).collect()
     }
 }
 
-fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
+fn launch(args: &Doctor, region: &str) -> Result<LaunchTarget, CliError> {
     let is_local = args.cloud == Some(CloudName::Local);
     let named = |values: &[String], usual: &str| {
         if values.is_empty() { vec![usual.to_owned()] } else { values.to_vec() }
@@ -105,7 +105,7 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
     };
     let types = if is_local { Vec::new() } else { cml_ec2::choices(&query)? };
     let image = Image { name: args.image.clone() };
-    Ok(Want {
+    Ok(LaunchTarget {
         name: "launch".to_owned(),
         is_local,
         query,
@@ -118,7 +118,7 @@ fn launch(args: &Doctor, region: &str) -> Result<Want, Trouble> {
     })
 }
 
-impl Want {
+impl LaunchTarget {
     /// The markets it may be bought in.
     pub(crate) fn markets(&self) -> &'static [Market] {
         match self.query.spot {

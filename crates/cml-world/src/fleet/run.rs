@@ -11,14 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::chance::Chance;
 use super::cloud::SimCloud;
 use super::fault::{Fault, Faults};
+use super::fault_point::{Life, Shared, milliseconds};
 use super::forge::SimForge;
-use super::gate::{Life, Shared, milliseconds};
-use super::hub::SimJob;
+use super::github_model::SimJob;
 use super::journal::{Lines, SimJournal};
-use super::sabotage::Sabotage;
+use super::mutant::Mutant;
+use super::rng::Rng;
 use super::specs;
 use super::stranger::{self, Stranger};
 use super::world::World;
@@ -36,13 +36,13 @@ const REST_LOOKS: u32 = 2;
 
 /// What is played.
 #[derive(Clone, Debug, Default)]
-pub struct Play {
+pub struct RunConfig {
     /// The seed.
     pub seed: u64,
     /// Jobs that come.
     pub jobs: usize,
     /// A deliberate bug.
-    pub sabotage: Option<Sabotage>,
+    pub mutant: Option<Mutant>,
     /// Keep the history in words.
     pub log: bool,
     /// These faults with their rates in a thousand, in place of those that the seed draws.
@@ -51,7 +51,7 @@ pub struct Play {
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub struct RunResult {
     /// The seed.
     pub seed: u64,
     /// Broken laws, each with its time.
@@ -66,20 +66,20 @@ pub struct History {
 
 /// Plays a history.
 #[must_use]
-pub fn play(what: &Play) -> History {
+pub fn run(what: &RunConfig) -> RunResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     match runtime {
         Ok(runtime) => runtime.block_on(live(what)),
-        Err(error) => History {
+        Err(error) => RunResult {
             seed: what.seed,
             violations: vec![format!("no history: {error}")],
-            ..History::default()
+            ..RunResult::default()
         },
     }
 }
 
-async fn live(what: &Play) -> History {
-    let mut chance = Chance::new(what.seed);
+async fn live(what: &RunConfig) -> RunResult {
+    let mut chance = Rng::new(what.seed);
     let faults = match &what.only {
         Some(armed) => Faults::only(armed),
         None => Faults::draw(&mut chance),
@@ -94,14 +94,14 @@ async fn live(what: &Play) -> History {
         }
     }
     let processes = if faults.is_armed(Fault::TwoControllers) { 2 } else { 1 };
-    let mut world = World::new(what.seed, faults, wanted, what.sabotage);
+    let mut world = World::new(what.seed, faults, wanted, what.mutant);
     world.budgets = Stranger::budgets(&strangers);
     if what.log {
         world.log = Some(String::new());
     }
     if world.faults.is_armed(Fault::MoreDisks) {
         world.market.image_gib = 75;
-        world.market.told_gib = if world.is(Sabotage::OneDisk) { 0 } else { 75 };
+        world.market.told_gib = if world.is(Mutant::OneDisk) { 0 } else { 75 };
         world.faults.meet(Fault::MoreDisks);
     }
     begin(&mut world, jobs, processes);
@@ -110,7 +110,7 @@ async fn live(what: &Play) -> History {
     let stop = CancellationToken::new();
     let (wanted, recipes) = {
         let world = shared.now();
-        let wanted: Vec<Spec> = world.specs.iter().map(|spec| sabotaged(spec, world.sabotage)).collect();
+        let wanted: Vec<Spec> = world.specs.iter().map(|spec| mutated(spec, world.mutant)).collect();
         let recipes = Arc::new(specs::recipes(&wanted, &world.market.regions()));
         (wanted, recipes)
     };
@@ -125,7 +125,7 @@ async fn live(what: &Play) -> History {
     if processes == 2 {
         world.faults.meet(Fault::TwoControllers);
     }
-    History {
+    RunResult {
         seed: what.seed,
         violations: world.violations.clone(),
         met: world.faults.met.clone(),
@@ -238,9 +238,9 @@ async fn live_once(
         }
     };
     let decide = |observed: &PlanningInput, now: Timestamp| {
-        let sabotage = shared.now().sabotage;
-        let plan = match sabotage {
-            Some(Sabotage::ReserveForStrangers) => reserving_for_strangers(observed, now),
+        let mutant = shared.now().mutant;
+        let plan = match mutant {
+            Some(Mutant::ReserveForStrangers) => reserving_for_strangers(observed, now),
             _ => plan(observed, now),
         };
         shared.now().watch_strangers(observed, &plan, now);
@@ -248,7 +248,7 @@ async fn live_once(
     };
     let budgets = {
         let world = shared.now();
-        if world.is(Sabotage::NoBudget) { Vec::new() } else { world.budgets.clone() }
+        if world.is(Mutant::NoBudget) { Vec::new() } else { world.budgets.clone() }
     };
     let settings = Settings {
         wanted: DesiredState { specs: wanted.to_vec(), budgets, templates: recipes.clone() },
@@ -298,13 +298,13 @@ fn reserving_for_strangers(observed: &PlanningInput, now: Timestamp) -> Plan {
     plan
 }
 
-/// What a sabotaged process believes to be wanted.
-fn sabotaged(spec: &Spec, sabotage: Option<Sabotage>) -> Spec {
+/// What a mutated process believes to be wanted.
+fn mutated(spec: &Spec, mutant: Option<Mutant>) -> Spec {
     let mut spec = spec.clone();
-    match sabotage {
-        Some(Sabotage::NoRerunCap) => spec.reruns.max = 1000,
-        Some(Sabotage::NoBudget) => spec.budget = None,
-        Some(Sabotage::ServeForks) => spec.allow.forks = Forks::Always,
+    match mutant {
+        Some(Mutant::NoRerunCap) => spec.reruns.max = 1000,
+        Some(Mutant::NoBudget) => spec.budget = None,
+        Some(Mutant::ServeForks) => spec.allow.forks = Forks::Always,
         _ => {}
     }
     spec

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// Everything that is shown.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Board {
+pub struct StatusSnapshot {
     /// As of when; none before the first look.
     pub at: Option<Timestamp>,
     /// Whether the cloud answered the last look.
@@ -156,7 +156,7 @@ pub struct JobRow {
     pub why: Option<String>,
 }
 
-impl Board {
+impl StatusSnapshot {
     /// What was told, with these specs.
     #[must_use]
     pub fn of(told: &ReconcileReport<'_>, specs: &[Spec]) -> Self {

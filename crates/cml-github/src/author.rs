@@ -12,7 +12,7 @@ use crate::transport;
 
 /// Whom what we write is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub enum CommentAuthor {
     /// An App's bot; its number where the App is our own.
     Bot(Option<u64>),
     /// A person, by name.
@@ -21,7 +21,7 @@ pub enum Writer {
     Unknown,
 }
 
-impl Writer {
+impl CommentAuthor {
     /// Whether this writer wrote the comment, as far as GitHub tells.
     #[must_use]
     pub fn wrote(&self, comment: &Comment) -> bool {
@@ -45,17 +45,17 @@ impl Writer {
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) kind: TokenKind,
-    bot: Option<Writer>,
+    bot: Option<CommentAuthor>,
     login: OnceCell<Option<String>>,
 }
 
 impl Identity {
     pub(crate) fn of(auth: &Auth) -> Self {
         let bot = match auth {
-            Auth::App { app_id, .. } => Some(Writer::Bot(Some(*app_id))),
+            Auth::App { app_id, .. } => Some(CommentAuthor::Bot(Some(*app_id))),
             // An App's own token, such as a workflow's GITHUB_TOKEN, which nobody may ask for its name.
             // https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats
-            Auth::Token(token) if token.expose_secret().starts_with("ghs_") => Some(Writer::Bot(None)),
+            Auth::Token(token) if token.expose_secret().starts_with("ghs_") => Some(CommentAuthor::Bot(None)),
             Auth::Token(_) => None,
         };
         Self { kind: TokenKind::of(auth), bot, login: OnceCell::new() }
@@ -70,12 +70,12 @@ struct User {
 impl GitHub {
     /// Whom what we write is from. GitHub is asked once, and only for the name of a person's token.
     /// <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
-    pub async fn writer(&self) -> Writer {
+    pub async fn writer(&self) -> CommentAuthor {
         if let Some(bot) = &self.identity.bot {
             return bot.clone();
         }
         let login = self.identity.login.get_or_init(|| self.own_login()).await;
-        login.clone().map_or(Writer::Unknown, Writer::Person)
+        login.clone().map_or(CommentAuthor::Unknown, CommentAuthor::Person)
     }
 
     async fn own_login(&self) -> Option<String> {

@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use crate::aws::{self, AwsCloud, AwsSettings};
-use crate::exit::Trouble;
-use crate::place;
+use crate::context;
+use crate::exit::CliError;
 
 /// EC2 and this machine, told apart by their regions: this machine's is `local`.
-pub(crate) struct Clouds {
+pub(crate) struct CloudRouter {
     /// Its client is megabytes; a configuration may need none.
     aws: OnceCell<AwsCloud>,
     default_region: String,
@@ -24,13 +24,13 @@ pub(crate) struct Clouds {
     prices: Option<PathBuf>,
 }
 
-impl Clouds {
+impl CloudRouter {
     /// Nothing is asked of either before it is needed.
-    pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, Trouble> {
-        let prices = place::prices_file(state_dir.as_deref());
-        let state_dir = state_dir.unwrap_or_else(place::default_state_dir);
-        place::check_state_dir(&state_dir)?;
-        let local = place::local(state_dir)?;
+    pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, CliError> {
+        let prices = context::prices_file(state_dir.as_deref());
+        let state_dir = state_dir.unwrap_or_else(context::default_state_dir);
+        context::check_state_dir(&state_dir)?;
+        let local = context::local(state_dir)?;
         Ok(Self { aws: OnceCell::new(), default_region: default_region.to_owned(), local, prices })
     }
 
@@ -38,8 +38,8 @@ impl Clouds {
         let connect = || {
             AwsCloud::connect(AwsSettings {
                 default_region: Some(self.default_region.clone()),
-                cache_dir: place::cache_dir(),
-                prices: place::list_prices(self.prices.as_deref()),
+                cache_dir: context::cache_dir(),
+                prices: context::list_prices(self.prices.as_deref()),
             })
         };
         self.aws.get_or_init(connect).await
@@ -49,7 +49,7 @@ impl Clouds {
     pub(crate) async fn learn_prices(&self) {
         let file = self.prices.clone();
         // The disk is waited for elsewhere.
-        if let Ok(book) = tokio::task::spawn_blocking(move || place::list_prices(file.as_deref())).await {
+        if let Ok(book) = tokio::task::spawn_blocking(move || context::list_prices(file.as_deref())).await {
             self.aws().await.learn_prices(book);
         }
     }
@@ -67,7 +67,7 @@ fn is_local(offers: &[Offer]) -> bool {
     offers.iter().all(|offer| offer.region == LOCAL)
 }
 
-impl Cloud for Clouds {
+impl Cloud for CloudRouter {
     fn name(&self) -> &'static str {
         "aws and local"
     }
@@ -92,15 +92,15 @@ impl Cloud for Clouds {
         if region == LOCAL { self.local.shows_within(region) } else { aws::SHOWS_WITHIN }
     }
 
-    async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, request: &LaunchRequest) -> Result<(), CloudError> {
         if is_local(&request.offers) {
-            self.local.tidy(request).await
+            self.local.clean_up(request).await
         } else {
-            self.aws().await.tidy(request).await
+            self.aws().await.clean_up(request).await
         }
     }
 
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         filter: &InstanceFilter,
         older_than: Timestamp,
@@ -109,10 +109,10 @@ impl Cloud for Clouds {
         let mut all = ByRegion::default();
         let [local, aws] = Self::split(filter);
         if let Some(filter) = local {
-            all.extend(self.local.sweep(&filter, older_than, dry_run).await?);
+            all.extend(self.local.collect_garbage(&filter, older_than, dry_run).await?);
         }
         if let Some(filter) = aws {
-            all.extend(self.aws().await.sweep(&filter, older_than, dry_run).await?);
+            all.extend(self.aws().await.collect_garbage(&filter, older_than, dry_run).await?);
         }
         Ok(all)
     }
@@ -146,8 +146,8 @@ impl Cloud for Clouds {
         }
     }
 
-    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
-        if region == LOCAL { Ok(Vec::new()) } else { self.aws().await.taken_back(region).await }
+    async fn interrupted_instances(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+        if region == LOCAL { Ok(Vec::new()) } else { self.aws().await.interrupted_instances(region).await }
     }
 
     async fn terminate(&self, region: &str, id: &InstanceId) -> Result<(), CloudError> {

@@ -37,7 +37,7 @@ pub struct PrivateForks {
 
 /// Who may have code run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Openness {
+pub enum Exposure {
     /// The scope is one repository.
     Repository {
         /// Whether anybody can see it, and fork it.
@@ -77,14 +77,14 @@ impl GitHub {
     ///
     /// # Errors
     /// As GitHub answers.
-    pub async fn openness(&self) -> Result<Openness, GitHubError> {
+    pub async fn openness(&self) -> Result<Exposure, GitHubError> {
         let scope = &self.location().scope;
         let base = scope.api_path();
         let Scope::Repository { .. } = scope else {
             let call = self.call("listing the runner groups of");
             let path = format!("{base}/actions/runner-groups?per_page=100");
             let groups: Groups = transport::get(self.client().await?, &path, &call).await?;
-            return Ok(Openness::Groups(groups.runner_groups));
+            return Ok(Exposure::Groups(groups.runner_groups));
         };
         let call = self.call("looking at");
         let repository: Repository = transport::get(self.client().await?, &base, &call).await?;
@@ -97,7 +97,7 @@ impl GitHub {
             let approval = self.where_allowed::<Approval>(&path).await?;
             (approval.map(|approval| approval.approval_policy), None)
         };
-        Ok(Openness::Repository {
+        Ok(Exposure::Repository {
             is_public: !repository.private,
             is_archived: repository.archived,
             fork_approval,

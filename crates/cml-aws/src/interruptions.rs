@@ -18,9 +18,9 @@ const PAGE: i32 = 1000;
 
 /// Regions in which these credentials may not ask: a policy may forbid it in one only.
 #[derive(Default)]
-pub(crate) struct Denied(Mutex<BTreeSet<String>>);
+pub(crate) struct DeniedRegions(Mutex<BTreeSet<String>>);
 
-impl Denied {
+impl DeniedRegions {
     fn contains(&self, region: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(region)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cml_github::{GitHub, GitHubError, TreeEntry};
 use jiff::Timestamp;
 
-use super::{Asset, Shelf, ShelfError, check_count, escaped};
+use super::{Artifact, ArtifactError, ArtifactStore, check_count, escaped};
 use crate::ci::Ci;
 
 /// All of our references.
@@ -20,15 +20,15 @@ const ATTEMPTS: u32 = 20;
 /// The first wait after that; each takes another one by its number.
 const WAIT: Duration = Duration::from_millis(150);
 
-/// The repository as a shelf.
+/// The repository as a store.
 #[derive(Debug)]
-pub struct RepositoryShelf<'a> {
+pub struct RepositoryStore<'a> {
     github: &'a GitHub,
     reference: String,
 }
 
-impl<'a> RepositoryShelf<'a> {
-    /// The shelf of this run; outside of a run, of the commit.
+impl<'a> RepositoryStore<'a> {
+    /// The store of this run; outside of a run, of the commit.
     #[must_use]
     pub fn new(github: &'a GitHub, ci: &Ci) -> Self {
         let name = match (ci.run_id, &ci.head_sha) {
@@ -44,7 +44,7 @@ impl<'a> RepositoryShelf<'a> {
     async fn attempt(
         &self,
         paths: &[String],
-        assets: &[Asset],
+        assets: &[Artifact],
         blobs: &mut BTreeMap<String, String>,
     ) -> Result<Option<String>, GitHubError> {
         let tip = self.github.reference(&self.reference).await?;
@@ -83,13 +83,13 @@ impl<'a> RepositoryShelf<'a> {
     }
 }
 
-impl Shelf for RepositoryShelf<'_> {
-    async fn place(&self, assets: &[Asset]) -> Result<Vec<String>, ShelfError> {
+impl ArtifactStore for RepositoryStore<'_> {
+    async fn upload(&self, assets: &[Artifact]) -> Result<Vec<String>, ArtifactError> {
         check_count(assets)?;
         if assets.is_empty() {
             return Ok(Vec::new());
         }
-        let paths: Vec<String> = assets.iter().map(Asset::path).collect();
+        let paths: Vec<String> = assets.iter().map(Artifact::path).collect();
         let mut blobs = BTreeMap::new();
         for attempt in 1..=ATTEMPTS {
             if let Some(commit) = self.attempt(&paths, assets, &mut blobs).await? {
@@ -105,7 +105,7 @@ impl Shelf for RepositoryShelf<'_> {
             let uneven = u32::from(paths[0].as_bytes()[0] % 7);
             tokio::time::sleep(WAIT * attempt + Duration::from_millis(40) * uneven).await;
         }
-        Err(ShelfError::Contended(self.reference.clone()))
+        Err(ArtifactError::Contended(self.reference.clone()))
     }
 }
 

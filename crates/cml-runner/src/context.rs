@@ -15,24 +15,24 @@ use secrecy::SecretString;
 
 use crate::args::{CloudName, Global};
 use crate::aws::{AwsCloud, AwsSettings};
-use crate::exit::{Code, Trouble};
+use crate::exit::{CliError, ExitCode};
 
 /// What to do without a token where only past jobs are asked for.
 pub(crate) const READS_ACTIONS: &str = "set REPO_TOKEN to a token with \"Actions: read\"";
 
 /// Whichever cloud was asked for.
-pub(crate) enum AnyCloud {
+pub(crate) enum OneCloud {
     Aws(Box<AwsCloud>),
     Local(LocalCloud),
 }
 
-impl AnyCloud {
+impl OneCloud {
     /// Connects; the default region of EC2 is the first of `regions`.
     pub(crate) async fn open(
         name: CloudName,
         regions: &[String],
         state_dir: Option<PathBuf>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, CliError> {
         let prices = prices_file(state_dir.as_deref());
         let state_dir = state_dir.unwrap_or_else(default_state_dir);
         check_state_dir(&state_dir)?;
@@ -75,9 +75,9 @@ pub(crate) fn list_prices(file: Option<&Path>) -> Book {
 }
 
 /// The local provider over one directory; its supervisor is this very program.
-pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, Trouble> {
+pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, CliError> {
     let supervisor = std::env::current_exe().map_err(|error| {
-        Trouble::new(Code::Failed, format!("cannot find this program's own file: {error}"))
+        CliError::new(ExitCode::Failed, format!("cannot find this program's own file: {error}"))
     })?;
     Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
 }
@@ -88,16 +88,16 @@ pub(crate) fn journal_file(state_dir: &Path, launch: LaunchId) -> PathBuf {
 }
 
 /// The journal of one launch, in the state directory: what was decided and bought, for `cml-runner cost`.
-pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, Trouble> {
+pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, CliError> {
     let file = journal_file(state_dir, launch);
     check_journal(&file)?;
     SqliteJournal::open(&file).map_err(|error| {
-        Trouble::new(Code::Failed, format!("the launch's journal cannot be written: {error}"))
+        CliError::new(ExitCode::Failed, format!("the launch's journal cannot be written: {error}"))
             .hint("name a directory that can be written with --state-dir")
     })
 }
 
-impl Cloud for AnyCloud {
+impl Cloud for OneCloud {
     fn name(&self) -> &'static str {
         match self {
             Self::Aws(cloud) => cloud.name(),
@@ -126,22 +126,22 @@ impl Cloud for AnyCloud {
         }
     }
 
-    async fn tidy(&self, request: &LaunchRequest) -> Result<(), CloudError> {
+    async fn clean_up(&self, request: &LaunchRequest) -> Result<(), CloudError> {
         match self {
-            Self::Aws(cloud) => cloud.tidy(request).await,
-            Self::Local(cloud) => cloud.tidy(request).await,
+            Self::Aws(cloud) => cloud.clean_up(request).await,
+            Self::Local(cloud) => cloud.clean_up(request).await,
         }
     }
 
-    async fn sweep(
+    async fn collect_garbage(
         &self,
         filter: &InstanceFilter,
         older_than: Timestamp,
         dry_run: bool,
     ) -> Result<ByRegion<String>, CloudError> {
         match self {
-            Self::Aws(cloud) => cloud.sweep(filter, older_than, dry_run).await,
-            Self::Local(cloud) => cloud.sweep(filter, older_than, dry_run).await,
+            Self::Aws(cloud) => cloud.collect_garbage(filter, older_than, dry_run).await,
+            Self::Local(cloud) => cloud.collect_garbage(filter, older_than, dry_run).await,
         }
     }
 
@@ -164,10 +164,10 @@ impl Cloud for AnyCloud {
         }
     }
 
-    async fn taken_back(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
+    async fn interrupted_instances(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
         match self {
-            Self::Aws(cloud) => cloud.taken_back(region).await,
-            Self::Local(cloud) => cloud.taken_back(region).await,
+            Self::Aws(cloud) => cloud.interrupted_instances(region).await,
+            Self::Local(cloud) => cloud.interrupted_instances(region).await,
         }
     }
 
@@ -225,9 +225,9 @@ fn serves_many_jobs(env: &dyn Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Refuses a state directory into which others could put a journal of theirs. One that is not there yet is made for us alone.
-pub(crate) fn check_state_dir(dir: &Path) -> Result<(), Trouble> {
+pub(crate) fn check_state_dir(dir: &Path) -> Result<(), CliError> {
     not_foreign(dir).map_err(|error| {
-        Trouble::new(Code::Failed, format!("the state directory is not yours alone: {error}")).hint(
+        CliError::new(ExitCode::Failed, format!("the state directory is not yours alone: {error}")).hint(
             "what lies there decides which machines are bought and ended; or name another with --state-dir",
         )
     })
@@ -235,7 +235,7 @@ pub(crate) fn check_state_dir(dir: &Path) -> Result<(), Trouble> {
 
 /// Refuses a journal that others can write or replace, whichever directory it lies in; with it what lies beside it under its name:
 /// SQLite's own files, and the inbox of webhooks.
-pub(crate) fn check_journal(file: &Path) -> Result<(), Trouble> {
+pub(crate) fn check_journal(file: &Path) -> Result<(), CliError> {
     let inbox = file.with_extension("inbox.db");
     let files = [file, inbox.as_path()]
         .into_iter()
@@ -245,7 +245,7 @@ pub(crate) fn check_journal(file: &Path) -> Result<(), Trouble> {
     let dirs = [file, real.as_path()].into_iter().filter_map(Path::parent).map(directory);
     for path in dirs.chain(files) {
         not_foreign(&path).map_err(|error| {
-            Trouble::new(Code::Failed, format!("the journal is not yours alone: {error}")).hint(
+            CliError::new(ExitCode::Failed, format!("the journal is not yours alone: {error}")).hint(
                 "what stands in it decides which machines are bought and ended; or name another with --journal, or another \
                  directory with --state-dir",
             )
@@ -285,36 +285,36 @@ fn xdg(env: &dyn Fn(&str) -> Option<String>, variable: &str, below_home: &str) -
 }
 
 /// GitHub as the flags and the environment say.
-pub(crate) fn github(global: &Global) -> Result<GitHub, Trouble> {
+pub(crate) fn github(global: &Global) -> Result<GitHub, CliError> {
     github_of_remote(global, "origin")
 }
 
 /// The same for a command that registers no runner: what to do without a token is another thing then.
-pub(crate) fn github_with(global: &Global, hint: &str) -> Result<GitHub, Trouble> {
+pub(crate) fn github_with(global: &Global, hint: &str) -> Result<GitHub, CliError> {
     github(global).map_err(|trouble| match trouble.code {
-        Code::Denied => trouble.hint(hint),
+        ExitCode::Denied => trouble.hint(hint),
         _ => trouble,
     })
 }
 
 /// The same; what neither says, this git remote does.
-pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, Trouble> {
+pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, CliError> {
     if let Some(driver) = &global.driver
         && driver != "github"
     {
-        return Err(Trouble::new(Code::Usage, format!("--driver {driver}: only github is served")));
+        return Err(CliError::new(ExitCode::Usage, format!("--driver {driver}: only github is served")));
     }
     let needs_remote = global.repo.is_none() && env("GITHUB_REPOSITORY").is_none();
     let remote = if needs_remote { git_remote(remote) } else { None };
     let location = Location::find(global.repo.as_deref(), &env, remote.as_deref())
-        .map_err(|error| Trouble::new(Code::Usage, error.to_string()))?;
+        .map_err(|error| CliError::new(ExitCode::Usage, error.to_string()))?;
     Ok(GitHub::new(location, auth(global)?)?)
 }
 
-fn auth(global: &Global) -> Result<Auth, Trouble> {
+fn auth(global: &Global) -> Result<Auth, CliError> {
     if let (Some(app_id), Some(file)) = (global.app_id, &global.app_key_file) {
         let pem = std::fs::read_to_string(file).map_err(|error| {
-            Trouble::new(Code::Usage, format!("--app-key-file: cannot read {}: {error}", file.display()))
+            CliError::new(ExitCode::Usage, format!("--app-key-file: cannot read {}: {error}", file.display()))
         })?;
         return Ok(Auth::App {
             app_id,
@@ -332,7 +332,7 @@ fn auth(global: &Global) -> Result<Auth, Trouble> {
         .map(|token| Auth::Token(SecretString::from(token)))
         .ok_or_else(|| {
             let empty = names.iter().find(|name| env_names().any(|it| it == **name)).copied();
-            Trouble::new(Code::Denied, no_token(empty)).hint(
+            CliError::new(ExitCode::Denied, no_token(empty)).hint(
                 "set REPO_TOKEN to a fine-grained token with the repository permission \"Administration: read and \
                  write\" (organization: \"Self-hosted runners: read and write\"), or use --app-id and --app-key-file; \
                  the GITHUB_TOKEN of a workflow can never register runners",
