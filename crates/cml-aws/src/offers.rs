@@ -274,7 +274,7 @@ fn wanted(query: &OfferQuery) -> Result<Vec<RequestedType>, CloudError> {
     for name in asked {
         match sizes::read(name, query.gpu.as_deref())? {
             TypeRequest::Known(known) => {
-                all.extend(known.into_iter().map(|facts| RequestedType::Known(TypeOffer::of(facts))))
+                all.extend(known.into_iter().map(|facts| RequestedType::Known(TypeOffer::of(facts))));
             }
             TypeRequest::Newer(name) => all.push(RequestedType::Newer(name)),
         }

@@ -349,7 +349,7 @@ impl LoopState<'_> {
                         at: now.wall,
                         outcome: &step,
                         state,
-                        observation: observation,
+                        observation,
                     });
                 }
                 let is_quiet =

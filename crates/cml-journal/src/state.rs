@@ -134,7 +134,7 @@ impl State {
             Event::Refused { refusal } => self.refuse(refusal),
             Event::RunnerIdle { launch } => self.record_activity(*launch, at, RunnerActivity::Idle),
             Event::RunnerBusy { launch, job } => {
-                self.record_activity(*launch, at, RunnerActivity::Work(*job))
+                self.record_activity(*launch, at, RunnerActivity::Work(*job));
             }
             Event::NoticeSeen { launch } => {
                 if let Some(life) = self.launches.get_mut(launch) {

@@ -245,7 +245,7 @@ fn log(told: &ReconcileReport<'_>) {
             // The controller tells of each launch under its id.
             Command::Launch { .. } => {}
             Command::Terminate { instance, cause, .. } => {
-                tracing::info!(%instance, %cause, "ending a machine")
+                tracing::info!(%instance, %cause, "ending a machine");
             }
             Command::RemoveRunner { runner } => {
                 tracing::info!(runner, "removing a registration without a machine");
