@@ -382,7 +382,7 @@ impl LoopState<'_> {
                     spent = %it.spent,
                     promised = %it.promised,
                     until = %it.renews_at,
-                    "a budget is nearly used up: what goes beyond it waits"
+                    "a budget is nearly used up; launches above its limit will wait"
                 );
             }
         }

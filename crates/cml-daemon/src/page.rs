@@ -67,7 +67,7 @@ pub(crate) async fn page(State(state): State<AppState>) -> Response {
     let now = (state.clock)();
     let events = match latest(&state, EVENTS_SHOWN).await {
         Ok(lines) => {
-            lines.iter().map(|line| EventRow { at: clock_time(line.at), words: words(line) }).collect()
+            lines.iter().map(|line| EventRow { at: clock_time(line.at), words: describe(line) }).collect()
         }
         Err(error) => {
             vec![EventRow { at: clock_time(now), words: format!("the journal cannot be read: {error}") }]
@@ -179,56 +179,56 @@ fn span(time: SignedDuration) -> String {
 }
 
 /// A line of the journal in words.
-fn words(line: &Record) -> String {
+fn describe(line: &Record) -> String {
     match &line.event {
         Event::LaunchIntended { launch, spec, job, .. } => match job {
-            Some(job) => format!("{spec}: a launch is decided for job {job} ({launch})"),
-            None => format!("{spec}: a launch is decided, to be kept ready ({launch})"),
+            Some(job) => format!("launching {spec} for job {job} ({launch})"),
+            None => format!("launching {spec}, to be kept warm ({launch})"),
         },
         Event::LaunchBought { launch, instance, offer } => {
             let place = offer.zone.as_deref().unwrap_or(&offer.region);
-            format!("{instance}: {} {} in {place} was bought ({launch})", offer.market, offer.instance_type)
+            format!("launched {instance}: {} {} in {place} ({launch})", offer.market, offer.instance_type)
         }
-        Event::InstanceFound { spec, instance, .. } => format!("{instance}: a machine of {spec} was found"),
-        Event::ControllerNamed { name } => format!("machines are tagged as {name}'s"),
-        Event::LaunchCalled { launch } => format!("the cloud is called for {launch}"),
-        Event::LaunchFailed { launch, why } => format!("nothing was bought: {why} ({launch})"),
+        Event::InstanceFound { spec, instance, .. } => format!("adopted {instance}, a machine of {spec}"),
+        Event::ControllerNamed { name } => format!("machines are tagged with the controller {name}"),
+        Event::LaunchCalled { launch } => format!("calling the cloud for {launch}"),
+        Event::LaunchFailed { launch, why } => format!("launch failed: {why} ({launch})"),
         Event::Refused { refusal } => {
             let place = refusal.zone.as_deref().unwrap_or(&refusal.region);
-            format!("{} {} in {place} was refused: {:?}", refusal.market, refusal.instance_type, refusal.kind)
+            format!("{} {} in {place} refused: {:?}", refusal.market, refusal.instance_type, refusal.kind)
         }
-        Event::RunnerIdle { launch } => format!("{}: online, without a job", launch.runner_name()),
-        Event::RunnerBusy { launch, job: Some(job) } => format!("{}: has job {job}", launch.runner_name()),
-        Event::RunnerBusy { launch, job: None } => format!("{}: has a job", launch.runner_name()),
+        Event::RunnerIdle { launch } => format!("{}: online, idle", launch.runner_name()),
+        Event::RunnerBusy { launch, job: Some(job) } => format!("{}: runs job {job}", launch.runner_name()),
+        Event::RunnerBusy { launch, job: None } => format!("{}: runs a job", launch.runner_name()),
         Event::NoticeSeen { launch } => {
-            format!("{}: the cloud is about to take it back", launch.runner_name())
+            format!("{}: interruption notice", launch.runner_name())
         }
         Event::InstanceStopped { launch, .. } => {
-            format!("{}: somebody has stopped its machine", launch.runner_name())
+            format!("{}: its machine was stopped by hand", launch.runner_name())
         }
         Event::InstanceStarted { launch, .. } => {
-            format!("{}: somebody has started its machine again", launch.runner_name())
+            format!("{}: its machine was started again", launch.runner_name())
         }
         Event::InstanceEnded { launch, .. } => {
-            format!("{}: its machine has ended; its bill waits for spot prices", launch.runner_name())
+            format!("{}: its machine has ended; waiting for spot prices to bill it", launch.runner_name())
         }
         Event::InstanceGone { launch, end, .. } => match end {
             cml_journal::EndReason::TakenBack => {
-                format!("{}: the cloud took its machine back", launch.runner_name())
+                format!("{}: interrupted, the cloud took its machine back", launch.runner_name())
             }
-            cml_journal::EndReason::Ours => format!("{}: its machine is gone", launch.runner_name()),
+            cml_journal::EndReason::Ours => format!("{}: its machine has ended", launch.runner_name()),
         },
         Event::SpotPrice { instance_type, region, zone, price, .. } => {
-            format!("spot {instance_type} in {} costs {price} now", zone.as_deref().unwrap_or(region))
+            format!("spot {instance_type} in {} now costs {price}", zone.as_deref().unwrap_or(region))
         }
         Event::JobCame { job, spec, facts } => {
-            format!("job {job} ({}, {}) came for {spec}", facts.repository, facts.name)
+            format!("job {job} ({}, {}) queued for {spec}", facts.repository, facts.name)
         }
-        Event::JobInterrupted { job } => format!("job {job} lost its machine to the cloud"),
+        Event::JobInterrupted { job } => format!("job {job} was interrupted"),
         Event::RerunAsked { run_id, attempt, .. } => {
-            format!("run {run_id}: GitHub is asked for attempt {attempt} of its interrupted jobs")
+            format!("run {run_id}: re-running its interrupted jobs (attempt {attempt})")
         }
-        Event::JobSettled { job } => format!("job {job} needs no re-run any more"),
+        Event::JobSettled { job } => format!("job {job} needs no re-run"),
     }
 }
 

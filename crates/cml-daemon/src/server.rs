@@ -102,7 +102,7 @@ fn router(state: AppState) -> Router {
         .route("/webhook", post(webhook).layer(Extension(bodies)));
     guarded
         .merge(open)
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here; the page is at /\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found; the dashboard is at /\n") })
         .layer(middleware::from_fn(bounded))
         .with_state(state)
 }

@@ -75,7 +75,7 @@ mod tests {
         let text = Plan { waiting: vec![waiting], ..Plan::default() }.to_string();
         assert_eq!(
             text,
-            "job 1 waits: no spec has all of its labels: gpu lacks x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]\n"
+            "job 1 waits: no pool has all of its labels: gpu lacks x\\u{1b}]0;t\\u{7}\\u{202e}\\u{d}\\u{a}::error::forged \\u{23}#[group]\n"
         );
     }
 }

@@ -91,33 +91,33 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSpec { nearest: Some(spec), missing } => {
-                write!(out, "no spec has all of its labels: {spec} lacks {}", missing.join(", "))
+                write!(out, "no pool has all of its labels: {spec} lacks {}", missing.join(", "))
             }
-            Self::NoSpec { nearest: None, .. } => out.write_str("there is no spec"),
+            Self::NoSpec { nearest: None, .. } => out.write_str("no pool is configured"),
             Self::NoLabels => out.write_str(
-                "it asks for no label: it is for GitHub's own machines or for a runner group; runs-on needs the labels of a spec",
+                "it has no labels: it is for GitHub-hosted runners or for a runner group; runs-on needs the labels of a pool",
             ),
             Self::NoGroup { group } => {
-                write!(out, "no spec with its labels is in the runner group {group}")
+                write!(out, "no pool with its labels is in the runner group {group}")
             }
-            Self::Policy { spec, rule } => write!(out, "{spec} takes no {rule}"),
+            Self::Policy { spec, rule } => write!(out, "pool {spec} does not run {rule}"),
             Self::Full { spec, max } => {
-                write!(out, "{spec} has its {max} machines; the next one that ends makes room")
+                write!(out, "pool {spec} is at its limit of {max} machines; the job starts when one is free")
             }
             Self::Budget { balance: it, asked } => {
                 let renews = it.renews_at.strftime("%Y-%m-%d %H:%M UTC");
-                write!(out, "{} may spend {} a {}: {} spent", it.account, it.most, it.period, it.spent)?;
-                write!(out, " (counts until {renews}), {} promised to machines", it.promised)?;
-                out.write_str(" that live (counts until each ends)")?;
+                write!(out, "over budget: {} allows {} a {}", it.account, it.most, it.period)?;
+                write!(out, " ({} spent, counted until {renews}; {} reserved by machines", it.spent, it.promised)?;
+                out.write_str(" until each ends)")?;
                 match asked {
                     Some(asked) if *asked > it.most => write!(
                         out,
-                        "; a machine may cost {asked} by its deadline, which never fits: a shorter max_lifetime, cheaper types \
-                         or a larger budget"
+                        "; one machine can cost {asked} by its deadline, more than the whole budget: lower max_lifetime, choose \
+                         cheaper types or raise the budget"
                     ),
-                    Some(asked) => write!(out, "; a machine may cost {asked} by its deadline"),
+                    Some(asked) => write!(out, "; one machine can cost {asked} by its deadline"),
                     None => out.write_str(
-                        "; what a machine costs is not known, so nobody can say that there is money for it",
+                        "; the price of a machine is unknown, so it cannot be checked against the budget",
                     ),
                 }
             }
@@ -129,14 +129,14 @@ impl fmt::Display for WaitReason {
                 causes.iter().chain(unanswered).try_for_each(|why| write!(out, "; {why}"))
             }
             Self::GitHubSilent => out.write_str(
-                "GitHub does not answer, so no runner can be registered; tried again with every look",
+                "GitHub does not answer, so no runner can be registered; retried with every observation",
             ),
             Self::WrongClock { ahead_seconds: ahead } => {
                 let side = if *ahead < 0 { "behind" } else { "ahead of" };
-                write!(out, "the clock of the daemon's machine is {} s {side} GitHub's: nothing is bought by it", ahead.abs())
+                write!(out, "the clock of the daemon's machine is {} s {side} GitHub's: nothing is launched until it is right", ahead.abs())
             }
             Self::NothingForSale { spec, unanswered } if unanswered.is_empty() => {
-                write!(out, "nothing is for sale that {spec} could buy")
+                write!(out, "no instance type, zone or subnet matches pool {spec}")
             }
             Self::NothingForSale { spec, unanswered } => write!(out, "{spec}: {}", unanswered.join("; ")),
         }

@@ -79,7 +79,7 @@ fn a_runner_takes_a_job_by_the_labels_that_github_lists() {
     world.jobs = Some(vec![job(1, "self-hosted gpu")]);
     assert_eq!(launches(&world), 1, "that runner never gets this job");
     world.specs[0].default_labels = false;
-    insta::assert_snapshot!(shown(&world), @"job 1 waits: no spec has all of its labels: gpu lacks self-hosted");
+    insta::assert_snapshot!(shown(&world), @"job 1 waits: no pool has all of its labels: gpu lacks self-hosted");
     world.jobs = Some(vec![job(1, "gpu")]);
     assert_eq!(shown(&world), "nothing to do\n");
 }
@@ -93,7 +93,7 @@ fn the_architecture_of_what_is_for_sale_decides() {
     };
     world.offers.insert("any".to_owned(), offers().into_iter().map(arm).collect());
     world.jobs = Some(vec![job(1, "self-hosted x64 cml"), job(2, "self-hosted cml")]);
-    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 1 waits: no spec has all of its labels: any lacks x64");
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 1 waits: no pool has all of its labels: any lacks x64");
     assert_eq!(launches(&world), 1);
     // Of both architectures the one that the job asks for is bought, though the other one is cheaper.
     let mut both = offers();
@@ -114,13 +114,13 @@ fn a_job_without_labels_is_nobodys_unless_its_group_says_otherwise() {
     let mut world = world(vec![gpu.clone()]);
     machine(&mut world, &gpu, 1, 100, Doing::Idle(10));
     world.jobs = Some(vec![job(1, "")]);
-    insta::assert_snapshot!(shown(&world), @"job 1 waits: it asks for no label: it is for GitHub's own machines or for a runner group; runs-on needs the labels of a spec");
+    insta::assert_snapshot!(shown(&world), @"job 1 waits: it has no labels: it is for GitHub-hosted runners or for a runner group; runs-on needs the labels of a pool");
     for (group, launches_expected) in [("big", 1), ("other", 0)] {
         let in_group = |id| cml_planner::Job { group: Some(group.to_owned()), ..job(id, "") };
         world.jobs = Some(vec![in_group(1), in_group(2)]);
         assert_eq!(launches(&world), launches_expected, "{group}");
     }
-    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 2 waits: no spec with its labels is in the runner group other");
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 2 waits: no pool with its labels is in the runner group other");
 }
 
 #[test]

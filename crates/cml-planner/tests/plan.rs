@@ -82,9 +82,9 @@ fn a_job_that_nobody_serves_is_told_why() {
     event.event = "issue_comment".to_owned();
     world.jobs = Some(vec![fork, event, job(3, "tpu")]);
     insta::assert_snapshot!(shown(&world), @r"
-    job 1 waits: gpu takes no code from forks
-    job 2 waits: gpu takes no jobs of the event issue_comment
-    job 3 waits: no spec has all of its labels: gpu lacks tpu
+    job 1 waits: pool gpu does not run code from forks
+    job 2 waits: pool gpu does not run jobs of the event issue_comment
+    job 3 waits: no pool has all of its labels: gpu lacks tpu
     ");
     world.specs[0].allow.forks = Forks::Always;
     assert_eq!(launches(&world), 1);
@@ -101,7 +101,8 @@ fn the_oldest_jobs_come_first_and_the_limit_counts_everything_that_lives() {
     let shown = shown(&world);
     assert!(shown.contains("launch gpu for job 1"), "{shown}");
     assert!(
-        shown.contains("job 5 waits: gpu has its 3 machines") && shown.contains("job 9 waits"),
+        shown.contains("job 5 waits: pool gpu is at its limit of 3 machines")
+            && shown.contains("job 9 waits"),
         "{shown}"
     );
 }
@@ -113,7 +114,7 @@ fn a_broken_spec_or_a_refused_job_holds_up_nobody_else() {
     world.jobs = Some(vec![job(1, "gpu"), job(2, "cpu")]);
     insta::assert_snapshot!(shown(&world), @r"
     launch cpu for job 2: spot g5.xlarge in us-east-1a at $0.4/h, spot g5.xlarge in us-east-1b at $0.5/h; gone by 2027-01-15T09:00:00Z
-    job 1 waits: nothing is for sale that dry could buy
+    job 1 waits: no instance type, zone or subnet matches pool dry
     ");
 }
 
@@ -133,7 +134,7 @@ fn budgets_count_what_is_spent_and_what_every_machine_may_still_cost() {
     let mut world = world(vec![gpu.clone()]);
     world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu"), job(3, "gpu")]);
     assert_eq!(launches(&world), 2);
-    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: gpu may spend $1.2 a day: $0 spent (counts until 2027-01-16 00:00 UTC), $1 promised to machines that live (counts until each ends); a machine may cost $0.5 by its deadline");
+    insta::assert_snapshot!(shown(&world).lines().last().expect("a line"), @"job 3 waits: over budget: gpu allows $1.2 a day ($0 spent, counted until 2027-01-16 00:00 UTC; $1 reserved by machines until each ends); one machine can cost $0.5 by its deadline");
     world.spent.push(spending(now(), "0.5"));
     assert_eq!(launches(&world), 1);
     machine(&mut world, &gpu, 1, 100, Doing::Busy);
@@ -173,7 +174,7 @@ fn budgets_of_repositories_and_persons_hold_over_all_specs_and_in_their_own_peri
     );
     assert!(with(&world, repository("acme/vision"), limits(None, None, Some("23.6"))).contains("launch"));
     let told = with(&world, repository("acme/vision"), limits(None, None, Some("23.4")));
-    insta::assert_snapshot!(told, @"job 1 waits: repository acme/vision may spend $23.4 a month: $23 spent (counts until 2027-02-01 00:00 UTC), $0 promised to machines that live (counts until each ends); a machine may cost $0.5 by its deadline");
+    insta::assert_snapshot!(told, @"job 1 waits: over budget: repository acme/vision allows $23.4 a month ($23 spent, counted until 2027-02-01 00:00 UTC; $0 reserved by machines until each ends); one machine can cost $0.5 by its deadline");
 }
 
 #[test]
@@ -183,14 +184,14 @@ fn what_never_fits_is_told_as_such() {
     let mut world = world(vec![gpu]);
     world.jobs = Some(vec![job(1, "gpu")]);
     assert!(
-        shown(&world).contains("a machine may cost $0.5 by its deadline, which never fits"),
+        shown(&world).contains("one machine can cost $0.5 by its deadline, more than the whole budget"),
         "{}",
         shown(&world)
     );
     for offers in world.offers.values_mut() {
         offers.iter_mut().for_each(|offer| offer.price = None);
     }
-    assert!(shown(&world).contains("what a machine costs is not known"), "{}", shown(&world));
+    assert!(shown(&world).contains("the price of a machine is unknown"), "{}", shown(&world));
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn spot_only_never_pays_the_list_price() {
         .offers
         .insert("gpu".to_owned(), offers().into_iter().filter(|it| it.market == Market::OnDemand).collect());
     world.jobs.get_or_insert_default().push(job(1, "gpu"));
-    assert!(shown(&world).contains("nothing is for sale"));
+    assert!(shown(&world).contains("no instance type, zone or subnet matches"));
 }
 
 #[test]
@@ -395,7 +396,7 @@ fn while_github_is_silent_no_machine_is_ended_for_not_registering_and_none_is_bo
     world.runners = None;
     assert_eq!(causes(&world), []);
     world.jobs = Some(vec![job(1, "gpu"), job(2, "gpu")]);
-    insta::assert_snapshot!(shown(&world), @"job 2 waits: GitHub does not answer, so no runner can be registered; tried again with every look");
+    insta::assert_snapshot!(shown(&world), @"job 2 waits: GitHub does not answer, so no runner can be registered; retried with every observation");
 }
 
 #[test]
@@ -414,7 +415,7 @@ fn the_interrupted_jobs_of_one_run_run_again_together() {
 fn a_job_for_githubs_own_machines_is_nobodys_concern() {
     let mut world = world(vec![spec("gpu", "cml gpu")]);
     world.jobs = Some(vec![job(1, "ubuntu-latest"), job(2, "self-hosted ubuntu-box")]);
-    insta::assert_snapshot!(shown(&world), @"job 2 waits: no spec has all of its labels: gpu lacks ubuntu-box");
+    insta::assert_snapshot!(shown(&world), @"job 2 waits: no pool has all of its labels: gpu lacks ubuntu-box");
     world.specs.push(spec("own", "ubuntu-latest"));
     world.offers.insert("own".to_owned(), offers());
     assert_eq!(launches(&world), 1, "but for a spec that serves it");
@@ -432,7 +433,7 @@ fn a_refused_job_reserves_no_machine_and_holds_no_idle_one_back() {
     }
     let told = shown(&world);
     assert!(!told.contains("launch"), "{told}");
-    assert_eq!(told.matches("gpu takes no code from forks").count(), 8, "{told}");
+    assert_eq!(told.matches("pool gpu does not run code from forks").count(), 8, "{told}");
     world.jobs.get_or_insert_default().push(job(10, "gpu"));
     assert_eq!(launches(&world), 1, "the kept one is for job 10, and one more is kept ready");
     world.specs[0].warm.clear();
@@ -467,7 +468,8 @@ fn who_is_over_a_limit_of_their_own_gets_only_what_they_have_paid_for() {
     world.jobs = Some(vec![job(1, "gpu"), other]);
     let told = shown(&world);
     assert!(
-        told.starts_with("job 1 waits: repository acme/vision may spend") && !told.contains("launch"),
+        told.starts_with("job 1 waits: over budget: repository acme/vision allows")
+            && !told.contains("launch"),
         "{told}"
     );
     world.launches[0].repository = Some("acme/vision".to_owned());

@@ -134,14 +134,12 @@ pub(crate) fn flags_of_reports(
         let flag = rest.to_ascii_lowercase().replace('_', "-");
         let Some(value) = env(&name) else { continue };
         let Some(arg) = find(&flag) else {
-            return Err(CliError::new(
-                ExitCode::Usage,
-                format!("the environment variable {name} means nothing here"),
-            )
-            .hint(format!(
-                "`cml-runner {} --help` lists the flags; --target is CML_COMMENT_TARGET",
-                words.join(" ")
-            )));
+            return Err(CliError::new(ExitCode::Usage, format!("unknown environment variable {name}")).hint(
+                format!(
+                    "`cml-runner {} --help` lists the flags; --target is CML_COMMENT_TARGET",
+                    words.join(" ")
+                ),
+            ));
         };
         let long = arg.get_long().unwrap_or_default().to_owned();
         if flags.iter().any(|(known, _)| *known == long) {

@@ -194,7 +194,7 @@ fn known_environment(cli: &Cli) -> Result<(), CliError> {
     match environment::misspelt(context::env_names()) {
         None => Ok(()),
         Some((name, nearest)) => {
-            Err(CliError::new(ExitCode::Usage, format!("the environment variable {name} means nothing here"))
+            Err(CliError::new(ExitCode::Usage, format!("unknown environment variable {name}"))
                 .hint(format!("did you mean {nearest}? `cml-runner launch --help` lists them")))
         }
     }

@@ -40,12 +40,12 @@ fn right(name: &str, config: &Config) -> String {
         text.push_str(&format!("warning: {name}: {} more\n\n", config.more_warnings));
     }
     let count = config.runners.len();
-    let specs = match count {
-        0 => "what it says of reports is".to_owned(),
-        1 => "1 spec is".to_owned(),
-        _ => format!("{count} specs are"),
+    let holds = match count {
+        0 => "reports only".to_owned(),
+        1 => "1 pool".to_owned(),
+        _ => format!("{count} pools"),
     };
-    text.push_str(&format!("{name}: {specs} right\n"));
+    text.push_str(&format!("{name} is valid ({holds})\n"));
     cml_text::lines(&text).into_owned()
 }
 

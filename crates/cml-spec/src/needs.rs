@@ -47,7 +47,7 @@ pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<I
 
 /// `4`, `4..`, `..8` or `4..8`.
 fn span(text: &str, one: impl Fn(&str) -> Option<u64>) -> Result<Range, String> {
-    let wrong = || format!("`{text}` is no amount");
+    let wrong = || format!("invalid amount `{text}`");
     let span = match text.split_once("..") {
         None => {
             let exactly = one(text).ok_or_else(wrong)?;

@@ -476,7 +476,7 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     amount
         // More than a billion is a mistake, and sums of it would overflow.
         .filter(|amount| *amount > Decimal::ZERO && *amount <= Decimal::from(1_000_000_000))
-        .ok_or_else(|| format!("`{text}` is no amount of US dollars"))
+        .ok_or_else(|| format!("invalid amount `{text}`"))
 }
 
 /// `100GiB`.

@@ -73,7 +73,7 @@ async fn a_daemons_machines_are_counted_while_they_live_and_owned_by_their_jobs_
     assert_eq!(said["rows"][0]["name"], "g4dn.xlarge", "{said}");
     assert_eq!(daemon.get("/cost?by=colour").await.expect("an answer").0, 400);
     assert!(daemon.get("/").await.expect("the page").1.contains("Budgets nearly used up"));
-    assert_eq!(daemon.log().matches("a budget is nearly used up").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("a budget is nearly used up;").count(), 1, "{}", daemon.log());
 
     std::fs::write(&held, "").expect("writes");
     let _ = sim.succeeds(job).await;

@@ -111,7 +111,7 @@ async fn another_configuration_is_in_force_at_once_and_a_bad_one_changes_nothing
     daemon.until("/api/v1/jobs", "one runs", |all| count("running")(all) == 1).await;
     let path = user.home().join("cml.yaml");
     std::fs::write(&path, "runners:\n  small:\n    max: many\n").expect("is written");
-    daemon.running().until_it_says("the configuration stays as it was").await;
+    daemon.running().until_it_says("configuration not reloaded").await;
     assert_eq!(count("running")(&daemon.json("/api/v1/jobs").await), 1);
     std::fs::write(&path, LOCAL).expect("is written");
     daemon.running().signal(rustix::process::Signal::HUP);

@@ -42,7 +42,7 @@ async fn jobs_that_ask_for_what_every_self_hosted_runner_has_are_taken_and_one_w
     }
     let is_told = |all: &Value| {
         let jobs = all["jobs"].as_array().expect("a list");
-        jobs.iter().any(|job| job["why"].as_str().is_some_and(|why| why.contains("it asks for no label")))
+        jobs.iter().any(|job| job["why"].as_str().is_some_and(|why| why.contains("it has no labels")))
     };
     daemon.until("/api/v1/jobs", "the job without labels is told why it waits", is_told).await;
     let events = daemon.json("/api/v1/events").await.to_string();

@@ -79,7 +79,10 @@ async fn files_that_the_program_itself_finds_right_are_written_once() {
     assert!(!ran.said().contains("hunter2"), "{ran:#?}");
     let config = project.root.join("cml.yaml").display().to_string();
     let valid = project.user.run(&["validate", &config]).await.expect_code(0);
-    assert!(valid.stdout.ends_with("1 spec is right\n") && !valid.stdout.contains("warning"), "{valid:#?}");
+    assert!(
+        valid.stdout.ends_with("cml.yaml is valid (1 pool)\n") && !valid.stdout.contains("warning"),
+        "{valid:#?}"
+    );
     let workflow = project.get(".github/workflows/cml.yaml").expect("is written");
     assert!(workflow.contains("branches: [trunk]") || workflow.contains("branches: [main]"), "{workflow}");
     let again = project.init(&["--region", "eu-west-1", "--json"]).await.expect_code(0).json();

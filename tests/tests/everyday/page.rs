@@ -56,8 +56,8 @@ async fn a_browser_shows_pools_jobs_with_reasons_runners_and_events() {
     let sent = daemon.get("/").await.expect("the page").1;
     let shown = browser::read(&user, &url).await;
     for words in [
-        "gpu has its 1 machines; the next one that ends makes room",
-        "no spec has all of its labels: cpu lacks tpu",
+        "pool gpu is at its limit of 1 machines; the job starts when one is free",
+        "no pool has all of its labels: cpu lacks tpu",
         "id=\"pool-cpu\"",
         "of $60.00 today",
         "class=\"bar work\"",

@@ -401,5 +401,5 @@ async fn what_is_typed_wins_over_variables() {
     assert!(desk.says(&["cml-publish", "-t", "A", "a.png", "--md"]).await.ends_with(" \"A\")"));
     let typo = desk.with("CML_COMMENT_TARGTE", "pr");
     let ran = typo.run(&["cml-send-comment", "report.md"]).await.expect_code(1);
-    assert!(ran.stderr.contains("CML_COMMENT_TARGTE means nothing here"), "{ran:#?}");
+    assert!(ran.stderr.contains("unknown environment variable CML_COMMENT_TARGTE"), "{ran:#?}");
 }

@@ -29,7 +29,7 @@ runners:
     boot_timeout: 60s
     max_lifetime: 5m
 ";
-const NO_FORKS: &str = "guarded takes no code from forks";
+const NO_FORKS: &str = "pool guarded does not run code from forks";
 /// From one poll to the next, on a busy core.
 const NEXT_POLL: Duration = Duration::from_secs(30);
 /// A machine is gone this long after its job, on a busy core.
@@ -157,7 +157,7 @@ async fn only_the_first_attempt_gets_a_machine(sim: &Sim, port: u16, poll: &str)
     let _ = sim.succeeds(first).await;
     let run = sim.run_of(first);
     assert!(sim.rerun_by(run, "mallory"));
-    is_refused(&daemon, sim.latest_job(run), "guarded takes no jobs started by mallory").await;
+    is_refused(&daemon, sim.latest_job(run), "pool guarded does not run jobs started by mallory").await;
     assert_eq!(launches(sim), 1);
     ends(daemon, &user).await;
 }

@@ -102,7 +102,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     let for_reload = (news.clone(), region.clone());
     let reloading = tokio::spawn(reload::watch(args.config.clone(), stop.clone(), move |config: Config| {
         let (news, region) = &for_reload;
-        tracing::info!(specs = config.runners.len(), "another configuration is in force");
+        tracing::info!(specs = config.runners.len(), "configuration reloaded");
         news.set_desired(templates::wanted(&config, region, &RunnerPackageSource::Latest));
         prices_of_now.send_replace(prices::wanted(&config, region));
         specs_of_now.send_replace(config.runners.iter().map(|it| it.spec.clone()).collect());

@@ -36,7 +36,7 @@ pub(crate) async fn watch(
         stamp = new;
         match read(&path) {
             Ok(config) => take(config),
-            Err(trouble) => tracing::error!("the configuration stays as it was: {}", trouble.message),
+            Err(trouble) => tracing::error!("configuration not reloaded: {}", trouble.message),
         }
     }
 }

@@ -105,7 +105,7 @@ impl Hearing {
 
     fn tell(&self, heard: WebhookJob, at: Instant) {
         let job = heard.job;
-        tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "heard of a job");
+        tracing::info!(job = job.id.0, repository = job.repository, state = ?job.state, "workflow_job event received");
         self.news.send_job(job, at);
     }
 

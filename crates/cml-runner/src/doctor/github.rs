@@ -118,7 +118,7 @@ fn clock(checks: &mut Checks, github: Option<Timestamp>, now: Timestamp) {
     } else if off.abs() > CLOCK_OFF {
         checks.warn("clock", found, fix);
     } else {
-        checks.ok("clock", "as GitHub's");
+        checks.ok("clock", "in sync with GitHub");
     }
 }
 
@@ -300,7 +300,7 @@ fn of_private(checks: &mut Checks, name: &str, forks: Option<PrivateForks>) {
             "private, and workflows of its forks get write tokens or secrets: whoever may fork it could launch machines",
             "Settings, Actions, General, Fork pull request workflows: take both away",
         ),
-        _ => checks.ok(name, "private: whoever may read it"),
+        _ => checks.ok(name, "private: anyone with read access"),
     }
 }
 

@@ -76,7 +76,7 @@ fn told(global: &Global, checks: &Checks) -> Result<String, CliError> {
         _ => format!("{failures} checks failed"),
     };
     let mut trouble = CliError::new(ExitCode::Failed, message)
-        .hint("do what stands at `fix:`, then run `cml-runner doctor` again");
+        .hint("apply the fixes above, then run `cml-runner doctor` again");
     if global.json {
         trouble.object = Some(checks.json());
     } else {
