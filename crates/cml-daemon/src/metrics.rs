@@ -14,12 +14,12 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::status::StatusSnapshot;
 
-/// What is counted over the life of the process.
+/// Counters over the life of the process.
 #[derive(Clone, Debug)]
 pub struct Counters {
-    /// Webhooks by what became of them.
+    /// Webhooks by outcome.
     pub(crate) webhooks: Family<Outcome, Counter>,
-    /// From the first byte read to the answer.
+    /// Time from the first byte read to the response.
     pub(crate) webhook_seconds: Histogram,
 }
 
@@ -45,7 +45,7 @@ struct OfService {
     service: &'static str,
 }
 
-/// What becomes of webhooks.
+/// Outcomes of webhooks.
 const OUTCOMES: [&str; 11] = [
     "kept",
     "repeated",
@@ -84,40 +84,44 @@ impl Counters {
 /// Never, as far as is known: a text is written into memory.
 pub fn text(board: &StatusSnapshot, counters: &Counters) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("cml_runner");
-    registry.register("webhooks", "Webhooks by what became of them", counters.webhooks.clone());
+    registry.register("webhooks", "Webhooks received, by outcome", counters.webhooks.clone());
     registry.register_with_unit(
         "webhook_duration",
-        "From a webhook's arrival to its answer",
+        "Time from receiving a webhook to responding to it",
         Unit::Seconds,
         counters.webhook_seconds.clone(),
     );
     let runners = Family::<OfState, Gauge>::default();
-    registry.register("runners", "Machines by spec and by what they do", runners.clone());
+    registry.register("runners", "Machines by spec and state", runners.clone());
     let queued = Family::<OfSpec, Gauge>::default();
-    registry.register("jobs_queued", "Jobs that wait for a machine", queued.clone());
+    registry.register("jobs_queued", "Jobs waiting for a machine", queued.clone());
     let oldest = Family::<OfSpec, Gauge>::default();
     registry.register_with_unit(
         "jobs_oldest_wait",
-        "How long the oldest has waited",
+        "Wait time of the oldest job that is waiting for a machine",
         Unit::Seconds,
         oldest.clone(),
     );
     let max = Family::<OfSpec, Gauge>::default();
-    registry.register("runners_max", "Most machines that the spec may have", max.clone());
+    registry.register("runners_max", "Maximum number of machines of the spec", max.clone());
     let spent = Family::<OfSpec, Gauge<f64, AtomicU64>>::default();
     registry.register(
         "spent_today_usd",
-        "Spent today (UTC) on machines that are gone, and by those that live, estimated",
+        "Estimated cost today (UTC) of ended and running machines",
         spent.clone(),
     );
     let budget = Family::<OfSpec, Gauge<f64, AtomicU64>>::default();
-    registry.register("budget_day_usd", "Most money in a day (UTC); absent without a budget", budget.clone());
+    registry.register("budget_day_usd", "Daily budget (UTC); absent without a budget", budget.clone());
     let up = Family::<OfService, Gauge>::default();
-    registry.register("service_up", "Whether the cloud and GitHub answered the last look", up.clone());
+    registry.register(
+        "service_up",
+        "1 if the service answered at the last observation, 0 if it did not",
+        up.clone(),
+    );
     let looked = Gauge::<i64>::default();
     registry.register_with_unit(
         "last_look_timestamp",
-        "When the last look was decided upon",
+        "Time of the last reconcile",
         Unit::Seconds,
         looked.clone(),
     );

@@ -21,7 +21,7 @@ pub(crate) use doctor::Doctor;
 pub(crate) use global::Global;
 pub(crate) use launch::{Launch, Legacy};
 
-/// A machine for one GitHub Actions job, on your own cloud account, gone when the job is done.
+/// Ephemeral GitHub Actions runners on EC2 in your own AWS account: one machine per job, terminated when the job ends.
 #[derive(Debug, Parser)]
 // The last of a repeated option wins, so that a wrapper's defaults can be overridden.
 #[command(
@@ -40,105 +40,105 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Obtain a machine, make it a runner, and return once it is online
+    /// Launch a machine and wait until its runner is online
     Launch(Box<Launch>),
-    /// List machines and what GitHub says of their runners
+    /// List machines and the status of their runners at GitHub
     Ls(Where),
-    /// End a machine by launch id, instance id or runner name
+    /// Terminate a machine by launch id, instance id or runner name
     Stop(Stop),
-    /// End machines past their deadline, and remove runners without a machine
+    /// Terminate expired and orphaned machines, and remove runners without a machine
     Reap(Reap),
-    /// Show what a machine wrote to its console
+    /// Print the console output of a machine
     Logs(Logs),
-    /// Keep pools of runners as a cml.yaml says, for as long as it runs
+    /// Run the autoscaler for the pools in cml.yaml
     Daemon(Daemon),
-    /// Write a cml.yaml and a workflow for a repository, and say what is left to do
+    /// Create a cml.yaml and a workflow for a repository, and list the remaining steps
     Init(Init),
-    /// Print the user data that a launch would boot, without its secrets
+    /// Print the user data of a launch, without secrets
     Render(Box<Render>),
-    /// Check a cml.yaml
+    /// Validate a cml.yaml
     Validate {
-        /// The file; - for standard input
+        /// Path of the file, or - for standard input
         #[arg(default_value = "cml.yaml")]
         file: PathBuf,
     },
-    /// Print the JSON Schema of cml.yaml, for editors
+    /// Print the JSON Schema of cml.yaml, for use in editors
     Schema,
-    /// Say what a cml.yaml would launch now, where and for how much; touches nothing
+    /// Show what a cml.yaml would launch now, where and at what price (read-only)
     Plan(Plan),
-    /// Say what stands in the way of a launch, and what to do about it; launches nothing
+    /// Check that everything needed for a launch is in place
     Doctor(Box<Doctor>),
-    /// Say what machines cost, whose money it was and what was wasted
+    /// Report costs by job, repository, user or spec
     Cost(Box<Cost>),
-    /// What machines cost where, and asking AWS for it
+    /// Show and refresh EC2 prices
     Prices {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: PricesCommand,
     },
-    /// Play a cml.yaml against past jobs: what it would have cost, who would have waited
+    /// Replay past jobs against a cml.yaml to estimate cost and wait times
     Simulate(Simulate),
-    /// See it work on this machine: a simulated GitHub, a local machine, a model trained
+    /// Run a demo on this machine: a simulated GitHub, a local runner and a training job
     Demo(Demo),
-    /// Put a file where a comment can show it, and print its address or Markdown
+    /// Upload a file and print a URL or Markdown for it
     Publish(Publish),
-    /// Write a report as a comment on a pull request, a commit or an issue
+    /// Post a report as a comment on a pull request, commit or issue
     Comment {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: CommentCommand,
     },
-    /// Write a report as a check run
+    /// Post a report as a check run
     Check {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: CheckCommand,
     },
-    /// Open a pull request with what a job has changed
+    /// Open a pull request with the files that a job changed
     Pr {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: PrCommand,
     },
-    /// Metrics, plots and gates for reports
+    /// Create metric tables and plots for reports, and check metrics
     Report {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: ReportCommand,
     },
-    /// Run a workflow run again
+    /// Rerun a workflow run
     Workflow {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: WorkflowCommand,
     },
-    /// Make a CI checkout ready for work
+    /// Prepare a CI checkout for commits and comparisons
     Repo {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: RepoCommand,
     },
-    /// What became of tensorboard.dev
+    /// Explain the replacement for tensorboard.dev
     #[command(hide = true)]
     Tensorboard {
-        /// What to do
+        /// Subcommand
         #[command(subcommand)]
         command: TensorboardCommand,
     },
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completions {
-        /// The shell
+        /// Shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages of all commands into a directory
+    /// Write the manual pages of all commands to a directory
     Man {
-        /// The directory; made where it is missing
+        /// Output directory; created if missing
         dir: PathBuf,
     },
-    /// Run one local machine (used by the local provider itself)
+    /// Supervise one local machine (internal; used by the local provider)
     #[command(hide = true)]
     Supervise {
-        /// The instance's directory
+        /// Directory of the instance
         dir: PathBuf,
     },
 }
@@ -146,23 +146,23 @@ pub(crate) enum Command {
 /// Flags of `render`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Render {
-    /// Say what the parts are, how large, and what runs when, in place of the text
+    /// List the parts, their sizes and the boot order instead of printing the user data
     #[arg(long)]
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) launch: Launch,
 }
 
-/// How events are written.
+/// Log formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people
+    /// Human-readable text
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// Clouds that are served.
+/// Supported clouds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CloudName {
     /// Amazon EC2
@@ -171,29 +171,29 @@ pub(crate) enum CloudName {
     Local,
 }
 
-/// Which markets may be used.
+/// Spot policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Spot {
-    /// Spot or nothing
+    /// Spot only
     Only,
-    /// Spot first, on-demand when there is none
+    /// Spot first, on-demand if no spot capacity is available
     Prefer,
     /// On-demand only
     Never,
 }
 
-/// Where records and caches of this machine lie.
+/// Location of local records.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct State {
-    /// Directory of the local provider's machines [default: XDG_STATE_HOME/cml-runner]
+    /// Directory for journals, prices and local machines [default: XDG_STATE_HOME/cml-runner]
     #[arg(long, env = "CML_RUNNER_STATE_DIR", value_name = "DIR", help_heading = "Machine")]
     pub(crate) state_dir: Option<PathBuf>,
 }
 
-/// Which machines a command looks at.
+/// The machines that a command operates on.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Where {
-    /// Where: aws or local
+    /// Cloud of the machines
     #[arg(long, env = "CML_RUNNER_CLOUD", default_value = "local")]
     pub(crate) cloud: CloudName,
     /// Regions, comma-separated
@@ -207,7 +207,7 @@ pub(crate) struct Where {
 pub(crate) struct Stop {
     /// Launch id, instance id or runner name
     pub(crate) target: String,
-    /// End it even while a job runs on it
+    /// Terminate the machine even if it is running a job
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -216,11 +216,11 @@ pub(crate) struct Stop {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reap {
-    /// Say what would be done, change nothing
+    /// Show what would be done without changing anything
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// How old a machine without a runner (or a runner without a machine) must be
-    #[arg(long, default_value = "15m", value_name = "TIME")]
+    /// Minimum age of a machine without a runner, or of a runner without a machine
+    #[arg(long, default_value = "15m", value_name = "DURATION")]
     pub(crate) grace: String,
     #[command(flatten)]
     pub(crate) place: Where,
@@ -236,51 +236,51 @@ pub(crate) struct Logs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Directory for the metrics and the plot [default: a new one among the temporary files]
+    /// Output directory for the metrics and the plot [default: a new temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
-    /// The cml.yaml; it is read again when it changes and on SIGHUP
+    /// Configuration file; reloaded when it changes and on SIGHUP
     #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE", default_value = "cml.yaml")]
     pub(crate) config: PathBuf,
-    /// Where webhooks, the page, the API and the metrics are served
+    /// Address to serve webhooks, the dashboard, the API and metrics on
     #[arg(long, env = "CML_RUNNER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub(crate) listen: SocketAddr,
-    /// Where people look at the page through a proxy, such as https://runners.example.com: cookies stay with https, and
-    /// without a token this name is answered, too
+    /// Public URL of the dashboard behind a proxy, such as https://runners.example.com. Cookies are then restricted to
+    /// HTTPS, and requests for this host name are accepted even if no token is set
     #[arg(long, env = "CML_RUNNER_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
-    /// File with the webhook's secret, 16 characters or more [default: the value of CML_RUNNER_WEBHOOK_SECRET; without either, only polls]
+    /// File with the webhook secret, at least 16 characters [default: CML_RUNNER_WEBHOOK_SECRET; without a secret, polling only]
     #[arg(long, env = "CML_RUNNER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub(crate) webhook_secret_file: Option<PathBuf>,
-    /// The journal [default: daemon.db in the state directory]
+    /// Journal file [default: daemon.db in the state directory]
     #[arg(long, env = "CML_RUNNER_JOURNAL", value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
-    /// What this daemon's machines are tagged with: only the daemon of that name ends them before their deadline
-    /// [default: the journal's own name; set one where a daemon may lose its journal]
+    /// Controller name for the machines' tags: only the daemon with this name terminates them before their deadline.
+    /// Set it if the journal can be lost [default: the journal's generated name]
     #[arg(long, env = "CML_RUNNER_CONTROLLER", value_name = "NAME", value_parser = controller)]
     pub(crate) controller: Option<String>,
-    /// How events are written to stderr
+    /// Log format on stderr
     #[arg(long, env = "CML_RUNNER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
-    /// How often all jobs are asked for, 10s to 1h
-    #[arg(long, env = "CML_RUNNER_POLL", value_name = "TIME", default_value = "60s")]
+    /// Interval between polls of GitHub for all jobs, 10s to 1h
+    #[arg(long, env = "CML_RUNNER_POLL", value_name = "DURATION", default_value = "60s")]
     pub(crate) poll: String,
-    /// How often AWS is asked what machines cost, for reports: 10s to 30d; the first time ten minutes after the start
-    #[arg(long, env = "CML_RUNNER_PRICES_EVERY", value_name = "TIME", default_value = "1d")]
+    /// Interval between price refreshes from AWS, for reports, 10s to 30d; the first is ten minutes after the start
+    #[arg(long, env = "CML_RUNNER_PRICES_EVERY", value_name = "DURATION", default_value = "1d")]
     pub(crate) prices_every: String,
-    /// Runners registered at GitHub in a minute at most: so many at once, then one after the other; 0 is no limit
-    /// [default: 75 on github.com, no limit on an Enterprise Server]
-    #[arg(long, value_name = "NUMBER")]
+    /// Maximum number of runners to register at GitHub per minute: a burst of this size, then evenly spaced; 0 for no
+    /// limit [default: 75 on github.com, no limit on GitHub Enterprise Server]
+    #[arg(long, value_name = "N")]
     pub(crate) registrations_per_minute: Option<u32>,
     #[command(flatten)]
     pub(crate) state: State,
 }
 
-/// A name that a tag can carry, and that is not that of launches without a daemon.
+/// Parses a controller name that is valid in a tag and not reserved for `cml-runner launch`.
 fn controller(text: &str) -> Result<String, String> {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) {
@@ -296,9 +296,9 @@ fn controller(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    /// The cml.yaml
+    /// Path of the cml.yaml
     pub(crate) spec: PathBuf,
-    /// The daemon's name (`daemon --controller`): only its machines count. Default: those of every daemon of the scope
+    /// Count only the machines of this daemon (`daemon --controller`) [default: those of every daemon of the scope]
     #[arg(long, env = "CML_RUNNER_CONTROLLER", value_name = "NAME", value_parser = controller)]
     pub(crate) controller: Option<String>,
     #[command(flatten)]
@@ -307,24 +307,24 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// The cml.yaml
+    /// Path of the cml.yaml
     pub(crate) spec: PathBuf,
-    /// Jobs, one JSON object a line: {"queued_at": "2026-11-02T09:00:00Z", "labels": ["gpu"], "seconds": 900}
+    /// File with jobs, one JSON object per line: {"queued_at": "2026-11-02T09:00:00Z", "labels": ["gpu"], "seconds": 900}
     #[arg(long, value_name = "FILE")]
     pub(crate) jobs: Option<PathBuf>,
-    /// The jobs of the repository's last days, as GitHub tells them
+    /// Use the repository's recent jobs, from the GitHub API
     #[arg(long, conflicts_with = "jobs")]
     pub(crate) from_github: bool,
-    /// How many days of jobs, the latest ones
+    /// Number of days of jobs to use, the most recent ones
     #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(1..=366))]
     pub(crate) days: u16,
-    /// Another cml.yaml to set beside the first
+    /// Another cml.yaml to compare with the first
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// Write a page with plots
+    /// Write an HTML report with plots to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Where in the history of a real spot market it begins
+    /// Random seed for the starting point in the recorded spot market history
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }

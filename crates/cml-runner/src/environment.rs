@@ -20,50 +20,59 @@ const OLDER: [(&str, &str); 9] = [
     ("CML_RUNNER_DRIVER", "driver"),
 ];
 
-/// Variables that are read and stand for no flag, and what for. The manual page and the book show them.
+/// Variables without a flag, and their meanings. The manual page and the book list them.
 pub(crate) const READ: &[(&str, &str)] = &[
     (
         "REPO_TOKEN, repo_token, GITHUB_TOKEN",
-        "The GitHub token, the first that is set. A token on the command line can be seen by every user of the machine.",
+        "GitHub token; the first one set is used. A token on the command line is visible to every user of the machine.",
     ),
-    ("CML_RUNNER_TOKEN, CML_DRIVER_TOKEN", "The same, by CML's names; before the others."),
+    (
+        "CML_RUNNER_TOKEN, CML_DRIVER_TOKEN",
+        "GitHub token under CML's names; these take precedence over the names above.",
+    ),
     (
         "GITHUB_SERVER_URL, GITHUB_API_URL, GITHUB_REPOSITORY",
-        "Where GitHub is, as Actions sets them. `--repo` wins, the git remote comes last.",
+        "GitHub server, API and repository, as set by Actions. `--repo` takes precedence; the git remote is used if none is set.",
     ),
     (
         "GITHUB_ACTIONS, GITHUB_ACTOR, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_HEAD_REF, GITHUB_REF_NAME, GITHUB_RUN_ID, \
          GITHUB_SHA, GITHUB_WORKFLOW, GITHUB_WORKSPACE, RUNNER_ENVIRONMENT, RUNNER_TEMP",
-        "The run that a step is part of, as Actions sets them.",
+        "Details of the current workflow run, as set by Actions.",
     ),
-    (
-        "GITHUB_OUTPUT, GITHUB_STEP_SUMMARY",
-        "Files of a step that results are written to, as Actions sets them.",
-    ),
+    ("GITHUB_OUTPUT, GITHUB_STEP_SUMMARY", "Files for step outputs and the step summary, as set by Actions."),
     (
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE",
-        "AWS credentials, found as by every AWS program.",
+        "AWS credentials, as in the AWS CLI.",
     ),
-    ("AWS_REGION, AWS_DEFAULT_REGION", "The region where nothing names one; us-east-1 without them."),
-    ("AWS_ENDPOINT_URL", "Where AWS is, for an emulator."),
+    ("AWS_REGION, AWS_DEFAULT_REGION", "Region used if no flag or file sets one. Default: us-east-1."),
+    ("AWS_ENDPOINT_URL", "URL of the AWS API, for an emulator."),
     (
         "CML_RUNNER_WEBHOOK_SECRET",
-        "The daemon's webhook secret, 16 characters or more; without it jobs are found by polling only.",
+        "Webhook secret of the daemon, at least 16 characters. If unset, the daemon only polls for jobs.",
     ),
-    ("CML_RUNNER_DAEMON_TOKEN", "What the daemon's page and API ask for; needed to listen beyond loopback."),
-    ("CML_RUNNER_RELEASES", "Where the Action finds releases, for mirrors."),
+    (
+        "CML_RUNNER_DAEMON_TOKEN",
+        "Access token for the daemon's dashboard and API; required to listen on addresses other than loopback.",
+    ),
+    ("CML_RUNNER_RELEASES", "Base URL that the Action downloads releases from, for mirrors."),
     (
         "CML_REPORT_TO, CML_REPORT_PUBLIC_URL",
-        "Where files of reports go, and what their addresses begin with.",
+        "Storage for files of reports, and the base URL of these files.",
     ),
-    ("CML_MACHINE_FACTS", "The directory in which a machine knows about itself; /run/cml-facts otherwise."),
-    ("XDG_STATE_HOME", "Local machines, journals, prices, the ledger; ~/.local/state otherwise."),
-    ("XDG_CACHE_HOME", "What AWS and GitHub said last; may be removed at any time; ~/.cache otherwise."),
-    ("HOME, PATH", "As everywhere."),
-    ("NO_COLOR", "Anything: no colours."),
+    ("CML_MACHINE_FACTS", "Directory with facts about the machine. Default: /run/cml-facts."),
+    (
+        "XDG_STATE_HOME",
+        "Base directory for local machines, journals, prices and the ledger. Default: ~/.local/state.",
+    ),
+    (
+        "XDG_CACHE_HOME",
+        "Base directory for cached AWS and GitHub responses; safe to delete at any time. Default: ~/.cache.",
+    ),
+    ("HOME, PATH", "Standard meaning."),
+    ("NO_COLOR", "Any value disables colors."),
 ];
 
-/// CML's older names, and the flags of `launch` they stand for.
+/// CML's older names, and the matching flags of `launch`.
 #[cfg(all(test, feature = "aws"))]
 pub(crate) fn older_names() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     OLDER.iter()

@@ -1,57 +1,57 @@
-//! What `--help` shows beyond the flags: commands by what they are for, and examples. The manual pages show the same.
+//! Command groups and examples for `--help` and the manual pages.
 
 use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
 
-/// Commands by what they are for.
+/// Commands by purpose.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Begin", &["demo", "init", "doctor"]),
+    ("Get started", &["demo", "init", "doctor"]),
     ("Machines for jobs", &["launch", "ls", "logs", "stop", "reap", "render"]),
     ("Pools", &["daemon", "validate", "plan", "simulate", "schema"]),
-    ("Money", &["cost", "prices"]),
+    ("Costs", &["cost", "prices"]),
     ("Reports", &["report", "publish", "comment", "check", "pr", "workflow", "repo"]),
-    ("This program", &["completions", "man"]),
+    ("Other", &["completions", "man"]),
 ];
 
-/// Examples by the words of the command.
+/// Examples by command path.
 const EXAMPLES: &[(&[&str], &str)] = &[
     (
         &["launch"],
         "\
 Examples:
   cml-runner launch --cloud aws --type m+t4 --spot prefer --labels gpu
-      a machine with a T4 for the next job that asks for the label gpu
+      launch a machine with a T4 GPU for the next job with the label gpu
   cml-runner launch --cloud aws --type g5.xlarge,g6.xlarge --region us-east-1,us-west-2 --spot only --max-lifetime 2h
-      two types, two regions, never on-demand, gone after two hours whatever happens
+      allow two types and two regions, spot only, for at most two hours
   cml-runner launch --cloud local --labels desk --reusable --idle-timeout never
-      this machine, job after job",
+      use this machine as a persistent runner",
     ),
     (
         &["init"],
         "\
 Examples:
   cml-runner init --dry-run
-      what would be written, and what is left to do
+      preview the files and the remaining steps
   cml-runner init --region eu-west-1
-      machines on AWS, each bought by a job of the workflow
+      configure AWS machines, each launched by a job of the workflow
   cml-runner init --pool
-      machines on AWS that `cml-runner daemon` keeps
+      configure AWS pools for `cml-runner daemon`
   cml-runner init --from-cml
-      a workflow of CML's in our words, on standard output
+      translate a CML workflow and print it
   cml-runner init --print cloudformation
-      the template of the AWS role",
+      print the CloudFormation template of the AWS role",
     ),
     (
         &["doctor"],
         "\
 Examples:
   cml-runner doctor
-      what the cml.yaml here, else a launch with defaults, would need
+      check the cml.yaml in this directory, or a launch with default flags
   cml-runner doctor --cloud aws --type m+t4 --region us-east-1
-      what that launch would need
+      check a launch with these flags
 
-Nothing is made, changed or removed, but for a registration token at GitHub, which nobody uses and which expires in an hour.",
+Read-only, except for a GitHub registration token created to verify permission. The token is never used and expires in an hour.",
     ),
     (
         &["ls"],
@@ -65,28 +65,28 @@ Examples:
         "\
 Examples:
   cml-runner logs i-0123456789abcdef0 --cloud aws
-      why a machine died: its last words stand at the end",
+      find out why a machine failed: the last lines show its final output",
     ),
     (
         &["stop"],
         "\
 Examples:
   cml-runner stop i-0123456789abcdef0 --cloud aws
-      unless a job runs on it; --force ends it all the same",
+      terminate the machine unless it is running a job; --force terminates it anyway",
     ),
     (
         &["reap"],
         "\
 Examples:
   cml-runner reap --cloud aws --region us-east-1 --dry-run
-      what has no right to live any more",
+      preview what would be terminated",
     ),
     (
         &["render"],
         "\
 Examples:
   cml-runner render --cloud aws --type m+t4 --explain
-      what is sent to a machine, and what runs there when",
+      list the parts of the user data and the boot order",
     ),
     (
         &["daemon"],
@@ -94,7 +94,7 @@ Examples:
 Examples:
   cml-runner daemon --config cml.yaml --repo https://github.com/acme/vision
   cml-runner daemon --listen 0.0.0.0:8090
-      behind a proxy with TLS; CML_RUNNER_DAEMON_TOKEN must be set",
+      listen on all interfaces, behind a TLS proxy; requires CML_RUNNER_DAEMON_TOKEN",
     ),
     (
         &["validate"],
@@ -162,9 +162,9 @@ Examples:
         "\
 Examples:
   cml-runner comment create report.md --update
-      one comment that each run writes over
+      keep one comment and update it on each run
   cml-runner comment create report.md --to preview
-      into a directory; GitHub is not asked",
+      preview the comment in a directory, without calling GitHub",
     ),
     (
         &["check", "create"],
@@ -216,14 +216,14 @@ const TEMPLATE: &str = "\
 {about-with-newline}
 {usage-heading} {usage}
 
-{before-help}Options of every command:
+{before-help}Global options:
 {options}{after-help}";
 
 const MORE: &str = "\
-`cml-runner COMMAND --help` tells of a command with examples. `cml`, `cml-publish`, `cml-send-comment` and CML's other names \
-work as links to this program.";
+Run `cml-runner COMMAND --help` for the flags and examples of a command. `cml`, `cml-publish`, `cml-send-comment` and CML's \
+other command names work as links to this program.";
 
-/// The whole command line with all that its help shows.
+/// The command line with groups and examples.
 pub(crate) fn command() -> Command {
     let root = EXAMPLES.iter().fold(Cli::command(), |root, (path, text)| with(root, path, text));
     let groups = groups(&root);

@@ -1,5 +1,5 @@
-//! `cml-runner init`: looks at a repository, writes a `cml.yaml` and a workflow, says what is left to do. With `--from-cml` a
-//! workflow of CML's is translated instead.
+//! `cml-runner init`: inspects a repository, writes a `cml.yaml` and a workflow, and lists the remaining steps. With
+//! `--from-cml` it translates a CML workflow instead.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,29 +18,29 @@ use crate::exit::{CliError, ExitCode};
 /// Flags of `init`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Init {
-    /// The repository's directory
+    /// Directory of the repository
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Where machines come from
+    /// Cloud to launch machines on
     #[arg(long, default_value = "aws")]
     cloud: CloudName,
-    /// The AWS region [default: AWS_REGION, then us-east-1]
+    /// AWS region [default: AWS_REGION, then us-east-1]
     #[arg(long)]
     region: Option<String>,
-    /// Pools that `cml-runner daemon` keeps, in place of a launching job
+    /// Configure pools for `cml-runner daemon` instead of a launch job
     #[arg(long)]
     pool: bool,
-    /// Translate a workflow of CML's, the only one if none is named: to standard output, or with --force into its file
+    /// Translate a CML workflow and print it, or overwrite its file with --force [default: the only CML workflow]
     #[arg(long, value_name = "WORKFLOW", num_args = 0..=1, conflicts_with = "pool")]
-    #[allow(clippy::option_option, reason = "clap's way to say: not given, given, given with a value")]
+    #[allow(clippy::option_option, reason = "clap's type for a flag with an optional value")]
     from_cml: Option<Option<PathBuf>>,
-    /// Write over files with another text; that text is kept as FILE.before
+    /// Overwrite existing files (originals are kept as FILE.before)
     #[arg(long)]
     force: bool,
-    /// Show everything, write nothing
+    /// Show the files and remaining steps without writing anything
     #[arg(long, conflicts_with = "force")]
     dry_run: bool,
-    /// Print a file for AWS, and nothing else
+    /// Print a template for AWS and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from_cml", "force", "dry_run", "pool"])]
     print: Option<Printed>,
 }
@@ -48,15 +48,15 @@ pub(crate) struct Init {
 /// Files that come with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Printed {
-    /// The CloudFormation template: the role and what is around it
+    /// CloudFormation template: the role and related resources
     Cloudformation,
-    /// What `launch` may do
+    /// IAM policy for `launch`
     LaunchPolicy,
-    /// What the daemon may do beside that
+    /// Additional IAM policy for the daemon
     DaemonPolicy,
-    /// Who may become the role
+    /// Trust policy: who can assume the role
     OidcTrust,
-    /// What the role can never do
+    /// Permissions boundary of the role
     Boundary,
 }
 

@@ -10,7 +10,7 @@ use crate::environment::READ;
 use crate::exit::{CliError, ExitCode};
 use crate::help;
 
-/// The names that packages install beside the program's own, and the page of what each stands for.
+/// Additional command names that packages install, and the page of each.
 const NAMES: [(&str, &str); 7] = [
     ("cml", "cml-runner"),
     ("cml-publish", "cml-runner-publish"),
@@ -22,28 +22,28 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 const OTHER_NAMES: &str = "\
-Under the names cml, cml-publish, cml-send-comment, cml-send-github-check, cml-pr and cml-tensorboard-dev the program takes \
-what the CML command of that name took; cml-report stands for cml-runner report.
+Under the names cml, cml-publish, cml-send-comment, cml-send-github-check, cml-pr and cml-tensorboard-dev the program accepts \
+the arguments of the CML command with that name; cml-report is cml-runner report.
 ";
 
 const FILES: &str = "\
 /etc/cml-runner/cml.yaml
-    The configuration of the daemon that the service of the Debian package starts.
+    Configuration of the daemon that the Debian package runs as a service.
 /etc/cml-runner/env
-    Its secrets, as NAME=value lines; readable by root only.
+    Secrets of that daemon, as NAME=value lines; readable by root only.
 ~/.local/state/cml-runner
-    Local machines, the journals of launches and of the daemon, prices, the ledger ($XDG_STATE_HOME, --state-dir).
+    Local machines, journals of launches and the daemon, prices, and the ledger ($XDG_STATE_HOME, --state-dir).
 ~/.cache/cml-runner
-    What AWS and GitHub said last; may be removed at any time ($XDG_CACHE_HOME).
+    Cached AWS and GitHub responses; safe to delete at any time ($XDG_CACHE_HOME).
 ";
 
 const EXAMPLES: &str = "\
 cml-runner demo
-    See it work on this machine, without any account.
+    Run a demo on this machine, without any account.
 cml-runner launch --cloud aws --type m+t4 --spot prefer --labels gpu
-    A spot machine with a GPU for one job that asks for the label gpu.
+    Launch a spot machine with a GPU for one job with the label gpu.
 cml-runner daemon --config cml.yaml --repo https://github.com/acme/vision
-    Keep the pools of a cml.yaml.
+    Run the autoscaler for the pools in cml.yaml.
 cml-publish loss.png --md >> report.md && cml-send-comment report.md --update
     Post a plot on a pull request.
 ";
@@ -170,7 +170,7 @@ fn environment() -> String {
     for (names, meaning) in READ {
         text.push_str(&format!("{names}\n    {meaning}\n"));
     }
-    text.push_str("CML_RUNNER_..., CML_...\n    Stand for flags; each flag's own is named beside it in the page of its command.\n");
+    text.push_str("CML_RUNNER_..., CML_...\n    Variables for flags; the page of each command lists the variable of each flag.\n");
     text
 }
 

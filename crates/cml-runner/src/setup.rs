@@ -9,11 +9,11 @@ use cml_spec::{Cache, Proxy, Setup, authorized_keys, is_package_name, is_user_na
 
 use crate::exit::{CliError, ExitCode};
 
-/// Flags about what is done on the machine beside its job.
+/// Flags for the setup of the machine.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "On the machine")]
+#[command(next_help_heading = "Machine setup")]
 pub(crate) struct SetupArgs {
-    /// Script to run on the machine before the runner, base64
+    /// Script to run on the machine before the runner starts, base64-encoded
     #[arg(
         long = "startup-script",
         alias = "cloud-startup-script",
@@ -21,62 +21,62 @@ pub(crate) struct SetupArgs {
         value_name = "BASE64"
     )]
     pub(crate) startup_script: Option<String>,
-    /// Packages of the image's distribution to install, comma-separated
+    /// Distribution packages to install, comma-separated
     #[arg(long, env = "CML_RUNNER_PACKAGES", value_delimiter = ',', value_name = "NAMES")]
     pub(crate) packages: Vec<String>,
-    /// Script to run before each job as the runner's user; its failure fails the job
+    /// Script to run before each job as the runner's user; if it fails, the job fails
     #[arg(long, env = "CML_RUNNER_PRE_JOB", value_name = "FILE")]
     pub(crate) pre_job: Option<PathBuf>,
     /// Script to run after each job as the runner's user
     #[arg(long, env = "CML_RUNNER_POST_JOB", value_name = "FILE")]
     pub(crate) post_job: Option<PathBuf>,
-    /// Script to run when the cloud wants the machine back; CML_SECONDS_LEFT says how long there is
+    /// Script to run on a spot interruption; CML_SECONDS_LEFT is the time left
     #[arg(long, env = "CML_RUNNER_ON_INTERRUPTION", value_name = "FILE")]
     pub(crate) on_interruption: Option<PathBuf>,
-    /// auto: jobs work on the machine's own NVMe disks, where it has some
-    #[arg(long, env = "CML_RUNNER_SCRATCH", value_name = "WHICH", default_value = "none")]
+    /// Disk for the work directory of jobs
+    #[arg(long, env = "CML_RUNNER_SCRATCH", value_name = "DISK", default_value = "none")]
     pub(crate) scratch: Scratch,
-    /// A volume made of a snapshot (tagged cml-runner:cache), for each machine: snap-…:/where
+    /// Snapshot (tagged cml-runner:cache) to create a volume from for each machine, and its mount point: snap-…:/path
     #[arg(long, env = "CML_RUNNER_CACHE", value_name = "SNAPSHOT:PATH")]
     pub(crate) cache: Option<String>,
-    /// Whether jobs may speak to the metadata service [default: closed; open with --instance-profile]
-    #[arg(long, env = "CML_RUNNER_IMDS", value_name = "HOW")]
+    /// Allow jobs to access the instance metadata service (IMDS) [default: closed; open with --instance-profile]
+    #[arg(long, env = "CML_RUNNER_IMDS", value_name = "ACCESS")]
     pub(crate) imds: Option<Imds>,
-    /// Proxy of the machine for http:// addresses
+    /// Proxy for http:// URLs on the machine
     #[arg(long, env = "CML_RUNNER_HTTP_PROXY", value_name = "URL")]
     pub(crate) http_proxy: Option<String>,
-    /// Proxy of the machine for https:// addresses
+    /// Proxy for https:// URLs on the machine
     #[arg(long, env = "CML_RUNNER_HTTPS_PROXY", value_name = "URL")]
     pub(crate) https_proxy: Option<String>,
-    /// What the machine reaches without a proxy
+    /// Hosts that the machine connects to without a proxy
     #[arg(long, env = "CML_RUNNER_NO_PROXY", value_name = "NAMES")]
     pub(crate) no_proxy: Option<String>,
-    /// Certificates (PEM) that the machine trusts beside its own
+    /// File with additional CA certificates for the machine to trust (PEM)
     #[arg(long, env = "CML_RUNNER_CA_FILE", value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Public key that may log in
+    /// SSH public key that can log in to the machine
     #[arg(long, env = "CML_RUNNER_SSH_AUTHORIZED_KEY", value_name = "KEY")]
     pub(crate) ssh_authorized_key: Option<String>,
-    /// Users of which the machine of `--cloud local` gets one that no other machine has; takes root
+    /// User accounts for machines of `--cloud local`, comma-separated; no two machines share one. Requires root
     #[arg(long = "user", env = "CML_RUNNER_USER", value_delimiter = ',', value_name = "NAMES")]
     pub(crate) users: Vec<String>,
 }
 
-/// Where jobs work.
+/// Disks for the work directory of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scratch {
-    /// On the machine's own disks, where it has some
+    /// Local NVMe disks, if the machine has any
     Auto,
-    /// On the root disk
+    /// Root disk
     None,
 }
 
-/// Whether jobs may speak to the metadata service.
+/// Access of jobs to the instance metadata service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Imds {
-    /// They may
+    /// Jobs can access it
     Open,
-    /// They may not
+    /// Jobs cannot access it
     Closed,
 }
 

@@ -9,16 +9,16 @@ use crate::args::{CloudName, Spot, State};
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Doctor {
-    /// The cml.yaml whose specs are looked at [default: cml.yaml, if it is here and no flag says what to look at]
+    /// The cml.yaml whose specs to check [default: cml.yaml, if it exists and no machine flag is given]
     #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Also look at what the daemon needs beside: webhooks, jobs, further permissions
+    /// Also check what the daemon needs: webhooks, jobs, additional permissions
     #[arg(long)]
     pub(crate) daemon: bool,
-    /// Where machines come from, without a cml.yaml [default: aws]
+    /// Cloud to check, without a cml.yaml [default: aws]
     #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine", conflicts_with = "config")]
     pub(crate) cloud: Option<CloudName>,
-    /// Root disk, GB [default: 35, or what the image needs where that is more]
+    /// Root disk size in GB [default: 35, or the size of the image if larger]
     #[arg(
         long = "disk",
         alias = "cloud-hdd-size",
@@ -48,10 +48,10 @@ pub(crate) struct Doctor {
         conflicts_with = "config"
     )]
     pub(crate) types: Vec<String>,
-    /// Which markets: only, prefer or never spot [default: never]
+    /// Spot policy [default: never]
     #[arg(long, env = "CML_RUNNER_SPOT", help_heading = "Machine", conflicts_with = "config")]
     pub(crate) spot: Option<Spot>,
-    /// Image, as for launch
+    /// Machine image, as for launch
     #[arg(
         long,
         alias = "cloud-image",
@@ -60,7 +60,7 @@ pub(crate) struct Doctor {
         conflicts_with = "config"
     )]
     pub(crate) image: Option<String>,
-    /// Subnets, comma-separated [default: the default VPC's]
+    /// Subnet ids, comma-separated [default: the subnets of the default VPC]
     #[arg(
         long = "subnet",
         env = "CML_RUNNER_CLOUD_AWS_SUBNET",

@@ -1,16 +1,16 @@
-//! What every command understands.
+//! Global flags.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What every command understands.
+/// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// GitHub repository, organization or enterprise as a URL [default: GITHUB_REPOSITORY, then the git remote]
+    /// URL of the GitHub repository, organization or enterprise [default: GITHUB_REPOSITORY, then the git remote]
     #[arg(long, global = true, value_name = "URL", env = "CML_REPO", help_heading = "GitHub")]
     pub(crate) repo: Option<String>,
-    /// GitHub token; prefer the environment [default: REPO_TOKEN, repo_token, GITHUB_TOKEN]
+    /// GitHub token; prefer an environment variable [default: REPO_TOKEN, repo_token, GITHUB_TOKEN]
     #[arg(
         long,
         global = true,
@@ -21,7 +21,7 @@ pub(crate) struct Global {
         help_heading = "GitHub"
     )]
     pub(crate) token: Option<String>,
-    /// GitHub App id, instead of a token
+    /// GitHub App id, to authenticate as an App instead of with a token
     #[arg(
         long,
         global = true,
@@ -31,7 +31,7 @@ pub(crate) struct Global {
         help_heading = "GitHub"
     )]
     pub(crate) app_id: Option<u64>,
-    /// File with the App's private key (PEM)
+    /// File with the private key of the GitHub App (PEM)
     #[arg(
         long,
         global = true,
@@ -41,19 +41,19 @@ pub(crate) struct Global {
         help_heading = "GitHub"
     )]
     pub(crate) app_key_file: Option<PathBuf>,
-    /// The App's installation; found by itself when not given
+    /// Installation id of the GitHub App [default: detected]
     #[arg(long, global = true, env = "CML_APP_INSTALLATION_ID", value_name = "ID", help_heading = "GitHub")]
     pub(crate) app_installation_id: Option<u64>,
-    /// CML's name for the forge; only `github` is served
+    /// Git forge, as in CML; only `github` is supported
     #[arg(long, global = true, env = "CML_DRIVER", value_name = "NAME", hide = true)]
     pub(crate) driver: Option<String>,
-    /// How much to say on stderr: error, warn, info, debug or trace [default: warn; info for the daemon]
+    /// Log level: error, warn, info, debug or trace [default: warn; info for the daemon]
     #[arg(long, global = true, env = "CML_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,
-    /// Say nothing on stderr but errors, whatever --log says
+    /// Print errors only (overrides --log)
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Print one JSON object on stdout
+    /// Print the result as one JSON object on stdout
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }

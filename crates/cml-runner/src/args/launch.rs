@@ -5,7 +5,7 @@ use clap::{ArgAction, Args};
 use super::{CloudName, Spot, State};
 use crate::setup::SetupArgs;
 
-/// Flags of `launch`. CML's own spellings are aliases; those without a meaning here are accepted with a warning.
+/// Flags of `launch`. CML's own flags are aliases; those without an effect are accepted with a warning.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Launch {
     /// Labels of the runner, comma-separated
@@ -17,35 +17,35 @@ pub(crate) struct Launch {
         help_heading = "Runner"
     )]
     pub(crate) labels: Vec<String>,
-    /// Whether the runner has self-hosted, linux and x64 or arm64 beside its labels: with them, it takes any job that asks for no more
+    /// Add the default labels (self-hosted, linux, and x64 or arm64). The runner then also takes jobs that request only these
     #[arg(long, env = "CML_RUNNER_DEFAULT_LABELS", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) default_labels: bool,
-    /// The runner's name [default: cml-LAUNCH_ID]
+    /// Runner name [default: cml-LAUNCH_ID]
     #[arg(long, env = "CML_RUNNER_NAME", help_heading = "Runner")]
     pub(crate) name: Option<String>,
-    /// How long to wait for a job: 300, 5m, "1 day 2h"; never, 0 or -1 for no limit
+    /// Idle time after which the runner stops: 300, 5m, "1 day 2h"; never, 0 or -1 for no limit
     #[arg(
         long,
         env = "CML_RUNNER_IDLE_TIMEOUT",
         default_value = "5 minutes",
-        value_name = "TIME",
+        value_name = "DURATION",
         allow_hyphen_values = true,
         help_heading = "Runner"
     )]
     pub(crate) idle_timeout: String,
-    /// One job, then gone (JIT configuration; no token on the machine). The default of `cml-runner launch`
+    /// Run one job, then terminate (JIT configuration; no token on the machine). Default for `cml-runner launch`
     #[arg(long, env = "CML_RUNNER_SINGLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), visible_alias = "ephemeral", help_heading = "Runner")]
     pub(crate) single: bool,
-    /// Many jobs until it has been idle. The default of CML's own spellings (`cml runner launch`, `cml-runner --labels …`)
+    /// Run jobs until the idle timeout. Default for CML's own commands (`cml runner launch`, `cml-runner --labels …`)
     #[arg(long, env = "CML_RUNNER_REUSABLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "single", help_heading = "Runner")]
     pub(crate) reusable: bool,
-    /// Launch nothing when a runner with these labels is online, even a busy one; implies --reusable
+    /// Skip the launch if a runner with these labels is online, even a busy one; implies --reusable
     #[arg(long, env = "CML_RUNNER_REUSE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) reuse: bool,
-    /// Launch nothing when a runner with these labels is online and idle; implies --reusable
+    /// Skip the launch if a runner with these labels is online and idle; implies --reusable
     #[arg(long, env = "CML_RUNNER_REUSE_IDLE", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Runner")]
     pub(crate) reuse_idle: bool,
-    /// Runner group id; 1 is the default group
+    /// Runner group id (1 is the default group)
     #[arg(
         long,
         env = "CML_RUNNER_GROUP_ID",
@@ -54,11 +54,11 @@ pub(crate) struct Launch {
         help_heading = "Runner"
     )]
     pub(crate) group_id: u64,
-    /// Stay until the machine is gone
+    /// Wait until the machine is terminated
     #[arg(long, env = "CML_RUNNER_WAIT", help_heading = "Runner")]
     pub(crate) wait: bool,
 
-    /// Where: aws or local. Without it: this machine, in the foreground, as CML does
+    /// Cloud to launch on. If unset, the runner runs on this machine in the foreground, as in CML
     #[arg(long, env = "CML_RUNNER_CLOUD", help_heading = "Machine")]
     pub(crate) cloud: Option<CloudName>,
     /// Regions in order of preference, comma-separated
@@ -82,13 +82,13 @@ pub(crate) struct Launch {
     /// GPU model: t4, a10g, l4, v100, …
     #[arg(long, visible_alias = "cloud-gpu", env = "CML_RUNNER_CLOUD_GPU", help_heading = "Machine")]
     pub(crate) gpu: Option<String>,
-    /// Which markets: only, prefer or never spot [default: never; prefer with --cloud-spot]
+    /// Spot policy [default: never; prefer with --cloud-spot]
     #[arg(long, env = "CML_RUNNER_SPOT", help_heading = "Machine")]
     pub(crate) spot: Option<Spot>,
-    /// CML's flag: the same as --spot prefer
+    /// Same as --spot prefer (CML's flag)
     #[arg(long, env = "CML_RUNNER_CLOUD_SPOT", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", hide_default_value = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Machine")]
     pub(crate) cloud_spot: bool,
-    /// Highest spot price, USD per hour; -1 for the on-demand price
+    /// Maximum spot price in USD per hour; -1 for the on-demand price
     #[arg(
         long = "spot-price",
         alias = "cloud-spot-price",
@@ -98,7 +98,7 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) spot_price: Option<String>,
-    /// Root disk, GB [default: 35, or what the image needs where that is more]
+    /// Root disk size in GB [default: 35, or the size of the image if larger]
     #[arg(
         long = "disk",
         visible_alias = "cloud-hdd-size",
@@ -107,13 +107,13 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) disk_gib: Option<u32>,
-    /// Image: ubuntu-24.04, ubuntu-22.04, debian-12, amazon-linux-2023, ami-…, ssm:/path
+    /// Machine image: ubuntu-24.04, ubuntu-22.04, debian-12, amazon-linux-2023, ami-…, ssm:/path
     #[arg(long, visible_alias = "cloud-image", env = "CML_RUNNER_CLOUD_IMAGE", help_heading = "Machine")]
     pub(crate) image: Option<String>,
-    /// Subnets, comma-separated [default: the default VPC's]
+    /// Subnet ids, comma-separated [default: the subnets of the default VPC]
     #[arg(long = "subnet", aliases = ["cloud-aws-subnet", "cloud-aws-subnet-id"], env = "CML_RUNNER_CLOUD_AWS_SUBNET", value_delimiter = ',', help_heading = "Machine")]
     pub(crate) subnets: Vec<String>,
-    /// Security group id or name [default: ours, with no inbound rule]
+    /// Security group id or name [default: a managed group without inbound rules]
     #[arg(
         long = "security-group",
         alias = "cloud-aws-security-group",
@@ -121,7 +121,7 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) security_group: Option<String>,
-    /// Instance profile (name or ARN) for the job's own use of AWS [default: none]
+    /// Instance profile (name or ARN) that gives jobs access to AWS [default: none]
     #[arg(
         long = "instance-profile",
         alias = "cloud-permission-set",
@@ -130,7 +130,7 @@ pub(crate) struct Launch {
         help_heading = "Machine"
     )]
     pub(crate) instance_profile: Option<String>,
-    /// Tag on the machine, KEY=VALUE; may be repeated
+    /// Tag for the machine, KEY=VALUE; repeatable
     #[arg(
         long = "tag",
         visible_alias = "cloud-metadata",
@@ -142,28 +142,28 @@ pub(crate) struct Launch {
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
 
-    /// The machine ends after this long, whatever happens
+    /// Maximum lifetime of the machine; it is terminated after this time even if a job is running
     #[arg(
         long,
         env = "CML_RUNNER_MAX_LIFETIME",
         default_value = "12h",
-        value_name = "TIME",
+        value_name = "DURATION",
         help_heading = "Limits"
     )]
     pub(crate) max_lifetime: String,
-    /// The machine ends when its runner has not come up in this time
+    /// Maximum time until the runner is online; the machine is terminated after it
     #[arg(
         long,
         env = "CML_RUNNER_BOOT_TIMEOUT",
         default_value = "10m",
-        value_name = "TIME",
+        value_name = "DURATION",
         help_heading = "Limits"
     )]
     pub(crate) boot_timeout: String,
-    /// Launch id (ULID): a repeat with the same id makes no second machine
+    /// Launch id (ULID) for idempotent retries: the same id never launches a second machine
     #[arg(long, env = "CML_RUNNER_LAUNCH_ID", value_name = "ULID", help_heading = "Limits")]
     pub(crate) launch_id: Option<cml_cloud::LaunchId>,
-    /// Runner package to install instead of the one GitHub names
+    /// URL of the runner package to install [default: the one that GitHub recommends]
     #[arg(
         long,
         env = "CML_RUNNER_PACKAGE_URL",
@@ -172,7 +172,7 @@ pub(crate) struct Launch {
         help_heading = "Limits"
     )]
     pub(crate) package_url: Option<String>,
-    /// SHA-256 of that package
+    /// SHA-256 of the runner package
     #[arg(long, env = "CML_RUNNER_PACKAGE_SHA256", value_name = "HEX", help_heading = "Limits")]
     pub(crate) package_sha256: Option<String>,
 
@@ -182,7 +182,7 @@ pub(crate) struct Launch {
     pub(crate) state: State,
 }
 
-/// CML's flags that have no meaning here: accepted, so that workflows keep working, each with a word why.
+/// CML's flags without an effect: accepted with a warning, so that workflows keep working.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Legacy {
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", env = "CML_RUNNER_NO_RETRY")]

@@ -15,19 +15,19 @@ pub(crate) struct Cost {
     pub(crate) command: Option<CostCommand>,
     #[command(flatten)]
     pub(crate) period: Period,
-    /// Group by this
+    /// Grouping of the rows
     #[arg(long, default_value = "spec", value_enum)]
     pub(crate) by: Group,
-    /// Rows at most, the dearest ones; the others become one
+    /// Show the N most expensive rows; group the rest into one row
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top: u16,
-    /// How to write it
+    /// Output format
     #[arg(long, default_value = "table", value_enum)]
     pub(crate) format: Format,
-    /// Write it to this file instead of standard output
+    /// Write the report to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Set the ledger beside AWS's own bill: cost-explorer, or a Cost and Usage Report (CSV)
+    /// Compare the ledger with the AWS bill: cost-explorer, or a Cost and Usage Report (CSV)
     #[arg(long, value_name = "cost-explorer|FILE", conflicts_with_all = ["output", "format", "by", "top"])]
     pub(crate) verify_with: Option<PathBuf>,
     #[command(flatten)]
@@ -36,32 +36,32 @@ pub(crate) struct Cost {
     pub(crate) source: Source,
 }
 
-/// Which days.
+/// Time range of a report.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Period {
-    /// The last days up to today (UTC), today among them: 7d, 30d, "12 weeks"
-    #[arg(long, value_name = "TIME", default_value = "30d", conflicts_with = "month")]
+    /// Time range ending today, inclusive (UTC): 7d, 30d, "12 weeks"
+    #[arg(long, value_name = "DURATION", default_value = "30d", conflicts_with = "month")]
     pub(crate) since: String,
-    /// A calendar month (UTC), such as 2026-11
+    /// Calendar month (UTC), such as 2026-11
     #[arg(long, value_name = "MONTH")]
     pub(crate) month: Option<Month>,
 }
 
-/// Beside the journals.
+/// Machines that no journal records.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Past {
-    /// Also machines that no journal knows the end of: asks GitHub for the repository's jobs, whose runners' names tell the launch
-    /// and what was asked for. An estimate
-    #[arg(long, help_heading = "Without a journal")]
+    /// Also estimate machines whose end is in no journal, from the repository's jobs at GitHub. Runner names identify the
+    /// launch, and the type and market if recorded
+    #[arg(long, help_heading = "Reconstruction")]
     pub(crate) reconstruct: bool,
-    /// Where machines ran that only GitHub remembers [default: AWS_REGION, then us-east-1]
-    #[arg(long, value_name = "REGION", requires = "reconstruct", help_heading = "Without a journal")]
+    /// Region of reconstructed machines [default: AWS_REGION, then us-east-1]
+    #[arg(long, value_name = "REGION", requires = "reconstruct", help_heading = "Reconstruction")]
     pub(crate) assume_region: Option<String>,
-    /// Their type, where the runner's name does not tell it
-    #[arg(long, value_name = "TYPE", requires = "reconstruct", help_heading = "Without a journal")]
+    /// Instance type of reconstructed machines whose runner name does not contain one
+    #[arg(long, value_name = "TYPE", requires = "reconstruct", help_heading = "Reconstruction")]
     pub(crate) assume_type: Option<String>,
-    /// Their market, where the runner's name does not tell it [default: spot]
-    #[arg(long, value_name = "MARKET", requires = "reconstruct", help_heading = "Without a journal")]
+    /// Market of reconstructed machines whose runner name does not contain one [default: spot]
+    #[arg(long, value_name = "MARKET", requires = "reconstruct", help_heading = "Reconstruction")]
     pub(crate) assume_market: Option<Market>,
 }
 
@@ -74,20 +74,20 @@ pub(crate) enum Market {
     OnDemand,
 }
 
-/// What it is made from.
+/// Input of a report.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Source {
-    /// A journal; may be repeated [default: the daemon's and those of all launches in the state directory]
+    /// Journal file; repeatable [default: the daemon's and all launch journals in the state directory]
     #[arg(long = "journal", env = "CML_RUNNER_JOURNAL", value_name = "FILE")]
     pub(crate) journals: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) state: State,
 }
 
-/// More than a report.
+/// Subcommands of `cost`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CostCommand {
-    /// Say what would cost less, how much less, and how to change it
+    /// Recommend changes that lower costs, with estimated savings
     Advise(Advise),
 }
 
@@ -100,10 +100,10 @@ pub(crate) struct Advise {
     pub(crate) source: Source,
 }
 
-/// What a report groups by.
+/// Groupings of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
-    /// Each job of a run
+    /// Jobs of a run
     Job,
     /// Workflows
     Workflow,
@@ -111,7 +111,7 @@ pub(crate) enum Group {
     Branch,
     /// Repositories
     Repo,
-    /// Who started the run
+    /// Users who started the runs
     Actor,
     /// Specs of the cml.yaml
     Spec,
@@ -142,17 +142,17 @@ impl Group {
     }
 }
 
-/// How a report is written.
+/// Output formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For a terminal
+    /// Table for the terminal
     Table,
     /// Markdown
     Md,
-    /// For spreadsheets
+    /// CSV for spreadsheets
     Csv,
-    /// For programs
+    /// JSON for programs
     Json,
-    /// One page that stands alone, with plots
+    /// Self-contained HTML page with plots
     Html,
 }

@@ -6,22 +6,22 @@ use clap::{Args, Subcommand};
 
 use crate::args::State;
 
-/// What to do with prices.
+/// Subcommands of `prices`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricesCommand {
-    /// Ask AWS what machines cost, and keep it: list prices, gp3 storage, and every change of spot prices since it was asked last
+    /// Fetch prices from AWS and store them: list prices, gp3 storage, and spot price history since the last refresh
     Refresh(Refresh),
-    /// Say what types cost as far as it is known here, and how old each price is; asks nobody
+    /// Show known prices and their age (offline)
     Show(Show),
 }
 
-/// Which prices.
+/// Selection of prices.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Wanted {
     /// Regions, comma-separated [default: those of the cml.yaml, then AWS_REGION, then us-east-1]
     #[arg(long = "region", alias = "cloud-region", value_delimiter = ',', value_name = "REGION")]
     pub(crate) regions: Vec<String>,
-    /// The cml.yaml whose regions and types are meant where none are given
+    /// The cml.yaml to read default regions and types from
     #[arg(long, env = "CML_RUNNER_CONFIG", value_name = "FILE", default_value = "cml.yaml")]
     pub(crate) config: PathBuf,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Every command, as `--help` tells of it.
+//! Every command's `--help`.
 
 use clap::Command;
 
@@ -26,7 +26,7 @@ fn tell(command: &Command, is_root: bool, text: &mut String) {
 fn the_page_of_commands_is_what_help_says() {
     let mut root = help::command();
     root.build();
-    let mut text = String::from("Options of every command are told of with the first one only.\n\n");
+    let mut text = String::from("Global options are listed for `cml-runner` only.\n\n");
     tell(&root, true, &mut text);
     page("cli.md", "Commands", &text);
 }

@@ -1,17 +1,17 @@
-//! Flags of the commands that report: CML's own, and ours. No I/O.
+//! Flags of the report commands: CML's and our own. No I/O.
 
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
-/// Where files go that a report shows.
+/// Storage for the files of a report.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ShelfArgs {
-    /// Where files go: repo (this repository, on a reference of its own), s3://BUCKET/PREFIX, https://… (a server with CML's upload protocol), or a directory [default: reports.to of the checkout's cml.yaml, else repo]
-    #[arg(long, env = "CML_REPORT_TO", value_name = "PLACE", help_heading = "Files")]
+    /// Storage for files: repo (a separate ref of this repository), s3://BUCKET/PREFIX, https://… (a server with CML's upload protocol), or a directory [default: reports.to in the cml.yaml of the checkout, or repo]
+    #[arg(long, env = "CML_REPORT_TO", value_name = "DESTINATION", help_heading = "Files")]
     pub(crate) to: Option<String>,
-    /// What addresses of files in S3 begin with [default: addresses signed for seven days]
+    /// Base URL of files in S3 [default: presigned URLs, valid for seven days]
     #[arg(long, env = "CML_REPORT_PUBLIC_URL", value_name = "URL", help_heading = "Files")]
     pub(crate) public_url: Option<String>,
 }
@@ -19,30 +19,30 @@ pub(crate) struct ShelfArgs {
 /// Flags of `publish`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Publish {
-    /// The file: an image, a table, anything
+    /// File to upload
     #[arg(value_name = "FILE")]
     pub(crate) path: PathBuf,
-    /// Print Markdown that shows it (an image in place, anything else as a link) instead of the bare address
+    /// Print Markdown (an inline image, or a link for other files) instead of the URL
     #[arg(long)]
     pub(crate) md: bool,
-    /// Title of the image, or text of the link
+    /// Image title or link text
     #[arg(long, short, value_name = "TEXT")]
     pub(crate) title: Option<String>,
-    /// What the file is, when its content does not tell (text/csv)
+    /// MIME type of the file, such as text/csv [default: detected]
     #[arg(long, value_name = "TYPE")]
     pub(crate) mime_type: Option<String>,
-    /// Append the result to this file instead of printing it
+    /// Append the output to this file instead of printing it
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: ShelfArgs,
-    /// CML's name for a server with its upload protocol
+    /// URL of a server with CML's upload protocol (CML's flag)
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) url: Option<String>,
-    /// CML: the forge's own store; here the repository, which is the default
+    /// Use the storage of the forge, which is the default (CML's flag)
     #[arg(long, alias = "gitlab-uploads", hide = true)]
     pub(crate) native: bool,
-    /// CML: no marker in the address that its server gives
+    /// Omit the watermark from the URL (CML's flag)
     #[arg(long, hide = true)]
     pub(crate) rm_watermark: bool,
 }
@@ -50,57 +50,57 @@ pub(crate) struct Publish {
 /// `comment`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum CommentCommand {
-    /// Write a report as a comment
+    /// Post a report as a comment
     Create(Comment),
-    /// Write a report over its last version, or as a comment when there is none
+    /// Update the last comment with a report, or create one if there is none
     Update(Comment),
 }
 
 /// Flags of `comment create` and `comment update`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Comment {
-    /// The report, in Markdown
+    /// Report file in Markdown
     #[arg(value_name = "REPORT")]
     pub(crate) markdown_file: PathBuf,
-    /// auto (the pull request, else the commit), pr, commit, commit/SHA, pr/NUMBER or issue/NUMBER
+    /// Comment target: auto (the pull request, or the commit), pr, commit, commit/SHA, pr/NUMBER or issue/NUMBER
     #[arg(long, value_name = "TARGET", default_value = "auto")]
     pub(crate) target: String,
-    /// Write over the last version with the same watermark title
+    /// Update the last comment with the same watermark title
     #[arg(long)]
     pub(crate) update: bool,
-    /// Go on: update the comment whenever the report or its images change, until stopped
+    /// Keep running, and update the comment whenever the report or its images change
     #[arg(long)]
     pub(crate) watch: bool,
-    /// With --watch: update when this file appears; it is removed then
+    /// With --watch: update when this file is created, then delete it
     #[arg(long, value_name = "FILE")]
     pub(crate) trigger_file: Option<PathBuf>,
-    /// Tells reports of one pull request apart; {workflow} and {run} are filled in
+    /// Title that identifies a report on a pull request; {workflow} and {run} are replaced
     #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true)]
     pub(crate) watermark_title: String,
-    /// Leave out the (invisible) mark by which --update finds the comment
+    /// Omit the invisible watermark that --update uses to find the comment
     #[arg(long, conflicts_with_all = ["update", "section"])]
     pub(crate) rm_watermark: bool,
-    /// Write only this section of a comment that several jobs share
+    /// Update only this section of a comment shared by several jobs
     #[arg(long, value_name = "NAME")]
     pub(crate) section: Option<String>,
-    /// Add small print: the machine, what it has cost so far, what its GPUs did
+    /// Add a footer with the machine, its cost so far and its GPU usage
     #[arg(long)]
     pub(crate) footer: bool,
-    /// Publish the files that the report links to [default: true]
+    /// Upload the files that the report links to [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_possible_values = true, value_name = "false", help_heading = "Files")]
     pub(crate) publish: bool,
     #[command(flatten)]
     pub(crate) store: ShelfArgs,
-    /// CML's name for a server with its upload protocol
+    /// URL of a server with CML's upload protocol (CML's flag)
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) publish_url: Option<String>,
-    /// CML: the forge's own store; here the repository, which is the default
+    /// Use the storage of the forge, which is the default (CML's flag)
     #[arg(long, alias = "native", hide = true)]
     pub(crate) publish_native: bool,
-    /// CML's older name for --target pr
+    /// Same as --target pr (CML's older flag)
     #[arg(long, hide = true, conflicts_with = "target")]
     pub(crate) pr: bool,
-    /// CML's older name for --target commit/SHA
+    /// Same as --target commit/SHA (CML's older flag)
     #[arg(long, alias = "head-sha", hide = true, value_name = "SHA", conflicts_with = "target")]
     pub(crate) commit_sha: Option<String>,
 }
@@ -108,29 +108,29 @@ pub(crate) struct Comment {
 /// `check`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum CheckCommand {
-    /// Write a report as a check run of the commit
+    /// Create a check run with a report
     Create(Check),
 }
 
 /// Flags of `check create`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
-    /// The report, in Markdown
+    /// Report file in Markdown
     #[arg(value_name = "REPORT")]
     pub(crate) markdown_file: PathBuf,
-    /// The commit [default: the one that the run is about]
+    /// Commit SHA [default: the commit of the workflow run]
     #[arg(long, alias = "head-sha", value_name = "SHA")]
     pub(crate) commit_sha: Option<String>,
-    /// How it ended
+    /// Conclusion of the check run
     #[arg(long, default_value = "success", value_parser = ["success", "failure", "neutral", "cancelled", "skipped", "timed_out"])]
     pub(crate) conclusion: String,
-    /// How far it is
+    /// Status of the check run
     #[arg(long, default_value = "completed", value_parser = ["queued", "in_progress", "completed"])]
     pub(crate) status: String,
-    /// Name and title of the check
+    /// Name and title of the check run
     #[arg(long, default_value = "CML Report", value_name = "TEXT")]
     pub(crate) title: String,
-    /// Add small print: the machine, what it has cost so far, what its GPUs did
+    /// Add a footer with the machine, its cost so far and its GPU usage
     #[arg(long)]
     pub(crate) footer: bool,
     #[command(flatten)]
@@ -140,53 +140,53 @@ pub(crate) struct Check {
 /// `pr`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum PrCommand {
-    /// Open a pull request with files that this job has changed
+    /// Open a pull request with the files that this job changed
     Create(Box<Pr>),
 }
 
 /// Flags of `pr create`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Pr {
-    /// Files, as git's patterns
+    /// Files to commit, as git pathspecs
     #[arg(value_name = "GLOB", default_value = ".")]
     pub(crate) globs: Vec<String>,
-    /// Print Markdown with a link instead of the bare address
+    /// Print a Markdown link instead of the URL
     #[arg(long)]
     pub(crate) md: bool,
-    /// Keep the commit from starting workflows
+    /// Skip workflows for the commit
     #[arg(long)]
     pub(crate) skip_ci: bool,
-    /// Merge it with a merge commit once its checks allow
+    /// Merge automatically with a merge commit once all checks pass
     #[arg(long, alias = "auto-merge", group = "merging")]
     pub(crate) merge: bool,
-    /// Merge it by rebasing once its checks allow
+    /// Merge automatically with a rebase once all checks pass
     #[arg(long, group = "merging")]
     pub(crate) rebase: bool,
-    /// Merge it as one commit once its checks allow
+    /// Merge automatically with a squash commit once all checks pass
     #[arg(long, group = "merging")]
     pub(crate) squash: bool,
-    /// The new branch [default: TARGET-cml-pr-SHA]
+    /// Name of the new branch [default: TARGET-cml-pr-SHA]
     #[arg(long, value_name = "NAME")]
     pub(crate) branch: Option<String>,
-    /// The branch to change [default: the one that the run is about]
+    /// Base branch of the pull request [default: the branch of the workflow run]
     #[arg(long, value_name = "NAME")]
     pub(crate) target_branch: Option<String>,
     /// Title of the pull request
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
-    /// Text of the pull request
+    /// Body of the pull request
     #[arg(long, value_name = "TEXT")]
     pub(crate) body: Option<String>,
-    /// Message of the commit
+    /// Commit message
     #[arg(long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
-    /// The remote that names the repository, when nothing else does
+    /// Git remote of the repository, used if --repo and GITHUB_REPOSITORY are unset
     #[arg(long, value_name = "NAME", default_value = "origin")]
     pub(crate) remote: String,
-    /// Address of the commit's author [default: GitHub's own for the token]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Email address of the commit author [default: GitHub's address for the owner of the token]
+    #[arg(long, value_name = "EMAIL")]
     pub(crate) user_email: Option<String>,
-    /// Name of the commit's author
+    /// Name of the commit author
     #[arg(long, value_name = "NAME")]
     pub(crate) user_name: Option<String>,
 }
@@ -194,9 +194,9 @@ pub(crate) struct Pr {
 /// `workflow`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum WorkflowCommand {
-    /// Run a workflow run again; one that is still going is cancelled first
+    /// Rerun a workflow run; a run in progress is cancelled first
     Rerun {
-        /// The run [default: this one]
+        /// Id of the workflow run [default: the current run]
         #[arg(long, env = "GITHUB_RUN_ID", value_name = "ID")]
         id: u64,
     },
@@ -205,33 +205,33 @@ pub(crate) enum WorkflowCommand {
 /// `repo`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum RepoCommand {
-    /// Make a CI checkout ready for work: whole history, a name for commits
+    /// Fetch the history of a CI checkout and set the commit author
     Prepare(Prepare),
 }
 
 /// Flags of `repo prepare`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Prepare {
-    /// How many commits of history to fetch; 0 is all of it
-    #[arg(long, value_name = "NUMBER")]
+    /// Number of commits to fetch; 0 for the full history
+    #[arg(long, value_name = "N")]
     pub(crate) fetch_depth: Option<u32>,
-    /// CML's older name for --fetch-depth 0
+    /// Same as --fetch-depth 0 (CML's older flag)
     #[arg(long, hide = true)]
     pub(crate) unshallow: bool,
-    /// Address for commits [default: in a workflow olivaw@iterative.ai]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Email address of the commit author [default: olivaw@iterative.ai in a workflow]
+    #[arg(long, value_name = "EMAIL")]
     pub(crate) user_email: Option<String>,
-    /// Name for commits [default: in a workflow Olivaw[bot]]
+    /// Name of the commit author [default: Olivaw[bot] in a workflow]
     #[arg(long, value_name = "NAME")]
     pub(crate) user_name: Option<String>,
 }
 
-/// `tensorboard`: the service is gone; the command says what works instead.
+/// `tensorboard`: the service was shut down; the command names alternatives.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TensorboardCommand {
-    /// Explain what to do instead
+    /// Explain the alternatives
     Connect {
-        /// Whatever CML took
+        /// CML's arguments, ignored
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         ignored: Vec<String>,
     },
@@ -240,30 +240,30 @@ pub(crate) enum TensorboardCommand {
 /// `report`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ReportCommand {
-    /// Print a Markdown table of metrics, with what has changed since another version
+    /// Print a Markdown table of metrics, compared with another version
     Metrics(Metrics),
-    /// Draw a plot of columns of a table, as SVG or PNG
+    /// Plot columns of a table as SVG or PNG
     Plot(Box<Plot>),
-    /// Fail when metrics are not good enough
+    /// Fail if metrics do not meet the given conditions
     Check(Gate),
-    /// Remove published files that are old
+    /// Delete old published files
     Prune {
-        /// Age from which they go: 90d, "12 weeks"
-        #[arg(long, value_name = "TIME")]
+        /// Delete files older than this: 90d, "12 weeks"
+        #[arg(long, value_name = "DURATION")]
         older_than: String,
-        /// Say what would go, and remove nothing
+        /// Show what would be deleted without deleting anything
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-/// What "better" means.
+/// The direction in which metrics improve.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Better {
-    /// Metrics that are better when higher, as patterns (*accuracy*); known words need not be said
+    /// Metrics that are better when higher, as patterns (*accuracy*); common names are recognized
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) higher: Vec<String>,
-    /// Metrics that are better when lower
+    /// Metrics that are better when lower, as patterns
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) lower: Vec<String>,
 }
@@ -271,16 +271,16 @@ pub(crate) struct Better {
 /// Flags of `report metrics`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Metrics {
-    /// OLD NEW, two files to compare; or with --base any number of files (JSON, YAML, TOML, CSV)
+    /// Two files to compare, OLD NEW, or any number of files with --base (JSON, YAML, TOML, CSV)
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Compare with the same files of this branch, tag or commit
     #[arg(long, value_name = "REF")]
     pub(crate) base: Option<String>,
-    /// Leave out what has not changed
+    /// Omit unchanged metrics
     #[arg(long)]
     pub(crate) only_changed: bool,
-    /// Significant digits
+    /// Number of significant digits
     #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=17))]
     pub(crate) precision: u8,
     #[command(flatten)]
@@ -293,83 +293,83 @@ pub(crate) struct Gate {
     /// Files with metrics (JSON, YAML, TOML, CSV)
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// What must hold: 'accuracy >= 0.9'; may be given several times
+    /// Required condition, such as 'accuracy >= 0.9'; repeatable
     #[arg(long, value_name = "CONDITION")]
     pub(crate) require: Vec<String>,
-    /// No metric may be worse than in the same files of this branch, tag or commit
+    /// Fail if a metric is worse than in the same files of this branch, tag or commit
     #[arg(long, value_name = "REF")]
     pub(crate) no_worse_than: Option<String>,
-    /// By how much it may be worse all the same: 0.5% or 0.001
+    /// Allowed decline for --no-worse-than, such as 0.5% or 0.001
     #[arg(long, value_name = "AMOUNT", requires = "no_worse_than")]
     pub(crate) tolerance: Option<String>,
-    /// Write the result as a check run with this name, too
+    /// Also create a check run with the result and this name
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "Model check")]
     pub(crate) check_run: Option<String>,
     #[command(flatten)]
     pub(crate) better: Better,
 }
 
-/// What is drawn.
+/// Kinds of plots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlotKind {
-    /// Lines: -x step -y loss
+    /// Line plot: -x step -y loss
     Line,
-    /// Points: -x size -y error
+    /// Scatter plot: -x size -y error
     Scatter,
-    /// Counts of classes: -x actual -y predicted
+    /// Confusion matrix: -x actual -y predicted
     Confusion,
     /// ROC curve: -x label (0 or 1) -y score
     Roc,
-    /// Precision and recall: -x label (0 or 1) -y score
+    /// Precision-recall curve: -x label (0 or 1) -y score
     Pr,
 }
 
 /// Flags of `report plot`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Plot {
-    /// The table: CSV, TSV, JSON or JSON lines with a list of objects
+    /// Input table: CSV, TSV, JSON (a list of objects) or JSON lines
     #[arg(value_name = "FILE")]
     pub(crate) table: PathBuf,
-    /// The picture to write; its name ends in .svg or .png
+    /// Output image; the name ends in .svg or .png
     #[arg(long, short, value_name = "FILE", default_value = "plot.svg")]
     pub(crate) output: PathBuf,
-    /// What to draw
+    /// Kind of plot
     #[arg(long, value_enum, default_value = "line")]
     pub(crate) kind: PlotKind,
-    /// Column along the bottom (of a confusion matrix: the actual class; of a curve: the label)
+    /// Column for the x axis (confusion matrix: the actual class; ROC and PR curves: the label)
     #[arg(short, long, value_name = "COLUMN")]
     pub(crate) x: String,
-    /// Columns to draw (of a confusion matrix: the predicted class; of a curve: the scores)
+    /// Columns for the y axis (confusion matrix: the predicted class; ROC and PR curves: the scores)
     #[arg(short, long, value_name = "COLUMN", required = true, value_delimiter = ',')]
     pub(crate) y: Vec<String>,
-    /// Title
+    /// Title of the plot
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
-    /// Name of the axis along the bottom [default: its column]
+    /// Label of the x axis [default: the column name]
     #[arg(long, value_name = "TEXT")]
     pub(crate) x_label: Option<String>,
-    /// Name of the other axis
+    /// Label of the y axis
     #[arg(long, value_name = "TEXT")]
     pub(crate) y_label: Option<String>,
-    /// Logarithmic bottom axis
+    /// Logarithmic x axis
     #[arg(long)]
     pub(crate) log_x: bool,
-    /// Logarithmic other axis
+    /// Logarithmic y axis
     #[arg(long)]
     pub(crate) log_y: bool,
-    /// Width, pixels
+    /// Width in pixels
     #[arg(long, value_name = "PIXELS")]
     pub(crate) width: Option<u32>,
-    /// Height, pixels
+    /// Height in pixels
     #[arg(long, value_name = "PIXELS")]
     pub(crate) height: Option<u32>,
-    /// The label that counts as positive, of a curve
+    /// Label of the positive class (ROC and PR curves)
     #[arg(long, value_name = "LABEL", default_value = "1")]
     pub(crate) positive: String,
-    /// Shares of each actual class instead of counts, of a confusion matrix
+    /// Show fractions of each actual class instead of counts (confusion matrix)
     #[arg(long)]
     pub(crate) normalise: bool,
-    /// The list within a JSON file
+    /// Name of the list in a JSON file
     #[arg(long, value_name = "NAME")]
     pub(crate) at: Option<String>,
 }
