@@ -1,8 +1,8 @@
-//! The reconciler driven for real: look, decide, carry out, for as long as the process lives.
+//! The control loop: observe, reconcile, execute, for as long as the process lives.
 //!
-//! Woken by what is heard of jobs, by calls that have ended, and by the timers that the plan names. A job that is heard of is
-//! decided upon at once, by what the last observation showed; the observation that follows puts right what that could not know. Being
-//! killed at any point leaves nothing that the next life does not find.
+//! It wakes on jobs in the mailbox, on calls that have completed, and on the times that the plan names. A new job is decided upon at
+//! once, by the last observation; the next observation corrects what that one could not show. After a kill at any point, the next
+//! process finds everything that was begun.
 
 mod finish;
 
@@ -30,50 +30,50 @@ use crate::observe::{ObservationRequest, ObservationResult, PRICES_EVERY, is_fre
 use crate::offer_cache::OfferCache;
 use crate::reconcile::{self, Clocks, LaunchError, Observation, Planner, Reconciler, Reconciliation};
 
-/// Between two observations while machines live or jobs wait: people and clouds end machines without telling.
+/// Time between two observations while machines live or jobs wait: people and clouds end machines without notice.
 const OBSERVE_EVERY: Duration = Duration::from_secs(15);
-/// Between two observations while there is nothing to look after.
+/// Time between two observations while there is no machine and no job.
 const OBSERVE_EVERY_WHEN_IDLE: Duration = Duration::from_secs(60);
-/// Two looks begin at least this far apart, whatever happens: a burst of webhooks or of refusals is one observation.
+/// Least time between the beginnings of two observations: a burst of webhooks or of refusals causes one observation.
 const OBSERVATIONS_APART: Duration = Duration::from_secs(2);
-/// An observation that took longer shows what was, while the journal may have moved on: a machine that is new in the one and missing in
-/// the other would count as gone. Far less than the graces of the planner.
+/// An observation that took longer is outdated, while the journal may have moved on: a machine that is new in the one and missing in
+/// the other would count as gone. Far less than the planner's grace times.
 const OBSERVATION_TIMEOUT: Duration = Duration::from_secs(120);
-/// Clocks may differ by this much before it is told: an answer takes its time too.
+/// Clocks may differ by this much without a warning: an answer takes its time too.
 const SKEW_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// Calls under way when the process is asked to stop get this long to end or to be undone. systemd is asked for more.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// What an older observation showed is no ground for a launch.
+/// An older observation is no ground for a launch.
 const OBSERVATION_VALID_FOR: Duration = Duration::from_secs(60);
 
-/// What a controller is made of.
+/// Settings of a controller.
 pub struct Settings<'a> {
-    /// What is wanted; [`Mailbox::set_desired`] changes it.
+    /// The desired state; [`Mailbox::set_desired`] changes it.
     pub wanted: DesiredState,
-    /// What its machines are tagged with; none: the journal's own name, made when it is first opened. Two daemons of one scope
-    /// need two, and one that loses its journal needs its own again.
+    /// The name that its machines are tagged with; none: the journal's own, made when it is first opened. Two daemons of one scope
+    /// need two names, and a daemon that loses its journal needs its old name again.
     pub name: Option<String>,
-    /// Between two polls of all jobs: webhooks are quicker, and may be lost.
+    /// Time between two polls of all jobs: webhooks are quicker, and may be lost.
     pub poll_every: SignedDuration,
     /// The clock.
     pub clock: Clock<'a>,
-    /// Makes launch ids: the time of now and randomness that no other process has.
+    /// Makes launch ids: the current time and randomness that no other process has.
     pub new_id: &'a (dyn Fn() -> LaunchId + Sync),
-    /// Decides.
+    /// The planner.
     pub plan: Planner<'a>,
-    /// Hears of every decision that follows an observation.
+    /// Receives every decision that follows an observation.
     pub on_step: &'a (dyn Fn(&ReconcileReport<'_>) + Sync),
 }
 
-/// What is known after a decision.
+/// What is known after one reconciliation.
 pub struct ReconcileReport<'a> {
     /// When.
     pub at: Timestamp,
     /// The decision.
     pub outcome: &'a Reconciliation,
-    /// What the journal amounts to.
+    /// The fold of the journal.
     pub state: &'a State,
-    /// What the observation showed.
+    /// The observation.
     pub observation: &'a Observation,
 }
 
@@ -87,7 +87,7 @@ pub struct Controller<'a, C, F, J> {
 type InFlight<'h> = FuturesUnordered<LocalBoxFuture<'h, Completion<'h>>>;
 
 impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
-    /// Takes a journal over.
+    /// Opens a controller on a journal.
     ///
     /// # Errors
     /// [`JournalError`] when it cannot be read, or a new one cannot be written.
@@ -118,13 +118,13 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
         Ok(Self { executor, reconciler, loop_state })
     }
 
-    /// Drives the reconciler until it is told to stop. Trouble with the cloud or GitHub never ends it.
+    /// Runs until `stop` is cancelled. Errors of the cloud or GitHub never end it.
     ///
     /// # Errors
-    /// [`JournalError`] when the journal cannot be understood; one that is full or busy is waited for.
+    /// [`JournalError`] when the journal cannot be understood. When it is full or busy, the loop waits.
     pub async fn run(self, news: &Mailbox, stop: &CancellationToken) -> Result<(), JournalError> {
-        // The executor are shared by all calls under way; the rest is changed between them. No arm of a `select!` awaits: a call
-        // under way that is not polled may hold what another one waits for.
+        // All calls under way share the executor; the rest changes between them. No arm of a `select!` awaits: a call under way
+        // that is not polled may hold what another one waits for.
         let Self { executor, mut reconciler, mut loop_state } = self;
         let mut flights: InFlight<'_> = FuturesUnordered::new();
         'looks: loop {
@@ -136,7 +136,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                 loop {
                     tokio::select! {
                         biased;
-                        // Before every decision: what is intended now would not be carried out.
+                        // First: an intent that is committed now would not be executed.
                         () = stop.cancelled() => break 'looks,
                         Some(done) = flights.next() => {
                             if loop_state.on_completion(done, &executor, &mut reconciler, &flights)? {
@@ -169,7 +169,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
                     biased;
                     () = stop.cancelled() => break 'looks,
                     Some(done) = flights.next() => {
-                        // A launch that failed may be worth another try at once: somewhere else.
+                        // A launch that failed may be worth another try at once, with other offers.
                         if loop_state.on_completion(done, &executor, &mut reconciler, &flights)? {
                             loop_state.react(&executor, &mut reconciler, &mut flights)?;
                             pause.as_mut().reset(soon);
@@ -190,7 +190,7 @@ impl<'a, C: Cloud, F: Forge, J: Journal> Controller<'a, C, F, J> {
     }
 }
 
-/// Trouble that people or other processes end.
+/// Returns true for errors that people or other processes can end.
 fn may_pass(error: &JournalError) -> bool {
     matches!(
         error,
@@ -201,27 +201,27 @@ fn may_pass(error: &JournalError) -> bool {
     )
 }
 
-/// What changes between calls.
+/// The state that changes between calls.
 struct LoopState<'a> {
     settings: Settings<'a>,
     born: Instant,
     jobs: JobTable,
     polled_at: Option<Timestamp>,
-    /// What the last poll asks the next one to wait.
+    /// How long the last poll asks the next one to wait.
     poll_backoff: SignedDuration,
     offers: OfferCache,
     prices_at: Option<Timestamp>,
-    /// Launches whose user data still lies beside their machine.
+    /// Launches whose launch template, with the user data in it, still exists.
     pending_cleanup: BTreeMap<LaunchId, Box<LaunchRequest>>,
     under_way: BTreeSet<CommandKey>,
-    /// What the last observation showed.
+    /// The last observation, and when it was begun.
     last_observation: Option<(Instant, Observation)>,
-    /// Accounts near a limit that were told of, with the end of the period.
+    /// Accounts near a limit that were warned of, with the end of the period.
     warned: BTreeSet<(Account, Period, Timestamp)>,
 }
 
 impl LoopState<'_> {
-    /// Takes in what was heard; true when something may follow from it.
+    /// Empties the mailbox; returns true when a decision may follow from its content.
     fn drain_mailbox<C: Cloud, F: Forge, J: Journal>(
         &mut self,
         news: &Mailbox,
@@ -237,14 +237,14 @@ impl LoopState<'_> {
             reconciler.retry_refused();
             reconciler.set_budgets(wanted.budgets);
             executor.set_templates(wanted.templates);
-            // What is for sale depends on what is asked for.
+            // Offers depend on what is asked for.
             self.offers.clear();
             is_news = true;
         }
         is_news
     }
 
-    /// True when a launch was refused by the cloud.
+    /// Processes a completion; returns true when the cloud refused a launch.
     fn on_completion<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         done: Completion<'h>,
@@ -283,7 +283,7 @@ impl LoopState<'_> {
                 let LaunchCompletion { launch, asked, outcome, request } = *done;
                 self.pending_cleanup.extend(request.map(|request| (launch, request)));
                 match reconciler.record_launch(launch, &asked, &outcome, now) {
-                    // The next observations tell the same.
+                    // The next observations show the same.
                     Err(error) if may_pass(&error) => tracing::error!(%error, %launch, "not written"),
                     other => other?,
                 }
@@ -313,7 +313,7 @@ impl LoopState<'_> {
         }
     }
 
-    /// Decides by a whole observation, and says how long there is nothing more to do.
+    /// Reconciles a whole observation, and returns the time until the next one.
     fn decide<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         asked: ObservationResult,
@@ -334,7 +334,7 @@ impl LoopState<'_> {
             }
         };
         let plan: Planner<'_> = if wrong.is_some() { &hold } else { self.settings.plan };
-        // Until GitHub has answered once, nobody can say what time it is: nothing is learned either.
+        // Until GitHub has answered once, the time is not known: no event is derived either.
         let step = match executor.forge.time() {
             None => Ok(Reconciliation::default()),
             Some(_) => reconciler.reconcile(observation, now, plan, &mut || (self.settings.new_id)()),
@@ -370,7 +370,7 @@ impl LoopState<'_> {
         }
     }
 
-    /// Once a period: whoever reads the log every day has time to act.
+    /// Warns once a period: a person who reads the log every day has time to act.
     fn warn_of_limits(&mut self, near: &[Balance], now: Timestamp) {
         self.warned.retain(|(.., until)| *until > now);
         for it in near {
@@ -388,7 +388,7 @@ impl LoopState<'_> {
         }
     }
 
-    /// Launches for what was heard since the last observation, by what it showed.
+    /// Launches machines for jobs that have come since the last observation, by that observation.
     fn react<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         executor: &'h Executor<'_, C, F>,
@@ -412,7 +412,7 @@ impl LoopState<'_> {
         Ok(())
     }
 
-    /// The time, by GitHub's clock where ours is wrong by more than a few minutes, and how far ours is ahead then.
+    /// Returns the time, by GitHub's clock where ours is wrong by more than a few minutes, and how far ours is ahead then.
     fn now<F: Forge>(&self, forge: &F) -> (Clocks, Option<SignedDuration>) {
         let wall = (self.settings.clock)();
         let wrong = wrong_clock(forge, wall);
@@ -446,7 +446,7 @@ impl LoopState<'_> {
         self.prices_at = prices_at.or(self.prices_at);
         Observation {
             begun: Some(begun.saturating_duration_since(self.born)),
-            // Before the first poll nobody knows what is queued.
+            // Before the first poll it is not known what is queued.
             jobs: self.polled_at.map(|_| self.jobs.jobs()),
             offers: self.offers.offers(),
             unanswered: self.offers.unanswered(),
@@ -454,8 +454,8 @@ impl LoopState<'_> {
         }
     }
 
-    /// Deadlines are instants: a machine of a daemon whose clock is far behind ends before it has begun, and by one that is far ahead
-    /// machines at work seem late.
+    /// Warns of a wrong clock. Deadlines are instants: when the daemon's clock is far behind, its machines end before they have begun;
+    /// when it is far ahead, machines at work seem late.
     fn warn_of_clock<F: Forge>(&self, forge: &F, wrong: Option<SignedDuration>) {
         let ahead = forge.time().map_or(SignedDuration::ZERO, |time| time.ahead((self.settings.clock)()));
         if wrong.is_some() {
@@ -472,7 +472,7 @@ impl LoopState<'_> {
     }
 }
 
-/// The repositories that may be served; empty: any.
+/// Returns the repositories that may be served; empty: any.
 fn served_repositories(specs: &[Spec]) -> BTreeSet<String> {
     if specs.iter().any(|spec| spec.allow.repositories.is_empty()) {
         return BTreeSet::new();
@@ -480,7 +480,7 @@ fn served_repositories(specs: &[Spec]) -> BTreeSet<String> {
     specs.iter().flat_map(|spec| spec.allow.repositories.iter().cloned()).collect()
 }
 
-/// An older observation with the jobs of now: a runner that is known to have a job since then is not idle.
+/// Returns an older observation with the current jobs: a runner that is known to have got a job since then is not idle.
 fn with_jobs(sight: &Observation, jobs: Vec<Job>) -> Observation {
     let mut observation = sight.clone();
     let running = jobs.iter().filter(|job| job.state == JobState::Running);

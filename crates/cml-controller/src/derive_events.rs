@@ -1,4 +1,4 @@
-//! What an observation shows and the journal does not say yet.
+//! Derives events: what an observation shows and the journal does not contain yet.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::reconcile::Observation;
 
-/// Everything new in this observation, in an order in which it can be taken in.
+/// Returns everything new in this observation, in an order in which it can be applied.
 /// `known` are the launches that are not over.
 pub(crate) fn derive_events(
     state: &State,
@@ -21,7 +21,7 @@ pub(crate) fn derive_events(
 ) -> Vec<Event> {
     let mut events = new_jobs(state, specs, observation);
     events.extend(new_prices(state, observation));
-    // Before what this observation tells of machines: an interruption that is learned now is not settled by an older question.
+    // Before the events of machines: an interruption that shows now is not settled by an answer to an older request.
     events.extend(resolved_jobs(state, observation));
     events.extend(resolved_suspects(state, observation));
     let instances = by_launch(observation);
@@ -60,7 +60,7 @@ pub(crate) fn derive_events(
     events
 }
 
-/// One instance of each launch: the living one where a dead one still shows beside it.
+/// Returns one instance of each launch: the living one, where a dead one still shows too.
 fn by_launch(observation: &Observation) -> BTreeMap<LaunchId, &Instance> {
     let mut instances: BTreeMap<LaunchId, &Instance> = BTreeMap::new();
     for instance in observation.instances.iter().flatten() {
@@ -73,11 +73,11 @@ fn by_launch(observation: &Observation) -> BTreeMap<LaunchId, &Instance> {
     instances
 }
 
-/// Jobs that were not heard of before. What a policy refuses is nothing to learn from, how often jobs come included (L8), unless
-/// GitHub gives it a machine.
+/// Returns jobs that were not known before. A job that a policy refuses is not recorded, so it does not count as an arrival either
+/// (L8), unless GitHub gives it a machine.
 pub(crate) fn new_jobs(state: &State, specs: &[Spec], observation: &Observation) -> Vec<Event> {
     let came = |job: &Job| {
-        // A stranger may cancel its jobs, too: only a machine of ours makes one known.
+        // A stranger may cancel its jobs, too: only one of our machines makes a job known.
         let had_machine = job.runner.as_deref().and_then(LaunchId::from_runner_name).is_some();
         if state.knows(job.id) || (!had_machine && is_refused(specs, &observation.offers, job)) {
             return None;
@@ -88,7 +88,7 @@ pub(crate) fn new_jobs(state: &State, specs: &[Spec], observation: &Observation)
     observation.jobs.iter().flatten().filter_map(came).collect()
 }
 
-/// Changes of prices that machines of ours are billed by.
+/// Returns changes of prices that our machines are billed by.
 fn new_prices(state: &State, observation: &Observation) -> Vec<Event> {
     let mut new: Vec<&SpotPrice> =
         observation.spot_prices.iter().filter(|price| state.is_new_price(price)).collect();
@@ -103,17 +103,17 @@ fn new_prices(state: &State, observation: &Observation) -> Vec<Event> {
     new.into_iter().map(event).collect()
 }
 
-/// What shows of one launch.
+/// What an observation shows of one launch.
 struct LaunchEvidence<'a> {
     instance: Option<&'a Instance>,
-    /// The cloud has said that it takes it back.
+    /// The cloud has announced an interruption.
     has_notice: bool,
     runner: Option<&'a RunnerStatus>,
     /// The job that its runner has or had.
     job: Option<&'a Job>,
-    /// Its region has answered: were it there, it would show.
+    /// Its region has answered: if it existed, it would show.
     would_show: bool,
-    /// What such a machine is offered as now.
+    /// The current offer of such a machine.
     sold: Option<&'a Offer>,
     prices_are_whole: bool,
     now: Timestamp,
@@ -130,15 +130,15 @@ fn launch_events(
 ) {
     let launch = record.id;
     if let (Some(instance), None) = (evidence.instance, &record.bought) {
-        // The call's answer was lost, or who made it was killed.
-        // By the list it costs what its type costs. On spot the dearest of what was asked for is what it may cost, and no price
-        // of this machine's: the history has that.
+        // The call's answer was lost, or the calling process was killed.
+        // On demand, the price is the type's list price. On spot, the dearest offer that was asked for is what it may cost, and
+        // not this machine's price: the price history has that.
         let listed = evidence.sold.filter(|offer| offer.market == Market::OnDemand);
         let price = listed.and_then(|offer| offer.price);
         let offer = Offer { price, disk: record.disk, ..as_offer(instance, evidence.sold) };
         let id = instance.id.clone();
         events.push(Event::LaunchBought { launch, instance: id, offer });
-        // Its prices are asked for from the next observation on; should it be gone already, that observation bills it.
+        // Its prices are asked for from the next observation on; if it has ended already, that observation bills it.
         return;
     }
     events.extend(late_list_price(record, evidence));
@@ -146,7 +146,7 @@ fn launch_events(
     let taken_back = evidence.instance.is_some_and(|it| it.is_interrupted);
     let gone = match evidence.instance {
         Some(instance) => instance.state == InstanceState::Terminated,
-        // A runner that is connected runs somewhere, though a person may have taken the tags off its machine.
+        // A runner that is connected runs somewhere, though a person may have removed the tags of its machine.
         None => {
             let is_connected = evidence.runner.is_some_and(|runner| runner.online || runner.busy);
             evidence.would_show && record.watched_for > record.shows_within && !is_connected
@@ -166,7 +166,7 @@ fn launch_events(
         return;
     }
     let is_spot = record.bought.as_ref().is_some_and(|offer| offer.market == Market::Spot);
-    // EC2's words for the end can be missing; its notice was clear.
+    // EC2's reason for the end can be missing; its notice was clear.
     let end = if taken_back || (is_spot && record.notice_at.is_some()) {
         EndReason::TakenBack
     } else {
@@ -174,7 +174,7 @@ fn launch_events(
     };
     let ended_at = evidence.instance.and_then(|instance| instance.ended_at);
     let is_fresh = ended_at.is_some_and(|at| evidence.now.duration_since(at) < WAIT_FOR_PRICES);
-    // Its prices were not asked for where another process has told of it since.
+    // Its prices were not asked for if another process has recorded it since.
     let were_asked = record.watched_for >= SignedDuration::ZERO;
     if is_spot && is_fresh && !(evidence.prices_are_whole && were_asked) {
         if let (Some(instance), Some(ended_at), false) =
@@ -193,7 +193,7 @@ fn launch_events(
     });
 }
 
-/// What is bought on demand costs what the list says, once its region says again what it sells.
+/// Returns the list price of an on-demand machine, once its region lists offers again.
 fn late_list_price(record: &LaunchRecord, evidence: &LaunchEvidence<'_>) -> Option<Event> {
     let (bought, instance, sold) = (record.bought.as_ref()?, evidence.instance?, evidence.sold?);
     if bought.market == Market::Spot || bought.price.is_some() || sold.price.is_none() {
@@ -208,7 +208,7 @@ fn lacks_list_price(record: &LaunchRecord, evidence: &LaunchEvidence<'_>) -> boo
         && late_list_price(record, evidence).is_none()
 }
 
-/// A person may stop a machine, and start it again.
+/// Returns that a person has stopped a machine, or started it again.
 fn stopped_or_started(record: &LaunchRecord, instance: Option<&Instance>) -> Option<Event> {
     let (launch, instance) = (record.id, instance?);
     match instance.state {
@@ -224,7 +224,7 @@ fn stopped_or_started(record: &LaunchRecord, instance: Option<&Instance>) -> Opt
     }
 }
 
-/// Idle or at work, and on which job.
+/// Returns whether the runner is idle or at work, and on which job.
 fn runner_activity(state: &State, record: &LaunchRecord, evidence: &LaunchEvidence<'_>) -> Option<Event> {
     let launch = record.id;
     let job: Option<JobId> = evidence.job.map(|job| job.id);
@@ -244,7 +244,7 @@ fn runner_activity(state: &State, record: &LaunchRecord, evidence: &LaunchEviden
     }
 }
 
-/// A machine of ours that no line explains, if its tags tell enough. Those of other controllers are none of ours.
+/// Returns one of our machines that no record explains, if its tags suffice. Machines of other controllers are not ours.
 fn adopted_instance(
     state: &State,
     launch: LaunchId,
@@ -256,7 +256,7 @@ fn adopted_instance(
     if !instance.is_alive() || !state.is_ours(launch, instance.controller.as_deref()) {
         return None;
     }
-    // What it costs and weighs is what such a machine costs and weighs now.
+    // Its price and resources are those that such a machine has now.
     let sold = current_offer(observation, instance);
     let arch = sold.map(|offer| offer.resources.arch);
     let labels = specs
@@ -275,14 +275,14 @@ fn adopted_instance(
     })
 }
 
-/// Interrupted jobs that GitHub does not tell of any more: a later attempt has begun, or they are gone.
+/// Returns interrupted jobs that GitHub does not list any more: a later attempt has begun, or they are gone.
 fn resolved_jobs(state: &State, observation: &Observation) -> Vec<Event> {
     let open = |job: &&JobId| state.interrupted().contains(*job) || state.suspects().contains(*job);
     let gone = observation.untold.iter().filter(open);
     gone.map(|job| Event::JobSettled { job: *job }).collect()
 }
 
-/// Jobs of which it was not known whether they ran on a machine that the cloud took back: GitHub says so now.
+/// Returns jobs of which it was not known whether they ran on an interrupted machine, and GitHub's answer shows it now.
 fn resolved_suspects(state: &State, observation: &Observation) -> Vec<Event> {
     let was_lost = |runner: &String| {
         LaunchId::from_runner_name(runner)
@@ -299,14 +299,14 @@ fn resolved_suspects(state: &State, observation: &Observation) -> Vec<Event> {
             JobState::Running if job.runner.is_some() && !was_there => {
                 Some(Event::JobSettled { job: job.id })
             }
-            // It may still be to fail, GitHub takes ten minutes to notice; or what is known of it is old.
+            // It may fail later, since GitHub takes ten minutes to notice; or what is known of it is old.
             _ => None,
         }
     };
     observation.jobs.iter().flatten().filter_map(told).collect()
 }
 
-/// What such a machine is offered as now.
+/// Returns the current offer of such a machine.
 fn current_offer<'a>(observation: &'a Observation, instance: &Instance) -> Option<&'a Offer> {
     let alike = |offer: &&Offer| {
         (&offer.region, &offer.instance_type, offer.market)
@@ -315,7 +315,7 @@ fn current_offer<'a>(observation: &'a Observation, instance: &Instance) -> Optio
     observation.offers.values().flatten().filter(alike).max_by_key(|offer| offer.zone == instance.zone)
 }
 
-/// What must have been bought, from what the cloud shows and from what such a machine is offered as now. Its price is not known.
+/// Reconstructs the offer that was launched, from the instance and the current offer of such a machine. Its price is not known.
 pub(crate) fn as_offer(instance: &Instance, sold: Option<&Offer>) -> Offer {
     let unknown = Resources { vcpus: 0, memory_mib: 0, gpu: None, arch: cml_cloud::Arch::X64 };
     Offer {

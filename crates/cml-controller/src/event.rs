@@ -1,4 +1,4 @@
-//! What a launch tells while it works; the command line turns it into words.
+//! Progress events of a launch; the command line prints them.
 
 use cml_cloud::{CloudError, InstanceId, InstanceState, Offer, OfferFailure};
 use cml_github::RunnerDownload;
@@ -6,17 +6,17 @@ use cml_github::RunnerDownload;
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A fitting runner is there already: nothing is launched.
+    /// An existing runner fits: nothing is launched.
     Reusing {
         /// Its name.
         runner: String,
     },
-    /// A region is left out, and why: the others are asked.
+    /// A region is skipped; the others are asked.
     RegionSkipped {
-        /// What it said.
+        /// Its error.
         error: CloudError,
     },
-    /// So many ways to buy were found.
+    /// Offers were found.
     Offers {
         /// How many.
         count: usize,
@@ -26,14 +26,14 @@ pub enum Event {
         /// Its answer.
         packages: Vec<RunnerDownload>,
     },
-    /// GitHub knows the runner.
+    /// The runner is registered at GitHub.
     Registered {
         /// Its name.
         runner: String,
     },
-    /// A call for capacity goes out.
+    /// The cloud is about to be called.
     Buying {
-        /// What would do: one region, one market.
+        /// The offers: one region, one market.
         offers: Vec<Offer>,
         /// Which try, from 1.
         attempt: u32,
@@ -48,23 +48,23 @@ pub enum Event {
         /// Why.
         cause: String,
     },
-    /// A machine was bought.
+    /// A machine was launched.
     Bought {
         /// Its id.
         instance: InstanceId,
-        /// Where and what it is.
+        /// Its offer.
         offer: Offer,
     },
-    /// Another process launched the same id: its machine is taken.
+    /// Another process has launched the same id: its machine is adopted.
     Adopted {
         /// Its id.
         instance: InstanceId,
     },
     /// Still waiting for the runner to come online.
     Waiting {
-        /// Seconds since the machine was bought.
+        /// Seconds since the machine was launched.
         seconds: u64,
-        /// What the cloud says of it.
+        /// The instance's state.
         state: Option<InstanceState>,
     },
     /// The runner is online, or has taken its job already.
@@ -72,6 +72,6 @@ pub enum Event {
         /// Its name.
         runner: String,
     },
-    /// What was made is being removed.
+    /// The undo has begun.
     Undoing,
 }

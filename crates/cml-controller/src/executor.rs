@@ -1,4 +1,4 @@
-//! One of the reconciler's orders, carried out. Nothing is tried again here but what is idempotent: the next observation is the retry.
+//! Executes the reconciler's commands. Only idempotent calls are repeated here: the next observation is the retry.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,27 +20,27 @@ use crate::reconcile::{self, Command, LaunchError};
 use crate::steps::{LaunchSteps, RegistrationOutcome};
 use crate::undo_log::UndoLog;
 
-/// Nothing of a launch is begun later than this after it was decided: the reconciler counts on machines that show within
+/// No step of a launch begins later than this after the decision: the reconciler relies on machines that show within
 /// [`cml_planner::UNSEEN_GRACE`], and the last call may take the rest of it.
 const LAUNCH_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 /// GitHub's runner packages are asked for again after this: a new one has to be used within 30 days.
 const PACKAGES_EVERY: SignedDuration = SignedDuration::from_mins(30);
 /// Launches under way at once: one has about three calls to GitHub, which takes 180 registrations a minute.
 const LAUNCHES_MAX: usize = 30;
-/// Machines that are ended at once; of their own, so that a burst of launches never holds up an end.
+/// Terminations under way at once; separate, so that a burst of launches never delays one.
 const TERMINATIONS_MAX: usize = 20;
-/// Launch templates that are removed at once: nobody waits for it.
+/// Removals of launch templates under way at once: nothing waits for them.
 const CLEANUPS_MAX: usize = 4;
 
-/// What the machines of each spec are made of, by the spec's name.
+/// Machine templates by the spec's name.
 pub type MachineTemplates = BTreeMap<String, MachineTemplate>;
 
-/// Everybody who is needed to carry orders out.
+/// Executes commands, several at a time.
 pub(crate) struct Executor<'a, C, F> {
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
     pub(crate) clock: Clock<'a>,
-    /// Whose machines these are.
+    /// The controller's name, for the tags.
     controller: String,
     recipes: Mutex<Arc<MachineTemplates>>,
     /// GitHub's runner packages, and when they were asked for.
@@ -50,17 +50,17 @@ pub(crate) struct Executor<'a, C, F> {
     tidies: Semaphore,
     /// Cancelled when the process is asked to stop: a launch that has not called the cloud yet does not do so any more.
     stop: CancellationToken,
-    /// A call that was made is never broken off: with its own token it is repeated until its outcome is known.
+    /// Never cancelled. A call that was made is not aborted: it is repeated with its own token until its outcome is known.
     never: CancellationToken,
 }
 
-/// What came of an order.
+/// The result of a command.
 pub(crate) enum Completion<'h> {
-    /// A launch is ready for its call to the cloud, which comes after the journal says so.
+    /// A launch is ready for its call to the cloud, which must be recorded in the journal first.
     Ready(Box<PreparedLaunch<'h>>),
     /// A launch.
     Launch(Box<LaunchCompletion>),
-    /// What a launch left beside its machine was removed, or is left to `reap`.
+    /// The launch template was removed, or is left to `reap`.
     CleanedUp,
     /// Anything else shows in the next observation.
     Other(CommandKey),
@@ -76,16 +76,16 @@ pub(crate) struct PreparedLaunch<'h> {
     _turn: SemaphorePermit<'h>,
 }
 
-/// What came of a launch.
+/// The result of a launch.
 pub(crate) struct LaunchCompletion {
     pub(crate) launch: LaunchId,
     pub(crate) asked: Vec<Offer>,
     pub(crate) outcome: Result<Launched, LaunchError>,
-    /// What may have to be tidied once the machine has read it.
+    /// The request whose launch template is to be removed once the machine has read it.
     pub(crate) request: Option<Box<LaunchRequest>>,
 }
 
-/// What an order is about: no second one about the same while the first is under way.
+/// The subject of a command: there is no second command about it while the first is under way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CommandKey {
     Instance(InstanceId),
@@ -93,7 +93,7 @@ pub(crate) enum CommandKey {
     Run(u64),
 }
 
-/// None for launches: each is of its own.
+/// Returns a command's subject; none for launches, since each is separate.
 pub(crate) fn command_key(order: &Command) -> Option<CommandKey> {
     match order {
         Command::Launch { .. } => None,
@@ -123,12 +123,12 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         Self { cloud, forge, controller, recipes, packages, clock, launches, ends, tidies, stop, never }
     }
 
-    /// Launches that have not called the cloud yet end, and what they have made is removed.
+    /// Ends launches that have not called the cloud yet; what they have made is removed.
     pub(crate) fn stop_launching(&self) {
         self.stop.cancel();
     }
 
-    /// Removes what a launch left beside its machine.
+    /// Removes the launch template of a launch.
     pub(crate) async fn clean_up(&self, request: Box<LaunchRequest>) -> Completion<'_> {
         let _turn = self.tidies.acquire().await;
         if let Err(error) = self.cloud.clean_up(&request).await {
@@ -179,7 +179,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         }
     }
 
-    /// Up to the call to the cloud; what was made is taken back where it cannot come to that.
+    /// Prepares a launch up to the call to the cloud. On an error, what was made is undone.
     async fn prepare(
         &self,
         launch: LaunchId,
@@ -215,7 +215,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         }
     }
 
-    /// The call to the cloud, unless it may not be made any more.
+    /// Calls the cloud, unless that is not allowed any more.
     pub(crate) async fn buy(
         &self,
         ready: Box<PreparedLaunch<'_>>,
@@ -234,7 +234,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         };
         let request = match &outcome {
             Ok(_) => made.request.map(Box::new),
-            // It may have been bought: the next observations show it, or show nothing until it counts as never bought.
+            // The machine may exist: the next observations show it; if none does in time, the launch counts as failed.
             Err(LaunchError::Cloud(error)) if error.kind == ErrorKind::Transient => {
                 made.request.map(Box::new)
             }
@@ -270,7 +270,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         }
     }
 
-    /// Registers the runner and renders what its machine is given.
+    /// Registers the runner and renders the user data of its machine.
     async fn request(
         &self,
         order: &launch_plan::LaunchPlan,
@@ -279,7 +279,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
     ) -> Result<LaunchRequest, LaunchError> {
         let launch = order.launch;
         let tell = |event| {
-            // A token that comes with an address is good for a short time.
+            // A token that comes with a download address is valid for a short time.
             if let Event::Packages { packages } = &event
                 && packages.iter().all(|package| package.temp_download_token.is_none())
             {
@@ -304,7 +304,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         Ok(steps.request(offers.to_vec(), 1, user_data))
     }
 
-    /// Nothing new is begun once the process is asked to stop.
+    /// Returns an error once the process is asked to stop.
     pub(crate) fn may_launch(&self) -> Result<(), LaunchError> {
         if self.stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
     }
@@ -317,15 +317,15 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
 
     fn in_time(&self, launch: LaunchId) -> Result<(), LaunchError> {
         let waited = (self.clock)().duration_since(launch.made_at());
-        // A clock that was set back says nothing of how long it was.
+        // After a clock was set back, the time that has passed is not known.
         if (SignedDuration::ZERO..LAUNCH_TIMEOUT).contains(&waited) {
             return Ok(());
         }
         Err(LaunchError::NotAttempted(format!("its turn came {} s after it was decided", waited.as_secs())))
     }
 
-    /// GitHub is asked once more, of this one runner: a list that lacks it is no evidence (L3). Then the registration goes first:
-    /// GitHub refuses that while a job runs, and then only a deadline ends the machine.
+    /// Terminates a machine. GitHub is asked once more about this one runner: a list that lacks it is no evidence (L3). The
+    /// registration is removed first: GitHub refuses that while a job runs, and then only a deadline ends the machine.
     async fn terminate(
         &self,
         region: &str,
@@ -350,7 +350,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         }
     }
 
-    /// True once GitHub has no runner of this machine any more.
+    /// Returns true once GitHub has no runner of this machine any more.
     async fn may_terminate(
         &self,
         runner: Option<u64>,
@@ -358,7 +358,7 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
         cause: TerminationReason,
     ) -> Result<bool, GitHubError> {
         let known = match (runner, name) {
-            // A moment ago it was there, without a job: GitHub's answer to the removal is its word.
+            // A moment ago it was there, without a job: GitHub's answer to the removal decides.
             (Some(id), _) if cause == TerminationReason::Idle => {
                 return Ok(self.forge.remove_runner(id).await? != Removal::Busy);
             }
@@ -367,12 +367,12 @@ impl<'a, C: Cloud, F: Forge> Executor<'a, C, F> {
                 let mut all = self.forge.runners(Some(name)).await?.into_iter();
                 all.find(|runner| runner.name.eq_ignore_ascii_case(name))
             }
-            // Nothing tells which runner is on it.
+            // It is not known which runner is on it.
             (None, None) => return Ok(false),
         };
         let Some(known) = known else { return Ok(true) };
         let is_wrong = match cause {
-            // It is not gone, after all. One that is offline now may be at work.
+            // The runner still exists. One that is offline now may be at work.
             TerminationReason::Finished => true,
             TerminationReason::NeverRegistered | TerminationReason::NoMachine => known.online || known.busy,
             TerminationReason::Idle => known.busy,

@@ -1,4 +1,4 @@
-//! Why a launch failed, for people and for branching.
+//! Why a launch failed: messages for people, reasons to branch on.
 
 use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind};
@@ -8,14 +8,14 @@ use jiff::SignedDuration;
 
 use crate::clock::describe_skew;
 
-/// A launch failed; nothing of it is left but what `left_behind` names.
+/// A failed launch. Only what `left_behind` names is left of it.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct Failure {
     /// Why.
     #[source]
     pub reason: Reason,
-    /// What could not be removed, each with what ends it. Empty nearly always.
+    /// What could not be removed, each with what ends it; nearly always empty.
     pub left_behind: Vec<String>,
 }
 
@@ -25,19 +25,19 @@ impl From<Reason> for Failure {
     }
 }
 
-/// The reasons a launch can fail for.
+/// Why a launch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
     /// Every offer was refused; one error per region and market that was tried.
     #[error("no machine could be bought: {}", summary(.0))]
     NoCapacity(Vec<CloudError>),
-    /// The cloud failed in another way.
+    /// Another error of the cloud.
     #[error("{0}")]
     Cloud(CloudError),
-    /// GitHub failed.
+    /// An error of GitHub.
     #[error("{0}")]
     GitHub(GitHubError),
-    /// The journal could not be written: without it nothing is bought.
+    /// The journal could not be written: without it nothing is launched.
     #[error("{0}")]
     Journal(JournalError),
     /// The user data could not be made.
@@ -57,9 +57,9 @@ pub enum Reason {
         "the runner did not come online within {waited_seconds} s; the machine's last words: {last_words}"
     )]
     NotOnline {
-        /// How long we waited.
+        /// How long the launch waited.
         waited_seconds: u64,
-        /// What the machine said last, or that it said nothing.
+        /// The machine's last words, or that its console is empty.
         last_words: String,
     },
     /// The machine ended before its runner came online.
@@ -67,7 +67,7 @@ pub enum Reason {
     MachineEnded {
         /// The cloud's reason.
         ended: String,
-        /// What the machine said last.
+        /// The machine's last words.
         last_words: String,
     },
     /// A deadline by this clock would be wrong.
@@ -76,13 +76,13 @@ pub enum Reason {
         /// How far it is ahead of GitHub's.
         ahead: SignedDuration,
     },
-    /// A signal asked us to stop.
+    /// A signal asked the process to stop.
     #[error("interrupted by a signal")]
     Interrupted,
 }
 
 impl Reason {
-    /// A wait at GitHub that a signal has cut short is an interrupt, wherever it was.
+    /// Turns a wait for GitHub that a signal has ended into [`Self::Interrupted`].
     pub(crate) fn or_interrupted(self) -> Self {
         match self {
             Self::GitHub(error) if error.kind == GitHubErrorKind::Interrupted => Self::Interrupted,
@@ -90,8 +90,8 @@ impl Reason {
         }
     }
 
-    /// The worst kind among the refusals, for exit codes: quota says more than capacity. Regions that failed otherwise say
-    /// nothing of either.
+    /// Returns whether all refusals were quotas, for exit codes: a quota is more specific than missing capacity. Regions that
+    /// failed otherwise do not count.
     #[must_use]
     pub fn refused_by_quota(&self) -> bool {
         match self {
@@ -103,14 +103,14 @@ impl Reason {
         }
     }
 
-    /// Why nothing was bought, by what every region and market said.
+    /// Returns why nothing was launched, from the errors of every region and market.
     pub(crate) fn none_bought(errors: Vec<CloudError>) -> Self {
         if errors.is_empty() || errors.iter().any(is_refusal) {
             return Self::NoCapacity(errors);
         }
         let all = summary(errors.get(1..).unwrap_or_default());
         match errors.into_iter().next() {
-            // The first region is the one that was wanted most: its kind and hint are what is acted upon.
+            // The first region is the preferred one: its kind and hint are the ones to act upon.
             Some(first) if !all.is_empty() => {
                 Self::Cloud(CloudError { cause: format!("{}; {all}", first.cause), ..first })
             }
@@ -120,7 +120,7 @@ impl Reason {
     }
 }
 
-/// There is no machine there now; another answer would be about the account or the request.
+/// Returns true for errors that mean no machine now; others are about the account or the request.
 fn is_refusal(error: &CloudError) -> bool {
     matches!(error.kind, ErrorKind::Capacity | ErrorKind::Quota | ErrorKind::Throttled)
 }

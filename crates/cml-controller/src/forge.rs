@@ -1,4 +1,4 @@
-//! GitHub, as far as the reconciler needs it: so that the same controller runs against the real one and in the simulated world.
+//! GitHub as a trait, so that the same controller runs against the real one and in the simulated world.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -16,7 +16,7 @@ use secrecy::SecretString;
 pub struct JobList {
     /// The jobs.
     pub jobs: Vec<Job>,
-    /// Repositories (`owner/name`) that could not be looked into.
+    /// Repositories (`owner/name`) whose jobs could not be listed.
     pub unseen: BTreeSet<String>,
     /// How long the next list should wait.
     pub rest: Duration,
@@ -24,13 +24,13 @@ pub struct JobList {
 
 /// One scope of one GitHub. Every call is bounded in time by the implementation and repeats nothing that is not idempotent.
 pub trait Forge: Send + Sync {
-    /// The scope as the `cml-runner:owner` tag has it: `acme/vision`.
+    /// Returns the scope as in the `cml-runner:owner` tag: `acme/vision`.
     fn scope(&self) -> String;
 
-    /// Where runners that register by themselves are told to go.
+    /// Returns the URL for runners that register by themselves.
     fn runner_url(&self) -> String;
 
-    /// What time it was at GitHub when it last answered; none before.
+    /// Returns GitHub's time in its last answer; none before the first one.
     fn time(&self) -> Option<GitHubTime>;
 
     /// Registers a runner for one job.
@@ -40,19 +40,19 @@ pub trait Forge: Send + Sync {
     fn jit_runner(&self, request: &JitRequest)
     -> impl Future<Output = Result<JitRunner, GitHubError>> + Send;
 
-    /// A token with which machines register runners by themselves.
+    /// Returns a token with which machines register runners by themselves.
     ///
     /// # Errors
     /// As GitHub answers.
     fn registration_token(&self) -> impl Future<Output = Result<SecretString, GitHubError>> + Send;
 
-    /// All runners, or those with this name; never a part of them.
+    /// Lists all runners, or those with this name; never a part of them.
     ///
     /// # Errors
     /// As GitHub answers.
     fn runners(&self, name: Option<&str>) -> impl Future<Output = Result<Vec<Runner>, GitHubError>> + Send;
 
-    /// One runner.
+    /// Returns one runner.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -64,14 +64,14 @@ pub trait Forge: Send + Sync {
     /// As GitHub answers; it may still be registered.
     fn remove_runner(&self, id: u64) -> impl Future<Output = Result<Removal, GitHubError>> + Send;
 
-    /// The runner packages on offer.
+    /// Lists the runner packages.
     ///
     /// # Errors
     /// As GitHub answers.
     fn runner_packages(&self) -> impl Future<Output = Result<Vec<RunnerDownload>, GitHubError>> + Send;
 
-    /// Every job that is not over, and of those that are followed the failed ones of which no later attempt has begun. Only of
-    /// the repositories in `only`, unless that is empty.
+    /// Lists every job that is not over, and those of `followed` that failed and of which no later attempt has begun. Only of the
+    /// repositories in `only`, unless that is empty.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -81,7 +81,7 @@ pub trait Forge: Send + Sync {
         only: &BTreeSet<String>,
     ) -> impl Future<Output = Result<JobList, GitHubError>> + Send;
 
-    /// Runs failed jobs of a run again: the one that is named, or all that failed.
+    /// Re-runs failed jobs of a run: the one that is named, or all that failed.
     ///
     /// # Errors
     /// As GitHub answers; it refuses while the run is under way.
@@ -92,7 +92,7 @@ pub trait Forge: Send + Sync {
         only: Option<u64>,
     ) -> impl Future<Output = Result<(), GitHubError>> + Send;
 
-    /// The runner with this name.
+    /// Returns the runner with this name.
     ///
     /// # Errors
     /// As GitHub answers.

@@ -1,4 +1,4 @@
-//! Jobs as they are heard of: webhooks tell at once, out of order, twice or not at all; polls tell late, and all of it.
+//! The job table. Webhooks come at once, out of order, twice or not at all; polls come late, and are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use cml_planner::{Job, JobId, JobState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// How long a job that is over is remembered: late webhooks must not wake it.
+/// How long a job that is over is remembered: late webhooks must not reopen it.
 const REMEMBER: Duration = Duration::from_secs(2 * 3600);
 
-/// Every job that was heard of and is not long over. Times are this process's own: a clock on the wall may be set.
+/// Every known job that is not long over. Times are this process's own: a wall clock may be set.
 #[derive(Debug, Default)]
 pub struct JobTable {
     jobs: BTreeMap<JobId, KnownJob>,
-    /// Jobs that ended on somebody else's machine, and when that was heard: an organization has thousands of them.
+    /// Jobs that ended on foreign machines, and when that became known: an organization has thousands of them.
     strangers: BTreeMap<JobId, Instant>,
 }
 
@@ -24,13 +24,13 @@ pub struct JobTable {
 struct KnownJob {
     job: Job,
     at: Instant,
-    /// It counts as over because a list did not have it: another list may have it again.
+    /// It counts as over because a list lacked it: another list may have it again.
     is_missing: bool,
 }
 
 impl JobTable {
-    /// Takes in what a webhook says, and whether anything follows from it. A job never goes back: what is older than what is
-    /// known changes nothing.
+    /// Applies a webhook; returns whether a decision may follow from it. A job never goes back: an older state than the known one
+    /// changes nothing.
     pub fn apply_webhook(&mut self, job: Job, at: Instant) -> bool {
         if self.strangers.contains_key(&job.id) {
             return false;
@@ -48,12 +48,12 @@ impl JobTable {
             return true;
         }
         self.strangers.insert(job.id, at);
-        // It may have waited for one of ours until now.
+        // It may have waited for one of our machines until now.
         self.jobs.remove(&job.id).is_some()
     }
 
-    /// Takes in a whole list that was asked for at `asked_at`, but for repositories that could not be looked into. It is right
-    /// about everything that was not heard of since.
+    /// Applies a complete list that was asked for at `asked_at`, except for repositories in `unseen`. It is right about every job
+    /// without a later webhook.
     pub fn apply_poll(&mut self, jobs: Vec<Job>, unseen: &BTreeSet<String>, asked_at: Instant) {
         let listed: BTreeMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         for (id, heard) in &mut self.jobs {
@@ -72,7 +72,7 @@ impl JobTable {
                 continue;
             }
             let known = self.jobs.get(&id);
-            // A list may have been made just before what a webhook has told.
+            // A list may be slightly older than a webhook.
             let is_older = known.is_some_and(|known| {
                 let was_told_over = known.job.state == JobState::Over && !known.is_missing;
                 known.at > asked_at || (was_told_over && rank(job.state) < rank(JobState::Over))
@@ -88,8 +88,8 @@ impl JobTable {
         });
     }
 
-    /// A run's failed jobs were asked to run again. Whatever came of it, what was known of the run is old: only a list that was
-    /// asked for later says that it is over once more.
+    /// Records that a re-run of a run's failed jobs was requested. Whatever its outcome, what was known of the run is outdated: only
+    /// a list that was asked for later can show it as over again.
     pub fn rerun_asked(&mut self, run_id: u64, at: Instant) {
         for heard in self.jobs.values_mut().filter(|heard| heard.job.run_id == run_id) {
             if matches!(heard.job.state, JobState::Failed { .. }) {
@@ -102,20 +102,20 @@ impl JobTable {
         }
     }
 
-    /// All that something may follow from.
+    /// Returns all jobs from which a decision may follow.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
         self.jobs.values().map(|heard| &heard.job).filter(|job| is_relevant(job)).cloned().collect()
     }
 }
 
-/// False for a job that is over and was on a machine of somebody else's: most of what an organization's webhooks tell.
+/// Returns false for a job that is over and ran on a foreign machine: most of an organization's webhooks are about those.
 fn is_relevant(job: &Job) -> bool {
     job.state != JobState::Over
         || job.runner.as_deref().is_some_and(|runner| LaunchId::from_runner_name(runner).is_some())
 }
 
-/// What was known of its runner stays known.
+/// Keeps what was known of its runner.
 fn with_runner(mut job: Job, known: &Job) -> Job {
     if job.runner.is_none() {
         job.runner.clone_from(&known.runner);
@@ -123,7 +123,7 @@ fn with_runner(mut job: Job, known: &Job) -> Job {
     job
 }
 
-/// A webhook knows neither the run's event nor where its code comes from: what GitHub was asked before stays known.
+/// Keeps what was known of its run: a webhook contains neither the run's event nor the origin of its code.
 fn with_run(job: Job, known: &Job) -> Job {
     if !job.event.is_empty() || known.event.is_empty() || job.attempt != known.attempt {
         return job;
@@ -131,7 +131,7 @@ fn with_run(job: Job, known: &Job) -> Job {
     Job { event: known.event.clone(), from_fork: known.from_fork, actor: known.actor.clone(), ..job }
 }
 
-/// How far a job is in its life.
+/// Orders states by how far a job is.
 fn rank(state: JobState) -> u8 {
     match state {
         JobState::Waiting => 0,
@@ -141,7 +141,7 @@ fn rank(state: JobState) -> u8 {
     }
 }
 
-/// GitHub's words as the planner's.
+/// Converts GitHub's record to the planner's job.
 #[must_use]
 pub fn from_github(record: JobRecord) -> Job {
     let state = match (record.status.as_str(), record.run.attempt > record.attempt) {
@@ -151,7 +151,7 @@ pub fn from_github(record: JobRecord) -> Job {
             JobState::Failed { run_over: record.run.status == "completed" }
         }
         ("completed", _) => JobState::Over,
-        // `waiting`, `pending`, `requested`: it wants nothing yet.
+        // `waiting`, `pending`, `requested`: it needs no runner yet.
         _ => JobState::Waiting,
     };
     let from_fork = record.run.origin() == Origin::Foreign;

@@ -1,6 +1,6 @@
-//! One launch: registration, machine, runner online; or nothing at all.
+//! One launch: registration, machine, runner online; or a complete undo.
 //!
-//! What to buy next is the reconciler's decision here as in the daemon: one spec, one job, at most one machine.
+//! The reconciler chooses the offers, as in the daemon: one spec, one job, at most one machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use crate::reconcile::{self, Clocks, LaunchError, Observation, Reconciler};
 use crate::steps::{LaunchSteps, RegistrationOutcome};
 use crate::undo_log::{RegisteredRunner, UndoLog, remove_runner};
 
-/// The controller of machines that are launched without a daemon: no daemon's own id is ever this.
+/// The controller's name of machines that are launched without a daemon. No daemon has this name.
 pub const LAUNCH: &str = "launch";
 
 /// How often a decision is taken again while other processes with the same launch id write to its journal.
 const DECISIONS_MAX: u32 = 5;
 
-/// What a launch gave.
+/// The result of a launch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// A runner that was there already will do.
+    /// An existing runner serves the request.
     Reused {
         /// Its name.
         runner: String,
@@ -53,20 +53,20 @@ pub struct Launch {
     pub runner: String,
     /// The machine.
     pub instance: InstanceId,
-    /// What was bought; none when another process bought it.
+    /// The offer; none when another process launched it.
     pub offer: Option<Offer>,
     /// Region, for later calls.
     pub region: String,
-    /// When it must be gone.
+    /// Its deadline.
     pub deadline: Deadline,
 }
 
-/// Obtains one machine for one order, or leaves nothing. The journal is the order's own.
+/// Launches one machine for one launch plan, or leaves nothing. The journal belongs to this launch alone.
 ///
-/// `stop` asks it to give up: calls under way are awaited (their outcome must be known to be undone), waiting is not.
+/// `stop` cancels it: calls under way are awaited (their outcome must be known for the undo), pauses are not.
 ///
 /// # Errors
-/// [`Failure`] with a reason to branch on, after everything that was made has been removed.
+/// [`Failure`] with a reason to branch on, after the undo.
 pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     order: &LaunchPlan,
     cloud: &C,
@@ -105,13 +105,13 @@ pub async fn launch<C: Cloud, F: Forge, J: Journal>(
     }
 }
 
-/// An existing runner that serves the order, if the order allows one.
+/// Returns an existing runner that serves the plan, if the plan allows one.
 async fn reusable<F: Forge>(order: &LaunchPlan, forge: &F) -> Result<Option<Runner>, Reason> {
     if order.reuse == Reuse::Never {
         return Ok(None);
     }
     let runners = forge.runners(None).await.map_err(Reason::GitHub)?;
-    // What a job would ask for. The architecture is what the job's owner finds there.
+    // The labels that a job would ask for, without the architecture: the existing runner's will do.
     let wanted = labels::registered(&order.template.labels, order.template.default_labels, None);
     let fits = |runner: &Runner| {
         let labels_fit = labels::serves(&runner.labels, &wanted);
@@ -121,13 +121,13 @@ async fn reusable<F: Forge>(order: &LaunchPlan, forge: &F) -> Result<Option<Runn
     Ok(runners.into_iter().find(|runner| fits(runner) || (order.reuse == Reuse::Online && same_name(runner))))
 }
 
-/// A machine that was bought, or that another process buys under the same launch id.
+/// A machine that was launched here, or by another process with the same launch id.
 enum Purchase {
     Here(Box<Launched>),
     AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
-/// What a machine of one architecture is given.
+/// Registration and package for a machine of one architecture.
 struct Ready {
     arch: Arch,
     registration: Registration,
@@ -139,7 +139,7 @@ enum Prepared {
     AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
-/// A reconciler of one.
+/// A reconciler of one launch.
 struct SingleLaunch<'a, C, F, J> {
     steps: LaunchSteps<'a, C, F>,
     reconciler: Reconciler<J>,
@@ -149,7 +149,7 @@ struct SingleLaunch<'a, C, F, J> {
 impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
     async fn run(&mut self, made: &mut UndoLog) -> Result<Outcome, Reason> {
         let (order, cloud) = (self.steps.plan, self.steps.cloud);
-        // An observation changes nothing: whoever is asked to stop need not wait for its end.
+        // Asking for offers changes nothing, so a stop need not wait for the answer.
         let sold = tokio::select! {
             biased;
             () = self.steps.stop.cancelled() => return Err(Reason::Interrupted),
@@ -184,8 +184,8 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         })))
     }
 
-    /// Asks the reconciler what to buy, makes ready for it, buys it, tells the reconciler what came of it, until there is a machine or no
-    /// way to one. `failed` are the regions that could not say what they sell.
+    /// Repeats until there is a machine or no offer is left: asks the reconciler for offers, prepares, calls the cloud, records the
+    /// outcome. `failed` are the regions that did not list their offers.
     async fn buy(
         &mut self,
         mut offers: Vec<Offer>,
@@ -193,8 +193,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         made: &mut UndoLog,
     ) -> Result<Purchase, Reason> {
         let launch = self.steps.plan.launch;
-        // An earlier life of this launch may have got as far as here. The same calls with the same tokens give the same
-        // machine.
+        // An earlier process may have begun this launch. The same calls with the same tokens give the same machine.
         if self.reconciler.state().launches().iter().any(|record| record.id == launch) {
             self.record_failure("begun again with the same launch id")?;
         }
@@ -230,7 +229,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
             made.request = Some(request.clone());
             let result = self.steps.buy(&request, made).await;
             let result = match result {
-                // Its answer was lost, perhaps: what was bought shows.
+                // The answer may have been lost: a machine that exists shows.
                 Err(error) if made.unknown => {
                     match made.find_unknown(self.steps.cloud, self.steps.stop).await {
                         Some(instance) => Ok(as_launched(&instance, &group)),
@@ -268,8 +267,8 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         Err(Reason::none_bought(refusals))
     }
 
-    /// Nothing of a call with an unknown outcome showed. Should its machine come all the same, it finds its registration gone
-    /// and ends itself; the region is not asked again.
+    /// Gives up a region after a call with an unknown outcome and no machine. If a machine comes anyway, it finds its registration
+    /// removed and ends itself; the region is not asked again.
     async fn leave_region(
         &mut self,
         region: Option<&str>,
@@ -283,7 +282,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         Ok(())
     }
 
-    /// Registration and package for these offers; those that are there, where they fit.
+    /// Returns registration and package for these offers; existing ones where they fit.
     async fn ready(
         &self,
         known: Option<Ready>,
@@ -320,8 +319,8 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         }
     }
 
-    /// Another process with the same launch id may have written meanwhile: its decision is taken as none of ours, and GitHub's
-    /// registration shows whose machine it is.
+    /// Decides again when another process with the same launch id has appended: its decision is recorded as failed here, and
+    /// GitHub's registration shows which process has the machine.
     fn decide_again(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, Reason> {
         for _ in 0..DECISIONS_MAX {
             let launch = self.steps.plan.launch;
@@ -336,7 +335,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         Ok(None)
     }
 
-    /// Writes that the decision came to nothing.
+    /// Records that the launch failed.
     fn record_failure(&mut self, why: &str) -> Result<(), Reason> {
         let nothing = Err(LaunchError::NotAttempted(why.to_owned()));
         self.reconciler
@@ -344,7 +343,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
             .map_err(Reason::Journal)
     }
 
-    /// What to ask the cloud for now; none when the reconciler knows nothing any more. The intent is in the journal then.
+    /// Returns the offers to ask the cloud for; none when the reconciler has none left. The intent is in the journal then.
     fn decide(&mut self, offers: &[Offer]) -> Result<Option<Vec<Offer>>, JournalError> {
         let order = self.steps.plan;
         let now = (self.clock)();
@@ -367,7 +366,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
         }))
     }
 
-    /// Waits for a machine that another process launched under the same id. It is not ours to undo.
+    /// Waits for a machine that another process launched with the same id. This process does not undo it.
     async fn adopt(&self, instance: Instance, runner: &RegisteredRunner) -> Result<Outcome, Reason> {
         let order = self.steps.plan;
         (self.steps.on_event)(Event::Adopted { instance: instance.id.clone() });
@@ -395,7 +394,7 @@ impl<C: Cloud, F: Forge, J: Journal> SingleLaunch<'_, C, F, J> {
     }
 }
 
-/// A call that failed as a whole fails for a reason that is its region's.
+/// Returns the event of a refusal. A call that failed as a whole failed because of its region.
 fn refusal_event(error: &CloudError) -> Event {
     match error.kind {
         ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Transient if error.failures.is_empty() => {
@@ -405,7 +404,7 @@ fn refusal_event(error: &CloudError) -> Event {
     }
 }
 
-/// What a call bought whose answer was lost.
+/// Returns the result of a call whose answer was lost.
 fn as_launched(instance: &Instance, group: &[Offer]) -> Launched {
     let alike = group.iter().filter(|offer| offer.instance_type == instance.instance_type);
     let offer = alike.max_by_key(|offer| offer.zone == instance.zone).or(group.first()).cloned();
@@ -413,7 +412,7 @@ fn as_launched(instance: &Instance, group: &[Offer]) -> Launched {
     Launched { id: instance.id.clone(), offer, failures: Vec::new() }
 }
 
-/// The order as a spec of at most one machine.
+/// Returns the plan as a spec of at most one machine.
 fn spec(order: &LaunchPlan, now: Timestamp) -> Spec {
     let recipe = &order.template;
     Spec {
@@ -434,7 +433,7 @@ fn spec(order: &LaunchPlan, now: Timestamp) -> Spec {
     }
 }
 
-/// The job that the machine is for, as far as this process knows it: somebody who asks for exactly these labels.
+/// Returns the job that the machine is for, as far as this process knows it: one that asks for exactly these labels.
 fn job(order: &LaunchPlan, now: Timestamp) -> Job {
     Job {
         id: JobId(0),

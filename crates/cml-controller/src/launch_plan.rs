@@ -1,4 +1,4 @@
-//! What a launch is asked for.
+//! The launch plan: what a launch is made of.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub enum RunnerMode {
     Persistent,
 }
 
-/// Whether a runner that is there already will do.
+/// Whether an existing runner will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// Always launch.
@@ -31,32 +31,32 @@ pub enum Reuse {
 /// Where the runner's package comes from.
 #[derive(Clone, Debug)]
 pub enum RunnerPackageSource {
-    /// GitHub is asked, and the answer is told as [`crate::Event::Packages`] so that it can be kept.
+    /// GitHub is asked, and the answer is reported as [`crate::Event::Packages`] so that it can be cached.
     Latest,
-    /// GitHub's answer of a short while ago.
+    /// A recent answer of GitHub.
     Cached(Vec<RunnerDownload>),
-    /// The user names one.
+    /// The user has chosen one.
     Pinned(RunnerPackage),
 }
 
-/// What the machines of a spec are made of.
+/// The machine template: what every machine of a spec is made of.
 #[derive(Clone, Debug)]
 pub struct MachineTemplate {
     /// Name of the spec, for the tags; `launch` for a launch without one.
     pub spec: String,
-    /// Labels of the runner: its own.
+    /// The runner's own labels.
     pub labels: Vec<String>,
-    /// Whether it also has those that GitHub's configuration step gives: `self-hosted`, `linux` and its architecture.
+    /// Whether it also has those that GitHub's configuration step adds: `self-hosted`, `linux` and its architecture.
     pub default_labels: bool,
     /// Runner group.
     pub group: RunnerGroup,
     /// How many jobs.
     pub mode: RunnerMode,
-    /// What to buy.
+    /// Which offers will do.
     pub query: OfferQuery,
     /// Image to boot.
     pub image: Image,
-    /// Where it lives.
+    /// Its network.
     pub network: Network,
     /// Instance profile for the job's own use.
     pub instance_profile: Option<String>,
@@ -79,10 +79,10 @@ pub struct LaunchPlan {
     pub launch: LaunchId,
     /// The runner's name.
     pub runner_name: String,
-    /// When the machine must be gone.
+    /// The machine's deadline.
     pub deadline: Deadline,
     /// Whether an existing runner will do.
     pub reuse: Reuse,
-    /// What it is made of.
+    /// The machine template.
     pub template: MachineTemplate,
 }

@@ -1,7 +1,8 @@
-//! Carries decisions out: step by step, each step with an undo.
+//! The controller: the control loop, the reconciler, the executor, and the steps of a launch, each with an undo.
 //!
-//! [`launch()`] obtains one machine for one decision, [`stop()`] ends one, [`reap()`] ends what has no right to live.
-//! Nothing is retried inside a step except what is idempotent; every outcome is told through [`Event`]s and results.
+//! [`Controller`] is the daemon's loop. [`launch()`] launches one machine, [`stop()`] terminates one, [`reap()`] terminates machines
+//! that are past their deadline or that have no runner. Only idempotent calls are retried inside a step; every outcome is an
+//! [`Event`] or a result.
 //!
 //! What may not happen here: reading arguments, environment or clock settings, and printing.
 

@@ -1,4 +1,4 @@
-//! What reaches a controller from outside between its looks: jobs that were heard of, and another configuration.
+//! The mailbox: what reaches a controller between its observations, which are jobs and a new configuration.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 use crate::executor::MachineTemplates;
 
-/// What is wanted, and what the machines of it are made of.
+/// The desired state: specs, budgets and machine templates.
 #[derive(Clone, Debug, Default)]
 pub struct DesiredState {
     /// The specs.
     pub specs: Vec<Spec>,
-    /// Budgets of repositories and persons.
+    /// Budgets of repositories and people.
     pub budgets: Vec<Budget>,
-    /// Recipes by the names of the specs.
+    /// Machine templates by the names of the specs.
     pub templates: Arc<MachineTemplates>,
 }
 
-/// What was heard and not taken in yet.
+/// Jobs and a configuration that the control loop has not read yet.
 #[derive(Debug, Default)]
 pub struct Mailbox {
     jobs: Mutex<Vec<(Job, Instant)>>,
@@ -29,13 +29,13 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Tells of a job as it was when it was heard of.
+    /// Puts in a job, as it was at `heard_at`.
     pub fn send_job(&self, job: Job, heard_at: Instant) {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((job, heard_at));
         self.bell.notify_one();
     }
 
-    /// Other specs from now on. Machines of specs that are gone are let go when they are idle.
+    /// Replaces the desired state. Machines of removed specs are terminated when they are idle.
     pub fn set_desired(&self, wanted: DesiredState) {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted);
         self.bell.notify_one();
@@ -46,7 +46,7 @@ impl Mailbox {
         self.bell.notified().await;
     }
 
-    /// What was told since the last time.
+    /// Takes the jobs that have come since the last time.
     pub fn take_jobs(&self) -> Vec<(Job, Instant)> {
         std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! One look at the world: everybody is asked at once. What is asked is noted first, so that the reconciler may go on deciding
+//! Makes observations: clouds and GitHub are asked concurrently. The request is fixed first, so that the reconciler can decide
 //! while the answers are on their way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,21 +18,21 @@ use crate::executor::{Executor, MachineTemplates};
 use crate::forge::{Forge, JobList};
 use crate::reconcile::Observation;
 
-/// How long an answer about what is for sale is good for.
+/// How long offers are valid.
 pub(crate) const OFFERS_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// Spot prices of pools that we have machines in; they are asked for at once when one has ended, to bill it rightly.
+/// How long spot prices of our machines are valid. They are asked for at once when a machine has ended, to bill it correctly.
 pub(crate) const PRICES_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
-/// What an observation asks.
+/// What an observation asks for.
 pub(crate) struct ObservationRequest {
-    /// When what is asked was noted: what was bought since need not show.
+    /// When the request was fixed: what was launched since then need not show.
     pub(crate) begun: Instant,
     pub(crate) now: Timestamp,
     pub(crate) recipes: Arc<MachineTemplates>,
-    /// Whether all jobs are asked for, and what is followed.
+    /// Whether all jobs are asked for.
     pub(crate) poll: bool,
     pub(crate) followed: Vec<TrackedJob>,
-    /// The repositories that all specs together serve; empty: all.
+    /// The repositories that all specs together serve; empty: any.
     pub(crate) only: BTreeSet<String>,
     /// Specs whose offers are old.
     pub(crate) offers_of: Vec<String>,
@@ -40,14 +40,14 @@ pub(crate) struct ObservationRequest {
     pub(crate) machines: Vec<TrackedInstance>,
 }
 
-/// A machine that the journal knows.
+/// A machine that is in the journal.
 pub(crate) struct TrackedInstance {
     pub(crate) id: InstanceId,
     pub(crate) offer: Offer,
     pub(crate) prices_known_until: Option<Timestamp>,
 }
 
-/// What was answered.
+/// The answers.
 pub(crate) struct ObservationResult {
     pub(crate) begun: Instant,
     pub(crate) at: Timestamp,
@@ -57,7 +57,7 @@ pub(crate) struct ObservationResult {
     pub(crate) prices_at: Option<Timestamp>,
 }
 
-/// True while an answer of `at` is good; never for one of the future: a clock that was set back must not stop the questions.
+/// Returns true while an answer of `at` is valid; never for a future one: a clock that was set back must not stop the requests.
 pub(crate) fn is_fresh(at: Option<Timestamp>, now: Timestamp, good_for: SignedDuration) -> bool {
     at.is_some_and(|at| (SignedDuration::ZERO..good_for).contains(&now.duration_since(at)))
 }
@@ -72,7 +72,7 @@ impl ObservationRequest {
         state.instances().map(machine).collect()
     }
 
-    /// Asks everybody at once.
+    /// Asks clouds and GitHub concurrently.
     pub(crate) async fn observe<C: Cloud, F: Forge>(
         self,
         executor: &Executor<'_, C, F>,
@@ -127,15 +127,15 @@ impl ObservationRequest {
         ObservationResult { begun: self.begun, at: self.now, observation, jobs, offers, prices_at }
     }
 
-    /// Also where we still have machines of specs that have moved or are gone: not looking there would count them as gone.
+    /// Returns the regions to ask, with those of machines whose specs have moved or were removed: unasked, they would count as gone.
     fn regions(&self) -> BTreeSet<String> {
         let of_recipes = self.recipes.values().flat_map(|recipe| recipe.query.regions.clone());
         let of_machines = self.machines.iter().map(|machine| machine.offer.region.clone());
         of_recipes.chain(of_machines).collect()
     }
 
-    /// All machines of this scope: by their tags, and those of ours that have lost them by their ids. A region that does not answer
-    /// one of the two is one of which nothing is known.
+    /// Asks for all machines of this scope by their tags, and for those of ours that have lost their tags by their ids. Of a region
+    /// that does not answer one of the two, nothing is known.
     async fn instances<C: Cloud, F: Forge>(
         &self,
         executor: &Executor<'_, C, F>,
@@ -164,7 +164,7 @@ impl ObservationRequest {
         Some(all)
     }
 
-    /// Asked only where spot machines run.
+    /// Asks for interruption notices, only where spot machines run.
     async fn interrupted<C: Cloud, F: Forge>(
         &self,
         executor: &Executor<'_, C, F>,
@@ -215,7 +215,7 @@ impl ObservationRequest {
         all
     }
 
-    /// Changes of the prices that our spot machines are billed by.
+    /// Asks for changes of the prices that our spot machines are billed by.
     async fn spot_prices<C: Cloud, F: Forge>(
         &self,
         executor: &Executor<'_, C, F>,
@@ -229,7 +229,7 @@ impl ObservationRequest {
             let (Market::Spot, Some(since)) = (machine.offer.market, machine.prices_known_until) else {
                 continue;
             };
-            // The clocks may differ, and the price in force at the purchase is wanted too.
+            // The clocks may differ, and the price in force at the launch is needed too.
             let since = since.checked_sub(PRICES_EVERY).unwrap_or(since);
             one_ended |= !alive.contains(&machine.id);
             let (types, from) =

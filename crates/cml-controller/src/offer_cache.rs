@@ -1,4 +1,4 @@
-//! What each spec could buy, as its regions last said: a region that does not answer takes nothing from the others.
+//! The offer cache: each spec's offers by its regions' last answers. A region that does not answer takes nothing from the others.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +7,35 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::observe::{OFFERS_EVERY, is_fresh};
 
-/// What a region that does not answer sold before is still believed for this long: its price and its zones change slowly.
+/// How long offers of a region that does not answer stay valid: its prices and its zones change slowly.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// A region that did not answer is asked again after this.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// What one spec could buy.
+/// Offers of one spec.
 #[derive(Debug, Default)]
 struct PoolOffers {
     asked_at: Option<Timestamp>,
     offers: Vec<Offer>,
     /// When each region last answered.
     told_at: BTreeMap<String, Timestamp>,
-    /// Why regions did not, each with its name.
+    /// Why regions did not answer, each with its name.
     unanswered: Vec<String>,
 }
 
-/// What all specs could buy.
+/// Offers of all specs.
 #[derive(Debug, Default)]
 pub(crate) struct OfferCache(BTreeMap<String, PoolOffers>);
 
 impl OfferCache {
-    /// Whether it is time to ask for this spec.
+    /// Returns whether it is time to ask for this spec's offers.
     pub(crate) fn is_stale(&self, spec: &str, now: Timestamp) -> bool {
         let Some(known) = self.0.get(spec) else { return true };
         let good_for = if known.unanswered.is_empty() { OFFERS_EVERY } else { AGAIN };
         !is_fresh(known.asked_at, now, good_for)
     }
 
-    /// Takes in what was answered at this time.
+    /// Applies an answer of this time.
     pub(crate) fn update(&mut self, spec: &str, answer: Result<ByRegion<Offer>, CloudError>, at: Timestamp) {
         let known = self.0.entry(spec.to_owned()).or_default();
         known.asked_at = Some(at);
@@ -65,7 +65,7 @@ impl OfferCache {
         }
     }
 
-    /// What is for sale depends on what is asked for.
+    /// Forgets everything: offers depend on what is asked for.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,4 +1,4 @@
-//! From a bought machine to an online runner.
+//! The wait from a launched machine to an online runner.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::failure::Reason;
 use crate::forge::Forge;
 use crate::undo_log::RegisteredRunner;
 
-/// First pause between two observations at GitHub; it grows to [`OBSERVATION_TIMEOUT`].
+/// First pause between two requests to GitHub; it grows to [`LOOK_MAX`].
 const LOOK_FIRST: Duration = Duration::from_millis(250);
-/// Longest pause between two observations: a machine takes a minute, and each observation costs a call.
+/// Longest pause between two requests: a machine takes a minute, and each request counts against the rate limit.
 const LOOK_MAX: Duration = Duration::from_secs(4);
-/// How often the cloud is asked whether the machine still lives.
+/// Time between two requests to the cloud whether the machine still lives.
 const ASK_CLOUD_EVERY: Duration = Duration::from_secs(8);
-/// What the machine's own boot timer gets before we judge it from here.
+/// How long after the machine's own boot timeout the wait gives up.
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 /// Marks the console line that explains a machine's end.
 const LAST_WORDS: &str = "last words:";
@@ -46,7 +46,7 @@ pub(crate) async fn until_online<C: Cloud, F: Forge>(
     loop {
         match runner_readiness(forge, wait.runner).await {
             Ok(RunnerReadiness::Online) => return Ok(()),
-            // A JIT runner that has done its one job is gone from GitHub: ask the machine whether that is so.
+            // A JIT runner that has done its one job is gone from GitHub: the machine's console shows whether that is so.
             Ok(RunnerReadiness::Gone) if matches!(wait.runner, RegisteredRunner::Id(_)) => {
                 let words = last_words(cloud, wait).await;
                 if words.contains("cause=job_done") {
@@ -59,7 +59,7 @@ pub(crate) async fn until_online<C: Cloud, F: Forge>(
                 asked_cloud = started - ASK_CLOUD_EVERY.min(started.elapsed());
             }
             Ok(RunnerReadiness::Gone | RunnerReadiness::Offline) => {}
-            // The machine is bought and paid for: trouble at GitHub now is no reason to give it up at once.
+            // The machine runs and costs money: an error of GitHub is no reason to give it up at once.
             Err(error) => tracing::debug!(%error, "could not look at the runner"),
         }
         if asked_cloud.elapsed() >= ASK_CLOUD_EVERY || seen.missing_runner_looks > 0 {
@@ -147,7 +147,7 @@ fn ended(instance: Option<&Instance>, last_words: String) -> Reason {
     Reason::MachineEnded { ended, last_words }
 }
 
-/// The machine's own explanation, or the last line it wrote.
+/// Returns the machine's own explanation, or the last line on its console.
 async fn last_words<C: Cloud>(cloud: &C, wait: &Wait<'_>) -> String {
     match cloud.console(wait.region, wait.instance).await {
         Ok(console) => explain(&console),

@@ -1,6 +1,6 @@
-//! The second net: ends machines that have no right to live and removes registrations without a machine.
+//! Reaps: terminates machines that are past their deadline or that have no runner, and removes registrations without a machine.
 //!
-//! The first net is the machine itself, which powers off at its deadline without anybody's help.
+//! This is the second safety net. The first is the machine itself, which powers off at its deadline without help.
 
 use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter, InstanceId, LaunchId, RegionFailure};
 use cml_github::{GitHubError, Removal, Runner};
@@ -10,12 +10,12 @@ use crate::clock::wrong_clock;
 use crate::forge::Forge;
 use crate::undo_log::terminate;
 
-/// Why a machine was ended.
+/// Why a machine was terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReapReason {
     /// Its deadline has passed.
     DeadlinePassed,
-    /// Older than the grace and GitHub has no runner for it.
+    /// It is older than the grace and GitHub has no runner for it.
     NoRunner,
 }
 
@@ -28,26 +28,26 @@ impl std::fmt::Display for ReapReason {
     }
 }
 
-/// What a pass found and did.
+/// The result of a pass.
 #[derive(Debug, Default)]
 pub struct ReapReport {
-    /// Machines that were ended (or would be).
+    /// Machines that were terminated (or would be).
     pub instances: Vec<(Instance, ReapReason)>,
     /// Registrations that were removed (or would be).
     pub runners: Vec<String>,
-    /// What killed launches left beside their machines and was removed (or would be).
+    /// Launch templates of killed launches that were removed (or would be).
     pub swept: Vec<String>,
-    /// Machines that could not be ended, with the reason.
+    /// Machines that could not be terminated, with the reason.
     pub failed: Vec<(InstanceId, CloudError)>,
-    /// Regions that could not be asked: nothing was ended there, and no registration was removed whose machine may be there.
+    /// Regions that did not answer: no machine was terminated there, and no registration was removed whose machine may be there.
     pub silent: Vec<RegionFailure>,
-    /// GitHub could not be asked: only deadlines were looked at.
+    /// Why GitHub could not be asked: only deadlines counted then.
     pub github_error: Option<GitHubError>,
-    /// How far the clock is ahead of GitHub's, where it is too wrong to say what is late: nothing was done.
+    /// How far the clock is ahead of GitHub's, where it is too wrong to decide what is late: nothing was done.
     pub wrong_clock: Option<SignedDuration>,
 }
 
-/// Why this machine should be ended now, if it should.
+/// Returns why this machine should be terminated now, if it should.
 ///
 /// `runners` is `None` when GitHub could not be asked: then only the deadline counts (not sure means busy, L3).
 #[must_use]
@@ -69,7 +69,7 @@ pub fn reap_reason(
     (old_enough && unknown_at_github).then_some(ReapReason::NoRunner)
 }
 
-/// One pass over everything that belongs to the GitHub scope of `github`. With `dry_run` nothing is changed.
+/// Makes one pass over everything that belongs to the GitHub scope of `github`. With `dry_run` nothing is changed.
 ///
 /// # Errors
 /// [`CloudError`] when the machines cannot be listed. Single failures are in the report.
@@ -81,7 +81,7 @@ pub async fn reap<C: Cloud, F: Forge>(
     cloud: &C,
     github: &F,
 ) -> Result<ReapReport, CloudError> {
-    // The cloud first: a machine made after this observation is not in the list, and its runner is too young to be removed.
+    // The cloud first: a machine that is launched after this request is not in the list, and its runner is too young to be removed.
     let ByRegion { found: instances, failed: silent } = cloud.instances(filter).await?;
     let mut report = ReapReport { silent, ..ReapReport::default() };
     let runners = match github.runners(None).await {
@@ -123,7 +123,7 @@ pub async fn reap<C: Cloud, F: Forge>(
     Ok(report)
 }
 
-/// GitHub is asked once more, of this one runner: a list that lacks it is no evidence (L3).
+/// Asks GitHub once more about this one runner: a list that lacks it is no evidence (L3).
 async fn is_unknown<F: Forge>(instance: &Instance, github: &F) -> bool {
     let Some(name) = &instance.runner_name else { return false };
     match github.runners(Some(name)).await {

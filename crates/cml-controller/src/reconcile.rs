@@ -1,7 +1,7 @@
-//! One look after another: learn what changed, plan, write the intents, give orders.
+//! Reconciles: derives events from an observation, plans, commits the plan to the journal, returns commands.
 //!
-//! Nothing here waits or calls: whoever drives it brings an observation at the world and carries the orders out. So the same code
-//! runs under the daemon and in a simulated world, and dropping it at any point is a crash.
+//! Nothing here waits or calls: the caller brings the observation and executes the commands. So the same code runs in the daemon
+//! and in the simulated world, and dropping it at any point is the same as a crash.
 
 mod launch_age;
 mod log;
@@ -27,60 +27,60 @@ use launch_age::{Stage, stage};
 pub(crate) use log::span;
 use refusals::{Refused, curable, refusals};
 
-/// What the world shows. Whatever could not be asked is none.
+/// What clouds and GitHub showed at one time. What could not be asked for is none.
 #[derive(Clone, Debug, Default)]
 pub struct Observation {
-    /// How long the process had run when the observation was begun; none: it is of now. What was bought since does not show in it.
+    /// Uptime of the process when the observation was begun; none: it is of now. What was launched since then does not show in it.
     pub begun: Option<Duration>,
-    /// Jobs that are not over, failed ones that are followed ([`Reconciler::tracked_jobs`]), and those that ended not long ago; none
+    /// Jobs that are not over, failed ones that are tracked ([`Reconciler::tracked_jobs`]), and those that ended not long ago; none
     /// when GitHub could not be asked.
     pub jobs: Option<Vec<Job>>,
-    /// Jobs that GitHub was asked for by name ([`Reconciler::tracked_jobs`]) and did not tell of: they need no re-run any more.
+    /// Tracked jobs ([`Reconciler::tracked_jobs`]) that are missing from GitHub's answer: they need no re-run any more.
     pub untold: Vec<JobId>,
-    /// All machines of ours.
+    /// All our machines.
     pub instances: Option<Vec<Instance>>,
     /// Regions that could not be asked: nothing is known of the machines there.
     pub silent_regions: BTreeSet<String>,
-    /// How late machines may show that these regions have sold; for any other, [`UNSEEN_GRACE`].
+    /// How long after its launch a machine may first show in these regions; in any other, [`cml_planner::UNSEEN_GRACE`].
     pub shows_within: BTreeMap<String, SignedDuration>,
-    /// Machines that still run and that the cloud has said it will take back.
+    /// Machines that still run and for which the cloud has announced an interruption.
     pub taken_back: Vec<InstanceId>,
     /// All runners.
     pub runners: Option<Vec<RunnerStatus>>,
-    /// What each spec could buy.
+    /// Offers of each spec.
     pub offers: BTreeMap<String, Vec<Offer>>,
-    /// Why regions of a spec could not say what they sell, each with its name.
+    /// Why regions of a spec did not list their offers, each with its name.
     pub unanswered: BTreeMap<String, Vec<String>>,
     /// Changes of spot prices.
     pub spot_prices: Vec<SpotPrice>,
-    /// Nothing is missing among them: machines that ended can be billed.
+    /// Whether `spot_prices` is complete, so that machines that have ended can be billed.
     pub prices_are_whole: bool,
 }
 
-/// Why a launch came to nothing.
+/// Why a launch failed.
 #[derive(Debug)]
 pub enum LaunchError {
-    /// The cloud was called; [`ErrorKind::Transient`] leaves it open what came of it.
+    /// The cloud was called; after [`ErrorKind::Transient`] the outcome is unknown.
     Cloud(CloudError),
-    /// The cloud was not called: why, in words.
+    /// The cloud was not called, and why.
     NotAttempted(String),
 }
 
-/// One call to make. What becomes of a launch is told to [`Reconciler::record_launch`]; the rest shows in the next observation.
+/// One call to make. The outcome of a launch goes to [`Reconciler::record_launch`]; any other shows in the next observation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Obtain a machine; its intent is in the journal.
+    /// Launches a machine; its intent is in the journal.
     Launch {
-        /// The decision.
+        /// Its id.
         launch: LaunchId,
         /// Its spec.
         spec: String,
-        /// From any of these.
+        /// Any of these offers.
         offers: Vec<Offer>,
-        /// When it must be gone.
+        /// Its deadline.
         deadline: Deadline,
     },
-    /// End a machine, its registration first: GitHub refuses that while it has a job.
+    /// Terminates a machine, after removing its registration: GitHub refuses that while the runner has a job.
     Terminate {
         /// Region.
         region: String,
@@ -93,56 +93,56 @@ pub enum Command {
         /// Why.
         cause: TerminationReason,
     },
-    /// Remove a registration.
+    /// Removes a registration.
     RemoveRunner {
         /// GitHub's id.
         runner: u64,
     },
-    /// Run jobs of a run again.
+    /// Re-runs jobs of a run.
     Rerun {
         /// `owner/name`.
         repository: String,
         /// The run.
         run_id: u64,
-        /// The one job; none for all that failed.
+        /// The one job; none: all that failed.
         only: Option<JobId>,
     },
 }
 
-/// What came of one observation.
+/// The result of one observation.
 #[derive(Clone, Debug, Default)]
 pub struct Reconciliation {
     /// Calls to make.
     pub commands: Vec<Command>,
-    /// Jobs that get nothing now, and why.
+    /// Jobs that get no machine now, and why.
     pub waiting: Vec<Waiting>,
     /// Accounts near their limits.
     pub near_limit: Vec<Balance>,
-    /// When the same world is worth another look, by the clock alone.
+    /// When time alone makes another observation worthwhile.
     pub next_look_at: Option<Timestamp>,
 }
 
-/// Decides: [`cml_planner::plan()`].
+/// The planner: [`cml_planner::plan()`], or a substitute.
 pub type Planner<'a> = &'a (dyn Fn(&PlanningInput, Timestamp) -> Plan + Sync);
 
-/// The reconciler, as far as it is decided.
+/// The journal, its fold, and what is wanted.
 pub struct Reconciler<J> {
     journal: J,
     state: State,
     specs: Vec<Spec>,
     budgets: Vec<Budget>,
-    /// Refusals that a person may have cured since: a permission, a key of the configuration. They are tried again at once.
+    /// Refusals that a person may have fixed since (a permission, a key of the configuration): these offers have no cooldown.
     cured: Vec<Refusal>,
-    /// Since when this process knows of each launch's stage, by its own up time.
+    /// Since when this process has known each launch's stage, by its uptime.
     watched: BTreeMap<LaunchId, (Stage, Duration)>,
 }
 
-/// Now, by two clocks.
+/// The current time, by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks {
-    /// What the clock on the wall says; people and NTP may set it.
+    /// Wall-clock time, which people and NTP may set.
     pub wall: Timestamp,
-    /// How long this process runs.
+    /// How long this process has run.
     pub uptime: Duration,
 }
 
@@ -159,27 +159,27 @@ impl<J: Journal> Reconciler<J> {
         Ok(Self { journal, state, specs, budgets: Vec::new(), cured, watched })
     }
 
-    /// What is wanted.
+    /// The specs in force.
     pub fn specs(&self) -> &[Spec] {
         &self.specs
     }
 
-    /// Takes other specs from now on. Machines of specs that are gone are let go when they are idle.
+    /// Replaces the specs. Machines of removed specs are terminated when they are idle.
     pub fn set_specs(&mut self, specs: Vec<Spec>) {
         self.specs = specs;
     }
 
-    /// Tries again at once what the cloud refused for a reason that a changed configuration may have removed.
+    /// Lifts the cooldown of what the cloud refused for a reason that a changed configuration may have removed.
     pub fn retry_refused(&mut self) {
         self.cured = curable(&self.state);
     }
 
-    /// Takes other budgets of repositories and persons from now on.
+    /// Replaces the budgets of repositories and people.
     pub fn set_budgets(&mut self, budgets: Vec<Budget>) {
         self.budgets = budgets;
     }
 
-    /// Failed jobs that the next observation has to tell of.
+    /// Failed jobs whose state the next observation must contain.
     #[must_use]
     pub fn tracked_jobs(&self) -> Vec<TrackedJob> {
         let follow = |job: &JobId| {
@@ -189,8 +189,8 @@ impl<J: Journal> Reconciler<J> {
         self.state.interrupted().iter().chain(self.state.suspects()).filter_map(follow).collect()
     }
 
-    /// What this controller's machines are tagged with: the name that is given, else the journal's own, else a new one. It is
-    /// in the journal then.
+    /// Returns the name that this controller's machines are tagged with: the given name, else the journal's, else a new one. It
+    /// is in the journal then.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -210,18 +210,18 @@ impl<J: Journal> Reconciler<J> {
         }
     }
 
-    /// What is known.
+    /// The fold of the journal.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Lets go of what the journal keeps anyway: a daemon of months would collect every machine that ever was.
+    /// Drops ledger entries from memory. The journal keeps them; a daemon that runs for months would collect every machine ever.
     pub fn forget_ledger(&mut self) {
         self.state.take_ledger();
     }
 
-    /// Takes in an observation and decides. When another process decides at the same time, nothing is ordered: look again.
+    /// Derives events from an observation, plans and commits. On a conflict no command is returned: observe again.
     ///
     /// # Errors
     /// [`JournalError`]; then nothing may be called.
@@ -246,8 +246,8 @@ impl<J: Journal> Reconciler<J> {
         self.commit_plan(plan, used_up, now, new_id)
     }
 
-    /// Launches for jobs that were heard of since an observation. What it showed is older than what the journal knows: nothing is
-    /// learned from it but that they came, and nothing is ended by it.
+    /// Launches machines for jobs that have come since an observation. The observation is older than the journal: only the arrival of
+    /// jobs is derived from it, and it ends no machine.
     ///
     /// # Errors
     /// As [`Reconciler::reconcile`].
@@ -271,7 +271,7 @@ impl<J: Journal> Reconciler<J> {
         self.commit_plan(plan, Vec::new(), now, new_id)
     }
 
-    /// Writes what is about to be done and what is decided for good, and gives the orders.
+    /// Appends the plan's intents and the settled events, and returns the commands.
     fn commit_plan(
         &mut self,
         plan: Plan,
@@ -310,7 +310,7 @@ impl<J: Journal> Reconciler<J> {
         Ok(Reconciliation { commands: orders, waiting, near_limit, next_look_at })
     }
 
-    /// Takes in an observation and says what would be done. Nothing is intended.
+    /// Derives events from an observation and returns the plan, without committing it.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -324,10 +324,10 @@ impl<J: Journal> Reconciler<J> {
         Ok(plan(&observed, clocks.wall))
     }
 
-    /// Takes in what became of a launch call for these offers. An unknown outcome is learned from the next observations.
+    /// Records the outcome of a launch call for these offers. An unknown outcome shows in the next observations.
     ///
     /// # Errors
-    /// [`JournalError`]; the next observations will tell all the same.
+    /// [`JournalError`]; the next observations show the outcome anyway.
     pub fn record_launch(
         &mut self,
         launch: LaunchId,
@@ -336,13 +336,13 @@ impl<J: Journal> Reconciler<J> {
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let events = self.launch_events(launch, asked, outcome, now);
-        // What happened is true whoever else has written: read theirs, then append.
+        // What happened stays true when another process has appended: read its records, then append.
         while !self.append(now, &events)? {}
         Ok(())
     }
 
-    /// A job of a run that was asked for here is whose the interrupted attempt was: GitHub names whose token asked, whom a policy
-    /// may not allow and no budget means. The code of an attempt is the first one's always.
+    /// Sets the actor of jobs that this controller re-ran to the actor of the interrupted attempt. GitHub names the owner of the
+    /// token that asked, whom a policy may not allow and no budget means. The code of every attempt is the first one's.
     /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/re-run-workflows-and-jobs>
     fn with_starters(&self, mut observation: Observation) -> Observation {
         for job in observation.jobs.iter_mut().flatten() {
@@ -353,7 +353,7 @@ impl<J: Journal> Reconciler<J> {
         observation
     }
 
-    /// Takes in that the runner of a launch is online, without a job.
+    /// Records that the runner of a launch is online, without a job.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -378,7 +378,7 @@ impl<J: Journal> Reconciler<J> {
                 (Vec::new(), Some(Event::LaunchFailed { launch, why: why.clone() }))
             }
             Err(LaunchError::Cloud(error)) => {
-                // What was bought all the same will show, or nothing does until it counts as never bought.
+                // A machine that exists anyway will show; if none does in time, the launch counts as failed.
                 let is_unknown = error.kind == ErrorKind::Transient;
                 let failed = Event::LaunchFailed { launch, why: error.to_string() };
                 (refusals(&error.failures, Some((error, asked))), (!is_unknown).then_some(failed))
@@ -407,7 +407,7 @@ impl<J: Journal> Reconciler<J> {
         Ok(())
     }
 
-    /// False when another process has written meanwhile; its lines are taken in then.
+    /// Returns false on a conflict; the other process's records are read then.
     fn append(&mut self, now: Timestamp, events: &[Event]) -> Result<bool, JournalError> {
         if events.is_empty() {
             return Ok(true);
@@ -451,7 +451,7 @@ impl<J: Journal> Reconciler<J> {
         })
     }
 
-    /// A person may have taken the tags off a machine: what we bought is known by its id.
+    /// Restores launch ids of machines whose tags a person has removed: the journal knows what was launched by its instance id.
     fn with_lost_tags(&self, mut observation: Observation) -> Observation {
         for instance in observation.instances.iter_mut().flatten() {
             if instance.launch.is_none() {
@@ -461,10 +461,10 @@ impl<J: Journal> Reconciler<J> {
         observation
     }
 
-    /// Takes in that the cloud is called for a launch now. False when the launch has been given up meanwhile: then it must not be.
+    /// Records that the cloud is about to be called for a launch. False when the launch was given up: then it must not be called.
     ///
     /// # Errors
-    /// [`JournalError`]; then it must not be either.
+    /// [`JournalError`]; then it must not be called either.
     pub fn record_call(&mut self, launch: LaunchId, now: Timestamp) -> Result<bool, JournalError> {
         loop {
             self.catch_up()?;
@@ -477,7 +477,7 @@ impl<J: Journal> Reconciler<J> {
         }
     }
 
-    /// Launches that show anywhere and are this controller's.
+    /// This controller's launches among everything that shows.
     fn own_launches(&self, observation: &Observation) -> BTreeSet<LaunchId> {
         let of_machines = observation.instances.iter().flatten();
         let of_machines = of_machines.filter_map(|it| Some((it.launch?, it.controller.as_deref())));

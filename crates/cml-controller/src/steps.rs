@@ -1,5 +1,5 @@
-//! The steps of one launch: a registration at GitHub, user data, one call to the cloud. Each notes what it has made, so that
-//! it can be taken back.
+//! The steps of one launch: a registration at GitHub, user data, one call to the cloud. Each records what it has made in the undo
+//! log.
 
 use std::time::Duration;
 
@@ -24,17 +24,17 @@ use crate::undo_log::{RegisteredRunner, UndoLog, remove_runner};
 const RETRIES_MAX: u32 = 4;
 /// Pause before the first repeat; it doubles.
 const RETRY_PAUSE: Duration = Duration::from_millis(700);
-/// How long GitHub is asked again for a registration while it stumbles; the pauses double.
+/// How long a registration is tried again while GitHub's errors are transient; the pauses double.
 const REGISTER_FOR: Duration = Duration::from_secs(25);
 const REGISTER_PAUSE: Duration = Duration::from_millis(300);
 const REGISTER_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a launch whose name is registered already may take to show its machine before it counts as dead.
 const ADOPT_WAIT: Duration = Duration::from_secs(20);
 
-/// One order with everybody who is needed for it.
+/// One launch plan with all that its steps need.
 pub(crate) struct LaunchSteps<'a, C, F> {
     pub(crate) plan: &'a LaunchPlan,
-    /// Whose machines these are, for the tags.
+    /// The controller's name, for the tags.
     pub(crate) controller: &'a str,
     pub(crate) cloud: &'a C,
     pub(crate) forge: &'a F,
@@ -45,7 +45,7 @@ pub(crate) struct LaunchSteps<'a, C, F> {
     pub(crate) may_retry: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// What the script will run on: the offers of one call are of one kind.
+/// Returns what the script will run on: the offers of one call are of one kind.
 fn machine(offers: &[Offer]) -> Machine {
     match offers.first() {
         Some(offer) if offer.region == LOCAL => Machine::Local,
@@ -56,11 +56,11 @@ fn machine(offers: &[Offer]) -> Machine {
     }
 }
 
-/// What registration led to.
+/// The outcome of a registration.
 pub(crate) enum RegistrationOutcome {
     /// A fresh registration to put on a machine.
     Fresh(Registration),
-    /// The same launch id is under way elsewhere, with this machine.
+    /// The same launch id is under way in another process, with this machine.
     AlreadyLaunched(Box<Instance>, RegisteredRunner),
 }
 
@@ -79,7 +79,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
             RunnerMode::Ephemeral => self.register_jit(offers, made).await?,
             RunnerMode::Persistent => self.register_by_token(made).await?,
         };
-        // GitHub has just said what time it is: by a clock that is wrong the machine would end at a wrong time.
+        // GitHub's time has just been received: by a clock that is wrong the machine would end at a wrong time.
         match wrong_clock(self.forge, (self.clock)()) {
             Some(ahead) => Err(Reason::Clock { ahead }),
             None => Ok(registered),
@@ -99,7 +99,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
             group: self.plan.template.group.clone(),
             work_folder: None,
         };
-        // Should the answer be lost, what is registered under a name of the user's own must be ours.
+        // If the answer is lost, what is registered under a name that the user chose must be ours.
         if !self.has_own_name()
             && self.forge.runner_by_name(&request.name).await.map_err(Reason::GitHub)?.is_some()
         {
@@ -130,15 +130,15 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
         }
     }
 
-    /// An answer was lost: the runner may be registered with a configuration that nobody has. So its name is looked up and freed
-    /// before each new try, for as long as a read would be repeated.
+    /// Registers again after a lost answer: the runner may be registered with a configuration that no process has. So its name is
+    /// looked up and freed before each new try, for as long as a read would be repeated.
     async fn register_again(
         &self,
         request: &JitRequest,
         lost: GitHubError,
         made: &mut UndoLog,
     ) -> Result<Result<JitRunner, GitHubError>, Reason> {
-        // Until GitHub says otherwise it is there, and is taken back with the rest.
+        // Until GitHub's answer shows otherwise it exists, and is undone with the rest.
         let unanswered = RegisteredRunner::Unanswered(request.name.clone());
         made.runner = Some(unanswered.clone());
         let again = async || {
@@ -152,7 +152,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
         Ok(answer)
     }
 
-    /// Makes a call again that changes nothing twice, while GitHub stumbles, for as long as its client repeats a read.
+    /// Repeats an idempotent call while GitHub's errors are transient, for as long as its client repeats a read.
     async fn retry_while_transient<T>(
         &self,
         lost: GitHubError,
@@ -201,13 +201,13 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
         }))
     }
 
-    /// Whether the runner is called after the launch. A name of the user's own says nothing of it.
+    /// Returns whether the runner is named after the launch. A name that the user chose does not identify a launch.
     fn has_own_name(&self) -> bool {
         LaunchId::from_runner_name(&self.plan.runner_name) == Some(self.plan.launch)
     }
 
-    /// The name is registered already. With a machine of this launch id: the same launch elsewhere, or an earlier
-    /// life of it. Without one: a stranger's runner, or what a crash left (then it is removed and `None` returned).
+    /// Resolves a name that is registered already. With a machine of this launch id: the same launch in another process, or an
+    /// earlier one. Without a machine: a foreign runner, or what a crash left (then it is removed and `None` returned).
     async fn resolve_name_conflict(&self) -> Result<Option<RegistrationOutcome>, Reason> {
         let name = &self.plan.runner_name;
         let taken = || Reason::NameTaken { name: name.clone() };
@@ -233,7 +233,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
             }
             if started.elapsed() >= ADOPT_WAIT {
                 match failed.into_iter().next() {
-                    // Its machine may be there.
+                    // Its machine may exist there.
                     Some(silent) => return Err(Reason::Cloud(silent.error)),
                     None => break,
                 }
@@ -296,7 +296,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
             .ok_or(Reason::NoPackage(arch))
     }
 
-    /// One call, repeated while its outcome is unknown: the token makes the repeats one call.
+    /// Calls the cloud, and repeats the call while its outcome is unknown: the token makes the repeats one call.
     pub(crate) async fn buy(
         &self,
         request: &LaunchRequest,
@@ -310,8 +310,8 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
                 made.unknown = false;
                 return result;
             };
-            // What was done by a call without an answer, only an answer about the machines themselves tells: credentials that have
-            // expired since, a throttle or a check of the request say nothing of it.
+            // The outcome of a call without an answer shows only in an answer about the machines themselves. Expired credentials,
+            // throttling or a validation error do not show it.
             let is_answered =
                 !error.failures.is_empty() || matches!(error.kind, ErrorKind::Capacity | ErrorKind::Quota);
             made.unknown = error.kind == ErrorKind::Transient || (made.unknown && !is_answered);
@@ -334,7 +334,7 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
         }
     }
 
-    /// Waits; false once we are asked to stop, after which nothing is asked for any more.
+    /// Waits; returns false once the process is asked to stop, after which no call is made any more.
     async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             biased;

@@ -1,24 +1,24 @@
-//! Ending one machine on a person's word.
+//! Terminates one machine on request.
 
 use cml_cloud::{ByRegion, Cloud, CloudError, Instance, InstanceFilter};
 use cml_github::{GitHub, GitHubError, Removal};
 
 use crate::undo_log::terminate;
 
-/// What the person named: a launch id, an instance id or a runner's name.
+/// A launch id, an instance id or a runner's name.
 #[derive(Clone, Debug)]
 pub struct Target(pub String);
 
-/// What was ended.
+/// The result of a stop.
 #[derive(Clone, Debug)]
 pub struct Stopped {
     /// The machine.
     pub instance: Instance,
-    /// True when GitHub still had its runner.
+    /// Whether GitHub still had its runner.
     pub runner_removed: bool,
 }
 
-/// Why nothing was ended.
+/// Why the stop failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// No such machine.
@@ -35,12 +35,12 @@ pub enum StopError {
     GitHub(GitHubError),
 }
 
-/// Ends the named machine and its registration. A busy one only with `force`.
+/// Terminates the named machine and removes its registration; a busy one only with `force`.
 ///
-/// Without `github` nobody is asked whether it is busy, and the registration stays: for a caller who was told so.
+/// Without `github` it is not known whether it is busy, and the registration stays: for a caller who has accepted that.
 ///
 /// # Errors
-/// [`StopError`]; the machine still runs then, except after [`StopError::Cloud`], where it may be on its way out.
+/// [`StopError`]; the machine still runs then, except after [`StopError::Cloud`], where it may be terminating.
 pub async fn stop<C: Cloud>(
     target: &Target,
     force: bool,

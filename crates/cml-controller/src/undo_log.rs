@@ -1,4 +1,4 @@
-//! Taking back what a failed or interrupted launch has made.
+//! The undo log: removes what a failed or interrupted launch has made.
 
 use cml_cloud::{Cloud, Instance, InstanceFilter, InstanceId, LaunchRequest};
 use cml_github::Removal;
@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::forge::Forge;
 
-/// How long we look for a machine that an unanswered launch call may have made. EC2's describes lag by seconds.
+/// How long to search for a machine that an unanswered launch call may have made. EC2's describes lag by seconds.
 const LOOK_FOR_UNKNOWN: Duration = Duration::from_secs(20);
-/// Time between two observations.
+/// Time between two requests.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Tries to end one machine before it is left to its own deadline.
+/// Tries to terminate one machine before it is left to its own deadline.
 const TERMINATE_TRIES: u32 = 4;
 
 /// What a launch has made so far.
@@ -19,11 +19,11 @@ const TERMINATE_TRIES: u32 = 4;
 pub(crate) struct UndoLog {
     /// The runner's registration.
     pub(crate) runner: Option<RegisteredRunner>,
-    /// The launch call that may have left something beside the machine.
+    /// The launch call that may have left a launch template.
     pub(crate) request: Option<LaunchRequest>,
     /// The machine, with its region.
     pub(crate) instance: Option<(String, InstanceId)>,
-    /// A launch call was made and its outcome is not known.
+    /// Whether a launch call was made whose outcome is not known.
     pub(crate) unknown: bool,
 }
 
@@ -35,22 +35,22 @@ pub(crate) enum RegisteredRunner {
     /// By name (registered by the machine itself).
     Name(String),
     /// By name: GitHub may have registered it, but its answer was lost. No machine can connect with it, so a runner of this
-    /// name that is online is somebody else's.
+    /// name that is online belongs to another process.
     Unanswered(String),
 }
 
 impl UndoLog {
-    /// True when there is nothing to remove.
+    /// Returns true when there is nothing to remove.
     pub(crate) fn is_empty(&self) -> bool {
         self.runner.is_none() && self.request.is_none() && self.instance.is_none()
     }
 
-    /// Removes everything; says what could not be removed.
+    /// Removes everything; returns what could not be removed.
     pub(crate) async fn undo<C: Cloud, F: Forge>(mut self, cloud: &C, forge: &F) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(runner) = &self.runner {
             match remove_runner(forge, runner).await {
-                // It took a job in the meantime: nobody is ended at work (L3).
+                // It took a job in the meantime: a busy machine is not terminated (L3).
                 Ok(Removal::Busy) => {
                     left.push(
                         "the runner is busy with a job: its machine ends after it, at the latest at its deadline"
@@ -66,7 +66,7 @@ impl UndoLog {
             }
         }
         if self.instance.is_none() && self.unknown {
-            // Undoing is what an interrupt asks for: it is not interrupted.
+            // An interrupt asks for the undo, so it does not interrupt it.
             let found = self.find_unknown(cloud, &CancellationToken::new()).await;
             self.instance = found.map(|instance| (instance.region, instance.id));
         }
@@ -81,7 +81,7 @@ impl UndoLog {
         left
     }
 
-    /// What lies beside the machine goes in any case: a machine at work has read it long ago.
+    /// Removes the launch template in any case: a machine at work has read it long ago.
     async fn clean_up<C: Cloud>(&self, cloud: &C, left: &mut Vec<String>) {
         if let Some(request) = &self.request
             && let Err(error) = cloud.clean_up(request).await
@@ -93,7 +93,7 @@ impl UndoLog {
         }
     }
 
-    /// The machine of a call whose outcome is not known, if it shows.
+    /// Returns the machine of a call whose outcome is not known, if it shows.
     pub(crate) async fn find_unknown<C: Cloud>(
         &self,
         cloud: &C,
@@ -135,7 +135,7 @@ pub(crate) async fn remove_runner<F: Forge>(
     }
 }
 
-/// Ends a machine, trying again a few times: this is the call that money hangs on.
+/// Terminates a machine, with retries: money depends on this call.
 pub(crate) async fn terminate<C: Cloud>(
     cloud: &C,
     region: &str,

@@ -1,4 +1,4 @@
-//! Money that is spent and promised.
+//! Budgets: money that is spent, and reservations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::input::{Job, PlanningInput};
 /// EC2 bills a minute at least.
 const BILLED_AT_LEAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// What was spent on machines that went on one day, of one spec, for one repository and person.
+/// What was spent on machines that ended on one day, of one spec, for one repository and actor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
     /// UTC.
@@ -31,7 +31,7 @@ pub struct Spending {
     pub cost: Usd,
 }
 
-/// Whose money it is.
+/// Whose budget it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     /// A spec's.
@@ -52,7 +52,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// Money of one account in the period of now.
+/// The balance of one account in the current period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
     /// Whose.
@@ -61,16 +61,16 @@ pub struct Balance {
     pub period: Period,
     /// The limit.
     pub most: Usd,
-    /// Spent on machines that are gone.
+    /// Spent on machines that have ended.
     pub spent: Usd,
-    /// Promised to machines that live: until their deadlines.
+    /// Reservations of living machines, until their deadlines.
     pub promised: Usd,
     /// When the next period begins.
     pub renews_at: Timestamp,
 }
 
 impl Balance {
-    /// Spent and promised.
+    /// Returns what is spent and reserved.
     #[must_use]
     pub fn committed(&self) -> Usd {
         Usd(self.spent.0 + self.promised.0)
@@ -81,14 +81,14 @@ impl Balance {
     }
 }
 
-/// Spent in each period, and promised.
+/// What is spent in each period, and reservations.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     spent: [Decimal; 3],
     promised: Decimal,
 }
 
-/// What every account with a limit has spent and has promised.
+/// What every account with a limit has spent, and its reservations.
 pub(crate) struct BudgetLedger<'a> {
     observed: &'a PlanningInput,
     sums: BTreeMap<Account, Sums>,
@@ -96,8 +96,8 @@ pub(crate) struct BudgetLedger<'a> {
 }
 
 impl<'a> BudgetLedger<'a> {
-    /// Every launch that is not in the ledger yet counts in full, its machine may be gone or not: money that is in neither book
-    /// would be spent twice.
+    /// Counts every launch that is not in the ledger yet in full, even if its machine has ended: money that counts nowhere would be
+    /// spent twice.
     pub(crate) fn open(observed: &'a PlanningInput, now: Timestamp) -> Self {
         let mut books = Self { observed, sums: BTreeMap::new(), now };
         if observed.budgets.is_empty() && observed.specs.iter().all(|spec| spec.budget.is_none()) {
@@ -117,7 +117,7 @@ impl<'a> BudgetLedger<'a> {
         }
         for record in &observed.launches {
             let price = record.bought.as_ref().and_then(|offer| offer.price).unwrap_or(record.price);
-            // From its beginning: what it has cost so far is not among what is spent.
+            // From its beginning: what it has cost so far is not in the ledger.
             let promised = record.deadline.0.duration_since(record.intended_at);
             let lease = promised.max(now.duration_since(record.intended_at));
             let (repository, actor) = (record.repository.as_deref(), record.actor.as_deref());
@@ -126,7 +126,7 @@ impl<'a> BudgetLedger<'a> {
         books
     }
 
-    /// Refuses what an account could not pay; else promises it. Without a price nobody can say that there is money for it.
+    /// Reserves the price, or refuses what an account cannot pay. Without a price it is not known whether the money suffices.
     pub(crate) fn pay(&mut self, spec: &Spec, job: Option<&Job>, price: Option<Usd>) -> Result<(), Balance> {
         let (repository, actor) = (job.map(|job| job.repository.as_str()), job.map(|job| job.actor.as_str()));
         for balance in self.balances(&spec.name, repository, actor) {
@@ -140,12 +140,12 @@ impl<'a> BudgetLedger<'a> {
         Ok(())
     }
 
-    /// Whether a limit holds for the job's own repository or person.
+    /// Returns whether a limit applies to the job's own repository or actor.
     pub(crate) fn limits_who_asks(&self, job: &Job) -> bool {
         !self.observed.budgets.is_empty() && !self.of_who_asks(job).is_empty()
     }
 
-    /// The account of the job's own repository or person with too little left.
+    /// Returns the account of the job's own repository or actor that has too little left.
     pub(crate) fn refuses_who_asks(
         &self,
         job: &Job,
@@ -165,7 +165,7 @@ impl<'a> BudgetLedger<'a> {
         }
     }
 
-    /// Accounts near their limits, by what each limit asks for.
+    /// Returns accounts near their limits, by the threshold of each limit.
     pub(crate) fn warnings(&self) -> Vec<Balance> {
         let is_near = |limits: Limits, balance: &Balance| {
             balance.committed().0 * Decimal::ONE_HUNDRED
@@ -204,7 +204,7 @@ impl<'a> BudgetLedger<'a> {
         }
     }
 
-    /// The accounts that pay, as far as they have limits.
+    /// Returns the accounts that pay, as far as they have limits.
     fn accounts(
         &self,
         spec: &str,
@@ -244,13 +244,13 @@ impl<'a> BudgetLedger<'a> {
     }
 }
 
-/// What a machine costs until the end of its lease.
+/// Returns what a machine costs until the end of its lease.
 pub(crate) fn cost(price: UsdPerHour, disk: Option<Disk>, lease: SignedDuration) -> Usd {
     let hourly = price.0 + disk.map_or(Decimal::ZERO, |disk| disk.hourly_at_most().0);
     UsdPerHour(hourly).for_seconds(u64::try_from(lease.max(BILLED_AT_LEAST).as_secs()).unwrap_or(0))
 }
 
-/// The UTC day of a moment.
+/// Returns the UTC day of a time.
 #[must_use]
 pub fn day_of(at: Timestamp) -> Date {
     at.to_zoned_datetime(TimeZone::UTC).date()

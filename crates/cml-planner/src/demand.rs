@@ -1,4 +1,4 @@
-//! Which jobs want a machine, in which order, and which specs may serve them.
+//! The demand: which jobs need a machine, in which order, and which specs may serve them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct JobDemand<'a> {
     pub(crate) refused: Option<WaitReason>,
 }
 
-/// Queued jobs, the oldest first: nobody overtakes within what they compete for.
+/// Returns queued jobs, the oldest first: no job overtakes another that competes for the same machines.
 pub(crate) fn job_demands(observed: &PlanningInput) -> Vec<JobDemand<'_>> {
     let mut jobs: Vec<&Job> =
         observed.jobs.iter().flatten().filter(|job| job.state == JobState::Queued).collect();
@@ -32,14 +32,14 @@ pub(crate) fn job_demands(observed: &PlanningInput) -> Vec<JobDemand<'_>> {
         let fitting = known.entry(demand.clone()).or_insert_with(|| fitting(observed, &demand));
         wanted.push(job_demand(demand, fitting, job));
     }
-    // Last of all: a spec may well have such a label.
+    // Last: a spec may have such a label.
     wanted.retain(|wanted| {
         !matches!(wanted.refused, Some(WaitReason::NoSpec { .. })) || !is_hosted(wanted.job)
     });
     wanted
 }
 
-/// A job for GitHub's own machines is nobody's concern here. Their labels begin with the system's name:
+/// Returns true for a job for GitHub's own machines, which is ignored here. Their labels begin with the system's name:
 /// <https://docs.github.com/en/actions/reference/runners/github-hosted-runners>
 fn is_hosted(job: &Job) -> bool {
     let is_systems = |label: &String| {
@@ -49,7 +49,7 @@ fn is_hosted(job: &Job) -> bool {
     job.labels.len() == 1 && job.labels.iter().all(is_systems)
 }
 
-/// Specs whose runners may take such jobs, the fewest labels beyond what is asked for first: a big machine is kept for
+/// Returns specs whose runners may take such jobs, the fewest labels beyond what is asked for first: a big machine is kept for
 /// jobs that ask for it.
 fn fitting<'a>(observed: &'a PlanningInput, demand: &Demand) -> Result<Vec<&'a Spec>, WaitReason> {
     let specs = observed.specs.iter();
@@ -58,7 +58,7 @@ fn fitting<'a>(observed: &'a PlanningInput, demand: &Demand) -> Result<Vec<&'a S
     if fitting.is_empty() { Err(no_pool(observed, demand)) } else { Ok(fitting) }
 }
 
-/// Why no spec serves it.
+/// Returns why no spec serves it.
 fn no_pool(observed: &PlanningInput, demand: &Demand) -> WaitReason {
     if demand.labels.is_empty() && demand.group.is_none() {
         return WaitReason::NoLabels;
@@ -93,7 +93,8 @@ fn job_demand<'a>(
     JobDemand { job, demand, specs, refused }
 }
 
-/// Whether every spec whose runners may take the job refuses it by its policy: it is a stranger's, and may change nothing.
+/// Returns whether every spec whose runners may take the job refuses it by its policy: it is a stranger's job, and may change
+/// nothing (L8).
 #[must_use]
 pub fn is_refused(specs: &[Spec], offers: &BTreeMap<String, Vec<Offer>>, job: &Job) -> bool {
     let demand = Demand::of(job);
@@ -101,7 +102,7 @@ pub fn is_refused(specs: &[Spec], offers: &BTreeMap<String, Vec<Offer>>, job: &J
     fitting.peek().is_some() && fitting.all(|spec| violated_rule(&spec.allow, job).is_some())
 }
 
-/// The rule that a job breaks, if it breaks one.
+/// Returns the rule that a job violates, if there is one.
 pub(crate) fn violated_rule(allow: &Allow, job: &Job) -> Option<PolicyRule> {
     if job.from_fork && allow.forks == Forks::Never {
         return Some(PolicyRule::Fork);
@@ -118,7 +119,7 @@ pub(crate) fn violated_rule(allow: &Allow, job: &Job) -> Option<PolicyRule> {
     None
 }
 
-/// GitHub's names have no case; an empty list names everybody.
+/// Returns whether a list contains a name. GitHub's names have no case; an empty list contains every name.
 fn lists(list: &[String], name: &str) -> bool {
     list.is_empty() || list.iter().any(|one| one.to_lowercase() == name.to_lowercase())
 }

@@ -1,10 +1,10 @@
-//! A plan as a person reads it: what `cml-runner plan` prints.
+//! The text of a plan, which `cml-runner plan` prints.
 
 use std::fmt;
 
 use crate::plan::{Action, Plan};
 
-/// Offers that are named; the rest is counted.
+/// Offers that are named; the others are counted.
 const OFFERS_SHOWN: usize = 3;
 
 impl fmt::Display for Plan {

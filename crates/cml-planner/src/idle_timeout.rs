@@ -1,19 +1,19 @@
-//! How long an idle machine is worth keeping.
+//! The automatic idle timeout: how long an idle machine is worth keeping.
 //!
 //! Keeping a machine costs its price; letting it go costs a cold start when the next job comes. Without knowing the next
 //! arrival, keeping it for exactly one cold start's worth (the break-even rule) costs at most twice what hindsight would.
-//! Where jobs come rarely, hardly keeping it is cheaper. Which of the two is right is learned from the spec's own gaps.
+//! Where jobs come rarely, hardly keeping it is cheaper. Which of the two is right is derived from the spec's own gaps.
 
 use jiff::SignedDuration;
 
-/// Gaps that are looked at, the latest ones.
+/// Gaps that count, the latest ones.
 const GAPS_MAX: usize = 200;
-/// With fewer gaps than this nothing is learned.
+/// With fewer gaps than this the break-even rule holds.
 const GAPS_MIN: usize = 8;
 /// Ending a machine within its first minute saves nothing: EC2 bills 60 s at least.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(60);
 
-/// The idle time-out for a spec whose jobs came with these gaps (seconds, latest last): one cold start's worth or the
+/// Returns the idle timeout for a spec whose jobs came with these gaps (seconds, latest last): one cold start's worth or the
 /// shortest, whichever would have cost less over them.
 ///
 /// `cold_start` is what a cold start costs, as seconds of the machine's price; `max` is the user's own limit.
@@ -36,7 +36,7 @@ pub fn auto_idle_timeout(
     if latest.len() >= GAPS_MIN && is_shortest_cheaper { shortest } else { rule }
 }
 
-/// What a fixed time-out would have cost over these gaps, in seconds of the machine's price.
+/// Returns what a fixed timeout would have cost over these gaps, in seconds of the machine's price.
 fn cost(gaps: &[u64], timeout: u64, cold: u64) -> u128 {
     let one =
         |gap: &u64| if *gap <= timeout { u128::from(*gap) } else { u128::from(timeout) + u128::from(cold) };

@@ -1,4 +1,4 @@
-//! Everything that is known when a plan is made.
+//! The planning input: everything that is known when a plan is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,15 +24,15 @@ impl fmt::Display for JobId {
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
-    /// It wants a runner.
+    /// It needs a runner.
     Queued,
-    /// It waits for an approval or another job: it wants nothing yet.
+    /// It waits for an approval or another job: it needs no runner yet.
     Waiting,
     /// It runs.
     Running,
-    /// It is over, and not of interest but for who did it.
+    /// It is over. It only matters which machine ran it.
     Over,
-    /// It has failed, and no later attempt of its run has begun. Whether it lost its machine is the journal's to say.
+    /// It has failed, and no later attempt of its run has begun. The journal knows whether it was interrupted.
     Failed {
         /// All jobs of the run are over: GitHub accepts a re-run.
         run_over: bool,
@@ -67,9 +67,9 @@ pub struct Job {
     pub from_fork: bool,
     /// Who started the run.
     pub actor: String,
-    /// The workflow's name; empty where GitHub does not say it.
+    /// The workflow's name; empty where GitHub does not name it.
     pub workflow: String,
-    /// The branch; empty where GitHub does not say it.
+    /// The branch; empty where GitHub does not name it.
     pub branch: String,
     /// Since when it waits.
     pub queued_at: Timestamp,
@@ -77,20 +77,20 @@ pub struct Job {
     pub state: JobState,
     /// The name of the runner that has it.
     pub runner: Option<String>,
-    /// How often this job of this run has lost its machine before.
+    /// How often this job of this run was interrupted before.
     pub interruptions: u32,
 }
 
-/// A launch that was decided and has not been seen to end: the journal's word.
+/// A launch in the journal whose end was not observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaunchRecord {
-    /// The decision.
+    /// Its id.
     pub id: LaunchId,
-    /// The spec it is of.
+    /// Its spec.
     pub spec: String,
     /// Labels that its runner was registered with, or will be.
     pub labels: Vec<String>,
-    /// The region that was asked for it; not known of launches that were written down before regions were.
+    /// The region that was asked; none in launches of older journals, which have no region.
     pub region: Option<String>,
     /// The repository of the job that it is for; none for a machine that is kept ready.
     pub repository: Option<String>,
@@ -98,17 +98,17 @@ pub struct LaunchRecord {
     pub actor: Option<String>,
     /// When it was decided.
     pub intended_at: Timestamp,
-    /// How long whoever looks had known of it, as far as it is, when the observation was begun, by a clock that nobody sets: a wall clock
-    /// that is put forward must not make a launch old. Negative for what the observation is too old to show.
+    /// How long this process had known its present stage when the observation was begun, by its uptime: a wall clock that is put
+    /// forward must not make a launch old. Negative for what the observation is too old to show.
     pub watched_for: SignedDuration,
-    /// A machine of it that does not show after so much of that will not: nobody may buy it any more, and its cloud shows what it
-    /// has sold.
+    /// If no machine shows after this part of `watched_for`, none will: no process may launch it any more, and its cloud shows what
+    /// was launched.
     pub shows_within: SignedDuration,
-    /// When its machine must be gone.
+    /// Its machine's deadline.
     pub deadline: Deadline,
-    /// What was bought; none while the call is under way or its outcome is unknown.
+    /// The offer that was launched; none while the call is under way or its outcome is unknown.
     pub bought: Option<Offer>,
-    /// Price that counts against budgets: what was bought, or the dearest of what was asked for.
+    /// Price that counts against budgets: that of the launched offer, or of the dearest one that was asked for.
     pub price: UsdPerHour,
     /// Its root disk, which counts too.
     pub disk: Option<Disk>,
@@ -118,19 +118,20 @@ pub struct LaunchRecord {
     pub online_at: Option<Timestamp>,
     /// Since when it has been without a job, while it is.
     pub idle_since: Option<Timestamp>,
-    /// Since when it has had a job of which it is not known which, while that is so.
+    /// Since when it has had an unknown job, while that is so.
     pub busy_unknown_since: Option<Timestamp>,
-    /// When the cloud announced to take the machine back.
+    /// When the cloud announced the interruption.
     pub notice_at: Option<Timestamp>,
-    /// Somebody has stopped the machine.
+    /// A person has stopped the machine.
     pub is_stopped: bool,
 }
 
-/// A machine that no region shows is gone this long after its deadline, whether its region answers or not: it powers itself off.
+/// A machine that does not show counts as ended this long after its deadline, even if its region does not answer: it powers itself
+/// off.
 const PAST_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 
 impl LaunchRecord {
-    /// Whether its machine would show, were it there: its region has answered.
+    /// Returns whether its machine would show if it existed: its region has answered.
     #[must_use]
     pub fn would_show(&self, silent_regions: &BTreeSet<String>, now: Timestamp) -> bool {
         let region = self.bought.as_ref().map(|offer| &offer.region).or(self.region.as_ref());
@@ -142,7 +143,7 @@ impl LaunchRecord {
     }
 }
 
-/// What GitHub says is registered.
+/// A registered runner, as GitHub lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerStatus {
     /// GitHub's id.
@@ -157,7 +158,7 @@ pub struct RunnerStatus {
     pub labels: Vec<String>,
 }
 
-/// An answer of the cloud that is worth remembering.
+/// A refusal of the cloud, from which a cooldown follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Region of the refused offer.
@@ -173,10 +174,10 @@ pub struct Refusal {
     pub quota: Option<String>,
     /// What kind.
     pub kind: RefusalKind,
-    /// Whether the cloud refused the call as a whole: what it says holds for the region then, not for this offer alone.
+    /// Whether the cloud refused the call as a whole: the refusal holds for the region then, not for this offer alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_region: bool,
-    /// The cloud's own words; none in journals from before.
+    /// The cloud's own message; none in older journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// How many in a row, this one included, since the last success.
@@ -185,29 +186,29 @@ pub struct Refusal {
     pub at: Timestamp,
 }
 
-/// The kinds of refusal that the core treats differently.
+/// The kinds of refusal that the planner treats differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RefusalKind {
     /// No machine there now.
     Capacity,
     /// The account's limit, met with this many vCPUs of the class in use.
     Quota {
-        /// In use of that quota when it was met.
+        /// vCPUs of that quota in use when it was met.
         vcpus_in_use: u32,
     },
     /// Too many calls.
     Throttled,
     /// A permission is missing.
     Denied,
-    /// The cloud does not take the request as it is.
+    /// The cloud does not accept the request as it is.
     #[serde(rename = "Unsupported")]
     Invalid,
-    /// The region gave no answer: what came of the call is not known.
+    /// The region did not answer: the outcome of the call is unknown.
     Silent,
 }
 
 impl RefusalKind {
-    /// The core's kind of a cloud's error.
+    /// Converts a cloud's kind of error.
     #[must_use]
     pub fn of(kind: ErrorKind, vcpus_in_use: u32) -> Self {
         match kind {
@@ -221,33 +222,33 @@ impl RefusalKind {
     }
 }
 
-/// Everything that is known.
+/// Everything that is known when a plan is made.
 #[derive(Clone, Debug, Default)]
 pub struct PlanningInput {
-    /// What is wanted.
+    /// The specs.
     pub specs: Vec<Spec>,
     /// Jobs that are not over, and interrupted ones; none when GitHub could not be asked.
     pub jobs: Option<Vec<Job>>,
     /// Launches that are not known to be over.
     pub launches: Vec<LaunchRecord>,
-    /// Machines of ours, ended ones too while the cloud shows them; none when the cloud could not be asked.
+    /// Our machines, ended ones too while the cloud shows them; none when the cloud could not be asked.
     pub instances: Option<Vec<Instance>>,
     /// Regions that could not be asked: nothing is known of the machines there.
     pub silent_regions: BTreeSet<String>,
     /// Runners; none when GitHub could not be asked.
     pub runners: Option<Vec<RunnerStatus>>,
-    /// Launches that show at GitHub or in the cloud and are this controller's. Everything else is somebody else's: it is not
-    /// counted, and ended at its deadline only.
+    /// This controller's launches that show at GitHub or in the cloud. Everything else belongs to others: it does not count, and is
+    /// terminated at its deadline only.
     pub ours: BTreeSet<LaunchId>,
-    /// What each spec could buy, in the provider's order.
+    /// Offers of each spec, in the provider's order.
     pub offers: BTreeMap<String, Vec<Offer>>,
-    /// Why regions of a spec could not say what they sell, each with its name.
+    /// Why regions of a spec did not list their offers, each with its name.
     pub unanswered: BTreeMap<String, Vec<String>>,
-    /// What was refused, the latest of each offer.
+    /// The latest refusal of each offer.
     pub refusals: Vec<Refusal>,
-    /// Budgets of repositories and persons, over all specs.
+    /// Budgets of repositories and people, over all specs.
     pub budgets: Vec<Budget>,
-    /// What was spent on machines that are gone, this month and this week at least.
+    /// What was spent on machines that have ended, this month and this week at least.
     pub spent: Vec<Spending>,
     /// Gaps between the arrivals of each spec's jobs, in seconds, the latest last.
     pub gaps_seconds: BTreeMap<String, Vec<u64>>,

@@ -1,6 +1,6 @@
-//! What a label set means: which labels a runner is registered with, and which job it may take. Nobody else decides that.
+//! What a label set means: which labels a runner is registered with, and which job it may take. Only this module decides that.
 //!
-//! As GitHub has it: a runner takes a job when it has every label that the job asks for, compared without regard to case
+//! GitHub's rule: a runner takes a job when it has every label that the job asks for, compared without regard to case
 //! (<https://docs.github.com/en/actions/reference/runners/self-hosted-runners>). It adds no label to a JIT runner:
 //! `self-hosted`, the system and the architecture come from the runner's own configuration step, which a JIT runner never
 //! runs (actions/runner, `src/Runner.Listener/Configuration/ConfigurationManager.cs` and `Runner.cs`). So every registration
@@ -14,14 +14,14 @@ use cml_spec::Spec;
 use crate::demand::violated_rule;
 use crate::input::Job;
 
-/// Labels that GitHub takes in one JIT request.
+/// Labels that GitHub accepts in one JIT request.
 /// <https://docs.github.com/en/rest/actions/self-hosted-runners>
 const LABELS_MAX: usize = 100;
 /// Labels that a runner's own configuration step would add, but for its architecture.
 const DEFAULTS: [&str; 2] = ["self-hosted", "linux"];
 
-/// The labels of a runner on a machine of this architecture: its own, and with `default_labels` those that GitHub's
-/// configuration step would add. Without an architecture it is left out.
+/// Returns the labels of a runner on a machine of this architecture: its own, and with `default_labels` those that GitHub's
+/// configuration step would add. With no architecture given, there is no label for it.
 #[must_use]
 pub fn registered(own: &[String], default_labels: bool, arch: Option<Arch>) -> Vec<String> {
     let defaults = DEFAULTS.into_iter().map(str::to_owned).chain(arch.map(|arch| arch.to_string()));
@@ -35,8 +35,8 @@ pub fn registered(own: &[String], default_labels: bool, arch: Option<Arch>) -> V
     all
 }
 
-/// True when a runner with these labels may take a job that asks for those. A job without labels is nobody's: GitHub sends none
-/// for jobs of its own machines, and for jobs that ask for a runner group alone.
+/// Returns true when a runner with these labels may take a job that asks for those. No runner of ours takes a job without labels:
+/// GitHub sends none for jobs of its own machines, and for jobs that ask for a runner group alone.
 #[must_use]
 pub fn serves(runner: &[String], job: &[String]) -> bool {
     contains(&key(runner), &key(job))
@@ -55,8 +55,8 @@ pub(crate) fn key(labels: &[String]) -> Vec<String> {
     key
 }
 
-/// The spec that a job belongs to: of those whose runners may take it, one whose policy allows it before one that refuses it, then
-/// the one with the fewest labels. `offers` are what each spec can buy.
+/// Returns the spec that a job belongs to: of those whose runners may take it, one whose policy allows it before one that refuses
+/// it, then the one with the fewest labels. `offers` are the offers of each spec.
 #[must_use]
 pub fn spec_for<'a>(specs: &'a [Spec], offers: &BTreeMap<String, Vec<Offer>>, job: &Job) -> Option<&'a Spec> {
     let demand = Demand::of(job);
@@ -92,12 +92,12 @@ impl Demand {
         self.takes(&labels, spec.group.as_deref())
     }
 
-    /// Whether a machine that the spec can buy may take it.
+    /// Whether a machine of the spec's offers may take it.
     pub(crate) fn fits(&self, spec: &Spec, offers: &BTreeMap<String, Vec<Offer>>) -> bool {
         archs(spec, offers).into_iter().any(|arch| self.fits_on(spec, arch))
     }
 
-    /// The labels that this spec's runners lack; of several architectures, those of the nearest.
+    /// Returns the labels that this spec's runners lack; of several architectures, those of the nearest.
     pub(crate) fn missing(&self, spec: &Spec, offers: &BTreeMap<String, Vec<Offer>>) -> Vec<String> {
         let lacks = |arch: Arch| {
             let labels = key(&registered(&spec.labels, spec.default_labels, Some(arch)));
@@ -107,7 +107,7 @@ impl Demand {
     }
 }
 
-/// The architectures of what a spec can buy; any, while that is not known.
+/// Returns the architectures of a spec's offers; any, while these are not known.
 fn archs(spec: &Spec, offers: &BTreeMap<String, Vec<Offer>>) -> BTreeSet<Arch> {
     let sold = offers.get(&spec.name).into_iter().flatten();
     let known: BTreeSet<Arch> = sold.map(|offer| offer.resources.arch).collect();

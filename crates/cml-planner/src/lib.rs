@@ -1,5 +1,5 @@
-//! The decision. [`plan()`] looks at everything that is known and says what to do now; whoever carries it out looks again
-//! afterwards, so a lost webhook, a stolen runner or a machine made by hand only change what is observed next time.
+//! The planner. [`plan()`] takes everything that is known and returns what to do now. A new observation follows every plan, so a
+//! lost webhook, a stolen runner or a machine that was made by hand only change the next input.
 //!
 //! Read [`plan()`] from top to bottom and you know what the product does.
 //!

@@ -1,4 +1,4 @@
-//! Where to buy: what is for sale, without what was refused not long ago.
+//! Placement: chooses among offers, without those that have a cooldown.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,29 @@ use crate::input::{Job, PlanningInput, Refusal, RefusalKind};
 use crate::labels::Demand;
 use crate::wait_reason::WaitReason;
 
-/// Missing capacity is asked for again after this; each further refusal doubles it.
+/// First cooldown after missing capacity; each further refusal doubles it.
 const CAPACITY_FIRST: SignedDuration = SignedDuration::from_mins(3);
-/// But never later than this.
+/// Longest cooldown after missing capacity.
 const CAPACITY_LAST: SignedDuration = SignedDuration::from_mins(30);
-/// A region that throttles is left alone for this.
+/// Cooldown of a region that throttles.
 const THROTTLED: SignedDuration = SignedDuration::from_secs(20);
-/// Permissions are given by people.
+/// Cooldown after a missing permission, which people grant.
 const DENIED: SignedDuration = SignedDuration::from_mins(5);
-/// What the request names (a key, a group, an image, a disk) is mended by people, too, and each try registers a runner in vain.
+/// Cooldown after an invalid request (its key, group, image, disk): people fix these, too, and each try registers a runner in vain.
 const INVALID: SignedDuration = SignedDuration::from_mins(15);
-/// A launch whose outcome is unknown counts until it cannot come any more; the other regions are asked before this one is again.
+/// Cooldown of a region that does not answer: a launch whose outcome is unknown counts until no machine can come any more, and the
+/// other regions are tried first.
 const SILENT: SignedDuration = SignedDuration::from_mins(10);
-/// A quota may have been raised meanwhile; falling usage is noticed at once.
+/// Cooldown of a quota: it may be raised meanwhile. Falling usage ends the cooldown at once.
 const QUOTA: SignedDuration = SignedDuration::from_mins(15);
 
-/// True when the provider counts both against one quota.
+/// Returns true when the provider counts both against one quota.
 #[must_use]
 pub fn same_quota(one: &Offer, other: &Offer) -> bool {
     quota_of(one) == quota_of(other)
 }
 
-/// What counts together, by the provider's own word; a type of which no quota is known counts alone.
+/// What counts together, as the provider states; a type whose quota is not known counts alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum QuotaClass<'a> {
     Together(&'a str),
@@ -56,7 +57,7 @@ fn quota_key<'a>(
     (region, quota.map_or(QuotaClass::Alone(instance_type), QuotaClass::Together), market)
 }
 
-/// What was refused, found by what is offered, and what is in use.
+/// Refusals by offer, and what is in use of each quota.
 pub(crate) struct Placement<'a> {
     offers: &'a BTreeMap<String, Vec<Offer>>,
     unanswered: &'a BTreeMap<String, Vec<String>>,
@@ -72,7 +73,7 @@ pub(crate) struct Placement<'a> {
 struct Cooldown<'a> {
     until: Timestamp,
     said: &'static str,
-    /// It is left out only while there is something else.
+    /// It is skipped only while there is another offer.
     is_last_resort: bool,
     refusal: &'a Refusal,
 }
@@ -107,7 +108,7 @@ impl<'a> Placement<'a> {
                 }
             }
         }
-        // Whatever is not known to be gone: EC2 counts machines on their way out too.
+        // All launches that are not over: EC2 counts terminating machines too.
         for record in &observed.launches {
             if let Some(offer) = &record.bought {
                 *shop.in_use.entry(quota_of(offer)).or_default() += record.vcpus;
@@ -116,11 +117,10 @@ impl<'a> Placement<'a> {
         shop
     }
 
-    /// What to ask the cloud for: all offers of the first region and market that has some, best first.
+    /// Returns the offers to ask the cloud for: all of the first region and market that has some, best first.
     ///
-    /// Every market of the spec in every region before nothing at all: spot here, spot elsewhere, on-demand here,
-    /// on-demand elsewhere, in the order in which the provider ranked them.
-    /// Only what the job may run on, if it is for one.
+    /// All markets of the spec in all regions are tried: spot in the first region, spot in the others, then on-demand in the same
+    /// order, which is the provider's. With a job, only offers on which it may run.
     pub(crate) fn select_offers(
         &self,
         spec: &Spec,
@@ -151,13 +151,13 @@ impl<'a> Placement<'a> {
                 None => open.push(offer),
             }
         }
-        // A region that gave no answer may give one now: rather there than nowhere.
+        // A region that did not answer may answer now: better than no machine.
         if open.is_empty() {
             open = in_silence;
         }
         let best = open.iter().copied().min_by_key(|offer| offer.market);
         let Some(best) = best else {
-            // The reason is the one that passes first.
+            // The reason is the cooldown that ends first.
             let first = skips.iter().min_by_key(|skip| (skip.until, skip.said));
             let said = first.map_or("everything was refused", |skip| skip.said);
             let again_at = first.map(|skip| skip.until);
@@ -171,7 +171,7 @@ impl<'a> Placement<'a> {
         Ok(open)
     }
 
-    /// Counts a launch that was just decided, so that one plan does not run into the quota it knows.
+    /// Counts a launch that was just planned, so that one plan does not exceed a quota that it knows.
     pub(crate) fn reserve(&mut self, offer: &'a Offer) {
         *self.in_use.entry(quota_of(offer)).or_default() += offer.resources.vcpus;
     }
@@ -190,7 +190,7 @@ impl<'a> Placement<'a> {
             .max_by_key(|skip| (!skip.is_last_resort, skip.until))
     }
 
-    /// The refusal as a skip, while it holds.
+    /// Returns the refusal's cooldown, while it lasts.
     fn active_cooldown(&self, refusal: &'a Refusal) -> Option<Cooldown<'a>> {
         let (length, said) = match refusal.kind {
             RefusalKind::Invalid => (INVALID, "the cloud does not take the request"),
@@ -207,19 +207,19 @@ impl<'a> Placement<'a> {
         (until > self.now).then_some(Cooldown { until, said, is_last_resort, refusal })
     }
 
-    /// A quota that was met holds while as much is in use as then.
+    /// Returns the cooldown of a quota, which lasts while as much is in use as when the quota was met.
     fn quota(&self, offer: &Offer) -> Option<Cooldown<'a>> {
         let key = quota_of(offer);
         let refusal = *self.quotas.get(&key)?;
         let RefusalKind::Quota { vcpus_in_use } = refusal.kind else { return None };
         let now_in_use = self.in_use.get(&key).copied().unwrap_or(0);
-        // What has just been refused is not asked for again because the numbers moved a little: ours and EC2's differ.
+        // A small change of usage does not end a fresh cooldown: our numbers and EC2's differ.
         let is_fresh = refusal.at.checked_add(THROTTLED).is_ok_and(|until| until > self.now);
         (is_fresh || now_in_use >= vcpus_in_use).then(|| self.active_cooldown(refusal)).flatten()
     }
 }
 
-/// The cloud's own words, once for each region. That it has no machine says no more than its kind.
+/// Returns the cloud's own messages, one for each region. For missing capacity the message adds nothing to the kind.
 fn causes(skips: &[Cooldown<'_>]) -> Vec<String> {
     let mut all = BTreeMap::new();
     for Refusal { region, kind, cause, .. } in skips.iter().map(|skip| skip.refusal) {

@@ -18,21 +18,21 @@ use crate::wait_reason::WaitReason;
 use crate::wakeup;
 use crate::warm;
 
-/// One thing to do now.
+/// One action to take now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Obtain a machine.
+    /// Launches a machine.
     Launch {
-        /// Of this spec.
+        /// Its spec.
         spec: String,
-        /// For this job; none for a warm machine.
+        /// The job that it is for; none for a warm machine.
         job: Option<JobId>,
-        /// From any of these: one region, one market, best first.
+        /// Any of these offers: one region, one market, best first.
         offers: Vec<Offer>,
-        /// When it must be gone.
+        /// Its deadline.
         deadline: Deadline,
     },
-    /// End a machine. An idle one's registration goes first: GitHub refuses that when a job has come meanwhile.
+    /// Terminates a machine. An idle one's registration is removed first: GitHub refuses that when a job has come meanwhile.
     Terminate {
         /// Region.
         region: String,
@@ -40,12 +40,12 @@ pub enum Action {
         instance: InstanceId,
         /// Its runner's id at GitHub, if GitHub's list has it.
         runner: Option<u64>,
-        /// Its runner's name, by which GitHub is asked once more before the machine is ended.
+        /// Its runner's name, by which GitHub is asked once more before the machine is terminated.
         name: Option<String>,
         /// Why.
         cause: TerminationReason,
     },
-    /// Remove a registration.
+    /// Removes a registration.
     RemoveRunner {
         /// GitHub's id.
         runner: u64,
@@ -54,8 +54,8 @@ pub enum Action {
         /// Why.
         cause: TerminationReason,
     },
-    /// Run jobs again whose machines the cloud took back: all of one run at once, since GitHub refuses a second re-run
-    /// while the first one is under way.
+    /// Re-runs interrupted jobs: all of one run at once, since GitHub refuses a second re-run while the first one is under
+    /// way.
     Rerun {
         /// `owner/name`.
         repository: String,
@@ -72,7 +72,7 @@ pub enum Action {
     },
 }
 
-/// A queued job that gets no machine of its own now, and why.
+/// A queued job that gets no machine now, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// The job.
@@ -81,27 +81,27 @@ pub struct Waiting {
     pub why: WaitReason,
 }
 
-/// What to do now, and why the rest waits.
+/// Actions, and a reason for every job that waits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// What to do, in this order.
+    /// Actions, in this order.
     pub actions: Vec<Action>,
-    /// Jobs that get nothing now. Every queued job is either here, or served by a machine that is free or on its way,
+    /// Jobs that get no machine now. Every queued job is either here, or served by a machine that is free or on its way,
     /// or has a launch among the actions.
     pub waiting: Vec<Waiting>,
     /// Accounts that are near their limits, these launches included.
     pub near_limit: Vec<Balance>,
-    /// When the same world is worth another plan, by the clock alone; none when nothing is due.
+    /// When time alone makes another plan worthwhile; none when nothing is due.
     pub next_look_at: Option<Timestamp>,
 }
 
-/// Decides everything.
+/// Makes the plan.
 #[must_use]
 pub fn plan(observed: &PlanningInput, now: Timestamp) -> Plan {
     let machines = supply::machines(observed, now);
     let specs: BTreeMap<&str, &Spec> = observed.specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
     let mut plan = Plan::default();
-    // What must go goes first: it may make room.
+    // Terminations first: they may make room.
     for machine in &machines {
         let spec = machine.spec().and_then(|spec| specs.get(spec).copied());
         if let Some(cause) = termination::must_terminate(machine, spec, observed.runners.is_some(), now) {
@@ -113,14 +113,14 @@ pub fn plan(observed: &PlanningInput, now: Timestamp) -> Plan {
         plan.actions.push(Action::RemoveRunner { runner, name, cause: TerminationReason::NoMachine });
     }
     let mut round = PlanBuilder::begin(observed, &specs, &machines, now);
-    // Jobs before warm machines, the oldest job first. A job that cannot be served holds up nobody else.
+    // Jobs before warm machines, the oldest job first. A job that cannot be served delays no other.
     for wanted in demand::job_demands(observed) {
         round.serve(&wanted, &mut plan);
     }
     for spec in &observed.specs {
         round.keep_ready(spec, &mut plan);
     }
-    // Without knowing the jobs nobody can say which machine is of no use.
+    // Without the jobs it is not known which machine is of no use.
     if observed.jobs.is_some() {
         round.retire_idle(observed, &specs, &mut plan);
     }
@@ -130,7 +130,7 @@ pub fn plan(observed: &PlanningInput, now: Timestamp) -> Plan {
     plan
 }
 
-/// Nothing is done, whatever there is to do: why each job waits that a machine would be launched for.
+/// Returns a plan's waiting jobs when nothing may be done, for this reason.
 #[must_use]
 pub fn all_waiting(observed: &PlanningInput, why: &WaitReason) -> Vec<Waiting> {
     let reason = |wanted: &JobDemand<'_>| wanted.refused.clone().unwrap_or_else(|| why.clone());
@@ -138,20 +138,20 @@ pub fn all_waiting(observed: &PlanningInput, why: &WaitReason) -> Vec<Waiting> {
     wanted.map(|wanted| Waiting { job: wanted.job.id, why: reason(&wanted) }).collect()
 }
 
-/// What is left to give while one plan is made.
+/// What is left to assign while one plan is made.
 struct PlanBuilder<'a> {
     now: Timestamp,
     specs: &'a BTreeMap<&'a str, &'a Spec>,
     github_answered: bool,
     placement: Placement<'a>,
     budgets: BudgetLedger<'a>,
-    /// Machines of each spec, those on their way in and out included.
+    /// Number of machines of each spec, with those that start and those that terminate.
     count: BTreeMap<String, u32>,
     /// Machines that a job may get, those online first.
     free: BTreeMap<RunnerClass<'a>, VecDeque<&'a Machine<'a>>>,
 }
 
-/// What a runner may take: the labels that it has, as a key, its group, and the spec whose policy it is under.
+/// What a runner may take: its labels, as a key, its group, and the spec whose policy applies.
 type RunnerClass<'a> = (Vec<String>, Option<&'a str>, &'a str);
 
 impl<'a> PlanBuilder<'a> {
@@ -166,7 +166,7 @@ impl<'a> PlanBuilder<'a> {
         for machine in machines {
             let Some(record) = machine.record else { continue };
             *count.entry(record.spec.clone()).or_default() += 1;
-            // A machine that must go any moment is no help.
+            // A machine that must end any moment is no help.
             if machine.is_free_or_just_taken(now) && !record.deadline.passed(now) {
                 let group = specs.get(record.spec.as_str()).and_then(|spec| spec.group.as_deref());
                 let taker = (labels::key(machine.labels(record)), group, record.spec.as_str());
@@ -190,8 +190,9 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// A machine that is there or on its way, else a launch, else a reason. What no spec serves, or the money of its own
-    /// repository or person refuses, reserves no machine (L8): were GitHub to hand it one, that one would be busy and counted then.
+    /// Serves a job: assigns a machine that is free or on its way, else launches one, else records a wait reason. A job that no spec
+    /// serves, or that its own repository's or actor's budget refuses, reserves no machine (L8): if GitHub gives it one, that machine
+    /// is busy and counts then.
     fn serve(&mut self, wanted: &JobDemand<'_>, plan: &mut Plan) {
         if let Some(why) = &wanted.refused {
             plan.waiting.push(Waiting { job: wanted.job.id, why: why.clone() });
@@ -212,14 +213,14 @@ impl<'a> PlanBuilder<'a> {
                     plan.actions.push(action);
                     return;
                 }
-                // Another spec may serve the job: a broken one blocks nobody.
+                // Another spec may serve the job: a broken one blocks no job.
                 Err(why) => first_reason = first_reason.or(Some(why)),
             }
         }
         plan.waiting.extend(first_reason.map(|why| Waiting { job: wanted.job.id, why }));
     }
 
-    /// Why the job's own repository or person cannot pay for any machine that could be launched for it.
+    /// Returns why the budget of the job's own repository or actor does not allow any machine that could be launched for it.
     fn over_own_budget(&self, wanted: &JobDemand<'_>) -> Option<WaitReason> {
         if !self.budgets.limits_who_asks(wanted.job) {
             return None;
@@ -228,7 +229,7 @@ impl<'a> PlanBuilder<'a> {
         for spec in &wanted.specs {
             let offers =
                 self.placement.select_offers(spec, Some(wanted.job), is_last_resort(spec, wanted.job)).ok();
-            // What nobody sells now has no price.
+            // Without an offer there is no price.
             let asked = offers.as_ref().map_or(Some(Usd::default()), |offers| commitment(spec, offers));
             let is_too_little =
                 |left: Decimal| left <= Decimal::ZERO || asked.is_none_or(|asked| asked.0 > left);
@@ -239,9 +240,9 @@ impl<'a> PlanBuilder<'a> {
         first_reason
     }
 
-    /// Gives the job any machine whose runner may take it under a policy that allows it: the one with the fewest labels that are
-    /// not asked for, one that is online before one that is on its way. `own_only`: one that its own repository and person have
-    /// paid for already.
+    /// Assigns the job a machine whose runner may take it under a policy that allows it: the one with the fewest labels that are
+    /// not asked for, one that is online before one that is on its way. `own_only`: only one that is reserved on the budget of the
+    /// job's own repository and actor already.
     fn assign_free(&mut self, wanted: &JobDemand<'_>, own_only: bool) -> bool {
         let specs = self.specs;
         let allows = |spec: &str| {
@@ -286,7 +287,7 @@ impl<'a> PlanBuilder<'a> {
         Ok(Action::Launch { spec: name.clone(), job: job.map(|job| job.id), offers, deadline })
     }
 
-    /// Fills up to the machines that a spec keeps without being asked. What is refused is tried again next time.
+    /// Launches the warm machines and the minimum that a spec keeps. What is refused is tried again in the next plan.
     fn keep_ready(&mut self, spec: &Spec, plan: &mut Plan) {
         let free = |round: &Self| {
             let of_spec = |machine: &&&Machine<'_>| machine.spec() == Some(spec.name.as_str());
@@ -303,7 +304,7 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Ends idle machines that nobody wants, the longest idle first, down to what is kept.
+    /// Terminates idle machines that no job needs, the longest idle first, down to the number that is kept.
     fn retire_idle(&self, observed: &PlanningInput, specs: &BTreeMap<&str, &Spec>, plan: &mut Plan) {
         let mut idle: BTreeMap<&str, Vec<(Timestamp, &Machine<'_>)>> = BTreeMap::new();
         for machine in self.free.values().flatten() {
@@ -313,7 +314,7 @@ impl<'a> PlanBuilder<'a> {
         }
         for (name, mut machines) in idle {
             let spec = specs.get(name).copied();
-            // A spec that is gone from the configuration keeps nothing.
+            // A spec that was removed from the configuration keeps nothing.
             let (timeout, kept) = match spec {
                 Some(spec) => {
                     let others = self.count.get(name).copied().unwrap_or(0);
@@ -335,12 +336,12 @@ impl<'a> PlanBuilder<'a> {
     }
 }
 
-/// A job that has lost its machine so often gets one that nobody takes back.
+/// Returns true for a job that was interrupted so often that it gets an on-demand machine.
 fn is_last_resort(spec: &Spec, job: &Job) -> bool {
     spec.reruns.last_on_demand && job.interruptions >= spec.reruns.max.max(1)
 }
 
-/// The dearest that may be bought is what is promised.
+/// Returns the reservation: the cost of the dearest offer until the deadline.
 fn commitment(spec: &Spec, offers: &[&Offer]) -> Option<Usd> {
     let dearest = offers.iter().filter_map(|offer| offer.hourly_at_most()).max();
     dearest.map(|price| cost(price, None, spec.max_lifetime))
@@ -361,8 +362,8 @@ fn terminate(machine: &Machine<'_>, cause: TerminationReason) -> Option<Action> 
     })
 }
 
-/// Whether a job that has lost its machine may run again. GitHub may have given a machine to a stranger's job: what a policy
-/// refuses is not run again, either.
+/// Returns whether an interrupted job may be re-run. GitHub may have given a machine to a stranger's job: what a policy refuses is
+/// not re-run, either.
 #[must_use]
 pub fn has_reruns(observed: &PlanningInput, job: &Job) -> bool {
     let spec = spec_for(&observed.specs, &observed.offers, job);
@@ -370,7 +371,7 @@ pub fn has_reruns(observed: &PlanningInput, job: &Job) -> bool {
         && !is_refused(&observed.specs, &observed.offers, job)
 }
 
-/// Only what the cloud interrupted, only once GitHub accepts it, only so often.
+/// Returns re-runs: only of interrupted jobs, only once GitHub accepts them, only up to the limit.
 fn reruns(observed: &PlanningInput) -> Vec<Action> {
     let mut runs: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
     for job in observed.jobs.iter().flatten() {

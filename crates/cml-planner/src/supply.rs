@@ -1,4 +1,4 @@
-//! Machines as one thing: what was decided, what the cloud shows, what GitHub shows.
+//! The supply: each machine with its launch, its instance and its runner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::input::{JobState, LaunchRecord, PlanningInput, RunnerStatus};
 
-/// A launch whose machine the cloud does not show may have bought one that does not show yet; after this it has not, whoever carries
-/// it out. EC2's describes lag by seconds, a call may hang for half a minute and be repeated.
+/// How long a launch may have a machine that does not show yet, whichever process executes it. EC2's describes lag by seconds; a call
+/// may hang for half a minute and be repeated.
 pub const UNSEEN_GRACE: SignedDuration = SignedDuration::from_mins(5);
 
-/// A poll of all jobs comes within this after a runner was seen busy, and tells which job it has.
+/// A poll of all jobs comes within this after a runner was seen busy, and shows which job it has.
 const JOB_SHOWS_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 
 /// What a machine is doing, as far as it counts for jobs.
@@ -21,15 +21,15 @@ pub(crate) enum Phase {
     Starting,
     /// Online, without a job, since then.
     Idle(Timestamp),
-    /// Has a job, or nobody can say that it has none.
+    /// Has a job, or it is not known that it has none.
     Busy,
-    /// Its runner was online and is gone: it has done its job and is powering off.
+    /// Its runner was online and is gone: it has done its job and powers off.
     Done,
-    /// The cloud is about to take it back, or is taking it down.
+    /// The cloud is about to interrupt it, or terminates it.
     Terminating,
 }
 
-/// One machine, or the intent to have one.
+/// One machine, or the intent to launch one.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine<'a> {
     pub(crate) launch: Option<LaunchId>,
@@ -44,7 +44,7 @@ impl Machine<'_> {
         self.record.map(|record| record.spec.as_str())
     }
 
-    /// What its runner has: as GitHub lists it, else as it was or will be registered.
+    /// Returns its runner's labels: as GitHub lists them, else as they were or will be registered.
     pub(crate) fn labels<'a>(&'a self, record: &'a LaunchRecord) -> &'a [String] {
         self.runner.map_or(&record.labels, |runner| &runner.labels)
     }
@@ -53,12 +53,12 @@ impl Machine<'_> {
         self.instance.map(|instance| &instance.id)
     }
 
-    /// The tag's word first: it is what the machine itself obeys.
+    /// Returns the tag's deadline first: the machine itself obeys it.
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         self.instance.and_then(|instance| instance.deadline).or(self.record.map(|record| record.deadline))
     }
 
-    /// True for a machine that a queued job may still get, or has just got: GitHub shows the runner busy at once and the job
+    /// Returns true for a machine that a queued job may still get, or has just got: GitHub shows the runner busy at once and the job
     /// queued for some seconds more, and without counting it there would be a second machine for that job.
     pub(crate) fn is_free_or_just_taken(&self, now: Timestamp) -> bool {
         match self.phase {
@@ -72,7 +72,7 @@ impl Machine<'_> {
     }
 }
 
-/// All machines, oldest launch first, then those that no record explains.
+/// Returns all machines, oldest launch first, then those that no record explains.
 pub(crate) fn machines(observed: &PlanningInput, now: Timestamp) -> Vec<Machine<'_>> {
     let launch_of = |runner: &RunnerStatus| LaunchId::from_runner_name(&runner.name);
     let runners: BTreeMap<LaunchId, &RunnerStatus> =
@@ -81,12 +81,12 @@ pub(crate) fn machines(observed: &PlanningInput, now: Timestamp) -> Vec<Machine<
     for instance in observed.instances.iter().flatten() {
         let Some(launch) = instance.launch else { continue };
         let known = instances.entry(launch).or_insert(instance);
-        // A dead one still shows beside a living one of the same launch: the living one counts.
+        // A dead one may still show with a living one of the same launch: the living one counts.
         if instance.is_alive() && !known.is_alive() {
             *known = instance;
         }
     }
-    // What GitHub's list of jobs says of a runner counts like what its list of runners says.
+    // GitHub's list of jobs counts as much as its list of runners.
     let running = observed.jobs.iter().flatten().filter(|job| job.state == JobState::Running);
     let at_work: BTreeSet<LaunchId> =
         running.filter_map(|job| LaunchId::from_runner_name(job.runner.as_deref()?)).collect();
@@ -111,7 +111,7 @@ pub(crate) fn machines(observed: &PlanningInput, now: Timestamp) -> Vec<Machine<
         .collect();
     for instance in unexplained {
         let runner = instance.launch.and_then(|launch| runners.get(&launch).copied());
-        // Nobody remembers deciding it: until its deadline it may be at work for somebody.
+        // No record has its decision: until its deadline it may be at work for another controller.
         all.push(Machine {
             launch: instance.launch,
             record: None,
@@ -123,7 +123,7 @@ pub(crate) fn machines(observed: &PlanningInput, now: Timestamp) -> Vec<Machine<
     all
 }
 
-/// None once the launch is over.
+/// Returns the phase; none once the launch is over.
 fn phase(
     observed: &PlanningInput,
     record: &LaunchRecord,
@@ -132,7 +132,7 @@ fn phase(
     now: Timestamp,
 ) -> Option<Phase> {
     use cml_cloud::InstanceState::{Pending, Running, Stopped, Stopping, Terminated};
-    // Whatever the cloud shows (a person may have taken the tags off): a runner that is connected runs somewhere.
+    // Whatever the cloud shows (a person may have removed the tags): a runner that is connected runs somewhere.
     let is_connected = runner.is_some_and(|runner| runner.online || runner.busy);
     let would_show = observed.instances.is_some() && record.would_show(&observed.silent_regions, now);
     match (instance.map(|instance| instance.state), would_show) {
@@ -154,7 +154,7 @@ fn phase(
         (None, true) if record.online_at.is_some() => Phase::Done,
         (None, true) => Phase::Starting,
         (None, false) if record.online_at.is_none() => Phase::Starting,
-        // GitHub cannot say: not sure whether it is busy means busy (L3).
+        // GitHub did not answer: not sure whether it is busy means busy (L3).
         (None, false) => Phase::Busy,
     })
 }

@@ -1,4 +1,4 @@
-//! Which machines and registrations must go, and why. Busy machines go at their deadline only (L3).
+//! Termination: which machines and registrations must end, and why. Busy machines end at their deadline only (L3).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,21 +11,21 @@ use crate::idle_timeout::auto_idle_timeout;
 use crate::input::{PlanningInput, RunnerStatus};
 use crate::supply::{Machine, Phase};
 
-/// A machine powers itself off; this is what it gets before somebody helps.
+/// How long a machine has to power itself off before the controller terminates it.
 pub(crate) const SELF_SHUTDOWN_GRACE: SignedDuration = SignedDuration::from_mins(5);
-/// A registration without a machine is left alone this long: its machine may be about to show.
+/// How long a registration without a machine is kept: its machine may be about to show.
 pub(crate) const ORPHAN_GRACE: SignedDuration = SignedDuration::from_mins(15);
-/// A machine of ours that has lost its deadline gets this from its start: the longest job of GitHub's.
+/// Lifetime of one of our machines that has lost its deadline: the longest job that GitHub allows.
 const WITHOUT_DEADLINE: SignedDuration = SignedDuration::from_hours(5 * 24);
 
-/// Why something goes.
+/// Why a machine or a registration is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TerminationReason {
     /// Its deadline has passed.
     Deadline,
     /// Its runner never came online in its time.
     NeverRegistered,
-    /// Its runner has done its job and it has not gone by itself.
+    /// Its runner has done its job and it has not ended by itself.
     Finished,
     /// It has had no job for its idle time-out.
     Idle,
@@ -45,8 +45,8 @@ impl fmt::Display for TerminationReason {
     }
 }
 
-/// Why this machine must go now, but for idleness. `github_answered`: without its word a machine whose runner was never seen
-/// may be at work all the same.
+/// Returns why this machine must end now, except for idleness. `github_answered`: without GitHub's answer a machine whose runner was
+/// never seen may still be at work.
 pub(crate) fn must_terminate(
     machine: &Machine<'_>,
     spec: Option<&Spec>,
@@ -74,7 +74,7 @@ pub(crate) fn must_terminate(
     }
 }
 
-/// The idle time-out of a spec; none when idleness ends no machine.
+/// Returns the idle timeout of a spec; none when idleness ends no machine.
 pub(crate) fn idle_timeout(observed: &PlanningInput, spec: &Spec) -> Option<SignedDuration> {
     match spec.idle {
         Idle::Never => None,
@@ -86,7 +86,7 @@ pub(crate) fn idle_timeout(observed: &PlanningInput, spec: &Spec) -> Option<Sign
     }
 }
 
-/// Registrations of ours without a machine. Only when both sides could be asked.
+/// Returns our registrations without a machine, only when both GitHub and the cloud have answered.
 pub(crate) fn orphans<'a>(
     observed: &'a PlanningInput,
     machines: &[Machine<'_>],
@@ -97,7 +97,7 @@ pub(crate) fn orphans<'a>(
     }
     let alive: BTreeSet<LaunchId> = machines.iter().filter_map(|machine| machine.launch).collect();
     let is_orphan = |runner: &&RunnerStatus| {
-        // What this controller has not made is somebody else's runner.
+        // What this controller has not launched is a foreign runner.
         let launch = LaunchId::from_runner_name(&runner.name).filter(|launch| observed.ours.contains(launch));
         launch.is_some_and(|launch| {
             let age = now.duration_since(launch.made_at());

@@ -1,4 +1,4 @@
-//! Why a job gets no machine now, in words for its owner.
+//! Wait reasons: why a job has no machine, as a message for its owner.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::budget::Balance;
 
-/// Why a job gets no machine now.
+/// Why a queued job has no machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// No spec has all the labels that the job asks for.
@@ -17,14 +17,14 @@ pub enum WaitReason {
         /// What that one lacks.
         missing: Vec<String>,
     },
-    /// The job asks for no label: it is for GitHub's own machines, or for a runner group that GitHub does not tell.
+    /// The job asks for no label: it is for GitHub's own machines, or for a runner group that GitHub does not name.
     NoLabels,
     /// Specs have its labels, and none is in the runner group that it asks for.
     NoGroup {
         /// The group.
         group: String,
     },
-    /// The spec does not take such jobs.
+    /// The spec's policy refuses the job.
     Policy {
         /// The spec.
         spec: String,
@@ -38,24 +38,24 @@ pub enum WaitReason {
         /// Its limit.
         max: u32,
     },
-    /// The money of a day, a week or a month is spent or promised.
+    /// The budget of a day, a week or a month is spent or reserved.
     Budget {
-        /// Whose money, and how much of it is left.
+        /// The account, and how much it has left.
         balance: Box<Balance>,
         /// What the machine may cost by its deadline; none when its price is not known.
         asked: Option<Usd>,
     },
-    /// Everything that could be bought was refused not long ago.
+    /// Every offer has a cooldown.
     Refused {
         /// The spec.
         spec: String,
-        /// What the cloud said, most frequent first.
+        /// The cooldown that ends first.
         said: &'static str,
-        /// When the first of it is tried again; none when it is not by itself.
+        /// When that cooldown ends; none when there is none.
         again_at: Option<Timestamp>,
-        /// The cloud's own words, each with its region.
+        /// The cloud's own messages, each with its region.
         causes: Vec<String>,
-        /// Why some regions could not say what they sell.
+        /// Why some regions did not list their offers.
         unanswered: Vec<String>,
     },
     /// GitHub does not answer: no runner can be registered.
@@ -65,11 +65,11 @@ pub enum WaitReason {
         /// How far it is ahead of GitHub's, seconds; negative where it is behind.
         ahead_seconds: i64,
     },
-    /// Nothing is for sale for the spec.
+    /// There is no offer for the spec.
     NothingForSale {
         /// The spec.
         spec: String,
-        /// Why its regions could not say what they sell, where that is so.
+        /// Why its regions did not list their offers, where that is so.
         unanswered: Vec<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! When the world changes by the clock alone: whoever drives the plan looks again then, and sleeps until then otherwise.
+//! When time alone changes a plan: the control loop observes again then.
 
 use cml_cloud::Deadline;
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use crate::supply::{Machine, Phase};
 use crate::termination::{self, SELF_SHUTDOWN_GRACE};
 use crate::wait_reason::WaitReason;
 
-/// The first moment after `now` at which the same world may be worth another plan; none when nothing is due.
+/// Returns the first time after `now` at which the same observation may lead to another plan; none when nothing is due.
 pub(crate) fn next_look_at(
     observed: &PlanningInput,
     machines: &[Machine<'_>],
@@ -47,7 +47,7 @@ pub(crate) fn next_look_at(
         .flat_map(of_machine)
         .flatten()
         .chain(waiting.iter().filter_map(of_refusal))
-        // The day's edges are on whole minutes, and nobody sleeps longer than one.
+        // Warm hours begin and end on whole minutes, and no pause is longer than a minute.
         .chain(next_minute(now).filter(|at| hours.any(|it| it.contains(*at) != it.contains(now))));
     all.filter(|at| *at > now).min()
 }

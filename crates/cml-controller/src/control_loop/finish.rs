@@ -1,4 +1,4 @@
-//! Cleaning up: calls under way when the process is asked to stop, and launch templates that are not needed any more.
+//! Cleanup: calls under way when the process is asked to stop, and launch templates that are not needed any more.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::forge::Forge;
 use crate::reconcile::Reconciler;
 
 impl LoopState<'_> {
-    /// Lets the calls under way end: launches that were not asked of the cloud yet are undone, the others' outcomes are
-    /// written down. After a restart no job waits for a machine that was never asked for.
+    /// Waits for the calls under way. Launches for which the cloud was not called yet are undone; the others' outcomes are
+    /// recorded. So after a restart no job waits for a machine that was never asked for.
     pub(super) async fn finish<'h, C: Cloud, F: Forge, J: Journal>(
         &mut self,
         mut flights: InFlight<'h>,

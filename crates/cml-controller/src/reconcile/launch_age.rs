@@ -1,4 +1,4 @@
-//! How long a launch may show nothing and count all the same.
+//! How long a launch counts although no machine shows.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use jiff::SignedDuration;
 
 use super::{Observation, Reconciler};
 
-/// How far a launch is: what it may show changes with that, and only an observation that was begun later shows it.
+/// How far a launch is. What it may show depends on that, and only an observation that was begun later shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its process may still buy it, or is not known.
+    /// Its process may still call the cloud, or is not known.
     Open,
-    /// Who decided it is gone, and had not called the cloud.
+    /// The process that decided it has ended before it called the cloud.
     GivenUp,
-    /// Who called the cloud for it is gone.
+    /// The process that called the cloud for it has ended.
     Called,
     Bought,
 }
@@ -35,19 +35,19 @@ pub(super) fn stage(state: &State, journal: &impl Journal, record: &LaunchRecord
 }
 
 impl<J: Journal> Reconciler<J> {
-    /// Launches that are not over, with how long this process has known of each.
+    /// Returns launches that are not over, with how long this process has known of each.
     pub(super) fn launch_ages(&mut self, uptime: Duration, observation: &Observation) -> Vec<LaunchRecord> {
         let mut launches = self.state.launches();
         self.watched.retain(|launch, _| launches.iter().any(|record| record.id == *launch));
         let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-        // What is heard of in the very moment in which an observation is begun is not in it.
+        // What becomes known in the very moment in which an observation is begun is not in it.
         let just_after = uptime + Duration::from_nanos(1);
         let looked_at = signed(observation.begun.unwrap_or(just_after));
         for record in &mut launches {
             let stage = stage(&self.state, &self.journal, record);
             let known = self.watched.entry(record.id).or_insert((Stage::Open, just_after));
             if known.0 != stage {
-                // What nobody called for shows in no look, however old.
+                // Without a call there is no machine, so even an old observation proves that.
                 *known = (stage, if stage == Stage::GivenUp { Duration::ZERO } else { just_after });
             }
             record.watched_for = looked_at.saturating_sub(signed(known.1));
@@ -57,8 +57,8 @@ impl<J: Journal> Reconciler<J> {
     }
 }
 
-/// How late a machine of this launch may show. How late its cloud shows one is one thing; how long somebody may still buy one is
-/// another, and ends with who carries the launch out.
+/// Returns how late a machine of this launch may show. That is the cloud's own lag, unless a process may still call the cloud;
+/// this possibility ends with the process that executes the launch.
 fn shows_within(record: &LaunchRecord, stage: Stage, observation: &Observation) -> SignedDuration {
     let region = record.bought.as_ref().map(|offer| &offer.region).or(record.region.as_ref());
     let lag = region.and_then(|region| observation.shows_within.get(region)).copied();

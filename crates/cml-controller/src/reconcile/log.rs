@@ -1,16 +1,16 @@
-//! Logs the life of each launch in a span with its id: cause, purchase, runner and end. An observation and a webhook log alike.
+//! Logs the life of each launch in a span with its id: cause, launch call, runner and end. An observation and a webhook log alike.
 
 use cml_cloud::{LaunchId, Offer};
 use cml_journal::{EndReason, Event, LaunchView, State};
 use jiff::Timestamp;
 use tracing::{Span, info, info_span};
 
-/// What is said of one launch.
+/// The span of one launch.
 pub(crate) fn span(launch: LaunchId) -> Span {
     info_span!("launch", id = %launch)
 }
 
-/// Logs what was just written. `state` is from before.
+/// Logs events that were just appended. `state` is from before them.
 pub(super) fn log(state: &State, events: &[Event], now: Timestamp) {
     for event in events {
         let Some(launch) = launch_of(event) else { continue };
@@ -41,7 +41,7 @@ fn log_one(before: Option<&LaunchView<'_>>, event: &Event, now: Timestamp) {
             Some(job) => info!(spec, job = job.0, region, %deadline, "decided, for a job"),
             None => info!(spec, region, %deadline, "decided, to be kept ready"),
         },
-        // Its price is learned late.
+        // This one only adds a price that was not known before.
         Event::LaunchBought { .. } if lives_for.is_some() => {}
         Event::LaunchBought { instance, offer, .. } => {
             let (place, market, kind, price) = sold(offer);

@@ -1,10 +1,10 @@
-//! What the cloud refused, as the journal keeps it.
+//! Refusals of the cloud, as the journal keeps them.
 
 use cml_cloud::{CloudError, ErrorKind, Offer, OfferFailure};
 use cml_journal::State;
 use cml_planner::{Refusal, RefusalKind};
 
-/// What people cure, by the configuration or by what the credentials may do.
+/// Refusals that people can fix, in the configuration or in the permissions.
 pub(super) fn curable(state: &State) -> Vec<Refusal> {
     let mut refusals = state.refusals();
     refusals.retain(|it| matches!(it.kind, RefusalKind::Denied | RefusalKind::Invalid));
@@ -19,11 +19,11 @@ pub(super) struct Refused {
     pub(super) cause: String,
 }
 
-/// Longer words of a cloud's are cut: each refusal is a line of the journal.
+/// Longer messages of a cloud are cut: each refusal is a record of the journal.
 const CAUSE_MAX: usize = 200;
 
-/// Each refused offer. A call that bought nothing refuses all that it asked for; one that the cloud refused before it looked at
-/// the offers, the region with them.
+/// Returns each refused offer. A call without a machine refuses all offers that it asked for. A call that the cloud refused before
+/// it considered the offers refuses the region with them.
 pub(super) fn refusals(failures: &[OfferFailure], whole: Option<(&CloudError, &[Offer])>) -> Vec<Refused> {
     let named = |failure: &OfferFailure| {
         let offer = failure.offer.clone()?;
