@@ -32,6 +32,7 @@ mod report_more;
 mod report_publish;
 mod report_weather;
 mod strangers;
+mod tidy;
 mod what_if;
 
 use std::collections::BTreeSet;
