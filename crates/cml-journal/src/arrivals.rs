@@ -1,9 +1,9 @@
-//! When the jobs of one spec came.
+//! Arrival times of the jobs of one pool.
 
 use cml_planner::JobId;
 use jiff::Timestamp;
 
-/// Gaps that are remembered of each spec.
+/// Maximum number of gaps remembered per pool.
 const GAPS_MAX: usize = 200;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,7 @@ impl Arrivals {
         self.last = Some((job, at));
     }
 
-    /// Seconds between them, the latest last.
+    /// Returns the seconds between arrivals, the latest last.
     pub(crate) fn gaps_seconds(&self) -> &[u64] {
         &self.gaps_seconds
     }

@@ -1,11 +1,11 @@
 //! EC2's bill for one machine.
 //!
-//! - Per second, a minute at least from each start: <https://aws.amazon.com/ec2/pricing/on-demand/>.
-//! - Spot at the price of each moment, free when EC2 takes it back in its first hour:
-//!   <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>.
-//! - Stopped, only its disk: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html>.
-//! - The disk per second while it exists, a minute at least, by the length of the calendar month:
-//!   <https://aws.amazon.com/ebs/pricing/>.
+//! - Per second, with a minimum of one minute from each start: <https://aws.amazon.com/ec2/pricing/on-demand/>.
+//! - Spot at the price of each moment, free when EC2 interrupts it in its first hour:
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>.
+//! - While stopped, only its disk: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html>.
+//! - The disk per second while it exists, with a minimum of one minute, by the length of the calendar month:
+//! <https://aws.amazon.com/ebs/pricing/>.
 
 use cml_cloud::{Disk, Market, Usd, UsdPerHour};
 use jiff::tz::TimeZone;
@@ -13,27 +13,27 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// A minute at least.
+/// Minimum billed time: one minute.
 const AT_LEAST: SignedDuration = SignedDuration::from_secs(60);
-/// A spot machine that EC2 takes back before this costs nothing.
+/// A spot machine that EC2 interrupts before this time costs nothing.
 const FREE_WHEN_TAKEN_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Who ended a machine.
+/// Which side ended a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
-    /// It powered itself off, or we ended it.
+    /// The machine powered itself off, or the controller ended it.
     Ours,
-    /// The cloud took it back.
+    /// The cloud interrupted it.
     TakenBack,
 }
 
-/// From one moment to another; nothing when they are the wrong way round.
+/// A span of time; empty when `to` is not after `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
-    /// The first moment of it.
+    /// Start, inclusive.
     pub from: Timestamp,
-    /// The first moment after it.
+    /// End, exclusive.
     pub to: Timestamp,
 }
 
@@ -46,31 +46,31 @@ impl TimeRange {
         Self { from: self.from.max(window.from), to: self.to.min(window.to) }
     }
 
-    /// What is billed of it.
+    /// Returns the part that is billed.
     fn billed(self) -> Self {
         let least = self.from.checked_add(AT_LEAST).unwrap_or(Timestamp::MAX);
         Self { from: self.from, to: self.to.max(least) }
     }
 }
 
-/// What EC2 bills a machine by.
+/// Everything that EC2 bills a machine by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BillableUsage {
-    /// How it was bought.
+    /// The market in which it was bought.
     pub market: Market,
-    /// The changes of its price, the oldest first; the first of them holds from its beginning on. Without any, what it costs is
-    /// not known and counts as nothing.
+    /// Price changes, the oldest first; the first of them also holds from the start of its life. Without any, the cost
+    /// is unknown and counts as zero.
     pub prices: Vec<(Timestamp, UsdPerHour)>,
-    /// When it ran: once, unless it was stopped and started again.
+    /// The spans in which it ran: one, unless it was stopped and started again.
     pub runs: Vec<TimeRange>,
-    /// Who ended it.
+    /// Which side ended it.
     pub end: EndReason,
-    /// Its disk, and while it exists.
+    /// Its disk, and the span in which the disk exists.
     pub disk: Option<(Disk, TimeRange)>,
 }
 
 impl BillableUsage {
-    /// Everything that is billed for.
+    /// Returns the span that covers everything that is billed.
     #[must_use]
     pub fn whole(&self) -> TimeRange {
         let spans = self.runs.iter().copied().chain(self.disk.map(|(_, span)| span)).map(TimeRange::billed);
@@ -79,13 +79,13 @@ impl BillableUsage {
         whole.unwrap_or(TimeRange { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH })
     }
 
-    /// The whole bill.
+    /// Returns the whole bill.
     #[must_use]
     pub fn cost(&self) -> Usd {
         Usd(self.machine(self.whole()).0 + self.disk(self.whole()).0)
     }
 
-    /// What the machine itself costs in a window.
+    /// Returns the cost of the machine itself within a window.
     #[must_use]
     pub fn machine(&self, window: TimeRange) -> Usd {
         let last = self.runs.len().saturating_sub(1);
@@ -103,7 +103,7 @@ impl BillableUsage {
     }
 
     fn run(&self, run: TimeRange, window: TimeRange) -> Decimal {
-        // What is billed beyond its life has the last price of its life.
+        // What is billed beyond its life is billed at the last price of its life.
         let in_force = self.prices.iter().take_while(|(since, _)| *since < run.to).count();
         let held = in_force.max(1).min(self.prices.len());
         let mut sum = Decimal::ZERO;
@@ -116,7 +116,7 @@ impl BillableUsage {
         sum
     }
 
-    /// What its disk costs in a window.
+    /// Returns the cost of its disk within a window.
     #[must_use]
     pub fn disk(&self, window: TimeRange) -> Usd {
         let Some((disk, span)) = self.disk else { return Usd(Decimal::ZERO) };
@@ -133,7 +133,7 @@ impl BillableUsage {
     }
 }
 
-/// The calendar month of a moment, UTC.
+/// Returns the calendar month (UTC) that contains a moment.
 fn month_of(at: Timestamp) -> Option<TimeRange> {
     let first = at.to_zoned_datetime(TimeZone::UTC).date().first_of_month();
     let begin = first.to_zoned_datetime(TimeZone::UTC).ok()?;

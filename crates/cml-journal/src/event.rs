@@ -1,4 +1,4 @@
-//! What is worth remembering. Kinds and fields are only ever added: old journals stay readable.
+//! Events of the journal. Kinds and fields are only ever added: old journals stay readable.
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Offer, UsdPerHour};
 use cml_planner::{Job, JobId, Refusal};
@@ -7,82 +7,83 @@ use serde::{Deserialize, Serialize};
 
 use crate::billing::EndReason;
 
-/// One thing that was decided or learned.
+/// One fact or decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
-    /// A launch was decided; the call comes after this is durable.
+    /// A launch was decided; the cloud is called only after this event is durable.
     LaunchIntended {
         /// The launch.
         launch: LaunchId,
-        /// Its spec.
+        /// Name of its pool.
         spec: String,
         /// Labels that its runner is registered with.
         labels: Vec<String>,
-        /// The region that is asked; not known of launches that were written down before regions were.
+        /// The region of the request; unknown for launches recorded before regions were.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         region: Option<String>,
-        /// The job that it is for; none for one that is kept ready.
+        /// The job that it is for; `None` for a machine of the warm pool.
         job: Option<JobId>,
-        /// When its machine must be gone.
+        /// The time after which its machine must not exist.
         deadline: Deadline,
-        /// The dearest of what is asked for.
+        /// The highest price among the requested offers.
         price: UsdPerHour,
-        /// Its root disk; not known of launches that were written down before disks were.
+        /// Its root disk; unknown for launches recorded before disks were.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         disk: Option<Disk>,
-        /// Virtual processors of the largest of what is asked for.
+        /// Virtual processors of the largest requested offer.
         vcpus: u32,
-        /// Who carries it out; not known of launches that were written down before writers were.
+        /// The process that executes it; unknown for launches recorded before writers were.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         writer: Option<String>,
     },
-    /// The cloud is called now: from here on it may have sold something.
+    /// The cloud is being called: from here on a machine may exist.
     LaunchCalled {
         /// The launch.
         launch: LaunchId,
     },
-    /// What the machines of this journal are tagged with: whoever writes it is this controller.
+    /// The name that machines of this journal are tagged with: the process that writes the journal is this controller.
     ControllerNamed {
         /// The name.
         name: String,
     },
-    /// The cloud sold it.
+    /// The cloud sold a machine.
     LaunchBought {
         /// The launch.
         launch: LaunchId,
         /// The machine.
         instance: InstanceId,
-        /// What was bought.
+        /// The offer that was bought.
         offer: Offer,
     },
-    /// A machine of ours was found that no line here explains: the journal was lost, or its launch was given up too early.
+    /// A machine of this controller was found that no record explains: the journal was lost, or its launch was given up
+    /// too early.
     InstanceFound {
-        /// The launch that its tags name.
+        /// The launch named by its tags.
         launch: LaunchId,
-        /// The spec that its tags name.
+        /// The pool named by its tags.
         spec: String,
-        /// Labels of its runner: the spec's of now.
+        /// Labels of its runner: those that the pool has now.
         labels: Vec<String>,
-        /// When it must be gone.
+        /// The time after which it must not exist.
         deadline: Deadline,
         /// The machine.
         instance: InstanceId,
-        /// What it is.
+        /// The offer that it corresponds to.
         offer: Offer,
-        /// When the cloud started it.
+        /// Time at which the cloud started it.
         started_at: Timestamp,
     },
     /// The cloud sold nothing: the launch is over.
     LaunchFailed {
         /// The launch.
         launch: LaunchId,
-        /// Why, in words.
+        /// The reason, as text.
         why: String,
     },
     /// The cloud refused an offer.
     Refused {
-        /// What and how.
+        /// The offer and the kind of refusal.
         refusal: Refusal,
     },
     /// The runner is online, without a job.
@@ -97,98 +98,100 @@ pub enum Event {
         /// The job, where it is known.
         job: Option<JobId>,
     },
-    /// The cloud announced to take the machine back.
+    /// The cloud announced an interruption of the machine.
     NoticeSeen {
         /// The launch.
         launch: LaunchId,
     },
-    /// Somebody has stopped the machine: it costs its disk only, until it is started again or gone.
+    /// The machine was stopped from outside: only its disk is billed until it is started again or terminated.
     InstanceStopped {
         /// The launch.
         launch: LaunchId,
-        /// When it had been started, where the cloud says so.
+        /// Time at which it had been started, where the cloud reports it.
         started_at: Option<Timestamp>,
-        /// When it was stopped, where the cloud says so.
+        /// Time at which it was stopped, where the cloud reports it.
         stopped_at: Option<Timestamp>,
     },
-    /// Somebody has started it again.
+    /// The machine was started again from outside.
     InstanceStarted {
         /// The launch.
         launch: LaunchId,
-        /// When, by the cloud's clock.
+        /// Time of the start, by the cloud's clock.
         started_at: Timestamp,
     },
-    /// The cloud shows that the machine has ended. The launch is over once the prices are known that it is billed by; the
-    /// cloud may not show the machine any more by then.
+    /// The cloud shows that the machine has ended. The launch is over once the prices that it is billed by are known;
+    /// the cloud may not show the machine any more by then.
     InstanceEnded {
         /// The launch.
         launch: LaunchId,
-        /// Who ended it.
+        /// Which side ended it.
         end: EndReason,
-        /// When it was bought, by the cloud's clock.
+        /// Time of the purchase, by the cloud's clock.
         started_at: Timestamp,
-        /// When it ended, by the cloud's clock.
+        /// Time of the end, by the cloud's clock.
         ended_at: Timestamp,
     },
-    /// The machine is gone: the launch is over, and is billed until its end where that is known, else until now.
+    /// The machine no longer exists: the launch is over, and is billed until its end where that is known, else until
+    /// now.
     InstanceGone {
         /// The launch.
         launch: LaunchId,
-        /// Who ended it.
+        /// Which side ended it.
         end: EndReason,
-        /// When it was bought by the cloud's own clock, where it says so: what is billed.
+        /// Time of the purchase by the cloud's own clock, where it is reported: the start of the bill.
         started_at: Option<Timestamp>,
-        /// When it ended by the cloud's own clock, where it says so.
+        /// Time of the end by the cloud's own clock, where it is reported.
         ended_at: Option<Timestamp>,
-        /// It is billed by the prices that are known: its region did not say how they changed.
+        /// It is billed by the known prices: its region did not report how they changed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lacks_prices: bool,
     },
-    /// The spot price of a pool that machines of ours are in has changed.
+    /// The spot price of a capacity pool that holds machines of this controller has changed.
     SpotPrice {
-        /// Region of the pool.
+        /// Region of the capacity pool.
         region: String,
-        /// Zone of the pool.
+        /// Zone of the capacity pool.
         zone: Option<String>,
-        /// Type of the pool.
+        /// Instance type of the capacity pool.
         instance_type: String,
-        /// Since when, by the cloud's clock.
+        /// Time from which the price holds, by the cloud's clock.
         since: Timestamp,
         /// The new price.
         price: UsdPerHour,
     },
-    /// A job of this spec came.
+    /// A job of this pool arrived.
     JobCame {
         /// The job.
         job: JobId,
-        /// The spec that serves it.
+        /// Name of the pool that serves it.
         spec: String,
-        /// What it is, for reports and for counting its re-runs.
+        /// Its unchanging properties, for reports and for counting its re-runs.
         facts: JobFacts,
     },
-    /// A job lost its machine because the cloud took it back, as GitHub tells. Where it was known which job a machine had, the
-    /// machine's end says the same.
+    /// A job lost its machine to an interruption, as reported by GitHub. Where the job of a machine was known, the
+    /// event for the machine's end already implies it.
     JobInterrupted {
         /// The job.
         job: JobId,
     },
-    /// GitHub is asked to run interrupted jobs again.
+    /// GitHub is asked to re-run interrupted jobs.
     RerunAsked {
         /// The run.
         run_id: u64,
-        /// The attempt that it makes.
+        /// The attempt that this makes.
         attempt: u32,
-        /// Who started the attempt before, and so this one: GitHub names whose token asked for it.
+        /// The actor of the attempt before, and so of this one: GitHub names the owner of the token that asked for it.
         actor: String,
     },
-    /// A job that had lost its machine needs no re-run any more: it has one, has used all it may, or is gone.
+    /// A job that had lost its machine needs no re-run any more: it has one, has used all that it may, or no longer
+    /// exists.
     JobSettled {
         /// The job.
         job: JobId,
     },
 }
 
-/// What stays the same of a job.
+/// Properties of a job that do not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFacts {
     /// `owner/name`.
@@ -199,18 +202,18 @@ pub struct JobFacts {
     pub name: String,
     /// `push`, `pull_request`, …
     pub event: String,
-    /// Who started the run.
+    /// The actor that started the run.
     pub actor: String,
-    /// The workflow's name; empty where it is not known.
+    /// The workflow's name; empty where it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workflow: String,
-    /// The branch; empty where it is not known.
+    /// The branch; empty where it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub branch: String,
 }
 
 impl JobFacts {
-    /// Of this job.
+    /// Returns the facts of this job.
     #[must_use]
     pub fn of(job: &Job) -> Self {
         Self {

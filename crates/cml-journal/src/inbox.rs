@@ -1,5 +1,5 @@
-//! What GitHub has sent, kept before it is acknowledged: GitHub sends nothing twice by itself. In a file of its own, so that
-//! a burst of webhooks never waits for the fleet's journal, nor the journal for them.
+//! Deliveries from GitHub, kept before they are acknowledged: GitHub does not redeliver by itself. They have a file of
+//! their own, so that a burst of webhooks never waits for the journal, nor the journal for them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const MIGRATIONS: &[&str] = &[
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX letters_by_time ON letters (at_seconds)",
-    // The sender's id is not signed: what came before is known by what was signed, too.
+    // The delivery id is not signed, so deliveries are also recognized by the digest of the signed bytes.
     "ALTER TABLE letters ADD COLUMN digest TEXT;
 CREATE UNIQUE INDEX letters_by_digest ON letters (digest)",
 ];
@@ -23,13 +23,13 @@ CREATE UNIQUE INDEX letters_by_digest ON letters (digest)",
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The sender's id of it: the same when it is sent again.
+    /// GitHub's id of the delivery: the same when it is redelivered.
     pub id: String,
-    /// Of the bytes as they came: the same when they are sent again under another id.
+    /// Digest of the received bytes: the same when they are sent again under another id.
     pub digest: String,
-    /// When it came.
+    /// Time of arrival.
     pub at: Timestamp,
-    /// What it says.
+    /// The body.
     pub text: String,
 }
 
@@ -41,14 +41,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Opens the file, making it as needed. Only its owner can read it.
+    /// Opens the file and creates it as needed. Only its owner can read it.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = open(path, MIGRATIONS)?;
         let inbox = Self { path: path.to_owned(), connection, file: FileIdentity::of(path) };
-        // Another program's tables are found now, not with the first letter.
+        // Detects another program's tables now, not with the first delivery.
         inbox
             .connection
             .prepare("SELECT id, digest, at_seconds, text FROM letters")
@@ -56,7 +56,7 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Puts a file that cannot be used out of the way, with its side files, under a name with the time; gives that name.
+    /// Renames an unusable file and its side files to a name that contains the time, and returns that name.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -77,8 +77,8 @@ impl Inbox {
         Ok(with(&end))
     }
 
-    /// Keeps letters, all or none, and returns once they are durable. Says of each whether it is new: one that came before, by its
-    /// id or by its bytes, is not.
+    /// Stores deliveries, all or none, and returns once they are durable. The result holds for each whether it is new:
+    /// a delivery whose id or bytes are already known is not.
     ///
     /// # Errors
     /// [`JournalError`]; then none is kept.
@@ -104,7 +104,7 @@ impl Inbox {
         Ok(new)
     }
 
-    /// Letters that came at this time or later, the oldest first.
+    /// Returns the deliveries that arrived at this time or later, the oldest first.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -132,7 +132,7 @@ impl Inbox {
         .collect()
     }
 
-    /// Forgets letters that came before this time: the file's size follows what comes in, not its age.
+    /// Deletes deliveries that arrived before this time, so that the file's size follows the traffic, not its age.
     ///
     /// # Errors
     /// [`JournalError`].

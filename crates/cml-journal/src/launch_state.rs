@@ -1,4 +1,4 @@
-//! A launch that is not over.
+//! The state of a launch that is not over.
 
 use cml_cloud::{Deadline, Disk, InstanceId, LaunchId, Market, Offer, SpotPrice, UsdPerHour};
 use cml_planner::{JobId, LaunchRecord, UNSEEN_GRACE};
@@ -14,36 +14,36 @@ use crate::ledger::{CostCategory, LedgerEntry, Waste, final_category, split, sum
 pub struct LaunchView<'a> {
     /// The launch.
     pub launch: LaunchId,
-    /// Its spec.
+    /// Name of its pool.
     pub spec: &'a str,
-    /// The job it was made for.
+    /// The job that it was made for.
     pub job: Option<JobId>,
-    /// When it was decided.
+    /// Time of the decision.
     pub intended_at: Timestamp,
-    /// When its machine must be gone.
+    /// The time after which its machine must not exist.
     pub deadline: Deadline,
-    /// When what was bought.
+    /// Time of the purchase, the machine and the offer.
     pub bought: Option<(Timestamp, &'a InstanceId, &'a Offer)>,
-    /// When the cloud announced to take it back.
+    /// Time at which the cloud announced an interruption.
     pub notice_at: Option<Timestamp>,
-    /// What it has been doing since when, from the moment its runner was online.
+    /// Changes of its activity with their times, from the moment its runner was online.
     pub activity: Vec<(Timestamp, CostCategory)>,
 }
 
-/// What the journal says of one launch.
+/// The state of one launch, as derived from the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LaunchState {
-    /// The line that began it.
+    /// Sequence number of the record that began it.
     pub(crate) line: i64,
     pub(crate) spec: String,
     pub(crate) labels: Vec<String>,
     pub(crate) region: Option<String>,
-    /// Who carries it out.
+    /// The process that executes it.
     pub(crate) writer: Option<String>,
-    /// The cloud was called.
+    /// Whether the cloud was called.
     pub(crate) is_called: bool,
     pub(crate) job: Option<JobId>,
-    /// Of that job.
+    /// Facts of that job.
     pub(crate) facts: Option<JobFacts>,
     pub(crate) intended_at: Timestamp,
     pub(crate) deadline: Deadline,
@@ -51,14 +51,14 @@ pub(crate) struct LaunchState {
     pub(crate) disk: Option<Disk>,
     pub(crate) vcpus: u32,
     pub(crate) bought: Option<(Timestamp, InstanceId, Offer)>,
-    /// Changes of its price, the oldest first.
+    /// Price changes, the oldest first.
     pub(crate) prices: Vec<(Timestamp, UsdPerHour)>,
     pub(crate) notice_at: Option<Timestamp>,
-    /// What it has been doing since when, since it was first online.
+    /// Changes of its activity with their times, since it was first online.
     pub(crate) activity: Vec<(Timestamp, RunnerActivity)>,
-    /// Runs that somebody has stopped.
+    /// Runs that were ended by a stop from outside.
     pub(crate) stopped: Vec<TimeRange>,
-    /// When it was started again, while it runs again.
+    /// Time of its latest restart, while it runs again.
     pub(crate) started_again_at: Option<Timestamp>,
     /// How it ended, while its bill waits for prices.
     pub(crate) ended: Option<ObservedEnd>,
@@ -72,12 +72,12 @@ pub(crate) struct ObservedEnd {
     pub(crate) ended_at: Timestamp,
 }
 
-/// What a runner does.
+/// Activity of a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunnerActivity {
     Idle,
     Work(Option<JobId>),
-    /// Its machine was stopped, and nothing has been heard of it since.
+    /// Its machine was stopped, and no report of it has arrived since.
     Stopped,
 }
 
@@ -91,21 +91,21 @@ impl RunnerActivity {
     }
 }
 
-/// How a machine ended, or that it lives.
+/// How a machine ended, or that it still exists.
 pub(crate) struct EndFacts {
     pub(crate) end: EndReason,
     pub(crate) lives: bool,
     pub(crate) started_at: Option<Timestamp>,
-    /// By the cloud's clock, where it says so.
+    /// Time by the cloud's clock, where it is reported.
     pub(crate) ended_at: Option<Timestamp>,
-    /// Prices of its time are not known.
+    /// Prices of its time are unknown.
     pub(crate) lacks_prices: bool,
-    /// By ours.
+    /// Time by this process's clock.
     pub(crate) seen_at: Timestamp,
 }
 
 impl LaunchState {
-    /// A launch that was just decided; what is known of its job and its money is added.
+    /// Creates the state of a launch that was just decided; facts about its job and its money are added later.
     pub(crate) fn new(
         line: i64,
         spec: &str,
@@ -143,7 +143,7 @@ impl LaunchState {
                 self.disk = offer.disk.or(self.disk);
                 self.bought = Some((at, instance.clone(), offer.clone()));
             }
-            // What it costs by the list may be known only later.
+            // Its list price may become known only later.
             Some((_, known, bought)) if known == instance && bought.price.is_none() => {
                 bought.clone_from(offer);
             }
@@ -166,7 +166,7 @@ impl LaunchState {
 
     pub(crate) fn record_activity(&mut self, at: Timestamp, doing: RunnerActivity) {
         match (self.activity.last_mut(), doing) {
-            // Which job it is shows later than that it has one.
+            // The runner's job can become known later than the fact that it has one.
             (Some((_, last @ RunnerActivity::Work(None))), RunnerActivity::Work(Some(_))) => *last = doing,
             (Some((_, last)), _) if *last == doing => {}
             (Some((_, RunnerActivity::Work(Some(_)))), RunnerActivity::Work(None)) => {}
@@ -174,7 +174,7 @@ impl LaunchState {
         }
     }
 
-    /// It does not run any more, and is still there.
+    /// Records that it no longer runs but still exists.
     pub(crate) fn stop(&mut self, started_at: Option<Timestamp>, at: Timestamp) {
         if self.is_stopped() {
             return;
@@ -185,14 +185,14 @@ impl LaunchState {
         self.activity.push((at, RunnerActivity::Stopped));
     }
 
-    /// A look may be older than the stop: the start that it tells of is one that was known.
+    /// Records a restart. An observation may be older than the stop: it then reports a start that was already known.
     pub(crate) fn start_again(&mut self, at: Timestamp) {
         if self.is_stopped() && self.stopped.last().is_some_and(|run| at >= run.to) {
             self.started_again_at = Some(at);
         }
     }
 
-    /// The job that its runner has, as far as is known.
+    /// Returns the job that its runner has, as far as is known.
     pub(crate) fn works_on(&self) -> Option<JobId> {
         match self.activity.last()? {
             (_, RunnerActivity::Work(job)) => *job,
@@ -219,7 +219,7 @@ impl LaunchState {
         })
     }
 
-    /// The planner's view.
+    /// Returns the planner's view.
     pub(crate) fn record(&self, id: LaunchId) -> LaunchRecord {
         let last = self.activity.last();
         LaunchRecord {
@@ -247,11 +247,11 @@ impl LaunchState {
         }
     }
 
-    /// What the cloud has shown of the end holds, though it may have forgotten the machine since.
+    /// Merges in the end that the cloud has shown: it holds even though the cloud may have forgotten the machine since.
     pub(crate) fn with_observed_end(&self, how: &EndFacts) -> EndFacts {
         match self.ended {
             Some(seen) => EndFacts {
-                // The cloud's words for the end can come after it.
+                // The cloud's reason for the end can arrive after the end itself.
                 end: if how.end == EndReason::TakenBack { how.end } else { seen.end },
                 started_at: Some(seen.started_at),
                 ended_at: Some(seen.ended_at),
@@ -261,7 +261,8 @@ impl LaunchState {
         }
     }
 
-    /// The ledger's entry; none for a launch that never had a machine. Times are the cloud's where it says them, else ours.
+    /// Returns the ledger entry; `None` for a launch that never had a machine. Times are the cloud's where it reports
+    /// them, else this process's.
     pub(crate) fn entry(&self, launch: LaunchId, how: &EndFacts) -> Option<LedgerEntry> {
         let how = &self.with_observed_end(how);
         let (seen_at, _, offer) = self.bought.as_ref()?;
@@ -272,7 +273,7 @@ impl LaunchState {
             let from = self.started_again_at.unwrap_or(began);
             runs.push(TimeRange { from, to: to.max(from) });
         }
-        // What the cloud's history says, else what was thought when it was bought.
+        // The cloud's price history, else the price assumed at the purchase.
         let thought = || vec![(began, offer.price.unwrap_or(self.price))];
         let tenure = BillableUsage {
             market: offer.market,
@@ -282,7 +283,7 @@ impl LaunchState {
             disk: self.disk.map(|disk| (disk, TimeRange { from: began, to: to.max(began) })),
         };
         let online = self.activity.iter().any(|(_, doing)| *doing != RunnerActivity::Stopped);
-        // One that lives may still come online.
+        // A machine that still exists may yet come online.
         let first = if online || how.lives {
             CostCategory::Boot
         } else {
@@ -295,7 +296,7 @@ impl LaunchState {
         }
         let mut parts = split(&tenure, to, &shares);
         if how.lives {
-            // It will live out its minute.
+            // A machine that still exists will reach the minimum of one minute.
             parts.retain(|part| part.category != CostCategory::Waste(Waste::Minimum));
         }
         Some(LedgerEntry {

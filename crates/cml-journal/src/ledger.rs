@@ -1,4 +1,4 @@
-//! One machine's money, and whose it is.
+//! The cost of one machine, and the jobs and pools that it is charged to.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use rust_decimal::Decimal;
 
 use crate::billing::{BillableUsage, EndReason, TimeRange};
 
-/// What a part of a machine's life was for.
+/// Cost category of a part of a machine's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CostCategory {
-    /// From the purchase to the runner being online.
+    /// From the purchase until the runner is online.
     Boot,
-    /// A job; none when it is not known which.
+    /// A job; `None` when the job is unknown.
     Work(Option<JobId>),
     /// Online, without a job.
     Idle,
-    /// For nothing.
+    /// Time without any use.
     Waste(Waste),
 }
 
-/// Why money was for nothing.
+/// Cause of waste.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waste {
     /// Its runner never came online.
     NeverRegistered,
-    /// The cloud took the machine back while this job was on it.
+    /// The cloud interrupted the machine while this job ran on it.
     Interrupted(Option<JobId>),
-    /// The deadline ended the machine while this job was on it.
+    /// The deadline ended the machine while this job ran on it.
     Capped(Option<JobId>),
-    /// Somebody had stopped the machine: only its disk costs.
+    /// The machine was stopped from outside: only its disk is billed.
     Stopped,
-    /// What a minute at least adds to a shorter life.
+    /// The difference between a shorter life and the minimum of one minute.
     Minimum,
 }
 
 impl CostCategory {
-    /// The job that it was for or that was lost.
+    /// Returns the job that was run or lost.
     #[must_use]
     pub fn job(self) -> Option<JobId> {
         match self {
@@ -60,56 +60,56 @@ impl fmt::Display for Waste {
     }
 }
 
-/// A machine that is gone, or lives, with its bill divided.
+/// A machine that has ended or still exists, with its bill divided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedgerEntry {
     /// The launch.
     pub launch: LaunchId,
-    /// Its spec.
+    /// Name of its pool.
     pub spec: String,
     /// The job that it was bought for.
     pub job: Option<JobId>,
-    /// What was bought.
+    /// The offer that was bought.
     pub offer: Offer,
-    /// When it was bought.
+    /// Time of the purchase.
     pub from: Timestamp,
-    /// When it was gone; now, when it lives.
+    /// Time of the end; now, while it exists.
     pub to: Timestamp,
     /// The bill.
     pub cost: Usd,
-    /// The cloud did not say when it began or ended: the times are when we saw it.
+    /// The cloud did not report its start or its end: the times are those of the observations.
     pub estimated: bool,
-    /// What it is billed by.
+    /// The usage that it is billed by.
     pub usage: BillableUsage,
-    /// The cloud has told how its price changed; else the price is what was thought when it was bought.
+    /// The cloud has reported how its price changed; else the price is the one assumed at the purchase.
     pub is_priced_by_history: bool,
-    /// The bill, divided: one part after the other, and together all that is billed.
+    /// The divided bill: consecutive segments that together are all that is billed.
     pub segments: Vec<CostSegment>,
 }
 
-/// A part of a machine's life and bill.
+/// A segment of a machine's life and bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CostSegment {
-    /// What it was for.
+    /// Its category.
     pub category: CostCategory,
-    /// When.
+    /// Its span.
     pub span: TimeRange,
-    /// What the machine cost.
+    /// Cost of the machine.
     pub machine: Usd,
-    /// What its disk cost.
+    /// Cost of its disk.
     pub disk: Usd,
 }
 
 impl CostSegment {
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub fn cost(&self) -> Usd {
         Usd(self.machine.0 + self.disk.0)
     }
 }
 
-/// Divides a bill over what a machine did, from the beginning of each to that of the next: each second costs what that
-/// second is billed.
+/// Divides a bill into segments, each from the start of one activity to the start of the next: each second costs what
+/// that second is billed.
 pub(crate) fn split(
     tenure: &BillableUsage,
     to: Timestamp,
@@ -142,12 +142,12 @@ pub(crate) fn split(
     parts
 }
 
-/// The sum of what is billed.
+/// Returns the sum of the billed amounts.
 pub(crate) fn sum(parts: &[CostSegment]) -> Usd {
     Usd(parts.iter().map(|part| part.cost().0).sum::<Decimal>())
 }
 
-/// What the last thing that a machine did amounts to, now that it is known how the machine ended.
+/// Returns the category of a machine's last activity, given how the machine ended.
 pub(crate) fn final_category(share: CostCategory, end: EndReason, was_due: bool) -> CostCategory {
     match (share, end) {
         (CostCategory::Work(job), EndReason::TakenBack) => CostCategory::Waste(Waste::Interrupted(job)),

@@ -1,9 +1,9 @@
-//! The journal: what was decided and learned, in the order in which it happened, never changed afterwards.
+//! The journal: facts and decisions in the order in which they happened, never changed afterwards.
 //!
-//! All state is a fold of it ([`State`]), the ledger too: a process that was killed reads it and knows what it knew. An
-//! intent is on the disk before the call that it announces is made.
+//! All state is a fold of it ([`State`]), the ledger too: a process that restarts after a kill reads it and recovers
+//! its state. An intent is on the disk before the call that it announces is made.
 //!
-//! What may not happen here: decisions, and anything said to a cloud or to GitHub. Times come from the caller.
+//! Not allowed here: decisions, and calls to a cloud or to GitHub. Times are passed in by the caller.
 
 mod arrivals;
 mod billing;
@@ -28,25 +28,26 @@ pub use state::State;
 
 use jiff::Timestamp;
 
-/// A place in the journal: the number of the last line that was seen; 0 before the first.
+/// A position in the journal: the number of the last record that was read; 0 before the first.
 pub type SeqNo = i64;
 
-/// Where events are kept. Small, so that several daemons may share a server one day.
+/// Storage of events. A small interface, so that several daemons may share a server one day.
 pub trait Journal {
-    /// Appends events, all or none, and returns once they are durable. Fails with [`JournalError::Conflict`] when another
-    /// process has appended since `seen`: then what was decided rests on what is not true any more.
+    /// Appends events, all or none, and returns once they are durable. Fails with [`JournalError::Conflict`] when
+    /// another process has appended since `seen`: the decision would then rest on outdated state.
     ///
     /// # Errors
     /// [`JournalError`]; then nothing was appended.
     fn append(&mut self, seen: SeqNo, at: Timestamp, events: &[Event]) -> Result<SeqNo, JournalError>;
 
-    /// What this process is called in the intents that it writes; none where nobody could say whether it lives.
+    /// Returns the name of this process in the intents that it writes; `None` where no other process could determine
+    /// whether it is alive.
     fn writer(&mut self) -> Option<String>;
 
-    /// Whether the writer of this name may still act on its intents. Not sure means that it may.
+    /// Returns whether the writer of this name may still act on its intents. When uncertain, it may.
     fn may_act(&self, writer: &str) -> bool;
 
-    /// The lines after `seen`, oldest first.
+    /// Returns the records after `seen`, oldest first.
     ///
     /// # Errors
     /// [`JournalError`].

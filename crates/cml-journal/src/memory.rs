@@ -1,4 +1,4 @@
-//! A journal that is forgotten with its process: for plans that nobody carries out.
+//! A journal that lives only as long as its process: for plans that are not executed.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::sqlite::{JournalError, Record};
 use crate::{Journal, SeqNo};
 
-/// Lines in memory, of one process.
+/// Records in memory, of one process.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
     lines: Vec<Record>,

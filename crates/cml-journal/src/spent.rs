@@ -1,4 +1,4 @@
-//! Money that was spent of late, for budgets.
+//! Recent spending, for budgets.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,21 @@ use rust_decimal::Decimal;
 use crate::event::JobFacts;
 use crate::ledger::LedgerEntry;
 
-/// The longest budget is that of a month, and a week may begin in the month before.
+/// The longest budget period is a month, and a week may begin in the month before.
 const DAYS: i64 = 38;
-/// Days that are kept.
+/// Number of days that are kept.
 const KEPT: usize = 40;
 
 /// Spec, repository, actor.
 type Whose = (String, Option<String>, Option<String>);
 
-/// What machines that are gone have cost, by the UTC day on which they went.
+/// Cost of machines that have ended, by the UTC day on which they ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Spent(BTreeMap<Date, BTreeMap<Whose, Decimal>>);
 
 impl Spent {
-    /// A job's time is its repository's and actor's; all other time is those of the job that the machine was bought for.
+    /// Adds an entry. A job's time is charged to its repository and actor; all other time to those of the job that the
+    /// machine was bought for.
     pub(crate) fn add(
         &mut self,
         entry: &LedgerEntry,
@@ -41,7 +42,8 @@ impl Spent {
             );
             *day.entry(whose).or_default() += part.cost().0;
         }
-        // By number, not by the latest: a clock that was ahead once must not make every day an old one.
+        // Limits the number of days rather than their age: a clock that was once ahead must not make every day an old
+        // one.
         while self.0.len() > KEPT {
             self.0.pop_first();
         }

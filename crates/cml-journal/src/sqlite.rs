@@ -10,116 +10,116 @@ use crate::event::Event;
 use crate::writer::{self, Writer};
 use crate::{Journal, SeqNo};
 
-/// Characters of what is wrong with a line.
+/// Maximum length of the cause of an unreadable record, in characters.
 const CAUSE_CHARS: usize = 300;
-/// How long one process waits for another that is writing.
+/// How long one process waits for another process's write.
 const BUSY: Duration = Duration::from_secs(5);
-/// Steps from one version of the schema to the next; the version is how many were taken.
+/// Steps from one version of the schema to the next; the version is the number of steps taken.
 const MIGRATIONS: &[&str] = &["CREATE TABLE lines (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
     event TEXT NOT NULL
 ) STRICT"];
 
-/// One line of the journal.
+/// One record of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Its number, from 1, growing.
+    /// Its sequence number, from 1, increasing.
     pub seq: i64,
-    /// When it was written, by the writer's clock.
+    /// Time of the write, by the writer's clock.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// The journal cannot be read or written.
+/// Error: the journal cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Another process has appended meanwhile: read, decide again.
+    /// Another process has appended since: read, and plan again.
     #[error("another process has written to the journal since line {seen} (it is at {last}): look again")]
     Conflict {
-        /// What the caller had seen.
+        /// The sequence number that the caller had read.
         seen: SeqNo,
-        /// The last line now.
+        /// The last sequence number now.
         last: SeqNo,
     },
-    /// There is no room. Nothing that was there is lost, nothing of this was written.
+    /// The disk is full. Existing records are intact, and nothing of this append was written.
     #[error("{}: the disk is full; make room, nothing was lost", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// Another process holds the file.
+    /// Another process holds the file's lock.
     #[error("{}: another process has been writing for more than {} s; is one stopped or hung?", path.display(), BUSY.as_secs())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// A later version of this program wrote it.
+    /// The file was written by a later version of this program.
     #[error("{}: written by a later cml-runner (schema {found}, this one knows {known}); update cml-runner", path.display())]
     TooNew {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: i64,
-        /// Ours.
+        /// The version known to this program.
         known: i64,
     },
-    /// A line is not understood.
+    /// A record could not be parsed.
     #[error("{}: line {number} is not understood ({cause}); was it written by a later cml-runner?", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// The line.
+        /// The record's sequence number.
         number: i64,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// What the file holds is not what was written, or was never ours.
+    /// The file is damaged, or is not a file of this program.
     #[error("{}: damaged, or no file of cml-runner: {cause}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's message.
         cause: String,
     },
-    /// The file that was opened is not the one that has its name now.
+    /// The file that was opened is no longer the one at its path.
     #[error("{}: removed or replaced while it was in use; what is written now would be lost: restart the daemon", path.display())]
     Replaced {
         /// The file.
         path: PathBuf,
     },
-    /// Anything else, in SQLite's words.
+    /// Any other error, with SQLite's message.
     #[error("{}: {cause}", path.display())]
     Other {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's message.
         cause: String,
     },
 }
 
 impl JournalError {
-    /// True when the file itself is at fault: another one in its place would do.
+    /// Returns true when the file itself is at fault: a new file at its path would work.
     #[must_use]
     pub fn is_of_content(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::TooNew { .. } | Self::Line { .. })
     }
 }
 
-/// Which file has a name. A removed one can be written to for as long as it is open, and all of it is lost.
+/// Identity of the file at a path. A removed file can be written to for as long as it is open, and all of it is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIdentity(Option<(u64, u64)>);
 
 impl FileIdentity {
-    /// Of the file that has this name now.
+    /// Returns the identity of the file that is at this path now.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self(std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino())))
     }
 
-    /// Fails when the name is another file's by now, or nobody's.
+    /// Fails when another file, or none, is at the path now.
     ///
     /// # Errors
     /// [`JournalError::Replaced`].
@@ -140,7 +140,7 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the file, making it and bringing it up to date as needed. Only its owner can read it.
+    /// Opens the file, creates it and updates its schema as needed. Only its owner can read it.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -149,7 +149,7 @@ impl SqliteJournal {
         Ok(Self { path: path.to_owned(), connection, file: FileIdentity::of(path), writer: None })
     }
 
-    /// Opens a file that is there for reading alone: none is made, nothing is brought up to date.
+    /// Opens an existing file for reading only: no file is created, and no schema is updated.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -162,7 +162,7 @@ impl SqliteJournal {
         Ok(Self { path: path.to_owned(), connection, file, writer: None })
     }
 
-    /// The last lines, the newest first.
+    /// Returns the last records, the newest first.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -170,7 +170,7 @@ impl SqliteJournal {
         self.read("SELECT number, at, event FROM lines ORDER BY number DESC LIMIT ?1", [most])
     }
 
-    /// So many of the lines after `seen`, oldest first.
+    /// Returns at most `most` of the records after `seen`, oldest first.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -179,7 +179,7 @@ impl SqliteJournal {
         self.read(select, (seen, most))
     }
 
-    /// The number of the last line; 0 when there is none.
+    /// Returns the sequence number of the last record; 0 when there is none.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -200,7 +200,7 @@ impl SqliteJournal {
             .map_err(failed)?;
         rows.map(|row| {
             let (number, at, text): (i64, String, String) = row.map_err(failed)?;
-            // Parsers repeat what they do not understand, which may be as long as the line.
+            // Parsers quote what they cannot parse, which may be as long as the record.
             let bad = |cause: String| JournalError::Line {
                 path: self.path.clone(),
                 number,
@@ -214,7 +214,7 @@ impl SqliteJournal {
     }
 }
 
-/// Opens a file of ours that holds other tables than a journal, such as what is made from journals.
+/// Opens a file of this program that holds tables other than a journal, such as those derived from journals.
 ///
 /// # Errors
 /// [`JournalError`].
@@ -222,10 +222,10 @@ pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, Jou
     open(path, migrations)
 }
 
-/// Opens a file of ours: durable with every commit, readable by its owner only, brought up to date.
+/// Opens a file of this program: durable with every commit, readable by its owner only, with an up-to-date schema.
 pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, JournalError> {
     let failed = |error: rusqlite::Error| journal_error(path, &error);
-    // Made before SQLite does, with rights for nobody else; its side files take the same.
+    // Created before SQLite would, readable by its owner only; the side files take the same permissions.
     make_private(path)
         .map_err(|error| JournalError::Other { path: path.to_owned(), cause: error.to_string() })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -238,8 +238,8 @@ pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, Journ
     Ok(connection)
 }
 
-/// Puts the file into WAL mode. Where another process does the same at this moment, SQLite says busy at once, without the
-/// time-out that it keeps elsewhere: two that wait for each other here would wait for ever.
+/// Puts the file into WAL mode. Where another process does the same at this moment, SQLite returns busy at once,
+/// without the time-out that it applies elsewhere: two processes that wait for each other here would wait for ever.
 /// <https://www.sqlite.org/c3ref/busy_handler.html>
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     const PAUSE: Duration = Duration::from_millis(10);
@@ -255,8 +255,9 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Makes the file where there is none. One that is there is not opened: closing it again would take the locks away that
-/// this process may hold on it. <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
+/// Creates the file where there is none. An existing file is not opened: closing it again would release the locks that
+/// this process may hold on it.
+/// <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
 fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
@@ -268,14 +269,14 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Takes the missing steps, one process at a time.
+/// Applies the missing migrations, one process at a time.
 fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| journal_error(path, &error);
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let version = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)
     };
-    // Whoever only reads writes nothing.
+    // A reader writes nothing.
     if version(connection)? == known {
         return Ok(());
     }
@@ -300,7 +301,7 @@ pub(crate) fn journal_error(path: &Path, error: &rusqlite::Error) -> JournalErro
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
         _ if is_busy(error) => JournalError::Busy { path },
-        // Without a code it is the type of a value, and SQLite's general error is a table that is not there.
+        // Without a code, the error is the type of a value; SQLite's general error is a missing table.
         None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
             JournalError::Damaged { path, cause: error.to_string() }
         }
@@ -313,7 +314,7 @@ impl Journal for SqliteJournal {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| journal_error(&path, &error);
         self.file.check(&path)?;
-        // Immediate: between the look and the lines nobody else writes.
+        // Immediate: no other process writes between the check and the insertion.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let mut last: SeqNo = transaction
@@ -339,7 +340,7 @@ impl Journal for SqliteJournal {
 
     fn writer(&mut self) -> Option<String> {
         if self.writer.is_none() {
-            // SQLite's own randomness: nobody else has the name, also after a restart of the machine.
+            // SQLite's own randomness: no other process has the name, also after a restart of the machine.
             let random =
                 self.connection.query_row("SELECT lower(hex(randomblob(8)))", [], |row| row.get(0)).ok();
             self.writer = random.and_then(|name| Writer::begin(&self.path, name));

@@ -1,4 +1,4 @@
-//! What the journal amounts to.
+//! The state: a fold of the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,20 +15,21 @@ use crate::ledger::LedgerEntry;
 use crate::spent::Spent;
 use crate::sqlite::Record;
 
-/// Jobs that are remembered, the latest ones: GitHub's ids grow.
+/// Maximum number of jobs that are remembered, the latest ones: GitHub's ids increase.
 const JOBS_MAX: usize = 20_000;
-/// GitHub gives up a job that has waited for this.
+/// GitHub gives up a job that has waited for this long.
 const QUEUE_LIMIT: SignedDuration = SignedDuration::from_hours(24);
-/// A job is heard of within this, or never.
+/// A job is reported within this time, or never.
 const UNCLEAR_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// Jobs that are asked after for one machine that was lost with a job nobody knows.
+/// Maximum number of jobs that are checked for one machine that was lost with an unknown job.
 const SUSPECTS_MAX: usize = 50;
-/// Re-runs that are remembered, of the latest runs: GitHub's ids grow.
+/// Maximum number of re-runs that are remembered, of the latest runs: GitHub's ids increase.
 const RERUNS_MAX: usize = 2_000;
-/// Launches that are over and remembered, the latest ones: a machine that shows again after its end is not a new one.
+/// Maximum number of launches that are over and remembered, the latest ones: a machine that reappears after its end is
+/// not a new one.
 const OVER_MAX: usize = 20_000;
 
-/// The fold of all lines so far.
+/// The fold of all records so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     launches: BTreeMap<LaunchId, LaunchState>,
@@ -37,22 +38,23 @@ pub struct State {
     refusals: BTreeMap<Pool, Refusal>,
     arrivals: BTreeMap<String, Arrivals>,
     jobs: BTreeMap<JobId, JobFacts>,
-    /// Jobs that lost their machine and may have to run again.
+    /// Jobs that lost their machine and may have to be re-run.
     interrupted: BTreeSet<JobId>,
-    /// Jobs that came and were not seen on any machine of ours, with when they came.
+    /// Jobs that arrived and were not seen on any machine of this controller, with their time of arrival.
     unplaced: BTreeMap<JobId, Timestamp>,
-    /// Launches whose machine the cloud took back without it being known which job it had.
+    /// Launches whose machine the cloud interrupted while its job was unknown.
     unclear: BTreeMap<LaunchId, Timestamp>,
-    /// Jobs that may have been on such a machine.
+    /// Jobs that may have run on such a machine.
     suspects: BTreeSet<JobId>,
-    /// How often a job of a run has lost its machine, over all attempts.
+    /// Number of machines that a job of a run has lost, over all attempts.
     interruptions: BTreeMap<(u64, String), u32>,
-    /// Runs that this controller has asked GitHub to run again, since which attempt, and who started the attempt before.
+    /// Runs that this controller has asked GitHub to re-run: the attempt from which on, and the actor of the attempt
+    /// before.
     reruns: BTreeMap<u64, (u32, String)>,
     over: BTreeSet<LaunchId>,
-    /// Launches that were decided here, the latest ones, whatever became of them.
+    /// Launches that were decided here, the latest ones, whether or not they succeeded.
     own: BTreeSet<LaunchId>,
-    /// What this controller calls itself, and what it was called before.
+    /// The controller's current name, and its earlier ones.
     names: Vec<String>,
     seen: i64,
 }
@@ -60,7 +62,7 @@ pub struct State {
 type Pool = (String, Option<String>, String, Market);
 
 impl State {
-    /// The state after these lines.
+    /// Returns the state after these records.
     #[must_use]
     pub fn of(lines: &[Record]) -> Self {
         let mut state = Self::default();
@@ -68,14 +70,14 @@ impl State {
         state
     }
 
-    /// Takes in further lines.
+    /// Applies further records.
     pub fn apply_all(&mut self, lines: &[Record]) {
         for line in lines {
             self.apply(line);
         }
     }
 
-    /// Takes in the next line. One that says what is known already changes nothing.
+    /// Applies the next record. A record of something already known changes nothing.
     pub fn apply(&mut self, line: &Record) {
         if line.seq <= self.seen {
             return;
@@ -185,7 +187,7 @@ impl State {
                 self.arrivals.entry(spec.clone()).or_default().add(*job, at);
                 self.jobs.insert(*job, facts.clone());
                 self.unplaced.insert(*job, at);
-                // It may have come and gone before it was heard of.
+                // The job may have arrived and ended before it was reported.
                 self.unclear.retain(|_, lost| at.duration_since(*lost) < UNCLEAR_FOR);
                 if !self.unclear.is_empty() {
                     self.suspects.insert(*job);
@@ -237,7 +239,7 @@ impl State {
         }
     }
 
-    /// Any job that came not long ago and was seen nowhere may have been on this machine: GitHub will tell.
+    /// Marks every recent job that was seen on no machine: it may have been on this one, which GitHub will show.
     fn mark_suspects(&mut self, launch: LaunchId, now: Timestamp) {
         let since = now.checked_sub(QUEUE_LIMIT).unwrap_or(now);
         let recent = self.unplaced.iter().rev().filter(|(_, came)| **came > since).map(|(job, _)| *job);
@@ -254,7 +256,8 @@ impl State {
         life.record_activity(at, doing);
     }
 
-    /// Refusals in a row are counted here: whoever saw this one may not know of the others.
+    /// Records a refusal. Consecutive refusals are counted here: the process that observed this one may not know of the
+    /// others.
     fn refuse(&mut self, refusal: &Refusal) {
         let key =
             (refusal.region.clone(), refusal.zone.clone(), refusal.instance_type.clone(), refusal.market);
@@ -265,18 +268,18 @@ impl State {
         self.refusals.insert(key, Refusal { in_a_row, ..refusal.clone() });
     }
 
-    /// The last line that is taken in.
+    /// Returns the sequence number of the last applied record.
     #[must_use]
     pub fn seen(&self) -> i64 {
         self.seen
     }
 
-    /// Launches that are not over, as the planner wants them, but for how long they are watched.
+    /// Returns the launches that are not over, as the planner needs them, except for how long they have been watched.
     #[must_use]
     pub fn launches(&self) -> Vec<LaunchRecord> {
         let record = |(id, life): (&LaunchId, &LaunchState)| {
             let mut record = life.record(*id);
-            // While it works it is that job's repository and person who pay, whoever it was bought for.
+            // While it works, that job's repository and actor pay, whichever job it was bought for.
             if let Some(facts) = life.works_on().and_then(|job| self.jobs.get(&job)) {
                 record.repository = Some(facts.repository.clone());
                 record.actor = Some(facts.actor.clone());
@@ -286,56 +289,56 @@ impl State {
         self.launches.iter().map(record).collect()
     }
 
-    /// Launches that are not over, with what each has been doing: for people to look at.
+    /// Returns the launches that are not over, with their activity, for display.
     pub fn launch_views(&self) -> impl Iterator<Item = LaunchView<'_>> {
         self.launches.iter().map(|(launch, life)| life.view(*launch))
     }
 
-    /// One of them.
+    /// Returns one of them.
     #[must_use]
     pub fn launch_view(&self, launch: LaunchId) -> Option<LaunchView<'_>> {
         self.launches.get(&launch).map(|life| life.view(launch))
     }
 
-    /// True while there is no launch and nothing to follow.
+    /// Returns true while there is no launch and nothing to follow.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.launches.is_empty() && self.interrupted.is_empty() && self.suspects.is_empty()
     }
 
-    /// The job that a launch was made for. GitHub may have given its runner another one.
+    /// Returns the job that a launch was made for. GitHub may have assigned another one to its runner.
     #[must_use]
     pub fn meant_for(&self, launch: LaunchId) -> Option<JobId> {
         self.launches.get(&launch)?.job
     }
 
-    /// The job that a launch's runner has, as far as is known.
+    /// Returns the job that a launch's runner has, as far as is known.
     #[must_use]
     pub fn job_of(&self, launch: LaunchId) -> Option<JobId> {
         self.launches.get(&launch)?.works_on()
     }
 
-    /// From when on the spot prices of a launch are not known: the last change that is, or its purchase.
+    /// Returns the time after which the spot prices of a launch are unknown: the last known change, or its purchase.
     #[must_use]
     pub fn prices_known_until(&self, launch: LaunchId) -> Option<Timestamp> {
         let life = self.launches.get(&launch)?;
         life.prices.last().map(|(since, _)| *since).or(life.bought.as_ref().map(|(at, ..)| *at))
     }
 
-    /// True for a spot price that concerns a machine and is not known for it.
+    /// Returns true for a spot price that concerns a machine and is not yet recorded for it.
     #[must_use]
     pub fn is_new_price(&self, price: &SpotPrice) -> bool {
         let is_news = |life: &LaunchState| life.prices.iter().all(|(known, _)| *known != price.since);
         self.launches.values().any(|life| life.is_in_pool_of(price) && is_news(life))
     }
 
-    /// What this controller's machines are tagged with.
+    /// Returns the name that this controller's machines are tagged with.
     #[must_use]
     pub fn controller(&self) -> Option<&str> {
         self.names.last().map(String::as_str)
     }
 
-    /// True for a launch that was decided here, or whose machine is tagged with a name of this controller's.
+    /// Returns true for a launch that was decided here, or whose machine is tagged with a name of this controller.
     #[must_use]
     pub fn is_ours(&self, launch: LaunchId, controller: Option<&str>) -> bool {
         self.launches.contains_key(&launch)
@@ -344,102 +347,104 @@ impl State {
             || controller.is_some_and(|tagged| self.names.iter().any(|name| name == tagged))
     }
 
-    /// True for a launch whose machine has been seen to end.
+    /// Returns true for a launch whose machine has been seen to end.
     #[must_use]
     pub fn is_over(&self, launch: LaunchId) -> bool {
         self.over.contains(&launch)
     }
 
-    /// True for a launch whose machine has been seen to end, and whose bill waits for prices.
+    /// Returns true for a launch whose machine has been seen to end, and whose bill waits for prices.
     #[must_use]
     pub fn has_ended(&self, launch: LaunchId) -> bool {
         self.launches.get(&launch).is_some_and(|life| life.ended.is_some())
     }
 
-    /// True for a launch that was decided and is not over.
+    /// Returns true for a launch that was decided and is not over.
     #[must_use]
     pub fn is_open(&self, launch: LaunchId) -> bool {
         self.launches.contains_key(&launch)
     }
 
-    /// Who carries a launch out that is not over, where it is known, and whether the cloud has been called for it.
+    /// Returns the process that executes a launch that is not over, where it is known, and whether it has called the
+    /// cloud.
     #[must_use]
     pub fn writer_of(&self, launch: LaunchId) -> Option<(&str, bool)> {
         let life = self.launches.get(&launch)?;
         Some((life.writer.as_deref()?, life.is_called))
     }
 
-    /// The launch that a machine was bought for.
+    /// Returns the launch that a machine was bought for.
     #[must_use]
     pub fn launch_of(&self, instance: &InstanceId) -> Option<LaunchId> {
         let is_it = |life: &LaunchState| life.bought.as_ref().is_some_and(|(_, id, _)| id == instance);
         self.launches.iter().find(|(_, life)| is_it(life)).map(|(launch, _)| *launch)
     }
 
-    /// Machines that were bought and are not known to be gone.
+    /// Returns the machines that were bought and are not known to have ended.
     pub fn instances(&self) -> impl Iterator<Item = (LaunchId, &InstanceId, &Offer)> {
         self.launches.iter().filter_map(|(launch, life)| {
             life.bought.as_ref().map(|(_, instance, offer)| (*launch, instance, offer))
         })
     }
 
-    /// What stays the same of a job that came.
+    /// Returns the unchanging properties of a job that arrived.
     #[must_use]
     pub fn facts(&self, job: JobId) -> Option<&JobFacts> {
         self.jobs.get(&job)
     }
 
-    /// True once the job has come.
+    /// Returns true once the job has arrived.
     #[must_use]
     pub fn knows(&self, job: JobId) -> bool {
         self.jobs.contains_key(&job)
     }
 
-    /// Jobs that lost their machine and are not settled.
+    /// Returns the jobs that lost their machine and are not settled.
     #[must_use]
     pub fn interrupted(&self) -> &BTreeSet<JobId> {
         &self.interrupted
     }
 
-    /// Jobs that may have been on a machine that the cloud took back.
+    /// Returns the jobs that may have run on an interrupted machine.
     #[must_use]
     pub fn suspects(&self) -> &BTreeSet<JobId> {
         &self.suspects
     }
 
-    /// Launches whose machine the cloud took back without it being known which job it had.
+    /// Returns the launches whose machine the cloud interrupted while its job was unknown.
     #[must_use]
     pub fn unattributed_interruptions(&self) -> &BTreeMap<LaunchId, Timestamp> {
         &self.unclear
     }
 
-    /// How often this job of this run has lost its machine, over all attempts.
+    /// Returns how often this job of this run has lost its machine, over all attempts.
     #[must_use]
     pub fn interruptions(&self, run_id: u64, name: &str) -> u32 {
         self.interruptions.get(&(run_id, name.to_owned())).copied().unwrap_or(0)
     }
 
-    /// Whose an attempt is that this controller asked for, and every later one of that run; none for all others.
+    /// Returns the actor of an attempt that this controller asked for, or of any later attempt of that run; `None` for
+    /// all others.
     #[must_use]
     pub fn started_by(&self, run_id: u64, attempt: u32) -> Option<&str> {
         let (since, actor) = self.reruns.get(&run_id)?;
         (attempt >= *since).then_some(actor.as_str())
     }
 
-    /// What was refused and not sold since.
+    /// Returns the refusals that no purchase has followed.
     #[must_use]
     pub fn refusals(&self) -> Vec<Refusal> {
         self.refusals.values().cloned().collect()
     }
 
-    /// Machines that are gone, in the order in which they went.
+    /// Returns the machines that have ended, in the order of their ends.
     #[must_use]
     pub fn ledger(&self) -> &[LedgerEntry] {
         &self.ledger
     }
 
-    /// Machines that live, billed up to now, with when each must be gone. One whose
-    /// deadline has passed without anybody having seen it end is billed until then: no machine outlives it (L1).
+    /// Returns the machines that exist, billed up to now, with their deadlines. A machine whose deadline has passed
+    /// without an observed end is billed until the deadline: no machine outlives it (L1).
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Vec<(LedgerEntry, Deadline)> {
         let entry = |(launch, life): (&LaunchId, &LaunchState)| {
@@ -457,24 +462,25 @@ impl State {
         self.launches.iter().filter_map(entry).collect()
     }
 
-    /// The line that began the oldest launch that is not over: whoever reads from there on knows all that are not.
+    /// Returns the sequence number of the record that began the oldest launch that is not over: reading from there on
+    /// finds all launches that are not over.
     #[must_use]
     pub fn oldest_line(&self) -> Option<i64> {
         self.launches.values().map(|life| life.line).min()
     }
 
-    /// Lets go of the ledger's entries so far, which somebody else keeps. What was spent of late is still known.
+    /// Removes and returns the ledger entries so far; the caller keeps them. Recent spending is still known.
     pub fn take_ledger(&mut self) -> Vec<LedgerEntry> {
         std::mem::take(&mut self.ledger)
     }
 
-    /// What was spent on machines that are gone, by the UTC day on which they went: of this month, and of this week.
+    /// Returns the spending on machines that have ended, by the UTC day of their end: of this month, and of this week.
     #[must_use]
     pub fn spent(&self, now: Timestamp) -> Vec<Spending> {
         self.spent.since_last_month(now)
     }
 
-    /// Seconds between the arrivals of each spec's jobs, the latest last.
+    /// Returns the seconds between the arrivals of each pool's jobs, the latest last.
     #[must_use]
     pub fn gaps_seconds(&self) -> BTreeMap<String, Vec<u64>> {
         self.arrivals.iter().map(|(spec, it)| (spec.clone(), it.gaps_seconds().to_vec())).collect()

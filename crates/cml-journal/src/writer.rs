@@ -1,8 +1,8 @@
-//! Who writes a journal, and whether it still lives: each process holds a file's lock for as long as it does, and the kernel gives
-//! it back when the process dies, however it dies.
+//! The process that writes a journal, and whether it is alive: each process holds a file's lock while it runs, and the
+//! kernel releases the lock when the process dies, however it dies.
 //!
-//! So a lease needs no clock and no renewal. It says nothing of processes on other machines; SQLite's files are for one machine
-//! anyway (<https://www.sqlite.org/wal.html>).
+//! So a lease needs no clock and no renewal. It does not cover processes on other machines; SQLite's files are for one
+//! machine anyway (<https://www.sqlite.org/wal.html>).
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// This process's own mark beside a journal; removed when it is done.
+/// This process's lock file in the journal's directory; removed when the process is done.
 pub(crate) struct Writer {
     pub(crate) name: String,
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Makes the mark of this name. None where it cannot be made or locked.
+    /// Creates and locks the lock file of this name. `None` where that fails.
     pub(crate) fn begin(journal: &Path, name: String) -> Option<Self> {
         let path = mark(journal, &name)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).ok()?;
@@ -33,7 +33,7 @@ impl Drop for Writer {
     }
 }
 
-/// Whether the writer of this name lives. What cannot be looked at counts as living.
+/// Returns whether the writer of this name is alive. A lock file that cannot be examined counts as alive.
 pub(crate) fn lives(journal: &Path, name: &str) -> bool {
     let Some(path) = mark(journal, name) else { return true };
     match File::open(&path) {
@@ -48,10 +48,10 @@ pub(crate) fn lives(journal: &Path, name: &str) -> bool {
     }
 }
 
-/// Where a mark is; none for what is no name of ours.
+/// Returns the path of a lock file; `None` for a name that this program cannot have chosen.
 fn mark(journal: &Path, name: &str) -> Option<PathBuf> {
     let is_ours = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // By whatever name a process has opened it: a mark that is looked for elsewhere would seem dead.
+    // By the canonical path, whichever path a process has opened: a lock file searched for elsewhere would seem dead.
     let real = std::fs::canonicalize(journal);
     let mut path = real.unwrap_or_else(|_| journal.to_owned()).into_os_string();
     path.push(format!(".writer-{name}"));

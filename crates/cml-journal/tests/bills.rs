@@ -1,4 +1,4 @@
-//! EC2's rules: bills computed by hand, and what holds of every bill.
+//! EC2's billing rules: bills computed by hand, and properties of every bill.
 #![allow(missing_docs)]
 
 use cml_cloud::{Disk, Market, Usd, UsdPerGibMonth, UsdPerHour};
@@ -47,9 +47,9 @@ fn bills_are_those_that_were_computed_by_hand() {
     }
 }
 
-/// Any second of some months, ends of months, leap days and changes of the clocks among them.
+/// Generates any second of some months, including ends of months, leap days and daylight saving changes.
 fn second() -> impl Strategy<Value = Timestamp> {
-    // From December 2027 to the end of April 2028, and around a leap second that was.
+    // From December 2027 to the end of April 2028, and around a past leap second.
     let long = 1_827_619_200_i64..1_841_000_000;
     let leap = 1_483_228_700_i64..1_483_228_900;
     prop_oneof![4 => long, 1 => leap].prop_map(|second| Timestamp::from_second(second).expect("in range"))
@@ -90,7 +90,7 @@ fn in_window(tenure: &BillableUsage, window: TimeRange) -> Decimal {
     tenure.machine(window).0 + tenure.disk(window).0
 }
 
-/// Thirds do not end in any decimals.
+/// Rounds an amount: thirds have no finite decimal form.
 fn rounded(cost: Decimal) -> Decimal {
     cost.round_dp(15)
 }
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn a_longer_life_never_costs_less(tenure in tenure(), more in 0_i64..100_000) {
-        // But for the first hour of spot that EC2 takes back.
+        // Except for the first hour of a spot machine that EC2 interrupts.
         let tenure = BillableUsage { end: EndReason::Ours, ..tenure };
         let mut longer = tenure.clone();
         let last = longer.runs.last_mut().expect("one at least");

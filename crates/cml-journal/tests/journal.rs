@@ -62,7 +62,7 @@ fn bought(number: u128) -> Event {
     }
 }
 
-/// A life of 1000 s: boots for 100 s, waits 100 s, works 700 s, is idle for 100 s.
+/// A life of 1000 s: boots for 100 s, waits for 100 s, works for 700 s, is idle for 100 s.
 fn life(number: u128) -> Vec<(i64, Event)> {
     let launch = launch(number);
     vec![
@@ -357,7 +357,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// L7: whoever was killed and reads again knows what it knew, wherever it stopped reading before.
+    /// L7: a process that was killed and reads again recovers its state, wherever it stopped reading before.
     #[test]
     fn replaying_gives_the_same_state(events in events(), cut in 0_usize..40) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -391,7 +391,7 @@ fn a_writer_lives_as_long_as_its_process_holds_the_journal() {
     assert!(one.may_act(&name) && other.may_act(&name));
     drop(one);
     assert!(!other.may_act(&name));
-    // A process that was killed leaves its mark, and no lock on it.
+    // A killed process leaves its lock file behind, without a lock on it.
     let mark = dir.path().join("journal.db.writer-0123456789abcdef");
     std::fs::write(&mark, b"").expect("written");
     assert!(!other.may_act("0123456789abcdef") && !mark.exists());
