@@ -1,6 +1,7 @@
-//! What would have cost less, by what the ledger knows.
+//! Advice on what would have cost less, from the ledger.
 //!
-//! Only what is known is reckoned with: a shorter idle timeout than the one that was has a known outcome, a longer one has not.
+//! Advice rests on known outcomes only: a shorter idle timeout than the actual one has a known outcome, a longer one
+//! has not.
 
 use std::collections::BTreeMap;
 
@@ -14,29 +15,29 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::query::Window;
 use crate::usage_row::{Class, Kind, Symbol, UsageRow, usd};
 
-/// Idle timeouts that are tried, seconds.
+/// Idle timeouts that are evaluated, in seconds.
 const TIMEOUTS: [i64; 9] = [30, 60, 120, 180, 300, 600, 900, 1800, 3600];
-/// A saving below this share of what a spec costs is not worth a change.
+/// A saving below this percentage of a pool's cost is not worth a change.
 const WORTH_PERCENT: i64 = 1;
-/// And below this, US dollars: a cent.
+/// Minimum saving in US dollars: one cent.
 const WORTH: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
-/// Whoever waits longer than this, in the median, waits.
+/// Median wait, in seconds, above which jobs are reported as waiting for long.
 const LONG_WAIT: i64 = 180;
-/// Jobs that a median says something of.
+/// Minimum number of jobs for a meaningful median.
 const JOBS_ENOUGH: usize = 5;
 
 /// One line of advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// What it would have saved in the window; what it would have cost where that is less than nothing.
+    /// Saving in the window; negative if it would have cost more.
     pub saves: Usd,
-    /// What was seen.
+    /// The observation.
     pub seen: String,
-    /// What to change.
+    /// The recommended change.
     pub change: String,
 }
 
-/// A spec's time and money.
+/// Time and money of one pool.
 #[derive(Default)]
 struct Spec {
     cost: i128,
@@ -44,13 +45,13 @@ struct Spec {
     boots: u64,
     boot_seconds: i64,
     waste: BTreeMap<Kind, (u64, i128)>,
-    /// Stretches without a job, in seconds, and whether a job ended each.
+    /// Idle spans, in seconds, and whether a job ended each.
     idle: Vec<(i64, bool)>,
     on_demand: BTreeMap<(Symbol, Symbol), (i64, i128)>,
     spot_seconds: i64,
 }
 
-/// A pool of the spot market.
+/// A spot capacity pool.
 #[derive(Default)]
 struct Pool {
     seconds: i64,
@@ -66,14 +67,14 @@ struct Pass {
     pools: BTreeMap<(Symbol, Symbol, Symbol), Pool>,
     idle_for: i64,
     last_kind: Option<Kind>,
-    /// Where the last piece ended.
+    /// End of the last row.
     until: i64,
 }
 
 impl Pass {
-    /// Pieces of a machine follow one another.
+    /// Adds a row; the rows of one machine follow one another.
     fn add(&mut self, piece: &UsageRow) {
-        // What does not follow is another machine, whose beginning may lie before the window.
+        // A row that does not follow belongs to another machine, whose beginning may lie before the window.
         if piece.begins_machine || piece.from != self.until {
             self.idle_for = 0;
         }
@@ -87,7 +88,7 @@ impl Pass {
                 spec.boot_seconds += piece.seconds();
             }
             Kind::Idle if self.idle_for > 0 => {
-                // Midnight divides an idle hour: it goes on.
+                // Midnight splits an idle span: the rows are joined again.
                 self.idle_for += piece.seconds();
                 if let Some((length, _)) = spec.idle.last_mut() {
                     *length = self.idle_for;
@@ -108,7 +109,7 @@ impl Pass {
             }
             self.idle_for = 0;
         }
-        // Midnight divides what was wasted too.
+        // Midnight splits waste too.
         let begins = self.last_kind != Some(piece.kind) || piece.begins_machine;
         self.last_kind = Some(piece.kind);
         if piece.kind.class() == Class::Waste {
@@ -138,7 +139,7 @@ impl Pass {
     }
 }
 
-/// Advice on the machines of a window, what saves most first.
+/// Returns advice on the machines of a window, the largest saving first.
 ///
 /// # Errors
 /// [`LedgerError`].
@@ -174,7 +175,7 @@ fn count_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// US dollars for so many seconds of a spec's average machine.
+/// Returns the cost, in US dollars, of so many seconds of a pool's average machine.
 fn time_of(spec: &Spec, seconds: i64) -> Decimal {
     let cost = usd(spec.cost).0 * Decimal::from(seconds);
     cost.checked_div(Decimal::from(spec.seconds)).unwrap_or_default()
@@ -184,7 +185,7 @@ fn is_worth(spec: &Spec, saves: Decimal) -> bool {
     saves * Decimal::ONE_HUNDRED >= usd(spec.cost).0 * Decimal::from(WORTH_PERCENT)
 }
 
-/// What idle time would have cost with this timeout: a job that comes later needs another machine, and its boot.
+/// Returns the cost of idle time under this timeout: a job that arrives later needs another machine, and its boot.
 fn idle_seconds(spec: &Spec, timeout: i64) -> i64 {
     let boots = i64::try_from(spec.boots.max(1)).unwrap_or(i64::MAX);
     let boot = spec.boot_seconds / boots;
@@ -242,7 +243,7 @@ fn cut_by_deadline(name: &str, spec: &Spec) -> Option<Advice> {
     })
 }
 
-/// A spec that buys on-demand only.
+/// Advises spot for a pool that buys on-demand only.
 fn spot_instead(ledger: &Ledger, name: &str, spec: &Spec, now: Timestamp, book: &Book) -> Option<Advice> {
     if spec.spot_seconds > 0 {
         return None;
@@ -262,7 +263,8 @@ fn spot_instead(ledger: &Ledger, name: &str, spec: &Spec, now: Timestamp, book: 
     })
 }
 
-/// A spec whose jobs wait for long. Readiness has a price; whether it is worth it is for people to say.
+/// Advises warm machines for a pool whose jobs wait for long. Readiness has a price; whether it is worth it is the
+/// user's decision.
 fn kept_ready(name: &str, spec: &Spec, waits: &[i64]) -> Option<Advice> {
     let mut waits = waits.to_vec();
     waits.sort_unstable();
@@ -270,7 +272,7 @@ fn kept_ready(name: &str, spec: &Spec, waits: &[i64]) -> Option<Advice> {
     if waits.len() < JOBS_ENOUGH || median < LONG_WAIT {
         return None;
     }
-    // Ten hours of 22 working days.
+    // Ten hours on 22 working days.
     let cost = time_of(spec, 220 * 3600);
     Some(Advice {
         saves: Usd(-cost),
@@ -287,7 +289,7 @@ fn kept_ready(name: &str, spec: &Spec, waits: &[i64]) -> Option<Advice> {
     })
 }
 
-/// A pool of the spot market whose interruptions cost more than it saved.
+/// Advises against a spot capacity pool whose interruptions cost more than it saved.
 fn dear_spot([region, zone, kind]: [&str; 3], pool: &Pool, now: Timestamp, book: &Book) -> Option<Advice> {
     let list = book.on_demand(region, kind, now)?.price;
     let saved = list.for_seconds(u64::try_from(pool.seconds).unwrap_or(0)).0 - usd(pool.cost).0;
@@ -306,7 +308,7 @@ fn dear_spot([region, zone, kind]: [&str; 3], pool: &Pool, now: Timestamp, book:
     })
 }
 
-/// For a terminal.
+/// Formats advice for a terminal.
 #[must_use]
 pub fn advice_text(advice: &[Advice], window: Window) -> String {
     let mut text = format!("What would have cost less, {window} (UTC)\n");

@@ -1,4 +1,4 @@
-//! What the same work would have cost elsewhere: on-demand, and on GitHub's own larger machines.
+//! Cost of the same work elsewhere: on-demand, and on GitHub-hosted larger runners.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::interner::Interner;
 use crate::report::JobSum;
 use crate::usage_row::{Symbol, UsageRow, usd};
 
-/// Machines that have one price.
+/// Machines with the same price.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Compared {
     region: Symbol,
@@ -28,32 +28,32 @@ impl Compared {
     }
 }
 
-/// Seconds of machines and what they cost without their disks.
+/// Seconds of machines, and their cost without disks.
 pub(crate) type Use = (i64, i128);
 
-/// What it would have cost elsewhere.
+/// Cost of the same work elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// What spot machines cost, disks aside.
+    /// Cost of spot machines, without disks.
     pub spot: Usd,
-    /// What these would have cost on-demand for the same time.
+    /// Cost of the same machine time on-demand.
     pub spot_on_demand: Usd,
-    /// The jobs on GitHub's own machines.
+    /// Cost of the jobs on GitHub-hosted runners.
     pub hosted: HostedBill,
-    /// What the prices of the comparison rest on, with how many types each.
+    /// Sources of the compared prices, with the number of types for each.
     pub sources: Vec<(String, usize)>,
 }
 
-/// What jobs would have cost on GitHub's own machines.
+/// Cost of jobs on GitHub-hosted runners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostedBill {
-    /// Jobs that would have fitted on one.
+    /// Number of jobs that fit on one.
     pub jobs: usize,
-    /// Jobs that no machine of GitHub's is large enough for, or has the GPU for.
+    /// Number of jobs for which no GitHub-hosted runner is large enough or has the GPU.
     pub unfit: usize,
-    /// What those that fit would have cost.
+    /// Cost of the jobs that fit.
     pub cost: Usd,
-    /// The date of GitHub's prices.
+    /// Date of GitHub's prices.
     pub as_of: Option<Date>,
 }
 
@@ -80,7 +80,7 @@ impl Comparison {
         comparison
     }
 
-    /// What spot saved, percent of on-demand; none without spot.
+    /// Returns the saving of spot, in percent of on-demand; `None` without spot.
     #[must_use]
     pub fn saved_percent(&self) -> Option<Decimal> {
         let saved = self.spot_on_demand.0 - self.spot.0;
@@ -88,7 +88,7 @@ impl Comparison {
     }
 }
 
-/// The day tells enough.
+/// Describes a source; a precision of one day is enough.
 fn source(source: &Source) -> String {
     match source {
         Source::Fetched { at } => format!("AWS, asked {}", at.strftime("%Y-%m-%d")),
@@ -96,7 +96,7 @@ fn source(source: &Source) -> String {
     }
 }
 
-/// GitHub bills each job by started minutes.
+/// Computes the bill of GitHub, which bills each job by started minutes.
 fn hosted_bill(names: &Interner, jobs: &FxHashMap<i64, JobSum>) -> HostedBill {
     let mut bill = HostedBill::default();
     let mut minutes: BTreeMap<Symbol, (usize, i64)> = BTreeMap::new();

@@ -1,11 +1,11 @@
-//! A report for programs: JSON and CSV. Amounts are decimal texts in US dollars, times are seconds.
+//! Machine-readable reports: JSON and CSV. Amounts are decimal texts in US dollars, times are seconds.
 
 use serde_json::{Value, json};
 
 use crate::report::{Report, Row, Totals};
 use crate::usage_row::Class;
 
-/// Everything, as one object.
+/// Returns the whole report as one object.
 #[must_use]
 pub fn json(report: &Report) -> Value {
     let comparison = &report.comparison;
@@ -66,10 +66,10 @@ fn tally(tally: &Totals) -> Value {
     })
 }
 
-/// The rows; a spreadsheet adds them up itself.
+/// Returns the rows as CSV, without the total.
 ///
 /// # Errors
-/// When the text cannot be made.
+/// When the text cannot be written.
 pub fn csv(report: &Report) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let by = report.query.by.word();
@@ -104,7 +104,7 @@ pub fn csv(report: &Report) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Branches and jobs are named by anybody: a spreadsheet must not take a name for a formula.
+/// Escapes a name for a spreadsheet: names of branches and jobs are untrusted, and must not be read as formulas.
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
 fn spreadsheet_safe(name: &str) -> String {
     if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }

@@ -1,9 +1,9 @@
-//! Figures in words: the same on a terminal, on a page and in a comment. No figure passes through a float.
+//! Formatting of figures: the same on a terminal, on a page and in a comment. No figure passes through a float.
 
 use cml_cloud::Usd;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// `$1,234.56`. Less than a cent has two digits that say something, `$0.0042`; nothing is `$0`.
+/// Formats an amount: `$1,234.56`. Less than a cent has two significant digits, `$0.0042`; zero is `$0`.
 pub(crate) fn dollars(amount: Usd) -> String {
     let size = amount.0.abs();
     let shown = if size.is_zero() {
@@ -17,7 +17,7 @@ pub(crate) fn dollars(amount: Usd) -> String {
     format!("{sign}${shown}")
 }
 
-/// Time of machines: `5 min`, `12.3 h`, `1,234 h`. Of less than a tenth of an hour, minutes or seconds say more.
+/// Formats machine time: `5 min`, `12.3 h`, `1,234 h`. Less than a tenth of an hour is shown in minutes or seconds.
 pub(crate) fn hours(seconds: i64) -> String {
     let seconds = i128::from(seconds.max(0));
     let tenths = (seconds * 10 + 1800) / 3600;
@@ -30,7 +30,7 @@ pub(crate) fn hours(seconds: i64) -> String {
     }
 }
 
-/// `37 %`. A part that is there is never `0 %`, and one that is not all of it never `100 %`.
+/// Formats a percentage: `37 %`. A nonzero part is never `0 %`, and an incomplete one never `100 %`.
 pub(crate) fn percent(part: Usd, whole: Usd) -> String {
     if part.0.is_zero() {
         return "0 %".to_owned();
@@ -47,13 +47,13 @@ pub(crate) fn percent(part: Usd, whole: Usd) -> String {
     }
 }
 
-/// `1,234`.
+/// Formats a count: `1,234`.
 pub(crate) fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
 fn small(size: Decimal) -> String {
-    // The first digit that is not 0 stands where the scale exceeds the number of digits.
+    // The position of the first nonzero digit is the excess of the scale over the number of digits.
     let digits = u32::try_from(size.normalize().mantissa().to_string().len()).unwrap_or(0);
     let zeros = size.normalize().scale().saturating_sub(digits);
     rounded(size, zeros + 2).normalize().to_string()
@@ -63,7 +63,7 @@ fn rounded(size: Decimal, digits: u32) -> Decimal {
     size.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
 }
 
-/// Commas between thousands.
+/// Inserts commas between thousands.
 pub(crate) fn grouped(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
     let mut text = String::with_capacity(number.len() * 4 / 3 + 1);
@@ -76,7 +76,7 @@ pub(crate) fn grouped(number: &str) -> String {
     text + rest
 }
 
-/// `1 machine`, `2 machines`.
+/// Formats a number with its noun: `1 machine`, `2 machines`.
 pub(crate) fn some(number: usize, one: &str, many: &str) -> String {
     let words = if number == 1 { one } else { many };
     format!("{} {words}", count(u64::try_from(number).unwrap_or(u64::MAX)))

@@ -1,6 +1,6 @@
-//! A report as a page: one file that asks nothing of anybody, with plots that are made here.
+//! A report as a page: one self-contained file that makes no request, with its plots inside.
 //!
-//! What may not happen here: a figure that the report does not have.
+//! Not allowed here: a figure that the report does not have.
 
 mod days;
 mod histogram;
@@ -14,19 +14,19 @@ use crate::report::Report;
 use days::Days;
 use histogram::Histogram;
 
-/// Where the report is from.
+/// Origin of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// Whose machines: an organization, a repository; empty for nobody in particular.
+    /// Scope of the machines: an organization or a repository; may be empty.
     pub scope: &'a str,
     /// The forge's address, `https://github.com`.
     pub forge: &'a str,
 }
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
-/// The template does not fit the data: a mistake of ours.
+/// When the template does not fit the data, which is a bug.
 pub fn html(report: &Report, site: Site<'_>) -> Result<String, minijinja::Error> {
     let mut pages = Environment::new();
     pages.set_auto_escape_callback(|_| AutoEscape::Html);

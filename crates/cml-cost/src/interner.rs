@@ -1,10 +1,10 @@
-//! Names and their numbers.
+//! Interned names.
 
 use std::collections::BTreeMap;
 
 use crate::usage_row::Symbol;
 
-/// Names that pieces are made of: specs, types, places, repositories, people. Number 0 is none.
+/// Names that rows refer to: pools, types, zones, repositories, actors. Number 0 is none.
 #[derive(Clone, Debug, Default)]
 pub struct Interner {
     by_id: BTreeMap<Symbol, String>,
@@ -29,7 +29,7 @@ impl Interner {
         self.by_name.get(name).copied()
     }
 
-    /// The name; `–` where there is none.
+    /// Returns the name; `–` where there is none.
     #[must_use]
     pub fn name(&self, id: Symbol) -> &str {
         self.by_id.get(&id).map_or("–", |name| if name.is_empty() { "–" } else { name.as_str() })

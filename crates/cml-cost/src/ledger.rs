@@ -1,4 +1,5 @@
-//! The ledger as a table on the disk: made from journals, line by line, and asked by reports. All of it can be made again.
+//! The ledger as a table on the disk: built from journals, record by record, and queried by reports. It can be rebuilt
+//! at any time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::query::Window;
 use crate::split::{Intern, JobNames, cut};
 use crate::usage_row::{Kind, Nanos, Symbol, UsageRow, usd};
 
-/// Lines that are read at once.
+/// Number of records that are read at once.
 const CHUNK: u32 = 20_000;
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -40,24 +41,24 @@ const BEGINS_MACHINE: i64 = 1;
 const BEGINS_JOB: i64 = 2;
 const IS_ESTIMATE: i64 = 4;
 
-/// The ledger cannot be read or written.
+/// Error: the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// A journal cannot be read.
     #[error(transparent)]
     Journal(#[from] cml_journal::JournalError),
-    /// Another process writes.
+    /// Another process is writing.
     #[error("{}: another process has been writing for more than 5 s: try again", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// The ledger's own file.
+    /// The ledger's own file is at fault.
     #[error("{}: {cause}; it is made from the journals: remove it, and it is made again", path.display())]
     Table {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's message.
         cause: String,
     },
 }
@@ -67,12 +68,12 @@ pub struct Ledger {
     path: PathBuf,
     connection: Connection,
     names: Interner,
-    /// Machines that live, by the journals that were taken in.
+    /// Machines that exist, by the journals read so far.
     living: BTreeMap<LaunchId, (LedgerEntry, Deadline)>,
 }
 
 impl Ledger {
-    /// Opens the file, making it as needed. Only its owner can read it.
+    /// Opens the file and creates it as needed. Only its owner can read it.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -84,13 +85,13 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The names that pieces are made of.
+    /// Returns the names that rows refer to.
     #[must_use]
     pub fn names(&self) -> &Interner {
         &self.names
     }
 
-    /// What the machines that live were bought as, by launch.
+    /// Returns the offers that the existing machines were bought as, by launch.
     #[must_use]
     pub fn bought(&self) -> BTreeMap<LaunchId, Offer> {
         self.living.iter().map(|(launch, (entry, _))| (*launch, entry.offer.clone())).collect()
@@ -106,16 +107,16 @@ impl Ledger {
         rows.collect::<rusqlite::Result<Vec<(Symbol, String)>>>().map(Interner::of)
     }
 
-    /// Takes in what is new in a journal. A machine that another journal has told of counts once.
+    /// Imports the new records of a journal. A machine that another journal has too is counted once.
     ///
     /// # Errors
-    /// [`LedgerError`]; then nothing of this call is kept but whole chunks.
+    /// [`LedgerError`]; of this call only complete chunks are kept then.
     pub fn take_in(&mut self, path: &Path, now: Timestamp, book: &Book) -> Result<(), LedgerError> {
         let journal = SqliteJournal::open_to_read(path)?;
         let source = path.display().to_string();
         let Some(first) = journal.read_some_after(0, 1)?.pop() else { return Ok(()) };
         let first = format!("{first:?}");
-        // A journal that begins with another line is another one, whatever its name.
+        // A journal that begins with another record is another journal, whatever its path.
         let known = self.source(&source, &first).map_err(|error| self.failed(&error))?;
         let (mut seen, fold_from) = known.unwrap_or((0, 1));
         let mut state = State::default();
@@ -135,7 +136,7 @@ impl Ledger {
             }
             last = newest;
         }
-        // A machine that two journals tell of lives once.
+        // A machine that two journals have is counted once.
         self.living.extend(state.running(now).into_iter().map(|(entry, due)| (entry.launch, (entry, due))));
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Calls with every piece that ended after `from` and began before `to`.
+    /// Calls back with every row that ended after `from` and began before `to`.
     pub(crate) fn each(
         &self,
         from: i64,
@@ -193,7 +194,7 @@ impl Ledger {
         read().map_err(|error| self.failed(&error))
     }
 
-    /// Pieces of machines that live, up to now, each with its deadline.
+    /// Calls back with the rows of machines that exist, up to now, each with its deadline.
     pub(crate) fn each_living(
         &mut self,
         book: &Book,
@@ -215,7 +216,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What a job is called: `owner/name`, workflow, its own name, and its run.
+    /// Returns the title of a job: `owner/name`, workflow, its own name, and its run.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -233,7 +234,7 @@ impl Ledger {
         }))
     }
 
-    /// What each machine has cost that was launched in the window, by launch; those that live up to now.
+    /// Returns the cost of each machine that was launched in the window, by launch; existing ones count up to now.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -255,13 +256,13 @@ impl Ledger {
         Ok(all)
     }
 
-    /// Names that another process has given numbers to meanwhile.
+    /// Reads the names that another process has interned since.
     pub(crate) fn read_new_names(&mut self) -> Result<(), LedgerError> {
         self.names = self.read_names().map_err(|error| self.failed(&error))?;
         Ok(())
     }
 
-    /// How long jobs of each spec that came in the window waited for a machine, in seconds.
+    /// Returns how long jobs of each pool that arrived in the window waited for a machine, in seconds.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -282,7 +283,8 @@ impl Ledger {
     }
 }
 
-/// Between what is read and what is written nobody else writes; whoever does is waited for.
+/// Begins an immediate transaction: no other process writes between a read and a write, and a concurrent writer is
+/// awaited.
 fn immediate(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
@@ -295,7 +297,7 @@ fn told(path: &Path, error: &rusqlite::Error) -> LedgerError {
     }
 }
 
-/// What a job is called.
+/// Title of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobTitle {
     /// `owner/name`.
@@ -333,7 +335,7 @@ fn piece(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<UsageRow>> {
     }))
 }
 
-/// Writes within one transaction.
+/// A writer within one transaction.
 struct Writer<'a> {
     transaction: &'a Transaction<'a>,
     names: &'a mut Interner,
@@ -361,7 +363,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Each machine once, whoever tells of it and how often.
+    /// Stores an entry once, whichever journals contain it and however often.
     fn keep(&mut self, entry: &LedgerEntry, book: &Book) -> rusqlite::Result<()> {
         let pieces = cut(entry, book, self)?;
         let cost = pieces.iter().map(UsageRow::cost).fold(0, Nanos::saturating_add);
@@ -405,7 +407,7 @@ impl Intern for Writer<'_> {
         if let Some(id) = self.names.id(name) {
             return Ok(id);
         }
-        // Another process may have given it a number meanwhile.
+        // Another process may have interned it since.
         self.transaction.prepare_cached("INSERT OR IGNORE INTO names (name) VALUES (?1)")?.execute([name])?;
         let mut select = self.transaction.prepare_cached("SELECT id FROM names WHERE name = ?1")?;
         let id = select.query_row([name], |row| row.get(0))?;

@@ -1,9 +1,10 @@
-//! What machines cost, and whose money it was: the ledger as a table, reports, advice.
+//! The cost of machines and its attribution: the ledger as a table, reports, advice.
 //!
-//! The journal is the truth. The [`Ledger`] is made from journals line by line, so that asking it is cheap; it can be thrown away
-//! and made again. Money is in whole billionths of a US dollar there: sums are the same in any order.
+//! The journal is the source of truth. The [`Ledger`] is built from journals record by record, so that queries are
+//! cheap; it can be deleted and rebuilt. Its money is in whole billionths of a US dollar: sums are the same in any
+//! order.
 //!
-//! What may not happen here: decisions, calls to a cloud or to GitHub, a clock.
+//! Not allowed here: decisions, calls to a cloud or to GitHub, a clock.
 
 mod advise;
 mod compare;

@@ -1,4 +1,4 @@
-//! What is asked for.
+//! The query of a report.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-/// What a report groups by.
+/// Criterion that a report groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupBy {
-    /// Each job of a run.
+    /// Jobs of a run.
     Job,
-    /// Workflows by their names.
+    /// Workflows by name.
     Workflow,
     /// Branches.
     Branch,
     /// Repositories.
     Repo,
-    /// Who started the run.
+    /// Actors that started the run.
     Actor,
-    /// Specs of the cml.yaml.
+    /// Pools of `cml.yaml`.
     Spec,
     /// Instance types.
     Type,
@@ -28,12 +28,12 @@ pub enum GroupBy {
     Zone,
     /// Spot and on-demand.
     Market,
-    /// Days of UTC.
+    /// Days in UTC.
     Day,
 }
 
 impl GroupBy {
-    /// All of them.
+    /// All criteria.
     pub const ALL: [Self; 10] = [
         Self::Job,
         Self::Workflow,
@@ -47,7 +47,7 @@ impl GroupBy {
         Self::Day,
     ];
 
-    /// The word for it.
+    /// Returns its name on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -64,7 +64,8 @@ impl GroupBy {
         }
     }
 
-    /// Boot, idle time and waste belong to specs: by what belongs to jobs they are rows of their own.
+    /// Returns true for criteria of jobs. Boot, idle time and waste belong to pools; under these criteria they have
+    /// rows of their own.
     #[must_use]
     pub fn is_of_jobs(self) -> bool {
         matches!(self, Self::Job | Self::Workflow | Self::Branch | Self::Repo | Self::Actor)
@@ -77,7 +78,7 @@ impl fmt::Display for GroupBy {
     }
 }
 
-/// Whole days of UTC, as AWS bills them; up to now where the last one is today.
+/// A window of whole days in UTC, as AWS bills them; up to now where the last one is today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The first day.
@@ -86,7 +87,7 @@ pub struct Window {
     pub after: Date,
 }
 
-/// A window that is not understood.
+/// Error: the window could not be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("`{text}` is {what}; such as {example}")]
 pub struct BadWindow {
@@ -111,7 +112,7 @@ impl FromStr for Month {
 }
 
 impl Window {
-    /// The last days up to today, today among them: `30d`, `2 weeks`.
+    /// Returns the last days up to and including today: `30d`, `2 weeks`.
     #[must_use]
     pub fn since(length: SignedDuration, now: Timestamp) -> Self {
         let today = day_of(now);
@@ -120,25 +121,25 @@ impl Window {
         Self { first, after: today.tomorrow().unwrap_or(today) }
     }
 
-    /// A calendar month.
+    /// Returns the window of a calendar month.
     #[must_use]
     pub fn month(Month(first): Month) -> Self {
         Self { first, after: first.checked_add(1.month()).unwrap_or(first) }
     }
 
-    /// The first second of it, since 1970.
+    /// Returns its first second, since 1970.
     #[must_use]
     pub fn begins(&self) -> i64 {
         second(self.first)
     }
 
-    /// The first second after it.
+    /// Returns the first second after it.
     #[must_use]
     pub fn ends(&self) -> i64 {
         second(self.after)
     }
 
-    /// Its days, oldest first.
+    /// Returns its days, oldest first.
     pub fn days(&self) -> impl Iterator<Item = Date> + use<> {
         let after = self.after;
         self.first.series(1.day()).take_while(move |day| *day < after)
@@ -159,7 +160,7 @@ fn day_of(at: Timestamp) -> Date {
     at.to_zoned_datetime(TimeZone::UTC).date()
 }
 
-/// The day of so many days since 1970.
+/// Returns the day with this number since 1970.
 pub(crate) fn day_numbered(number: i64) -> Date {
     date(1970, 1, 1).checked_add(number.days()).unwrap_or(Date::MAX)
 }

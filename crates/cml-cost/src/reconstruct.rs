@@ -1,8 +1,8 @@
-//! Machines without a journal: what GitHub remembers of jobs tells when each was there, its runner's name which launch it was and
-//! what was asked for, the price book what that costs.
+//! Reconstruction of machines without a journal: GitHub's jobs show when each machine existed, the runner's name
+//! contains the launch and the requested type, and the price book has the price.
 //!
-//! The launch id holds the time of the launch. A machine ends shortly after its last job. What nobody remembers is left out:
-//! machines that never got a job, and who took a machine back.
+//! The launch id contains the time of the launch. A machine ends shortly after its last job. What no source records is
+//! left out: machines that never got a job, and interruptions.
 
 use std::collections::BTreeMap;
 
@@ -13,49 +13,49 @@ use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
-/// From the end of the last job to the machine being off: the runner's own end, and the system's.
+/// Time from the end of the last job until the machine is off: the runner's own shutdown, and the system's.
 const POWER_OFF: SignedDuration = SignedDuration::from_secs(20);
 
-/// A job that ran on a runner of ours, as GitHub remembers it.
+/// A job that ran on a runner of this controller, as GitHub reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastJob {
     /// GitHub's id.
     pub id: u64,
-    /// What it was.
+    /// Its unchanging properties.
     pub facts: JobFacts,
-    /// The runner that had it.
+    /// Name of the runner that ran it.
     pub runner: String,
-    /// When it came.
+    /// Time of its arrival.
     pub came: Timestamp,
-    /// When it began.
+    /// Time of its start.
     pub began: Timestamp,
-    /// When it ended.
+    /// Time of its end.
     pub ended: Timestamp,
 }
 
-/// What is assumed of machines whose runner's name does not tell.
+/// Assumptions about machines whose runner's name does not contain the purchase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assumed {
     /// The region.
     pub region: String,
-    /// The type; without it a machine of which nobody knows the type is left out.
+    /// The type; without it, a machine of unknown type is left out.
     pub instance_type: Option<String>,
-    /// The market; none: spot.
+    /// The market; `None`: spot.
     pub market: Option<Market>,
     /// Root disk, GiB.
     pub disk_gib: u32,
 }
 
-/// What was put together.
+/// Result of a reconstruction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reconstructed {
-    /// As a journal would have it, in the order of time.
+    /// Events as a journal would have them, in the order of time.
     pub events: Vec<(Timestamp, Event)>,
-    /// Machines that were left out because nobody knows their type.
+    /// Number of machines that were left out because their type is unknown.
     pub without_type: usize,
 }
 
-/// Puts together what GitHub remembers. `bought` are offers that journals know of, by launch; those need no guess.
+/// Reconstructs machines from GitHub's jobs. `bought` are offers from journals, by launch; those need no guess.
 #[must_use]
 pub fn reconstruct(
     jobs: &[PastJob],
@@ -82,7 +82,7 @@ pub fn reconstruct(
     all
 }
 
-/// What the name tells of the purchase, else what is assumed.
+/// Returns the offer from the runner's name, else the assumed one.
 fn guessed(launch: LaunchId, runner: &str, assumed: &Assumed, book: &Book) -> Option<Offer> {
     let (kind, market) = LaunchId::asked_for(runner);
     let instance_type = kind.or(assumed.instance_type.clone())?;
@@ -108,7 +108,8 @@ fn guessed(launch: LaunchId, runner: &str, assumed: &Assumed, book: &Book) -> Op
     })
 }
 
-/// A machine's life as the journal would have had it. Its times are GitHub's, not the cloud's: all of it is an estimate.
+/// Returns a machine's life as its journal would have it. Its times are GitHub's, not the cloud's: all of it is an
+/// estimate.
 fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, Event)> {
     let began = launch.made_at();
     let last = jobs.iter().map(|job| job.ended).max().unwrap_or(began);
@@ -130,7 +131,7 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
             labels: Vec::new(),
             region: Some(offer.region.clone()),
             job: first,
-            // Long after: it was not the deadline that ended it.
+            // Much later than the end: the deadline did not end the machine.
             deadline: Deadline(gone.checked_add(SignedDuration::from_hours(24)).unwrap_or(gone)),
             price: offer.price.unwrap_or(UsdPerHour(Decimal::ZERO)),
             disk: offer.disk,
@@ -143,7 +144,7 @@ fn life(launch: LaunchId, jobs: &[&PastJob], offer: &Offer) -> Vec<(Timestamp, E
     for (number, job) in jobs.iter().enumerate() {
         // GitHub's times are whole seconds: the first job may seem to begin before its launch.
         events.push((job.began.max(began), Event::RunnerBusy { launch, job: Some(JobId(job.id)) }));
-        // A machine of many jobs waits between them.
+        // A machine that ran several jobs waits between them.
         if number + 1 < jobs.len() {
             events.push((job.ended, Event::RunnerIdle { launch }));
         }

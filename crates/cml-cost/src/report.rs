@@ -1,4 +1,4 @@
-//! A report: one pass over the ledger's pieces.
+//! A report: one pass over the ledger's rows.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::query::{GroupBy, Window, day_numbered};
 use crate::usage_row::{Class, Kind, Nanos, Symbol, UsageRow, usd};
 
-/// Owners that a day's bar tells apart; the others are one.
+/// Number of owners that a day's bar distinguishes; the others are combined.
 const OWNERS_SHOWN: usize = 5;
 
-/// What is asked for.
+/// Query of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
-    /// When.
+    /// The window.
     pub window: Window,
-    /// Grouped by.
+    /// Grouping criterion.
     pub by: GroupBy,
-    /// Rows at most, the dearest first; the others are one row.
+    /// Maximum number of rows, the most expensive first; the others are combined into one.
     pub top: usize,
 }
 
-/// What was spent, on what.
+/// Totals of cost, time and counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     machine: i128,
     disk: i128,
     classes: [i128; 4],
-    /// Seconds of machines.
+    /// Machine time in seconds.
     pub seconds: i64,
-    /// Jobs that began.
+    /// Number of jobs that began.
     pub jobs: u64,
-    /// Machines that began.
+    /// Number of machines that began.
     pub machines: u64,
 }
 
@@ -67,19 +67,19 @@ impl Totals {
         self.machine + self.disk
     }
 
-    /// All of it.
+    /// Returns the total cost.
     #[must_use]
     pub fn cost(&self) -> Usd {
         usd(self.nanos())
     }
 
-    /// The disks' part of it.
+    /// Returns the part that disks cost.
     #[must_use]
     pub fn disk(&self) -> Usd {
         usd(self.disk)
     }
 
-    /// A column's part of it.
+    /// Returns the part of one column.
     #[must_use]
     pub fn class(&self, class: Class) -> Usd {
         usd(self.classes[place(class)])
@@ -95,81 +95,81 @@ fn place(class: Class) -> usize {
 pub struct Row {
     /// Its name.
     pub name: String,
-    /// A page that shows it, below the forge's address; jobs have one.
+    /// Path of a page about it, below the forge's address; jobs have one.
     pub page: Option<String>,
     /// Its figures.
     pub tally: Totals,
 }
 
-/// A machine that lives.
+/// A machine that exists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Running {
     /// The launch.
     pub launch: LaunchId,
-    /// Its spec.
+    /// Name of its pool.
     pub spec: String,
     /// Its type.
     pub instance_type: String,
     /// Its market.
     pub market: Market,
-    /// When it was bought.
+    /// Time of the purchase.
     pub since: Timestamp,
-    /// When it must be gone.
+    /// The time after which it must not exist.
     pub deadline: Deadline,
-    /// Up to now.
+    /// Cost up to now.
     pub cost: Usd,
-    /// From now to its deadline, at the price of now.
+    /// Cost from now to its deadline, at the current price.
     pub committed: Usd,
-    /// Its deadline has passed and nobody has seen it end.
+    /// Whether its deadline has passed without an observed end.
     pub is_overdue: bool,
 }
 
-/// A day's spend by owner.
+/// One day's spending by owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaySpend {
-    /// UTC.
+    /// The day, in UTC.
     pub day: Date,
-    /// By owner, in the order of [`Report::owners`].
+    /// Amounts by owner, in the order of [`Report::owners`].
     pub by_owner: Vec<Usd>,
 }
 
-/// Everything that a page or a table shows.
+/// All data of a page or a table.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// When it was made.
+    /// Time at which it was made.
     pub now: Timestamp,
-    /// What was asked for.
+    /// The query.
     pub query: Query,
-    /// Rows, the dearest first; of days, the oldest first.
+    /// Rows, the most expensive first; days, the oldest first.
     pub rows: Vec<Row>,
-    /// How many rows are in the last one.
+    /// Number of rows that are combined in the last one.
     pub joined: usize,
-    /// All of it.
+    /// The total.
     pub total: Totals,
-    /// Waste by cause, the dearest first.
+    /// Waste by cause, the most expensive first.
     pub waste: Vec<(Kind, Usd)>,
-    /// Owners of days: the repositories that cost most, the others, boot, idle, waste.
+    /// Owners of days: the most expensive repositories, the others, boot, idle, waste.
     pub owners: Vec<String>,
     /// Each day of the window up to now.
     pub days: Vec<DaySpend>,
-    /// What each job of the window has cost, sorted.
+    /// Cost of each job of the window, sorted.
     pub job_costs: Vec<Usd>,
-    /// Machines that live; their cost up to now is in the figures.
+    /// Machines that exist; the totals include their cost up to now.
     pub running: Vec<Running>,
-    /// Against on-demand and against GitHub's own machines.
+    /// Comparison with on-demand and with GitHub-hosted runners.
     pub comparison: Comparison,
-    /// What of the cost rests on times or prices that are not the cloud's own.
+    /// The part of the cost that rests on times or prices that are not the cloud's own.
     pub estimated: Usd,
 }
 
-/// Who a piece belongs to in a day's bar.
+/// Owner of a row in a day's bar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Owner {
     Repository(Symbol),
     Class(Class),
 }
 
-/// A job so far: cost, seconds, type.
+/// Sums of a job so far: cost, seconds, type.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct JobSum {
     machine: Nanos,
@@ -183,7 +183,7 @@ impl JobSum {
         self.machine + self.disk
     }
 
-    /// As a row of a report by jobs.
+    /// Returns it as a row of a report by jobs.
     fn tally(&self) -> Totals {
         let mut tally = Totals {
             machine: self.machine.into(),
@@ -208,7 +208,7 @@ struct Accumulator {
     estimated: i128,
 }
 
-/// What a row is of.
+/// Key of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
     Named(Symbol),
@@ -220,7 +220,7 @@ enum Key {
 impl Accumulator {
     fn add(&mut self, by: GroupBy, piece: &UsageRow) {
         let is_job = piece.kind == Kind::Work && piece.job != 0;
-        // Of jobs there may be as many as pieces: their sums are kept anyway, and small.
+        // There may be as many jobs as rows: their sums are kept anyway, and are small.
         if by != GroupBy::Job || !is_job {
             self.groups.entry(key(by, piece)).or_default().add(piece);
         }
@@ -240,7 +240,7 @@ impl Accumulator {
             job.instance_type = piece.instance_type;
         }
         let compared = self.compared.entry(Compared::of(piece)).or_default();
-        // What a stopped machine is not billed, it would not have been on-demand either.
+        // Time for which a stopped machine is not billed would not have been billed on-demand either.
         compared.0 += if piece.kind == Kind::Stopped { 0 } else { piece.seconds() };
         compared.1 += i128::from(piece.machine);
         if piece.is_estimate {
@@ -269,7 +269,7 @@ fn key(by: GroupBy, piece: &UsageRow) -> Key {
     }
 }
 
-/// Makes a report. Machines that live count up to now.
+/// Makes a report. Machines that exist count up to now.
 ///
 /// # Errors
 /// [`LedgerError`].
@@ -341,7 +341,7 @@ fn rows(ledger: &Ledger, pass: &Accumulator, query: Query) -> Result<(Vec<Row>, 
         let rows = groups.into_iter().map(|(key, tally)| named(ledger, query.by, key, tally));
         return Ok((rows.collect::<Result<_, _>>()?, 0));
     }
-    // Owners before boot, idle and waste; the dearest first, and always in the same order.
+    // Owners before boot, idle and waste; the most expensive first, in a deterministic order.
     let order = |(key, tally): &(Key, Totals)| {
         let class = if let Key::Class(class) = key { Some(*class) } else { None };
         (class, std::cmp::Reverse(tally.nanos()), *key)
@@ -365,7 +365,7 @@ fn rows(ledger: &Ledger, pass: &Accumulator, query: Query) -> Result<(Vec<Row>, 
     Ok((rows, others))
 }
 
-/// Adds the jobs that cost most, and sums up the others.
+/// Adds the most expensive jobs, and sums up the others.
 fn dearest_jobs(pass: &Accumulator, top: usize, groups: &mut Vec<(Key, Totals)>) -> (usize, Totals) {
     let mut jobs: Vec<(std::cmp::Reverse<Nanos>, i64)> =
         pass.jobs.iter().map(|(job, sum)| (std::cmp::Reverse(sum.cost()), *job)).collect();

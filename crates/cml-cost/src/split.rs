@@ -1,4 +1,4 @@
-//! A machine's entry in the journal's ledger, cut into lines: one owner each, one day of UTC each.
+//! Splitting of a ledger entry into rows with one owner and one UTC day each.
 
 use cml_cloud::{Market, Offer};
 use cml_journal::{BillableUsage, LedgerEntry, TimeRange};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::usage_row::{Kind, Nanos, Symbol, UsageRow, nanos};
 
 const DAY: i64 = 86_400;
-/// The longest life of a machine that is counted: ten years.
+/// Maximum life of a machine that is counted: ten years.
 const DAYS_MAX: usize = 3660;
 
 /// A job's names.
@@ -21,14 +21,14 @@ pub(crate) struct JobNames {
     pub(crate) actor: Symbol,
 }
 
-/// Gives numbers to names, and knows jobs.
+/// Interns names, and looks up jobs.
 pub(crate) trait Intern {
     type Error;
     fn number(&mut self, name: &str) -> Result<Symbol, Self::Error>;
     fn job(&mut self, job: JobId) -> Result<JobNames, Self::Error>;
 }
 
-/// Cuts an entry. A machine whose own price nobody wrote down gets the one that the price book knows.
+/// Splits an entry. A machine without a recorded price gets the one from the price book.
 pub(crate) fn cut<N: Intern>(
     entry: &LedgerEntry,
     book: &Book,
@@ -77,8 +77,8 @@ pub(crate) fn cut<N: Intern>(
     Ok(pieces)
 }
 
-/// What it is billed by, and whether that is a guess. What the book has from AWS is better than what was thought when the machine
-/// was bought; what it only guesses is not.
+/// Returns the usage that it is billed by, and whether that is a guess. AWS's prices in the book are better than the
+/// price assumed at the purchase; the book's guesses are not.
 fn priced(entry: &LedgerEntry, book: &Book) -> (BillableUsage, bool) {
     let Offer { region, zone, instance_type, market, price, .. } = &entry.offer;
     let quote = match market {
@@ -87,7 +87,7 @@ fn priced(entry: &LedgerEntry, book: &Book) -> (BillableUsage, bool) {
         Market::OnDemand => book.on_demand(region, instance_type, entry.from),
     };
     let mut tenure = entry.usage.clone();
-    // A cloud that the book does not know says its own prices.
+    // A cloud that the book does not cover reports its own prices.
     let Some(quote) = quote else { return (tenure, price.is_none()) };
     let is_guess = quote.source.is_estimate();
     if !is_guess || price.is_none() {
@@ -101,7 +101,7 @@ fn priced(entry: &LedgerEntry, book: &Book) -> (BillableUsage, bool) {
     (tenure, is_guess)
 }
 
-/// A span at its midnights; what is beyond [`DAYS_MAX`] is left out: a journal with such a machine is broken.
+/// Splits a span at its midnights; days beyond [`DAYS_MAX`] are left out: a journal with such a machine is broken.
 fn days(span: TimeRange) -> impl Iterator<Item = TimeRange> {
     let (from, to) = (span.from.as_second(), span.to.as_second());
     let at = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);

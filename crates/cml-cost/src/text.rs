@@ -28,7 +28,7 @@ fn title(by: GroupBy) -> &'static str {
     by.word()
 }
 
-/// For a terminal; as wide as it has to be.
+/// Renders a table for a terminal, as wide as needed.
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut table = Table::new();
@@ -51,7 +51,7 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// For a comment or a wiki page.
+/// Renders Markdown for a comment or a wiki page.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
     let mut text = format!("### What machines cost, {} (UTC)\n\n", report.query.window);
@@ -70,7 +70,7 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// What the figures mean, what is behind them and what they leave out.
+/// Returns remarks on the meaning, the sources and the gaps of the figures.
 #[must_use]
 pub fn remarks(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();

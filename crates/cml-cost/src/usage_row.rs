@@ -1,18 +1,18 @@
-//! One line of the ledger: a stretch of one machine's time, on one day, with one owner.
+//! One row of the ledger: a span of one machine's time, on one day, with one owner.
 
 use cml_cloud::{Market, Usd};
 use cml_journal::{CostCategory, Waste};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-/// Billionths of a US dollar. Whole numbers add up to the same in any order, and a million lines are off by less than a tenth
+/// Billionths of a US dollar. Integers have the same sum in any order, and a million rows are off by less than a tenth
 /// of a cent.
 pub(crate) type Nanos = i64;
 
-/// The number of a name in [`crate::Names`].
+/// Number of a name in an [`Interner`](crate::Interner).
 pub type Symbol = u32;
 
-/// What a piece was for.
+/// Kind of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -24,18 +24,18 @@ pub enum Kind {
     Idle = 2,
     /// Its runner never came online.
     NeverRegistered = 3,
-    /// The cloud took the machine back while a job was on it.
+    /// The cloud interrupted the machine while a job ran on it.
     Interrupted = 4,
-    /// The deadline ended the machine while a job was on it.
+    /// The deadline ended the machine while a job ran on it.
     Capped = 5,
-    /// Somebody had stopped the machine.
+    /// The machine was stopped from outside.
     Stopped = 6,
-    /// What a minute at least adds to a shorter life.
+    /// The difference between a shorter life and the minimum of one minute.
     Minimum = 7,
 }
 
 impl Kind {
-    /// All of them, as they are numbered.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::Boot,
         Self::Work,
@@ -64,7 +64,7 @@ impl Kind {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// In words.
+    /// Returns its description.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// Which of the four columns of a report it belongs to.
+    /// Returns the column of a report that it belongs to.
     #[must_use]
     pub fn class(self) -> Class {
         match self {
@@ -96,19 +96,19 @@ impl Kind {
 pub enum Class {
     /// Jobs.
     Work,
-    /// Machines on their way up.
+    /// Machines that are booting.
     Boot,
     /// Machines without a job.
     Idle,
-    /// For nothing.
+    /// Waste.
     Waste,
 }
 
 impl Class {
-    /// All of them, in the order of the columns.
+    /// All columns, in their order.
     pub const ALL: [Self; 4] = [Self::Work, Self::Boot, Self::Idle, Self::Waste];
 
-    /// In words.
+    /// Returns its description.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -120,18 +120,18 @@ impl Class {
     }
 }
 
-/// One line of the ledger. Names are numbers.
+/// One row of the ledger. Names are interned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UsageRow {
     /// Seconds since 1970, within one day of UTC.
     pub(crate) from: i64,
     pub(crate) to: i64,
     pub(crate) kind: Kind,
-    /// It is the first of its machine: machines are counted by it.
+    /// Whether it is the first row of its machine; machines are counted by it.
     pub(crate) begins_machine: bool,
-    /// It is the first of its job on this machine: jobs are counted by it.
+    /// Whether it is the first row of its job on this machine; jobs are counted by it.
     pub(crate) begins_job: bool,
-    /// Times or prices are not the cloud's own.
+    /// Whether its times or prices are not the cloud's own.
     pub(crate) is_estimate: bool,
     pub(crate) market: Market,
     pub(crate) spec: Symbol,
@@ -158,12 +158,12 @@ impl UsageRow {
     }
 }
 
-/// To the nearest billionth; the most that can be said where it is more.
+/// Converts to the nearest billionth; saturates.
 pub(crate) fn nanos(usd: Usd) -> Nanos {
     usd.0.saturating_mul(Decimal::from(1_000_000_000)).round().to_i64().unwrap_or(i64::MAX)
 }
 
-/// A sum of many.
+/// Converts a sum of many.
 pub(crate) fn usd(nanos: i128) -> Usd {
     Usd(Decimal::try_from_i128_with_scale(nanos, 9).unwrap_or(Decimal::MAX).normalize())
 }

@@ -1,4 +1,4 @@
-//! The ledger beside AWS's own bill: by launch where the bill knows the tag, by day else.
+//! Comparison of the ledger with AWS's own bill: by launch where the bill has the tag, by day otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::format::{dollars, some};
 
-/// A line of AWS's cost and usage report that is about a machine of ours.
+/// Column names of the cost in AWS's cost and usage report.
 const COST: [&str; 2] = ["lineItem/UnblendedCost", "line_item_unblended_cost"];
 const START: [&str; 2] = ["lineItem/UsageStartDate", "line_item_usage_start_date"];
 const TAG: [&str; 3] = [
@@ -18,16 +18,16 @@ const TAG: [&str; 3] = [
 ];
 /// The newer report has all tags in one column, as JSON.
 const TAGS: &str = "resource_tags";
-/// How that column calls ours.
+/// Names of this program's tag in that column.
 const TAG_NAMES: [&str; 2] = ["user_cml_runner_launch", "user_cml-runner:launch"];
 
 /// What AWS bills, by launch and day (`2026-11-24`), US dollars.
 pub type Bill = BTreeMap<(String, String), Decimal>;
 
-/// A report of AWS's that is not understood.
+/// Error: a report of AWS could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum BadBill {
-    /// It is no CSV.
+    /// It is not CSV.
     #[error("it is no CSV file: {0}")]
     Csv(#[from] csv::Error),
     /// A column is missing.
@@ -36,17 +36,17 @@ pub enum BadBill {
          as a cost allocation tag?"
     )]
     Column(&'static str),
-    /// A cost is no number.
+    /// A cost is not a number.
     #[error("line {line}: {text:?} is no amount")]
     Amount {
-        /// The line.
+        /// Its line.
         line: u64,
-        /// What stands there.
+        /// The text in its place.
         text: String,
     },
 }
 
-/// Reads a Cost and Usage Report (CSV, the legacy one or CUR 2.0). Lines without our tag are not ours.
+/// Reads a Cost and Usage Report (CSV, the legacy one or CUR 2.0). Lines without this program's tag are skipped.
 /// <https://docs.aws.amazon.com/cur/latest/userguide/data-dictionary.html>
 ///
 /// # Errors
@@ -71,7 +71,7 @@ pub fn read_cur(text: impl std::io::Read) -> Result<Bill, BadBill> {
         let amount: Decimal = Decimal::from_scientific(field(cost))
             .or_else(|_| field(cost).parse())
             .ok()
-            // Sums of more would overflow; a line of a bill has some dollars.
+            // Larger sums would overflow; a line of a bill has some dollars.
             .filter(|amount: &Decimal| amount.abs() <= Decimal::from(1_000_000_000))
             .ok_or_else(|| BadBill::Amount {
                 line: record.position().map_or(0, csv::Position::line),
@@ -89,19 +89,19 @@ fn tagged(json: &str) -> Option<String> {
     TAG_NAMES.iter().find_map(|name| tags.get(*name)).filter(|launch| !launch.is_empty()).cloned()
 }
 
-/// One launch by both.
+/// One launch, by the ledger and by AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The launch.
     pub launch: String,
-    /// By the ledger; none when it is not in it.
+    /// Cost by the ledger; `None` when it is not in the ledger.
     pub ours: Option<Usd>,
-    /// By AWS; none when it is not in the bill.
+    /// Cost by AWS; `None` when it is not in the bill.
     pub aws: Option<Usd>,
 }
 
 impl Pair {
-    /// AWS's less ours.
+    /// Returns AWS's cost minus the ledger's.
     #[must_use]
     pub fn difference(&self) -> Usd {
         let amount = |usd: Option<Usd>| usd.unwrap_or_default().0;
@@ -109,7 +109,7 @@ impl Pair {
     }
 }
 
-/// Sets both side by side, the largest difference first.
+/// Compares both, the largest difference first.
 #[must_use]
 pub fn verify(ours: &BTreeMap<String, Usd>, bill: &Bill) -> Vec<Pair> {
     let mut aws: BTreeMap<&str, Decimal> = BTreeMap::new();
@@ -128,7 +128,7 @@ pub fn verify(ours: &BTreeMap<String, Usd>, bill: &Bill) -> Vec<Pair> {
     pairs
 }
 
-/// For a terminal; so many rows at most.
+/// Formats at most `top` pairs for a terminal.
 #[must_use]
 pub fn verify_text(pairs: &[Pair], top: usize) -> String {
     let sum = |of: &dyn Fn(&Pair) -> Option<Usd>| Usd(pairs.iter().filter_map(of).map(|usd| usd.0).sum());

@@ -6,7 +6,7 @@ use cml_journal::{Event, Journal, JournalError, SqliteJournal};
 use cml_prices::Book;
 use jiff::Timestamp;
 
-/// A journal of these lines, as somebody may hand it over.
+/// Creates a journal of these records, as an untrusted party may hand it over.
 fn journal(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("journal.db");

@@ -1,4 +1,4 @@
-//! How long a report over many entries takes, and in how much memory. Run by `just bench-cost`.
+//! Time and memory of a report over many entries. Run by `just bench-cost`.
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::path::Path;
@@ -15,14 +15,14 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 const TYPES: [&str; 4] = ["g5.xlarge", "g4dn.xlarge", "m7i.xlarge", "c7i.2xlarge"];
-/// A year's machines end within it.
+/// The span in which all machines end, in seconds: a year.
 const YEAR: i64 = 365 * 86_400;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).expect("in range")
 }
 
-/// One machine's life: four entries (boot, idle, a job, idle), a fifth when it lives over midnight.
+/// Writes one machine's life: four entries (boot, idle, a job, idle), and a fifth when it crosses midnight.
 fn life(number: u64, of: u64, write: &mut dyn FnMut(i64, &Event)) {
     let began = 1_800_000_000 - YEAR
         + i64::try_from(number * u64::try_from(YEAR - 90_000).expect("small") / of).expect("small");
@@ -110,7 +110,7 @@ fn journal(path: &Path, machines: u64) {
     transaction.commit().expect("is on the disk");
 }
 
-/// The most memory since it was last forgotten, MiB.
+/// Returns the peak memory since the last reset, in MiB.
 fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("is told");
@@ -131,7 +131,7 @@ fn reports_over_many_entries() {
         ledger.take_in(&path, now(), &Book::shipped()).expect("is taken in");
         let taken_in = begin.elapsed();
         drop(ledger);
-        // Forgets the peak so far: what counts is what a report needs.
+        // Resets the peak: only the memory that a report needs is measured.
         std::fs::write("/proc/self/clear_refs", "5").expect("may forget");
         let mut seconds = Vec::new();
         for by in [GroupBy::Repo, GroupBy::Job] {

@@ -1,4 +1,4 @@
-//! The page of a report: what is on it, and how a browser shows it.
+//! The page of a report: its content, and how a browser renders it.
 
 mod browser;
 mod sample;
@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use sample::{Sample, Short};
 
 const SITE: Site<'_> = Site { scope: "acme", forge: "https://github.com/" };
-/// A phone's, and a desk's.
+/// Widths of a phone's and of a desktop's window.
 const WIDTHS: [u32; 2] = [390, 1280];
 
 fn page(report: &Report) -> String {
@@ -23,7 +23,7 @@ fn usual() -> Report {
     Sample::of_days(30).report(GroupBy::Repo)
 }
 
-/// One machine of this spec, which had one job of this repository.
+/// Creates a report of one machine of this pool, which ran one job of this repository.
 fn short(spec: &str, repository: &str, by: GroupBy) -> Report {
     Sample::short(&Short { spec, repository, is_there: false }).report(by)
 }
@@ -34,7 +34,7 @@ fn empty() -> Report {
     Sample::of_events(&[], window, now).report(GroupBy::Repo)
 }
 
-/// The same, over so many days.
+/// Stretches a report over so many days.
 fn stretched(mut report: Report, count: i64) -> Report {
     let first = date(2026, 3, 15);
     let day = |number: i64| first.checked_add(number.days()).expect("a day");
@@ -45,7 +45,7 @@ fn stretched(mut report: Report, count: i64) -> Report {
     report
 }
 
-/// With so many dollars wherever a report takes them.
+/// Replaces every amount of a report with so many dollars.
 fn huge(dollars: Decimal) -> Report {
     let mut report = usual();
     report.job_costs.extend([Usd(dollars); 2]);

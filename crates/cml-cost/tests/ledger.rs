@@ -1,4 +1,4 @@
-//! The ledger is what the journals say, however and however often they are read.
+//! The ledger matches the journals, however and however often they are read.
 #![allow(missing_docs)]
 
 use std::path::Path;
@@ -93,7 +93,7 @@ fn asked(ledger: &mut Ledger, by: GroupBy) -> Report {
     report(ledger, all(by), now(), &Book::shipped()).expect("reports")
 }
 
-/// A ledger made anew from these journals.
+/// Builds a new ledger from these journals.
 fn fresh(dir: &Path, journals: &[&Path]) -> Report {
     let path = dir.join("fresh.db");
     drop(std::fs::remove_file(&path));
@@ -104,7 +104,7 @@ fn fresh(dir: &Path, journals: &[&Path]) -> Report {
     asked(&mut ledger, GroupBy::Spec)
 }
 
-/// What the journal's own fold says that everything costs, those that live up to now.
+/// Returns the total cost by the journal's own fold, existing machines up to now.
 fn by_the_fold(path: &Path) -> Decimal {
     let state = State::of(&SqliteJournal::open(path).expect("opens").read_after(0).expect("reads"));
     let gone: Decimal = state.ledger().iter().map(|entry| entry.cost.0).sum();
@@ -116,8 +116,8 @@ fn close(one: Usd, other: Decimal) -> bool {
     (one.0 - other).abs() < Decimal::new(1, 6)
 }
 
-/// Any history: duplicates, jobs on the wrong machine, lives that never end, ends that nobody began. A machine that was bought
-/// is bought once.
+/// Generates any history: duplicates, jobs on the wrong machine, lives that never end, ends without a start. Each
+/// machine is bought once.
 fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let one = (0_u128..6, 0_i64..40_000, 0..10_u8, 0_u64..5);
     prop::collection::vec(one, 0..60).prop_map(|all| {
@@ -173,7 +173,7 @@ proptest! {
         for cut in cuts {
             write(&journal, &history[written..cut]);
             written = cut;
-            // Another process each time, which knows only the file; and twice, to no other effect.
+            // Another process each time, which knows only the file; and twice, without a further effect.
             for _ in 0..2 {
                 let mut ledger = Ledger::open(&path).expect("opens");
                 ledger.take_in(&journal, now(), &Book::shipped()).expect("is taken in");
@@ -187,7 +187,7 @@ proptest! {
         prop_assert_eq!(&report.rows, &fresh(dir.path(), &[&journal]).rows);
     }
 
-    /// The journal of a launch may be read beside that of a daemon that has found its machine.
+    /// The journal of a `launch` may be read together with that of a daemon that has found its machine.
     #[test]
     fn a_machine_that_two_journals_tell_of_counts_once_and_in_any_order(history in history()) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -222,7 +222,7 @@ proptest! {
     }
 }
 
-/// The daemon's journal was lost, and another one has grown to more lines than were seen of it.
+/// The daemon's journal was lost, and another one has grown to more records than were read of it.
 #[test]
 fn another_journal_of_the_same_name_is_read_from_its_beginning() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -248,7 +248,7 @@ fn another_journal_of_the_same_name_is_read_from_its_beginning() {
     assert_eq!(asked(&mut ledger, GroupBy::Spec).total.machines, 3);
 }
 
-/// A machine whose price nobody wrote down, as a daemon finds one of somebody else's launches.
+/// A machine without a recorded price, as a daemon finds one that another controller launched.
 #[test]
 fn a_machine_without_a_known_price_has_the_books_and_is_an_estimate_where_that_guesses() {
     let dir = tempfile::tempdir().expect("a directory");

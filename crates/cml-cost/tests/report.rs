@@ -1,4 +1,4 @@
-//! What reports say of a made-up month, and of what anybody may have named.
+//! Reports on a made-up month, and on untrusted names.
 #![allow(missing_docs)]
 
 mod sample;
@@ -67,7 +67,7 @@ fn an_empty_ledger_says_so_in_every_format() {
     assert_eq!(cml_cost::json(&report)["total"]["usd"], "0");
 }
 
-/// One machine for one job of a repository, person, branch of these names.
+/// Creates one machine for one job of a repository, actor and branch of these names.
 fn named(name: &str) -> Sample {
     let now = at("2026-11-18T12:00:00Z");
     let launch = LaunchId::new(ulid::Ulid::from_parts(1_763_000_000_000, 1));
@@ -156,7 +156,7 @@ fn a_machine_whose_type_nobody_tells_is_left_out_and_counted() {
     assert!(made.events.iter().any(|(_, event)| is_bought(event)));
 }
 
-/// The journal of a launch knows what was bought and not when it ended; GitHub knows the latter.
+/// The journal of a `launch` has the purchase but not the end; GitHub has the latter.
 #[test]
 fn a_launch_whose_end_nobody_saw_gets_it_from_github_and_counts_once() {
     let now = at("2026-11-18T12:00:00Z");

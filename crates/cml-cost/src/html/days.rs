@@ -1,4 +1,4 @@
-//! Spend per day, stacked by owner.
+//! Spending per day, stacked by owner.
 
 use std::fmt::Write as _;
 
@@ -13,13 +13,13 @@ use crate::report::{DaySpend, Report};
 
 /// Classes of owners that are not repositories: the last ones.
 const CLASSES: [&str; 3] = ["boot", "idle", "waste"];
-/// Labels that fit below a wide plot, and below one on a phone.
+/// Number of labels that fit below a wide plot, and below one on a phone.
 const LABELS: [usize; 2] = [15, 6];
-/// Beyond this, days are too narrow for names of their own: months are named.
+/// Above this number, days are too narrow for their own labels: months are labelled.
 const DAYS_NAMED: usize = 100;
-/// Beyond this, there is no room between the bars.
+/// Above this number, there is no room between the bars.
 const DAYS_APART: usize = 100;
-/// No bar is wider than this part of the plot, so that a single day is still a bar.
+/// Maximum width of a bar, as a fraction of the plot, so that a single day is still a bar.
 const WIDEST: Decimal = Decimal::from_parts(12, 0, 0, false, 2);
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ pub(super) struct Days {
     labels: Vec<Label>,
     rows: Vec<Row>,
     total: String,
-    /// Nothing to say of a single day.
+    /// Absent for a single day.
     spread: Option<Spread>,
 }
 
@@ -52,7 +52,7 @@ struct Series {
     share: String,
 }
 
-/// What is told when a day is pointed at.
+/// Tooltip of a day.
 #[derive(Serialize)]
 struct Hover {
     left: usize,
@@ -64,7 +64,7 @@ pub(super) struct Label {
     /// Percent of the width.
     pub(super) left: String,
     pub(super) text: String,
-    /// Only where the page is wide.
+    /// Whether it is shown only on a wide page.
     pub(super) is_extra: bool,
 }
 
@@ -112,7 +112,7 @@ fn total(day: &DaySpend) -> Decimal {
     day.by_owner.iter().fold(Decimal::ZERO, |sum, cost| sum.saturating_add(cost.0))
 }
 
-/// The colour of an owner.
+/// Returns the colour class of an owner.
 fn class(owner: usize, owners: usize) -> String {
     let first_class = owners.saturating_sub(CLASSES.len());
     match owner.checked_sub(first_class).and_then(|class| CLASSES.get(class)) {
@@ -141,7 +141,7 @@ fn series(report: &Report, axis: &Axis, sum: Decimal) -> Vec<Series> {
     report.owners.iter().enumerate().map(one).collect()
 }
 
-/// One owner's bars, in days across and percent of the axis down.
+/// Returns one owner's bars, in days across and percent of the axis down.
 fn bars(costs: &[Decimal], below: &mut [Decimal], axis: &Axis) -> String {
     let (inset, width) = across(costs.len());
     let mut path = String::new();
@@ -158,7 +158,7 @@ fn bars(costs: &[Decimal], below: &mut [Decimal], axis: &Axis) -> String {
     path
 }
 
-/// Where in its day a bar begins, and how wide it is: a little air between days, as long as a day is some pixels wide.
+/// Returns where in its day a bar begins, and its width: with a gap between days, as long as a day is some pixels wide.
 fn across(days: usize) -> (Decimal, Decimal) {
     if days > DAYS_APART {
         return (Decimal::ZERO, Decimal::ONE);
@@ -185,7 +185,8 @@ fn row(day: &DaySpend, total: Decimal) -> Row {
     }
 }
 
-/// Names below the days: as many as fit, the last day among them; of long windows, the first days of months.
+/// Returns the labels below the days: as many as fit, the last day among them; for long windows, the first days of
+/// months.
 fn labels(days: &[DaySpend]) -> Vec<Label> {
     let named: Vec<(usize, String)> = if days.len() <= DAYS_NAMED { by_day(days) } else { by_month(days) };
     let every = named.len().div_ceil(LABELS[1]).max(1);

@@ -1,4 +1,4 @@
-//! What jobs cost: how many of them fall between which amounts.
+//! Histogram of job costs.
 
 use cml_cloud::Usd;
 use rust_decimal::Decimal;
@@ -8,11 +8,11 @@ use super::days::Label;
 use super::scale::{Axis, Tick, percent, share, short};
 use crate::format::{count, dollars};
 
-/// More bars than this are made with one for each power of ten.
+/// Above this number of bars, each bar covers a power of ten.
 const BARS_MOST: usize = 21;
-/// Amounts that can be told below the plot on a phone.
+/// Maximum number of labels below the plot on a phone.
 const TOLD_MOST: usize = 7;
-/// Less than this is one bar: a tenth of a cent.
+/// Everything below this amount is one bar: a tenth of a cent.
 const LEAST: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
 
 #[derive(Serialize)]
@@ -44,12 +44,12 @@ struct Bar {
 struct Mark {
     left: String,
     text: String,
-    /// Its words stand left of it.
+    /// Whether its label is left of it.
     is_right: bool,
 }
 
 impl Histogram {
-    /// Of costs that are sorted; none without jobs.
+    /// Builds it from sorted costs; `None` without jobs.
     pub(super) fn of(costs: &[Usd]) -> Option<Self> {
         let most = costs.last()?;
         let edges = edges(costs[0].0, most.0);
@@ -77,14 +77,14 @@ impl Histogram {
     }
 }
 
-/// The cost that so many percent of the jobs do not exceed.
+/// Returns the cost that so many percent of the jobs do not exceed.
 fn quantile(costs: &[Usd], percent: usize) -> Usd {
     let rank = (costs.len() * percent).div_ceil(100);
     costs.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Amounts between the bars, each above the one before it: 1, 2, 5, 10 and so on. The first bar begins at nothing when there
-/// are jobs that cost less than a tenth of a cent.
+/// Returns the edges between the bars, increasing: 1, 2, 5, 10 and so on. The first bar begins at zero when there are
+/// jobs that cost less than a tenth of a cent.
 fn edges(least: Decimal, most: Decimal) -> Vec<Decimal> {
     let fine = steps(least, most, &[1, 2, 5]);
     let mut edges = if fine.len() > BARS_MOST + 1 { steps(least, most, &[1]) } else { fine };
@@ -97,7 +97,7 @@ fn edges(least: Decimal, most: Decimal) -> Vec<Decimal> {
     edges
 }
 
-/// The last amount that is no more than `least`, and all from there to the first that is more than `most`.
+/// Returns the last step that is at most `least`, and all from there to the first that is more than `most`.
 fn steps(least: Decimal, most: Decimal, digits: &[i64]) -> Vec<Decimal> {
     let mut all = Vec::new();
     let mut power = Some(LEAST);
@@ -116,7 +116,7 @@ fn steps(least: Decimal, most: Decimal, digits: &[i64]) -> Vec<Decimal> {
     all
 }
 
-/// The bar of an amount.
+/// Returns the bar of an amount.
 fn bar_of(cost: Decimal, edges: &[Decimal]) -> usize {
     edges.partition_point(|edge| *edge <= cost).saturating_sub(1).min(edges.len().saturating_sub(2))
 }
@@ -141,14 +141,14 @@ fn bars(counts: &[u64], edges: &[Decimal], axis: &Axis) -> Vec<Bar> {
     counts.iter().enumerate().map(bar).collect()
 }
 
-/// Where an amount is, percent of the width; within a bar in proportion.
+/// Returns the position of an amount, in percent of the width; proportional within a bar.
 fn place(cost: Decimal, edges: &[Decimal]) -> Decimal {
     let bar = bar_of(cost, edges);
     let within = (cost - edges[bar]).checked_div(edges[bar + 1] - edges[bar]).unwrap_or_default();
     share(Decimal::from(bar) + within.clamp(Decimal::ZERO, Decimal::ONE), Decimal::from(edges.len() - 1))
 }
 
-/// On a phone there is room for some powers of ten only, and not for the one beside zero.
+/// Returns the labels. A phone has room for some powers of ten only, and not for the one next to zero.
 fn labels(edges: &[Decimal]) -> Vec<Label> {
     let bars = Decimal::from(edges.len() - 1);
     let is_few = edges.len() <= TOLD_MOST + 1;

@@ -1,4 +1,5 @@
-//! Axes with round ticks, and places on them. Money is a decimal up to the place on the page, which is a number of percent.
+//! Axes with round ticks, and positions on them. Money is a decimal up to the position on the page, which is a
+//! percentage.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -6,14 +7,14 @@ use serde::Serialize;
 
 use crate::format;
 
-/// Steps between ticks, at the most.
+/// Maximum number of steps between ticks.
 const STEPS_MOST: i64 = 5;
-/// The smallest step of money: a billionth is the least that the ledger knows.
+/// The smallest step of money: a billionth, the ledger's precision.
 const LEAST: Decimal = Decimal::from_parts(1, 0, 0, false, 9);
-/// Of steps that large, only so many are told.
+/// Suffixes of large steps.
 const SUFFIXES: [(i64, &str); 3] = [(1_000_000_000, "B"), (1_000_000, "M"), (1_000, "k")];
 
-/// From zero up.
+/// An axis that begins at zero.
 pub(super) struct Axis {
     top: Decimal,
     pub(super) ticks: Vec<Tick>,
@@ -28,12 +29,12 @@ pub(super) struct Tick {
 }
 
 impl Axis {
-    /// An axis of money that reaches up to this at least.
+    /// Creates an axis of money that reaches at least this amount.
     pub(super) fn of_money(most: Decimal) -> Self {
         Self::new(most, LEAST, tick_name)
     }
 
-    /// An axis of things that are counted.
+    /// Creates an axis of counts.
     pub(super) fn of_counts(most: u64) -> Self {
         let say = |value: Decimal, _| format::grouped(&value.normalize().to_string());
         Self::new(Decimal::from(most), Decimal::ONE, say)
@@ -51,19 +52,19 @@ impl Axis {
         Self { top, ticks: (0..=steps).map(tick).collect() }
     }
 
-    /// How far up a value is, percent.
+    /// Returns the position of a value, in percent.
     pub(super) fn place(&self, value: Decimal) -> Decimal {
         let share = value.checked_div(self.top).unwrap_or_default();
         (share * Decimal::ONE_HUNDRED).clamp(Decimal::ZERO, Decimal::ONE_HUNDRED)
     }
 
-    /// Characters of the longest label.
+    /// Returns the length of the longest label, in characters.
     pub(super) fn gutter(&self) -> usize {
         self.ticks.iter().map(|tick| tick.label.chars().count()).max().unwrap_or(0)
     }
 }
 
-/// A round amount in few letters: `$0.002`, `$0.50`, `$20`, `$5k`.
+/// Formats a round amount in few characters: `$0.002`, `$0.50`, `$20`, `$5k`.
 pub(super) fn short(amount: Decimal) -> String {
     tick_name(amount, amount)
 }
@@ -78,17 +79,17 @@ fn tick_name(value: Decimal, step: Decimal) -> String {
     }
 }
 
-/// For a place on the page.
+/// Formats a position on the page.
 pub(super) fn percent(share: Decimal) -> String {
     share.round_dp(2).normalize().to_string()
 }
 
-/// A part of a whole, percent of the page; nothing of nothing.
+/// Returns a part of a whole in percent; zero for a whole of zero.
 pub(super) fn share(part: Decimal, whole: Decimal) -> Decimal {
     part.checked_div(whole).unwrap_or_default().saturating_mul(Decimal::ONE_HUNDRED)
 }
 
-/// The next of 1, 2, 5, 10, 20, … that is no less.
+/// Returns the next of 1, 2, 5, 10, 20, … that is not smaller.
 fn round_step(raw: Decimal) -> Decimal {
     let mut power = Decimal::ONE;
     while let Some(next) = power.checked_mul(Decimal::TEN).filter(|next| *next <= raw) {

@@ -1,4 +1,4 @@
-//! What the page tells in words and tables.
+//! Texts and tables of the page.
 
 use cml_cloud::Usd;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use crate::query::GroupBy;
 use crate::report::{Report, Row, Totals};
 use crate::usage_row::{Class, Kind};
 
-/// The first lines.
+/// The first paragraphs.
 #[derive(Serialize)]
 pub(super) struct Head {
     window: String,
@@ -28,14 +28,14 @@ pub(super) struct Head {
     running: usize,
 }
 
-/// A part of the total.
+/// A fraction of the total.
 #[derive(Serialize)]
 struct Part {
     cost: String,
     share: String,
 }
 
-/// A class's part of something.
+/// One class's fraction of something.
 #[derive(Serialize)]
 pub(super) struct ClassPart {
     class: &'static str,
@@ -92,7 +92,7 @@ pub(super) struct Cause {
     width: String,
 }
 
-/// Waste by cause; the bars against the dearest cause.
+/// Returns waste by cause, with bars relative to the most expensive cause.
 pub(super) fn waste(report: &Report) -> Vec<Cause> {
     let total = report.total.cost();
     let most = report.waste.iter().map(|(_, cost)| cost.0).max().unwrap_or_default();
@@ -117,7 +117,7 @@ fn what_happened(kind: Kind) -> &'static str {
     }
 }
 
-/// Against on-demand, and against GitHub's own machines.
+/// Comparison with on-demand and with GitHub-hosted runners.
 #[derive(Serialize)]
 pub(super) struct Elsewhere {
     spot: Option<Spot>,
@@ -180,7 +180,7 @@ impl Spot {
 #[derive(Serialize)]
 pub(super) struct Table {
     heading: &'static str,
-    /// The four classes have rows of their own.
+    /// Whether the four classes have rows of their own.
     is_of_jobs: bool,
     rows: Vec<TableRow>,
     total: Figures,
@@ -253,7 +253,7 @@ fn heading(by: GroupBy) -> &'static str {
     }
 }
 
-/// A machine that lives, or whose end was not seen.
+/// A machine that exists, or whose end was not seen.
 #[derive(Serialize)]
 pub(super) struct Living {
     launch: String,
@@ -284,7 +284,7 @@ pub(super) fn running(report: &Report) -> Vec<Living> {
     report.running.iter().map(living).collect()
 }
 
-/// What the on-demand prices of the comparison rest on.
+/// Returns the sources of the compared on-demand prices.
 pub(super) fn sources(report: &Report) -> Vec<String> {
     let told = |(source, types): &(String, usize)| match types {
         1 => format!("{source} (one type in one region)"),

@@ -1,4 +1,5 @@
-//! Pages as headless Chromium shows them: how wide they are, what overlaps, and pictures under the target directory.
+//! Pages as headless Chromium renders them: their width, overlapping labels, and screenshots under the target
+//! directory.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde::Deserialize;
 
-/// As it has to be started where nothing beyond this machine can be reached.
+/// Flags for an environment without network access.
 const QUIET: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -19,7 +20,7 @@ const QUIET: [&str; 9] = [
     "--hide-scrollbars",
 ];
 
-/// Each page is in a frame of its own; scripts run beside them, not in them.
+/// Each page is in a frame of its own; scripts run outside the frames.
 const MEASURE: &str = r##"
 const shown = (frame, selector) => [...frame.contentDocument.querySelectorAll(selector)].filter(it => it.offsetWidth > 0);
 const overlaps = (frame, selector) => {
@@ -42,20 +43,20 @@ addEventListener("load", () => {
 });
 "##;
 
-/// How a page stands in a window.
+/// Measurements of a page in a window.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Measured {
-    /// Pixels that it is wider than the window, with everything unfolded.
+    /// Pixels by which it is wider than the window, with everything unfolded.
     pub(crate) wider: i64,
-    /// Folded, as it comes.
+    /// Its height when folded, as loaded.
     pub(crate) tall: i64,
-    /// The colour of the page.
+    /// The background colour of the page.
     pub(crate) paper: String,
-    /// Labels of plots that lie on others.
+    /// Number of plot labels that overlap others.
     pub(crate) overlaps: usize,
-    /// Days or months that are named.
+    /// Number of labelled days or months.
     pub(crate) names: usize,
-    /// What can be read.
+    /// The visible text.
     pub(crate) text: String,
 }
 
@@ -74,7 +75,7 @@ impl Theme {
         }
     }
 
-    /// `--force-dark-mode` does not change what a page is told.
+    /// `--force-dark-mode` does not change the media query of a page.
     fn flag(self) -> String {
         format!("--blink-settings=preferredColorScheme={}", u8::from(self == Self::Light))
     }
@@ -85,13 +86,13 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// None where there is no Chromium.
+    /// Finds Chromium; `None` where there is none.
     pub(crate) fn find() -> Option<Self> {
         Command::new("chromium").arg("--version").output().ok()?;
         Some(Self { dir: tempfile::tempdir().expect("a directory") })
     }
 
-    /// Each page in a window of that width.
+    /// Measures each page in a window of that width.
     pub(crate) fn measure(&self, pages: &[(&str, u32)], theme: Theme) -> Vec<Measured> {
         let mut html =
             r#"<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">"#
@@ -126,7 +127,7 @@ impl Browser {
         assert_eq!((number(16), i64::from(number(20))), (width, height), "{}", picture.display());
     }
 
-    /// Holds a picture against the one that the book shows; `UPDATE_PICTURES=1` puts it there.
+    /// Compares a picture with the one in the documentation; `UPDATE_PICTURES=1` updates that one.
     pub(crate) fn is_in_the_book(made: &str, shown: &str) {
         let made = pictures().join(made);
         let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images").join(shown);

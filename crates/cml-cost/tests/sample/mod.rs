@@ -1,5 +1,5 @@
-//! A team's machines over some weeks, made up the same way every time: spot and on-demand, machines that were taken back, that
-//! never registered, that their deadline cut, that live, and one whose end nobody saw.
+//! A team's machines over some weeks, generated deterministically: spot and on-demand, interrupted ones, ones that
+//! never registered, that their deadline ended, that still exist, and one whose end was not seen.
 
 #![allow(dead_code, reason = "each suite that includes this uses a part of it")]
 
@@ -30,11 +30,11 @@ const PEOPLE: [&str; 5] = ["ada", "grace", "hedy", "katherine-j", "dependabot[bo
 const WORKFLOWS: [&str; 4] = ["train", "test", "nightly", "release"];
 const BRANCHES: [&str; 5] = ["main", "main", "data-v3", "fix/ocr", "dependabot/pip/torch-2.9"];
 
-/// A spec and how it is used.
+/// A pool and its usage.
 struct Pool {
     spec: &'static str,
     types: &'static [&'static str],
-    /// Of ten machines, so many are spot.
+    /// Number of spot machines among ten.
     spot_of_ten: u64,
     per_day: u64,
     /// The shortest jobs; some take up to sixteen times as long.
@@ -77,7 +77,7 @@ const POOLS: [Pool; 3] = [
     },
 ];
 
-/// What becomes of a machine.
+/// Fate of a machine.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Works,
@@ -92,11 +92,11 @@ enum Fate {
 pub(crate) struct Short<'a> {
     pub(crate) spec: &'a str,
     pub(crate) repository: &'a str,
-    /// The second machine lives.
+    /// Whether the second machine still exists.
     pub(crate) is_there: bool,
 }
 
-/// The ledger of such a team, and when it is asked.
+/// The ledger of such a team, and the time of the query.
 pub(crate) struct Sample {
     pub(crate) ledger: Ledger,
     pub(crate) journal: PathBuf,
@@ -107,7 +107,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// So many days up to now.
+    /// Creates a sample of so many days up to now.
     pub(crate) fn of_days(days: i64) -> Self {
         let now: Timestamp = NOW.parse().expect("a time");
         let mut maker = Maker { random: 20_261_118, events: Vec::new(), jobs: 0, book: Book::shipped() };
@@ -118,7 +118,7 @@ impl Sample {
         Self::of_events(&events, Window::since(SignedDuration::from_secs(days * DAY), now), now)
     }
 
-    /// Two machines: one that is gone, and one that may still be there.
+    /// Creates two machines: one that has ended, and one that may still exist.
     pub(crate) fn short(what: &Short<'_>) -> Self {
         let now: Timestamp = NOW.parse().expect("a time");
         let mut maker = Maker { random: 7, events: Vec::new(), jobs: 0, book: Book::shipped() };
@@ -129,7 +129,7 @@ impl Sample {
         Self::of_events(&events, Window::since(SignedDuration::from_secs(2 * DAY), now), now)
     }
 
-    /// Of what happened at these seconds since 1970.
+    /// Creates a sample of these events, at these seconds since 1970.
     pub(crate) fn of_events(events: &[(i64, Event)], window: Window, now: Timestamp) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("journal.sqlite3");
@@ -146,7 +146,8 @@ impl Sample {
     }
 }
 
-/// In one transaction: a journal waits for the disk with every call, which for thousands of lines takes long.
+/// Writes events in one transaction: a journal waits for the disk with every call, which for thousands of records takes
+/// long.
 fn write(path: &Path, events: &[(i64, Event)]) {
     drop(SqliteJournal::open(path).expect("a journal"));
     let mut connection = rusqlite::Connection::open(path).expect("the same file");
@@ -181,7 +182,7 @@ impl Maker {
                 }
             }
         }
-        // Whatever the dice say: machines at work now, and one that nobody saw end.
+        // Independent of the random numbers: machines at work now, and one whose end was not seen.
         for (pool, minutes, fate) in [(0, 3, Fate::Works), (2, 25, Fate::Works), (1, 4 * 60 + 35, Fate::Lost)]
         {
             self.machine(now - minutes * 60, &POOLS[pool], fate);
@@ -215,7 +216,7 @@ impl Maker {
         }
     }
 
-    /// One machine's life.
+    /// Generates one machine's life.
     fn machine(&mut self, at: i64, pool: &Pool, fate: Fate) {
         let offer = self.offer(at, pool);
         let fate =
@@ -314,7 +315,7 @@ impl Maker {
         self.events.push((at, Event::LaunchBought { launch, instance, offer: offer.clone() }));
     }
 
-    /// Of one in eight machines the cloud does not say when it ended.
+    /// Writes the end. For one in eight machines the cloud does not report when it ended.
     fn gone(&mut self, began: i64, ended: i64, launch: LaunchId, end: EndReason) {
         let is_told = self.below(8) > 0;
         let ended_at = is_told.then(|| time(ended));
@@ -331,7 +332,7 @@ impl Maker {
         i64::try_from(self.below(most.unsigned_abs())).expect("is small")
     }
 
-    /// SplitMix64.
+    /// Returns a random number below `most`, by SplitMix64.
     fn below(&mut self, most: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
