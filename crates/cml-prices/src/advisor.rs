@@ -1,4 +1,4 @@
-//! What spot saves against on-demand, and how often AWS takes such instances back: AWS's Spot Instance Advisor as it was.
+//! Savings of spot against on-demand, and frequency of interruption: a snapshot of AWS's Spot Instance Advisor.
 //! <https://aws.amazon.com/ec2/spot/instance-advisor/>
 
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use crate::table;
 /// Dated and attributed in its first lines.
 const TABLE: &str = include_str!("../data/spot_advisor.csv");
 
-/// What the advisor says of one type in one region.
+/// The advisor's data on one type in one region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// How much less than on-demand it costs, in percent; below 0 when it costs more.
+    /// Saving against on-demand, in percent; negative when spot costs more.
     pub saving_percent: i16,
-    /// How often instances were taken back.
+    /// Frequency of interruption.
     pub interruption: Interruption,
 }
 
-/// Which part of the instances AWS took back in the month before.
+/// Fraction of the instances that AWS interrupted in the month before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interruption {
     /// Under 5 %.
@@ -50,14 +50,14 @@ impl fmt::Display for Interruption {
 }
 
 impl Advice {
-    /// What remains to be paid of one dollar of on-demand.
+    /// Returns the fraction of the on-demand price that remains to be paid.
     #[must_use]
     pub fn share_paid(&self) -> Decimal {
         Decimal::new(100 - i64::from(self.saving_percent), 2)
     }
 }
 
-/// What the advisor says of a type in a region; none where it says nothing.
+/// Returns the advisor's data on a type in a region; `None` without data.
 #[must_use]
 pub fn find(region: &str, instance_type: &str) -> Option<Advice> {
     let table = shipped();
@@ -65,7 +65,7 @@ pub fn find(region: &str, instance_type: &str) -> Option<Advice> {
     (*table.types.get(instance_type)?.get(column)?).and_then(cell)
 }
 
-/// The date of the table.
+/// Returns the date of the table.
 #[must_use]
 pub fn as_of() -> Date {
     static DATE: OnceLock<Date> = OnceLock::new();
@@ -74,7 +74,7 @@ pub fn as_of() -> Date {
 
 struct Shipped {
     columns: HashMap<&'static str, usize>,
-    /// Cells as text: few of them are ever asked for.
+    /// Cells as text: few of them are ever needed.
     types: HashMap<&'static str, Vec<Option<&'static str>>>,
 }
 

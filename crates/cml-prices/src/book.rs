@@ -1,6 +1,6 @@
-//! Every price that is known: what ships, and what was fetched since.
+//! All known prices: the shipped ones, and those fetched since.
 //!
-//! The order in which prices are added never matters, and adding one twice changes nothing.
+//! The order in which prices are added does not matter, and adding one twice changes nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,15 +15,15 @@ use crate::{advisor, catalog, volumes};
 
 /// The one region whose on-demand prices ship.
 const LISTED: &str = "us-east-1";
-/// How long after it was asked for a spot price still counts as known: a day's refresh, late by half a day.
+/// Time after a fetch for which a spot price still counts as known: a day's refresh, late by half a day.
 const FRESH: SignedDuration = SignedDuration::from_hours(36);
-/// AWS gives prices to the ten-thousandth of a cent.
+/// AWS lists prices to the ten-thousandth of a cent.
 const DIGITS: u32 = 6;
 
-/// Series of prices, each by the moment from which it holds.
+/// A series of prices, each with the time from which it holds.
 type Series = BTreeMap<Timestamp, UsdPerHour>;
 
-/// An on-demand price (Linux, shared tenancy) and since when it is in AWS's list.
+/// An on-demand price (Linux, shared tenancy) and the time from which AWS lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnDemandPrice {
     /// Region.
@@ -32,22 +32,22 @@ pub struct OnDemandPrice {
     pub instance_type: String,
     /// The price.
     pub price: UsdPerHour,
-    /// Since when it holds, by AWS's list.
+    /// Time from which it holds, by AWS's list.
     pub effective: Timestamp,
 }
 
-/// What gp3 storage costs in a region, and since when.
+/// Price of gp3 storage in a region, and the time from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumePrice {
     /// Region.
     pub region: String,
     /// The price.
     pub price: UsdPerGibMonth,
-    /// Since when it holds, by AWS's list.
+    /// Time from which it holds, by AWS's list.
     pub effective: Timestamp,
 }
 
-/// What machines and their disks cost, where and when.
+/// Prices of machines and their disks, by place and time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     /// By region, then type.
@@ -61,27 +61,27 @@ pub struct Book {
 /// On-demand prices of one type in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Listing {
-    /// When AWS was asked, and what it said; of two answers for one moment the later one counts.
+    /// For each effective time, when AWS was queried and the price; of two answers the later one counts.
     prices: BTreeMap<Timestamp, (Timestamp, UsdPerHour)>,
 }
 
 /// Spot prices of one type in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Pool {
-    /// By zone; the empty name is a cloud without zones.
+    /// By zone; the empty name stands for a cloud without zones.
     zones: BTreeMap<String, Series>,
-    /// The spans of time, by their begin, in which the series are whole; no two of them touch.
+    /// Spans of time, by their start, in which the series are complete; no two of them touch.
     whole: BTreeMap<Timestamp, Timestamp>,
 }
 
 impl Book {
-    /// What ships with the binary, and nothing else.
+    /// Returns the shipped prices only.
     #[must_use]
     pub fn shipped() -> Self {
         Self::default()
     }
 
-    /// Takes a price from AWS's list, which was asked at that time.
+    /// Adds a price from AWS's list, fetched at that time.
     pub fn add_on_demand(&mut self, price: OnDemandPrice, asked: Timestamp) {
         let of_region = self.on_demand.entry(price.region).or_default();
         let prices = &mut of_region.entry(price.instance_type).or_default().prices;
@@ -89,29 +89,30 @@ impl Book {
         *known = (*known).max((asked, price.price));
     }
 
-    /// Takes what gp3 storage costs in a region by AWS's list, which was asked at that time.
+    /// Adds the price of gp3 storage in a region from AWS's list, fetched at that time.
     pub fn add_volume(&mut self, price: VolumePrice, asked: Timestamp) {
         let new = (price.effective, asked, price.price);
         let known = self.volumes.entry(price.region).or_insert(new);
         *known = (*known).max(new);
     }
 
-    /// Takes a change of a spot price. [`Book::spot_asked`] says when there were no others.
+    /// Adds a change of a spot price. [`Book::spot_asked`] records the spans without further changes.
     pub fn add_spot(&mut self, change: SpotPrice) {
         let pool = self.spot.entry(change.region).or_default().entry(change.instance_type).or_default();
         let series = pool.zones.entry(change.zone.unwrap_or_default()).or_default();
-        // The cloud has one price at a time: of two, the dearer one, whichever came first.
+        // The cloud has one price at a time: of two, the higher one counts, in any order of arrival.
         let known = series.entry(change.since).or_insert(change.price);
         *known = (*known).max(change.price);
     }
 
-    /// AWS has told all changes of a type's spot prices in a region between these times, and they have been added.
+    /// Records that AWS has returned all changes of a type's spot prices in a region between these times, and that they
+    /// have been added.
     pub fn spot_asked(&mut self, region: &str, instance_type: &str, from: Timestamp, until: Timestamp) {
         let of_region = self.spot.entry(region.to_owned()).or_default();
         of_region.entry(instance_type.to_owned()).or_default().add_whole(from, until);
     }
 
-    /// What a type costs on demand at a time, Linux. None when neither a table nor AWS has told.
+    /// Returns the on-demand price (Linux) of a type at a time. `None` when neither a table nor AWS has one.
     #[must_use]
     pub fn on_demand(&self, region: &str, instance_type: &str, at: Timestamp) -> Option<Quote> {
         let listing = self.on_demand.get(region).and_then(|types| types.get(instance_type));
@@ -129,7 +130,8 @@ impl Book {
         shipped.map(|price| estimate(price, "the us-east-1 price"))
     }
 
-    /// What a type costs on the spot market at a time. Where nobody has asked AWS, the on-demand price less what spot used to save.
+    /// Returns the spot price of a type at a time. Where AWS was not queried, it is the on-demand price less the usual
+    /// saving of spot.
     #[must_use]
     pub fn spot(
         &self,
@@ -146,8 +148,9 @@ impl Book {
         }
     }
 
-    /// How the spot price of a zone has changed between two times: first the price in force at `from` (an estimate where it is not known,
-    /// as [`Book::spot`] tells), then each change before `to`. Empty when there is not even an estimate.
+    /// Returns the changes of the spot price of a zone between two times: first the price in force at `from` (an
+    /// estimate where it is unknown, as in [`Book::spot`]), then each change before `to`. Empty when there is not even
+    /// an estimate.
     #[must_use]
     pub fn spot_changes(
         &self,
@@ -170,7 +173,7 @@ impl Book {
         changes
     }
 
-    /// What gp3 storage costs in a region.
+    /// Returns the price of gp3 storage in a region.
     #[must_use]
     pub fn volume_gib_month(&self, region: &str) -> Quote<UsdPerGibMonth> {
         match self.volumes.get(region) {
@@ -179,7 +182,7 @@ impl Book {
         }
     }
 
-    /// The zones of a region in which spot prices of a type were fetched.
+    /// Returns the zones of a region in which spot prices of a type were fetched.
     pub fn spot_zones(&self, region: &str, instance_type: &str) -> impl Iterator<Item = &str> {
         let zones = self.pool(region, instance_type).into_iter().flat_map(|pool| pool.zones.keys());
         zones.map(String::as_str).filter(|zone| !zone.is_empty())
@@ -209,7 +212,7 @@ impl Pool {
         self.zones.get(zone).or_else(|| self.zones.get(""))
     }
 
-    /// Makes one span of all that touch.
+    /// Merges spans that touch.
     fn add_whole(&mut self, from: Timestamp, until: Timestamp) {
         let touches = |begin: Timestamp, end: Timestamp| begin <= until && from <= end;
         let old: Vec<_> = self.whole.iter().map(|(begin, end)| (*begin, *end)).collect();
@@ -222,7 +225,7 @@ impl Pool {
         self.whole.insert(from_all, until_all);
     }
 
-    /// The last moment not long before `at`, or a later one, up to which all changes since before `at` are known.
+    /// Returns the last time shortly before `at`, or later, up to which all changes since before `at` are known.
     fn known_until(&self, series: &Series, at: Timestamp) -> Option<Timestamp> {
         let whole = self.whole.range(..=at).next_back().map(|(_, end)| *end);
         let change = series.range(..=at).next_back().map(|(since, _)| *since);

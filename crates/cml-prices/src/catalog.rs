@@ -1,4 +1,4 @@
-//! Instance types: what they have and what they cost by the list, from the embedded table.
+//! Instance types: their resources and list prices, from the embedded table.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -16,20 +16,20 @@ const TABLE: &str = include_str!("../data/instance_types.csv");
 pub struct InstanceTypeInfo {
     /// `g5.xlarge`.
     pub name: String,
-    /// What it has.
+    /// Its resources.
     pub resources: Resources,
-    /// On-demand, Linux, us-east-1; an estimate elsewhere. None where the type is not sold there.
+    /// On-demand price, Linux, us-east-1; an estimate elsewhere. `None` where the type is not sold there.
     pub on_demand: Option<UsdPerHour>,
 }
 
-/// All known types.
+/// Returns all known types.
 #[must_use]
 pub fn all() -> &'static [InstanceTypeInfo] {
     static ALL: OnceLock<Vec<InstanceTypeInfo>> = OnceLock::new();
     ALL.get_or_init(|| table::rows(TABLE).filter_map(|fields| row(&fields)).collect())
 }
 
-/// One type by its exact name.
+/// Returns one type by its exact name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static InstanceTypeInfo> {
     static BY_NAME: OnceLock<HashMap<&'static str, &'static InstanceTypeInfo>> = OnceLock::new();
@@ -37,7 +37,7 @@ pub fn find(name: &str) -> Option<&'static InstanceTypeInfo> {
     by_name.get(name).copied()
 }
 
-/// The date of the table.
+/// Returns the date of the table.
 #[must_use]
 pub fn as_of() -> Date {
     static DATE: OnceLock<Date> = OnceLock::new();
@@ -53,7 +53,7 @@ fn row(fields: &[&str]) -> Option<InstanceTypeInfo> {
     })
 }
 
-/// Reads `arch,vcpus,memory_mib,gpu_name,gpu_count,gpu_memory_mib`.
+/// Parses `arch,vcpus,memory_mib,gpu_name,gpu_count,gpu_memory_mib`.
 pub(crate) fn resources(fields: &[&str]) -> Option<Resources> {
     let [arch, vcpus, memory_mib, gpu_name, gpu_count, gpu_memory_mib] = fields else { return None };
     let gpu = match gpu_count.parse() {

@@ -1,4 +1,4 @@
-//! What GitHub's own machines cost, for comparison.
+//! Prices of GitHub-hosted runners, for comparison.
 //! <https://docs.github.com/en/billing/reference/actions-runner-pricing>
 
 use std::sync::OnceLock;
@@ -12,12 +12,12 @@ use crate::{catalog, table};
 /// Dated and attributed in its first lines.
 const TABLE: &str = include_str!("../data/hosted.csv");
 
-/// A machine of GitHub's.
+/// A GitHub-hosted runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostedPrice {
     /// GitHub's name for it on the bill: `linux_4_core_gpu`.
     pub label: String,
-    /// What it has.
+    /// Its resources.
     pub resources: Resources,
     /// US dollars for each started minute of a job, in a private repository beyond the plan's included minutes.
     pub usd_per_minute: Decimal,
@@ -26,22 +26,22 @@ pub struct HostedPrice {
 }
 
 impl HostedPrice {
-    /// What a job of that many seconds costs: GitHub rounds each job up to whole minutes.
+    /// Returns the cost of a job of that many seconds: GitHub rounds each job up to whole minutes.
     #[must_use]
     pub fn for_job(&self, seconds: u64) -> Usd {
         Usd(self.usd_per_minute * Decimal::from(seconds.div_ceil(60)))
     }
 }
 
-/// GitHub's Linux machines, in the order of the table.
+/// Returns GitHub's Linux runners, in the order of the table.
 #[must_use]
 pub fn all() -> &'static [HostedPrice] {
     static ALL: OnceLock<Vec<HostedPrice>> = OnceLock::new();
     ALL.get_or_init(|| table::rows(TABLE).filter_map(|fields| row(&fields)).collect())
 }
 
-/// The cheapest machine of GitHub's that has at least what is asked for: the same architecture, as many vCPUs, as much memory and,
-/// if there is a GPU, that model in that number. None when GitHub has no such machine.
+/// Returns GitHub's cheapest runner that has at least the wanted resources: the same architecture, as many vCPUs, as
+/// much memory and, if there is a GPU, that model in that number. `None` when GitHub has no such runner.
 #[must_use]
 pub fn cheapest_that_fits(wanted: &Resources) -> Option<HostedPrice> {
     all().iter().filter(|hosted| fits(&hosted.resources, wanted)).min_by_key(|it| it.usd_per_minute).cloned()

@@ -1,13 +1,15 @@
-//! What a machine costs, where and when.
+//! Prices of machines, by place and time.
 //!
-//! [`Book`] is the answer to every question about a price: the tables that ship with the binary, and what was fetched
-//! since. Each answer is a [`Quote`], which says where the figure comes from and how old it is, so that a report can.
-//! [`catalog`] is what instance types have, [`advisor`] what spot saves, [`hosted`] what GitHub's own machines cost.
+//! [`Book`] answers every query for a price: from the tables that ship with the binary, and from what was fetched
+//! since. Each answer is a [`Quote`], which contains the source and the age of the figure, so that a report can show
+//! them.
+//! [`catalog`] has the resources of instance types, [`advisor`] the savings of spot, [`hosted`] the prices of
+//! GitHub-hosted runners.
 //!
-//! [`Store`] keeps on disk what was fetched: AWS forgets spot prices after 90 days.
+//! [`Store`] keeps fetched prices on disk: AWS deletes spot prices after 90 days.
 //!
-//! What may not happen here: asking AWS (that is `cml-aws`'s), and anything about machines that really ran (that is
-//! `cml-cost`'s). No figure passes through a float.
+//! Not allowed here: calls to AWS (those are in `cml-aws`), and anything about machines that actually ran (that is in
+//! `cml-cost`). No figure passes through a float.
 
 pub mod advisor;
 mod book;

@@ -1,4 +1,4 @@
-//! A price, and where it comes from.
+//! A price and its source.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,38 +8,38 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// A price and what it rests on.
+/// A price and its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote<P = UsdPerHour> {
     /// The price.
     pub price: P,
-    /// What it rests on.
+    /// Its source.
     pub source: Source,
 }
 
-/// What a price rests on.
+/// Source of a price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// A shipped table of this date says so.
+    /// A shipped table of this date.
     Listed {
         /// The table's date.
         as_of: Date,
     },
-    /// AWS said so.
+    /// A response of AWS.
     Fetched {
-        /// When it was asked last.
+        /// Time of the last query.
         at: Timestamp,
     },
-    /// Nobody said so; it is the best that can be said.
+    /// An estimate, in the absence of a source.
     Estimated {
-        /// What stands for the price: `the us-east-1 price`.
+        /// Basis of the estimate: `the us-east-1 price`.
         why: Cow<'static, str>,
     },
 }
 
 impl Source {
-    /// True for a figure that nobody has stated.
+    /// Returns true for a figure without a source.
     #[must_use]
     pub fn is_estimate(&self) -> bool {
         matches!(self, Self::Estimated { .. })

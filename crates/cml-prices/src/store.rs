@@ -1,7 +1,7 @@
-//! What was fetched, in one SQLite file, for ever: AWS tells spot prices of 90 days only.
+//! Fetched prices in one SQLite file, kept without limit: AWS returns spot prices of 90 days only.
 //!
-//! What AWS said of a region is put in whole or not at all, and putting it in twice changes nothing: a run that is killed
-//! is run again, and two at once do no harm.
+//! AWS's data on a region is stored completely or not at all, and storing it twice changes nothing: a run that was
+//! killed can be repeated, and two concurrent runs do no harm.
 
 mod file;
 
@@ -39,36 +39,36 @@ CREATE TABLE spot_asked (
 ) STRICT, WITHOUT ROWID;
 "];
 
-/// What AWS said of one region at one time.
+/// AWS's data on one region at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The region.
     pub region: String,
-    /// When the questions were asked, before the first answer.
+    /// Time of the queries, before the first response.
     pub asked: Timestamp,
     /// List prices.
     pub on_demand: Vec<OnDemandPrice>,
-    /// What gp3 storage costs.
+    /// Price of gp3 storage.
     pub volume: Option<VolumePrice>,
     /// Changes of spot prices.
     pub spot: Vec<SpotAnswer>,
 }
 
-/// Every change of the spot prices of some types since a time, up to when it was asked.
+/// All changes of the spot prices of some types from a time up to the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpotAnswer {
     /// The types.
     pub types: Vec<String>,
-    /// Since when.
+    /// Start of the span.
     pub since: Timestamp,
-    /// The changes; the prices in force at `since` are among them.
+    /// The changes, including the prices in force at `since`.
     pub changes: Vec<SpotPrice>,
 }
 
-/// How much of what was put in was new.
+/// Number of new prices in an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportStats {
-    /// List prices, those of storage too.
+    /// List prices, including those of storage.
     pub listed: usize,
     /// Changes of spot prices.
     pub spot: usize,
@@ -81,7 +81,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, making it and bringing it up to date as needed. Only its owner can read it.
+    /// Opens the file, creates it and updates its schema as needed. Only its owner can read it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -89,20 +89,22 @@ impl Store {
         Ok(Self { path: path.to_owned(), connection: file::open(path, MIGRATIONS)? })
     }
 
-    /// What ships, and what the file at `path` has from `since` on (all of it, if none); what ships alone where there is no file.
+    /// Returns the shipped prices, and those of the file at `path` from `since` on (all, if `None`); without a file,
+    /// the shipped ones only.
     ///
     /// # Errors
-    /// [`StoreError`]: a file that is there and cannot be read is not one that is not there.
+    /// [`StoreError`]: an unreadable file is not treated as a missing one.
     pub fn book(path: &Path, since: Option<Timestamp>) -> Result<Book, StoreError> {
         if !path.try_exists().map_err(|error| file::other(path, &error))? {
             return Ok(Book::shipped());
         }
-        // Prices decide what is bought: what others could have written is not believed.
+        // Prices decide what is bought: a file that other users could have written is not trusted.
         cml_cloud::private::refuse_foreign(path).map_err(|error| file::other(path, &error))?;
         Self::open(path)?.read(since)
     }
 
-    /// Up to when the spot prices of a type in a region are known; none when they were never asked for.
+    /// Returns the time up to which the spot prices of a type in a region are known; `None` when they were never
+    /// fetched.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -117,7 +119,7 @@ impl Store {
         until.map(|until| self.time(until)).transpose()
     }
 
-    /// Puts in what AWS said of a region: all of it, or nothing.
+    /// Stores AWS's data on a region: all of it, or nothing.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was written then.
@@ -159,7 +161,7 @@ impl Store {
     }
 
     fn read_spot(&self, book: &mut Book, since: Option<Timestamp>) -> Result<(), StoreError> {
-        // With the price in force when that time begins.
+        // Including the price in force when that time begins.
         let select = "SELECT region, instance_type, zone, since, price FROM spot AS one WHERE since >= coalesce((
             SELECT max(since) FROM spot AS other WHERE other.region = one.region
             AND other.instance_type = one.instance_type AND other.zone = one.zone AND other.since <= ?1), ?1)";
@@ -214,7 +216,7 @@ impl Store {
     }
 }
 
-/// A price that is there is as good as new once AWS has repeated it.
+/// A stored price counts as new again once AWS has repeated it.
 fn put_listed(transaction: &Transaction<'_>, fetched: &Fetched) -> rusqlite::Result<usize> {
     let asked = fetched.asked.as_millisecond();
     let mut new = 0;
@@ -243,7 +245,7 @@ fn put_spot(
     fetched: &Fetched,
     answer: &SpotAnswer,
 ) -> rusqlite::Result<usize> {
-    // AWS does not change the past: what it said first stays.
+    // AWS does not change the past: the first response stays.
     let insert = "INSERT INTO spot (region, instance_type, zone, since, price) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
     let mut insert = transaction.prepare_cached(insert)?;
     let mut new = 0;
@@ -259,7 +261,7 @@ fn put_spot(
     Ok(new)
 }
 
-/// Makes one span of those that touch, so that a year of days is one line.
+/// Merges spans that touch, so that a year of days is one row.
 fn put_span(
     transaction: &Transaction<'_>,
     region: &str,

@@ -1,21 +1,22 @@
-//! The shipped tables as text: lines of `#` first, then a line of column names, then rows. No field is quoted.
+//! Parsing of the shipped tables: comment lines that begin with `#`, then a line of column names, then rows. No field
+//! is quoted.
 
 use jiff::civil::Date;
 
-/// The rows, each a list of fields.
+/// Returns the rows, each a list of fields.
 pub(crate) fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     lines(text).skip(1).map(|line| line.split(',').collect())
 }
 
-/// The names of the columns.
+/// Returns the names of the columns.
 pub(crate) fn columns(text: &'static str) -> Vec<&'static str> {
     lines(text).next().unwrap_or_default().split(',').collect()
 }
 
-/// The date of a table that has one for all its rows.
+/// Returns the date of a table that has one for all its rows.
 pub(crate) fn as_of(text: &str) -> Date {
     let date = text.lines().find_map(|line| line.strip_prefix("# as-of: "));
-    // A test reads the date of every shipped table.
+    // A test parses the date of every shipped table.
     date.and_then(|date| date.trim().parse().ok()).unwrap_or(Date::ZERO)
 }
 

@@ -1,4 +1,4 @@
-//! What gp3 storage costs by region, as far as it ships. <https://aws.amazon.com/ebs/pricing/>
+//! Shipped prices of gp3 storage by region. <https://aws.amazon.com/ebs/pricing/>
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -12,12 +12,12 @@ use crate::table;
 
 /// Dated row by row, attributed in its first lines.
 const TABLE: &str = include_str!("../data/volumes.csv");
-/// The region whose price stands for others.
+/// The region whose price is the estimate for others.
 const MODEL: &str = "us-east-1";
-/// AWS's price there, should the table lose its row: 0.08.
+/// AWS's price there, in case the table loses its row: 0.08.
 const MODEL_PRICE: UsdPerGibMonth = UsdPerGibMonth(Decimal::from_parts(8, 0, 0, false, 2));
 
-/// By the shipped table, or that of us-east-1 as an estimate.
+/// Returns the price from the shipped table, or that of us-east-1 as an estimate.
 pub(crate) fn shipped(region: &str) -> Quote<UsdPerGibMonth> {
     match table().get(region) {
         Some((price, as_of)) => Quote { price: *price, source: Source::Listed { as_of: *as_of } },

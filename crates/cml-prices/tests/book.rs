@@ -1,4 +1,4 @@
-//! The book of prices: what it says, how sure it is, and that the order of what it learns does not matter.
+//! The book of prices: its answers, their certainty, and independence of the order in which prices are added.
 
 use cml_cloud::{SpotPrice, UsdPerGibMonth, UsdPerHour};
 use cml_prices::{Book, OnDemandPrice, Quote, VolumePrice};
@@ -69,7 +69,7 @@ fn a_list_price_holds_from_its_date_and_the_later_answer_counts() {
     assert_eq!(on("2026-09-30T23:59:59Z"), "$0.587/h (estimate: the list price of later)");
     assert_eq!(on("2026-10-01T00:00:00Z"), "$0.587/h (AWS, asked 2026-10-20 06:00 UTC)");
     assert_eq!(on("2026-11-01T00:00:00Z"), "$0.571/h (AWS, asked 2026-11-20 06:00 UTC)");
-    // Before the first list that was fetched, the shipped one is the better witness where it is one.
+    // Before the first fetched list, the shipped one is the better source where there is one.
     book.add_on_demand(listed("us-east-1", "0.51", "2026-11-01T00:00:00Z"), asked);
     let earlier = book.on_demand("us-east-1", T4, at("2026-08-01T00:00:00Z"));
     assert_eq!(words(earlier), "$0.526/h (shipped table of 2026-07-20)");
@@ -221,7 +221,7 @@ proptest! {
         let told = book.spot_changes("eu-west-1", "eu-west-1a", T4, hour(from), hour(from + hours));
         for number in from..from + hours {
             let told = told.iter().rev().find(|(since, _)| *since <= hour(number)).map(|(_, price)| *price);
-            // A zone without a series of its own has an estimate, which does not change within the span told.
+            // A zone without a series of its own has an estimate, which does not change within the span.
             if given.iter().any(|change| change.zone.as_deref() == Some("eu-west-1a")) {
                 let quoted = book.spot("eu-west-1", Some("eu-west-1a"), T4, hour(number));
                 prop_assert_eq!(told, quoted.map(|quote| quote.price));

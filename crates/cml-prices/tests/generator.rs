@@ -1,4 +1,5 @@
-//! `data/generate.py`, which makes the shipped tables: on small sources, since the large ones are not in this repository.
+//! `data/generate.py`, which generates the shipped tables: on small sources, since the large ones are not in this
+//! repository.
 
 use std::path::Path;
 use std::process::{Command, Output};

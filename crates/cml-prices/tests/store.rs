@@ -1,4 +1,4 @@
-//! The store of prices: nothing is lost, nothing is there twice, nothing is there by half.
+//! The store of prices: nothing is lost, duplicated or stored in part.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn an_answer_is_put_in_whole_or_not_at_all() {
     let path = dir.path().join("prices.db");
     put(&path, &first());
     let before = Store::book(&path, None).expect("reads");
-    // The last table that an answer is written to refuses: as if the process had died before its end.
+    // The last table that is written to refuses the write: as if the process had died before the end.
     let connection = rusqlite::Connection::open(&path).expect("opens");
     let refuse = "CREATE TRIGGER t BEFORE INSERT ON spot_asked BEGIN SELECT raise(ABORT, 'died'); END";
     connection.execute_batch(refuse).expect("runs");

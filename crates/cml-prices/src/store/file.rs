@@ -1,4 +1,4 @@
-//! A SQLite file of ours: readable by its owner only, shared by processes, brought up to date.
+//! A private SQLite file: readable by its owner only, shared by processes, with an up-to-date schema.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -6,60 +6,61 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-/// How long one process waits for another that is writing.
+/// How long one process waits for another process's write.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// The store of prices cannot be read or written.
+/// Error: the store of prices cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is no room. Nothing that was there is lost, nothing of this was written.
+    /// The disk is full. Existing data is intact, and nothing of this write was stored.
     #[error("{}: the disk is full; make room, nothing was lost", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// Another process holds the file.
+    /// Another process holds the file's lock.
     #[error("{}: another process has been writing for more than {} s; is one stopped or hung?", path.display(), BUSY.as_secs())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// A later version of this program wrote it.
+    /// The file was written by a later version of this program.
     #[error("{}: written by a later cml-runner (schema {found}, this one knows {known}); update cml-runner", path.display())]
     TooNew {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: i64,
-        /// Ours.
+        /// The version known to this program.
         known: i64,
     },
-    /// Anything else: what is wrong with the file.
+    /// Any other error of the file.
     #[error("{}: {cause}", path.display())]
     Other {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         cause: String,
     },
 }
 
-/// Opens a file, making it as needed.
+/// Opens a file and creates it as needed.
 pub(super) fn open(path: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
     let failed = |error: rusqlite::Error| told(path, &error);
-    // Made before SQLite does, with rights for nobody else; its side files take the same.
+    // Created before SQLite would, readable by its owner only; the side files take the same permissions.
     private(path).map_err(|error| other(path, &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    // With the rollback journal, SQLite's default: what is written once a day gains nothing from a log, and with it a
-    // process that dies while writing leaves nothing behind that the next one does not undo.
+    // With the rollback journal, SQLite's default: a daily write gains nothing from a write-ahead log, and a process
+    // that dies during a write leaves nothing behind that the next one does not roll back.
     connection.busy_timeout(BUSY).map_err(failed)?;
     migrate(path, &mut connection, migrations)?;
     Ok(connection)
 }
 
-/// Makes the file where there is none. One that is there is not opened: closing it again would take the locks away that
-/// this process may hold on it. <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
+/// Creates the file where there is none. An existing file is not opened: closing it again would release the locks that
+/// this process may hold on it.
+/// <https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>
 fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(dir) = path.parent() {
@@ -71,7 +72,7 @@ fn private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Takes the missing steps, one process at a time; a file that is up to date is only read.
+/// Applies the missing migrations, one process at a time; an up-to-date file is only read.
 fn migrate(path: &Path, connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| told(path, &error);
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
