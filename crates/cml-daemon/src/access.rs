@@ -1,4 +1,4 @@
-//! Who may look: everybody on this machine, or whoever has the token.
+//! Access control: every local client, or every client that has the token.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,24 +12,25 @@ use sha2::{Digest, Sha256};
 
 use crate::door::Peer;
 
-/// The cookie of a browser that has shown the token.
+/// The session cookie of a browser that has presented the token.
 const COOKIE: &str = "cml_runner_session";
-/// A browser shows the token again after this, and after a restart of the daemon.
+/// A browser must present the token again after this time, and after a restart of the daemon.
 const SESSION: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A shorter token could be guessed.
+/// Minimum length of a token: a shorter one could be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
-/// Wrong tokens that one address may show within [`TRIES_WITHIN`]; then none of its tokens is looked at until that is over.
+/// Wrong tokens that one address may present within [`TRIES_WITHIN`]; after that all its tokens are ignored until the
+/// time is over.
 const TRIES_MAX: u32 = 10;
 const TRIES_WITHIN: SignedDuration = SignedDuration::from_mins(1);
-/// Addresses with wrong tokens that are remembered.
+/// Maximum number of addresses with wrong tokens that are remembered.
 const ADDRESSES_MAX: usize = 4096;
 
-/// A token that protects nothing.
+/// Error: the token is too short to protect anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has {0} characters, and less than {TOKEN_BYTES_MIN} can be guessed")]
 pub struct ShortToken(usize);
 
-/// Where people look at the page, when a proxy stands in front.
+/// The public address of the page behind a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     host: String,
@@ -37,7 +38,7 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// Reads `https://runners.example.com`; none when it is no address of that kind.
+    /// Parses `https://runners.example.com`; `None` for any other kind of address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.trim_end_matches('/').parse().ok()?;
@@ -52,33 +53,34 @@ impl PublicUrl {
     }
 }
 
-/// What becomes of a request.
+/// Result of the access check of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It may look.
+    /// Access is granted.
     Allowed,
-    /// It has no right token.
+    /// The request has no valid token.
     Denied,
-    /// Its address has shown too many wrong tokens.
+    /// The address has presented too many wrong tokens.
     Slowed,
-    /// It was meant for somebody else: a page of a stranger's, whose name leads here, has a browser ask.
+    /// The request was meant for another host: an attacker's page, whose name resolves to this address, makes a browser
+    /// send it.
     WrongHost,
 }
 
-/// What becomes of somebody who shows a token to get a cookie.
+/// Result of an attempt to exchange a token for a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogIn {
-    /// `Set-Cookie`.
+    /// The value of `Set-Cookie`.
     Right(String),
     Wrong,
     Slowed,
 }
 
-/// Who may look at the page, the API and the metrics.
+/// Access to the page, the API and the metrics.
 #[derive(Clone)]
 pub struct Access {
     token: Option<SecretString>,
-    /// Behind the cookies: random, and of this process alone.
+    /// Key of the cookies: random, and known to this process only.
     key: [u8; 32],
     public: Option<PublicUrl>,
     wrong: Arc<Mutex<BTreeMap<Peer, Wrong>>>,
@@ -91,8 +93,8 @@ struct Wrong {
 }
 
 impl Access {
-    /// With a token, nobody without it; without one, everybody who can reach the address by a name of this machine. `key` is
-    /// random.
+    /// Creates the check. With a token, only clients that have it get access; without one, all clients that reach the
+    /// address by a name of this machine. `key` is random.
     ///
     /// # Errors
     /// [`ShortToken`].
@@ -108,7 +110,7 @@ impl Access {
         Ok(Self { token, key, public, wrong: Arc::default() })
     }
 
-    /// True when there is a token.
+    /// Returns true when there is a token.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.token.is_some()
@@ -134,7 +136,7 @@ impl Access {
         }
     }
 
-    /// Gives a cookie for the right token.
+    /// Returns a cookie for a valid token.
     pub(crate) fn log_in(&self, given: &str, peer: Peer, now: Timestamp) -> LogIn {
         let Some(token) = &self.token else { return LogIn::Wrong };
         if self.is_slowed(peer, now) {
@@ -169,7 +171,7 @@ impl Access {
         })
     }
 
-    /// Over the end of a session.
+    /// Returns a MAC over the end of a session.
     fn seal(&self, until: i64) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(b"cml-runner session until ");
@@ -203,12 +205,12 @@ impl Access {
     }
 }
 
-/// A clock that was set back forgives, too.
+/// Returns whether a failure still counts. A clock that was set back ends the block, too.
 fn is_recent(wrong: Wrong, now: Timestamp) -> bool {
     now.duration_since(wrong.since).abs() < TRIES_WITHIN
 }
 
-/// Whom the request is for, without the port.
+/// Returns the host that the request is for, without the port.
 fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let named = match uri.authority() {
         Some(authority) => authority.as_str(),
@@ -218,7 +220,7 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     Some(authority.host().to_owned())
 }
 
-/// Compares digests: how long it takes says nothing of the token.
+/// Compares digests: the time it takes reveals nothing about the token.
 fn same(given: &str, right: &str) -> bool {
     Sha256::digest(given.trim().as_bytes()) == Sha256::digest(right.trim().as_bytes())
 }

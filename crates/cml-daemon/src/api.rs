@@ -1,4 +1,4 @@
-//! The API: what the page shows, as JSON.
+//! The API: the data of the page, as JSON.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::server::AppState;
 
-/// Events that one answer has at most.
+/// Maximum number of events in one response.
 const EVENTS_MAX: u32 = 1000;
 const EVENTS_SHOWN: u32 = 100;
 
@@ -34,7 +34,7 @@ pub(crate) async fn jobs(State(state): State<AppState>) -> Json<Value> {
     Json(json!({"at": board.at, "jobs": board.jobs}))
 }
 
-/// Launches whose machine is still to come.
+/// Returns the launches whose machine does not exist yet.
 pub(crate) async fn launches(State(state): State<AppState>) -> Json<Value> {
     let board = state.board();
     let starting: Vec<_> = board.runners.iter().filter(|runner| runner.state == "starting").collect();
@@ -56,11 +56,11 @@ pub(crate) async fn events(State(state): State<AppState>, Query(query): Query<Ev
     }
 }
 
-/// The latest lines of the journal, the newest first; read beside the controller, which is not disturbed.
+/// Returns the latest records of the journal, the newest first; reading does not disturb the controller.
 pub(crate) async fn latest(state: &AppState, most: u32) -> Result<Vec<Record>, String> {
     let (path, file) = (state.journal.clone(), state.journal_file.clone());
     let read = move || {
-        // Another file of that name is not what the controller writes.
+        // Another file at that path is not the one that the controller writes.
         file.check(&path)?;
         SqliteJournal::open_to_read(&path)?.latest(most)
     };

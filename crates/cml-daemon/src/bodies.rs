@@ -1,5 +1,5 @@
-//! Bodies on their way in. All that are being read share one budget of memory, and one address has half of it at most: so no
-//! sender fills it by sending many, or by sending some slowly.
+//! Request bodies. All bodies that are being read share one memory budget, and one address gets half of it at most: so
+//! no sender exhausts it with many bodies, or with slow ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,27 +10,27 @@ use http_body_util::BodyExt;
 
 use crate::door::Peer;
 
-/// What all bodies may hold together.
+/// Maximum memory of all bodies together.
 const BUDGET: usize = 16 * 1024 * 1024;
-/// The budget is counted in pieces of this.
+/// The budget is counted in blocks of this size.
 const PIECE: usize = 4 * 1024;
-/// A body that nobody wants is taken in and forgotten for so long, so that its sender hears the answer and not a reset.
+/// An unwanted body is read and discarded for so long, so that its sender receives the response and not a reset.
 const UNWANTED_WITHIN: Duration = Duration::from_secs(2);
-/// Its sender has stopped when nothing came for so long.
+/// A sender has stopped when nothing arrived for so long.
 const UNWANTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why there is no body.
+/// Reason why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// It is longer than allowed.
+    /// It exceeds the size limit.
     TooLarge,
-    /// The budget is used up, or the address's half of it.
+    /// The budget is exhausted, or the address's half of it.
     NoRoom,
     /// The connection ended.
     Cut,
 }
 
-/// A body, and its share of the budget for as long as it is held.
+/// A body, with the memory that it occupies in the budget.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
@@ -41,7 +41,7 @@ pub(crate) struct Held {
 #[derive(Clone, Debug)]
 pub(crate) struct Bodies(Arc<Mutex<Budget>>);
 
-/// Pieces that there are, and who has how many.
+/// Number of blocks, and their holders.
 #[derive(Debug)]
 struct Budget {
     free: usize,
@@ -69,7 +69,7 @@ impl Budget {
     }
 }
 
-/// Pieces of one body; they go back with it.
+/// Blocks of one body; released when it is dropped.
 #[derive(Debug)]
 struct MemoryShare {
     bodies: Bodies,
@@ -130,7 +130,7 @@ impl Held {
     }
 }
 
-/// Takes in what nobody wants, as far as it comes at once, and holds none of it.
+/// Reads and discards an unwanted body, as far as it arrives at once.
 pub(crate) async fn discard(mut body: Body, most: usize) {
     let all = async {
         let mut length = 0;
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Of a budget of 64 KiB one address has 32 KiB.
+    /// With a budget of 64 KiB, one address has 32 KiB.
     const ALL: usize = 64 * 1024;
 
     fn peer(last: u8) -> Peer {
@@ -161,7 +161,7 @@ mod tests {
         bodies.read(peer(from), Body::from(vec![b'x'; bytes]), 1 << 20).await
     }
 
-    /// Pieces that are free, and addresses that have some.
+    /// Returns the number of free blocks, and of addresses that hold some.
     fn left(bodies: &Bodies) -> (usize, usize) {
         let budget = bodies.budget();
         (budget.free, budget.taken.len())

@@ -1,4 +1,4 @@
-//! What it costs: the page and the JSON of `cml-runner cost`, from the daemon's own journal.
+//! Costs: the page and the JSON of `cml-runner cost`, from the daemon's own journal.
 
 use std::str::FromStr;
 
@@ -14,13 +14,13 @@ use serde::Deserialize;
 use crate::policy;
 use crate::server::AppState;
 
-/// Days that are shown where nothing is asked for.
+/// Default: 30 days.
 const DAYS: u32 = 30;
 const DAYS_MAX: u32 = 366;
-/// Rows at most.
+/// Maximum number of rows.
 const TOP: usize = 50;
 
-/// What is asked for, as `cml-runner cost` has it.
+/// Query parameters, as in `cml-runner cost`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
@@ -35,7 +35,7 @@ pub(crate) async fn page(State(state): State<AppState>, Query(asked): Query<Aske
         Ok(report) => match cml_cost::html(&report, Site { scope: &scope, forge: &web }) {
             Ok(html) => {
                 let (html, policy) = policy::without_attributes(&html);
-                // Hashes and fixed words: always a header's value.
+                // Hashes and constant words: always a valid header value.
                 let Ok(policy) = HeaderValue::from_str(&policy) else {
                     return StatusCode::INTERNAL_SERVER_ERROR.into_response();
                 };
@@ -71,7 +71,7 @@ async fn made(state: AppState, asked: Asked) -> Result<Report, Response> {
     };
     let query = cml_cost::Query { window, by, top: TOP };
     let failed = |words: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")).into_response();
-    // Files are read beside the controller, which is not held up.
+    // Files are read on another thread, so that the controller is not blocked.
     let report = tokio::task::spawn_blocking(move || {
         let book = Store::book(&state.prices, None).unwrap_or_else(|error| {
             tracing::warn!(%error, "the shipped prices are used");

@@ -1,9 +1,9 @@
-//! The door: who gets a connection, for how long, and how it ends.
+//! Limits on connections: which are accepted, for how long, and how they end.
 //!
-//! Anybody can open a connection, and it costs a descriptor. So there are few, below what the process may open: the
-//! controller's own files and calls never wait for one. When all are taken, the oldest one that is not being worked for
-//! makes room: of the address at its limit, else of the address with the most. A request that is sent at once is answered, however
-//! many others are only half sent.
+//! Anyone can open a connection, and each costs a descriptor. So the limit is well below the number of files that the
+//! process may open: the controller's own files and calls never wait for one. When all connections are taken, the
+//! oldest one that is waiting for its peer is closed: of the address at its limit, else of the address with the most. A
+//! request that is sent at once is answered, however many others are only half sent.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,20 +25,20 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// From a connection's start, or the last answer on it, to the last byte of the next header.
+/// Time from a connection's start, or the last response on it, to the last byte of the next header.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
-/// A header with all its lines; GitHub's has about 1 KiB.
+/// Maximum size of a header with all its lines; GitHub's has about 1 KiB.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// A connection lives no longer, whatever goes on in it.
+/// Maximum age of a connection, whatever its activity.
 const AGE_MAX: Duration = Duration::from_secs(300);
-/// What is under way when the daemon ends may be finished within this.
+/// Time for requests in progress when the daemon ends.
 const GRACE: Duration = Duration::from_secs(2);
-/// Connections at once, where the process may open enough files.
+/// Maximum number of connections, where the process may open enough files.
 const CONNECTIONS_MAX: usize = 512;
-/// After an accept that failed: out of descriptors, for one.
+/// Wait after a failed accept, for example for lack of descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// How many may be inside at once.
+/// Limits on concurrent connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     connections: usize,
@@ -46,13 +46,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a process that may have so many files open; none: no limit. Most of them stay for the controller.
+    /// Returns the limits for a process that may open so many files; `None`: no limit. Most of them are reserved for
+    /// the controller.
     #[must_use]
     pub fn below(descriptors: Option<u64>) -> Self {
         let share =
             descriptors.map_or(CONNECTIONS_MAX, |most| usize::try_from(most / 4).unwrap_or(usize::MAX));
         let connections = share.clamp(8, CONNECTIONS_MAX);
-        // A proxy in front is one address: it gets most, and leaves room for whoever comes past it.
+        // A proxy is one address: it gets most, and leaves room for clients that bypass it.
         Self { connections, per_address: connections - connections / 4 }
     }
 }
@@ -73,7 +74,7 @@ impl Peer {
     }
 }
 
-/// Set while we work for a connection; it waits for its peer otherwise.
+/// Set while the daemon works on a request of the connection; otherwise the connection waits for its peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Busy(Arc<AtomicBool>);
 
@@ -94,7 +95,7 @@ struct Guest {
     out: CancellationToken,
 }
 
-/// Who is inside, the oldest first.
+/// Open connections, the oldest first.
 #[derive(Debug)]
 struct Guests {
     limits: Limits,
@@ -107,7 +108,7 @@ impl Guests {
         Self { limits, next: 0, inside: BTreeMap::new() }
     }
 
-    /// Takes somebody in, and has another one go where there is no room; none when everybody is being worked for.
+    /// Admits a connection, and closes another one where there is no room; `None` when all are being worked on.
     fn admit(&mut self, peer: Peer) -> Option<(u64, Busy, CancellationToken)> {
         let of_peer = self.inside.values().filter(|guest| guest.peer == peer).count();
         if of_peer >= self.limits.per_address {
@@ -141,7 +142,7 @@ impl Guests {
     }
 }
 
-/// Gives the place back, however a connection ends.
+/// A slot that is released however a connection ends.
 struct ConnectionSlot {
     guests: Arc<Mutex<Guests>>,
     number: u64,
@@ -157,10 +158,10 @@ fn lock(guests: &Mutex<Guests>) -> MutexGuard<'_, Guests> {
     guests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves until told to stop; then what is under way has [`GRACE`].
+/// Serves until `stop` is cancelled; then requests in progress have [`GRACE`].
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let guests = Arc::new(Mutex::new(Guests::new(limits)));
-    // Who was sent away may hold a descriptor for a moment longer: together they stay below twice the limit.
+    // A closed connection may hold its descriptor for a moment longer: together they stay below twice the limit.
     let descriptors = Arc::new(Semaphore::new(limits.connections * 2));
     let mut talks = JoinSet::new();
     loop {
@@ -189,7 +190,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         });
     }
     drop(listener);
-    // Each bounds itself; this is for what cannot be.
+    // Each connection has its own limit; this is for those that do not keep it.
     let all = async { while talks.join_next().await.is_some() {} };
     drop(tokio::time::timeout(GRACE + Duration::from_secs(1), all).await);
 }
@@ -200,7 +201,7 @@ async fn next(
 ) -> std::io::Result<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let descriptor = descriptors.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    // An answer is one piece; nothing is gained by waiting for more.
+    // A response is written at once; nothing is gained by waiting for more.
     drop(stream.set_nodelay(true));
     Ok((stream, Peer::of(address.ip()), descriptor))
 }
@@ -253,7 +254,7 @@ async fn answer(
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(busy.clone());
-    // What has a body waits for its peer until the body is there.
+    // A request with a body waits for its peer until the body has arrived.
     busy.set([Method::GET, Method::HEAD].contains(request.method()));
     let answer = router.call(request).await;
     busy.set(false);

@@ -1,4 +1,4 @@
-//! Webhooks on their way in: one writer keeps whatever has come, many deliveries in one commit, and then answers them all.
+//! Ingest of webhooks: one writer stores all pending deliveries in one commit, and then acknowledges them.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,27 +10,27 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-/// Deliveries in one commit.
+/// Maximum number of deliveries in one commit.
 const BATCH_MAX: usize = 512;
-/// Deliveries that wait for the writer; more are refused, and GitHub is told so.
+/// Maximum number of deliveries that wait for the writer; more are refused, and GitHub receives an error.
 const WAITING_MAX: usize = 4096;
-/// Between two times of forgetting.
+/// Interval between two deletions of old deliveries.
 const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// A job as a delivery told it.
+/// A job from a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookJob {
-    /// The job. Its event is empty and its code counts as a stranger's until GitHub was asked.
+    /// The job. Its event is empty and its origin counts as foreign until GitHub was queried.
     pub job: Job,
 }
 
-/// A delivery could not be kept: it must not be acknowledged.
+/// Error: a delivery could not be stored and must not be acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// More come than can be written.
+    /// More deliveries arrive than can be written.
     #[error("{WAITING_MAX} deliveries wait to be written already")]
     TooMany,
-    /// The disk is full, for one.
+    /// The write failed, for example because the disk is full.
     #[error("{0}")]
     NotWritten(String),
 }
@@ -41,7 +41,7 @@ struct PendingDelivery {
     answer: oneshot::Sender<Result<bool, String>>,
 }
 
-/// Where webhooks are handed in.
+/// Entry point of webhooks.
 #[derive(Clone, Debug)]
 pub struct WebhookIngest {
     parcels: mpsc::Sender<PendingDelivery>,
@@ -49,12 +49,13 @@ pub struct WebhookIngest {
 }
 
 impl WebhookIngest {
-    /// Opens the inbox. `tell` hears each new job right after it is durable, on the writer's own thread. What came within
-    /// `again` before `now` is told at once, where it is of what is served now: an earlier life may have died between keeping and
-    /// telling it, and may have served something else. For `kept_for` GitHub delivers again what was not taken; for so long a
-    /// repeat is known, and what is older is not believed any more.
+    /// Opens the inbox. `tell` is called with each new job right after it is durable, on the writer's own thread.
+    /// Deliveries that arrived within `again` before `now` are reported at once, where they belong to the current
+    /// scope: an earlier process may have died after storing and before reporting them, and may have served another
+    /// scope. For `kept_for`, GitHub can redeliver; for that time repeats are recognized, and older deliveries are not
+    /// accepted any more.
     ///
-    /// A file that is damaged is set aside and begun anew: whatever it knew, the poll finds.
+    /// A damaged file is renamed and a new one is created: the poll finds whatever it contained.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -94,7 +95,7 @@ impl WebhookIngest {
         Ok(Self { parcels, kept_for })
     }
 
-    /// False for a queued job that GitHub would not tell of any more: only somebody who has kept the delivery does.
+    /// Returns false for a queued job that GitHub would not deliver any more: such a delivery can only be a replay.
     #[must_use]
     pub fn is_recent(&self, job: &Job, now: Timestamp) -> bool {
         job.state != JobState::Queued
@@ -102,11 +103,11 @@ impl WebhookIngest {
             || now.duration_since(job.queued_at) <= self.kept_for
     }
 
-    /// Keeps a delivery: `digest` is of the bytes that were signed. True when it is new, false when it came before, by its id or
-    /// by its bytes.
+    /// Stores a delivery: `digest` is of the signed bytes. Returns true when it is new, false when its id or its bytes
+    /// are already known.
     ///
     /// # Errors
-    /// [`NotKept`]; then GitHub has to be told that it was not received.
+    /// [`IngestError`]; GitHub must then receive an error.
     pub async fn keep(
         &self,
         delivery: String,
@@ -124,7 +125,7 @@ impl WebhookIngest {
     }
 }
 
-/// The one that writes, on a thread of its own.
+/// The writer, on a thread of its own.
 struct Writer {
     path: PathBuf,
     inbox: Inbox,
@@ -133,7 +134,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Ends when nobody can hand anything in any more.
+    /// Writes until all senders are dropped.
     fn write_all(
         mut self,
         mut waiting: mpsc::Receiver<PendingDelivery>,
@@ -153,7 +154,7 @@ impl Writer {
                         if is_new {
                             tell(heard, letter.at);
                         }
-                        // Whoever asked may have gone away; it is kept all the same.
+                        // The requester may have disconnected; the delivery is stored all the same.
                         drop(answer.send(Ok(is_new)));
                     }
                 }
@@ -175,7 +176,7 @@ impl Writer {
         }
     }
 
-    /// Keeps letters; in another file where this one was damaged or taken away meanwhile.
+    /// Stores deliveries; in a new file where this one was damaged or removed since.
     fn keep(&mut self, letters: &[Delivery]) -> Result<Vec<bool>, JournalError> {
         let Some(now) = letters.last().map(|letter| letter.at) else { return Ok(Vec::new()) };
         match self.inbox.insert(letters) {
@@ -190,7 +191,8 @@ impl Writer {
     }
 }
 
-/// What the inbox knows, the poll knows a minute later: none of it is worth not starting for.
+/// Returns whether a new file may be created: the poll finds the inbox's jobs a minute later, so a bad file must not
+/// prevent a start.
 fn may_begin_anew(error: &JournalError) -> bool {
     error.is_of_content()
 }

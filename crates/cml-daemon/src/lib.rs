@@ -1,7 +1,7 @@
-//! The state of a long-running controller: webhooks come in, and health, metrics, an API and a page go out.
+//! HTTP server of a long-running controller: ingest of webhooks; health, metrics, an API and a page.
 //!
-//! Nothing is decided here and nothing is asked of a cloud. What is shown is what the controller has told last; what is
-//! heard is durable before it is acknowledged.
+//! No decisions are made here and no cloud is called. The shown state is the controller's last snapshot; deliveries are
+//! durable before they are acknowledged.
 
 mod access;
 mod api;

@@ -63,7 +63,7 @@ const OUTCOMES: [&str; 11] = [
 impl Default for Counters {
     fn default() -> Self {
         let webhooks = Family::<Outcome, Counter>::default();
-        // From the first scrape on, so that a rate sees the first one of each.
+        // Created before the first scrape, so that a rate includes the first event of each.
         for outcome in OUTCOMES {
             drop(webhooks.get_or_create(&Outcome { outcome }));
         }
@@ -72,16 +72,16 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts one; true for the first of its kind.
+    /// Counts one webhook; returns true for the first of its kind.
     pub(crate) fn webhook(&self, outcome: &'static str) -> bool {
         self.webhooks.get_or_create(&Outcome { outcome }).inc() == 0
     }
 }
 
-/// The text that Prometheus reads.
+/// Renders the text that Prometheus scrapes.
 ///
 /// # Errors
-/// Never, as far as is known: a text is written into memory.
+/// Never, as far as is known: the text is written into memory.
 pub fn text(board: &StatusSnapshot, counters: &Counters) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("cml_runner");
     registry.register("webhooks", "Webhooks received, by outcome", counters.webhooks.clone());

@@ -1,4 +1,4 @@
-//! The page: made here, whole without JavaScript, and made anew every few seconds with it.
+//! The page: rendered by the server, complete without JavaScript, and refreshed every few seconds with it.
 
 use std::sync::LazyLock;
 
@@ -18,11 +18,11 @@ use crate::door::Peer;
 use crate::server::AppState;
 use crate::status::{LimitRow, RunnerRow};
 
-/// Events on the page.
+/// Number of events on the page.
 const EVENTS_SHOWN: u32 = 40;
-/// The timeline goes back to the oldest machine, but no less and no more than this.
+/// The timeline starts at the oldest machine, but no later and no earlier than these.
 const TIMELINE: [SignedDuration; 2] = [SignedDuration::from_mins(10), SignedDuration::from_hours(12)];
-/// The narrowest bar, in percent: one that can be seen.
+/// Minimum width of a bar, in percent, so that it is visible.
 const BAR_MIN: f64 = 0.4;
 
 static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("page", include_str!("../../../templates/page.html")),
         ("login", include_str!("../../../templates/login.html")),
     ] {
-        // A template that cannot be read is told when it is asked for; a test reads both.
+        // An invalid template is reported when it is requested; a test parses both.
         if let Err(error) = pages.add_template(name, text) {
             tracing::error!(%error, name, "a page's template cannot be read");
         }
@@ -178,7 +178,7 @@ fn span(time: SignedDuration) -> String {
     }
 }
 
-/// A line of the journal in words.
+/// Describes a record of the journal.
 fn describe(line: &Record) -> String {
     match &line.event {
         Event::LaunchIntended { launch, spec, job, .. } => match job {
@@ -236,7 +236,7 @@ pub(crate) async fn login() -> Response {
     login_page(StatusCode::OK, "")
 }
 
-/// To an address that has shown too many wrong tokens.
+/// Returns the response for an address that has presented too many wrong tokens.
 pub(crate) fn slowed() -> Response {
     let words = "Too many wrong tokens have come from your address: wait a minute.";
     let mut answer = login_page(StatusCode::TOO_MANY_REQUESTS, words);

@@ -1,5 +1,5 @@
-//! What a browser may do with our pages: run the one script and apply the styles that the templates hold, by their hashes, and
-//! nothing else. Should foreign text ever get into a page unescaped, it stays text.
+//! Content-Security-Policy of the pages: a browser may run the one script and apply the styles of the templates, by
+//! their hashes, and nothing else. If foreign text ever gets into a page unescaped, it stays text.
 //! <https://www.w3.org/TR/CSP3/#match-element-to-source-list>
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-/// The pages as they are before anything is put into them.
+/// The pages before any data is inserted.
 const TEMPLATES: [&str; 3] = [
     include_str!("../../../templates/page.html"),
     include_str!("../../../templates/login.html"),
@@ -18,12 +18,12 @@ const TEMPLATES: [&str; 3] = [
 
 static POLICY: LazyLock<String> = LazyLock::new(|| policy(""));
 
-/// The policy of every answer.
+/// Returns the policy of every response.
 pub(crate) fn standing() -> &'static str {
     &POLICY
 }
 
-/// The policy of a page with these rules of its own.
+/// Returns the policy of a page with these additional rules.
 fn policy(rules: &str) -> String {
     let mut styles: Vec<&str> = TEMPLATES.iter().flat_map(|page| within(page, "style")).collect();
     if !rules.is_empty() {
@@ -42,20 +42,21 @@ fn sources(texts: &[&str]) -> String {
     let mut all = String::new();
     for text in texts {
         let hash = BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
-        // Into a string, which takes everything.
+        // Writing to a string cannot fail.
         let _ = write!(all, " 'sha256-{hash}'");
     }
     if all.is_empty() { " 'none'".to_owned() } else { all }
 }
 
-/// What stands between `<name>` and `</name>`.
+/// Returns the texts between `<name>` and `</name>`.
 fn within<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     page.split(&open).skip(1).filter_map(|rest| rest.split(&close).next()).collect()
 }
 
-/// A page whose elements have styles of their own (where a bar begins, how long it is), without these attributes: each is a rule
-/// of one more style sheet, which the policy names. A quotation mark in foreign text is escaped, so an attribute is the template's.
+/// Moves style attributes (position and length of bars) out of a page: each becomes a rule of one additional style
+/// sheet, which the policy names. A quotation mark in foreign text is escaped, so an attribute is always the
+/// template's.
 pub(crate) fn without_attributes(page: &str) -> (String, String) {
     const ATTRIBUTE: &str = " style=\"";
     let mut known: Vec<&str> = Vec::new();
@@ -74,7 +75,7 @@ pub(crate) fn without_attributes(page: &str) -> (String, String) {
     }
     let mut rules = String::new();
     for (number, style) in known.iter().enumerate() {
-        // An attribute is stronger than any rule; what replaces it is, too.
+        // An attribute takes precedence over any rule; so must its replacement.
         let all: Vec<String> = style
             .split(';')
             .map(str::trim)

@@ -1,4 +1,4 @@
-//! The addresses, and who is behind each.
+//! Routes and their handlers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,41 +32,41 @@ use crate::{api, cost, metrics, page, policy};
 /// GitHub's own limit for a delivery is 25 MB; job events have some 20 kB.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// A token and its name.
+/// Maximum size of a login form: a token and its name.
 const LOGIN_BYTES_MAX: usize = 4 * 1024;
-/// Pages and answers that are being made at once: each reads files, and some much of them.
+/// Maximum number of pages and responses that are rendered at once: each reads files, some of them large.
 const LOOKS_AT_ONCE: usize = 8;
-/// The controller looks at least every minute; after this much more it is stuck.
+/// The controller observes at least every minute; without an observation for this long it is stuck.
 const LOOKS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-/// A request takes no longer: a slow sender holds nothing up.
+/// Time limit of a request, so that a slow sender blocks nothing.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
-/// What is behind the addresses.
+/// State of the handlers.
 #[derive(Clone)]
 pub struct AppState {
-    /// What is shown.
+    /// The latest snapshot.
     pub board: watch::Receiver<Arc<StatusSnapshot>>,
-    /// Who may look.
+    /// Access control.
     pub access: Access,
-    /// Where webhooks go, and the secret behind their signatures; none when they are not wanted.
+    /// Ingest of webhooks, and the secret of their signatures; `None` when webhooks are disabled.
     pub webhooks: Option<(WebhookIngest, WebhookSecret)>,
-    /// The journal, for its latest lines.
+    /// Path of the journal, for its latest records.
     pub journal: PathBuf,
-    /// Which file that was when the controller opened it.
+    /// Identity of that file when the controller opened it.
     pub journal_file: FileIdentity,
-    /// The ledger that is made from it.
+    /// Path of the ledger that is built from it.
     pub ledger: PathBuf,
-    /// Prices that were fetched.
+    /// Path of the fetched prices.
     pub prices: PathBuf,
-    /// What is served: a delivery about anything else is nothing.
+    /// The served scope: deliveries about anything else are ignored.
     pub serves: Scope,
-    /// The same in words, and where people look at it: `https://github.com/`.
+    /// The scope as text, and GitHub's web address: `https://github.com/`.
     pub scope: String,
-    /// With a slash at its end.
+    /// The web address, with a slash at its end.
     pub web: String,
     /// The clock.
     pub clock: fn() -> Timestamp,
-    /// What is counted.
+    /// The counters.
     pub counters: Counters,
 }
 
@@ -76,7 +76,7 @@ impl AppState {
     }
 }
 
-/// Serves until told to stop, and ends a few seconds later at most.
+/// Serves until `stop` is cancelled, and ends a few seconds later at most.
 pub async fn serve(listener: TcpListener, state: AppState, limits: Limits, stop: CancellationToken) {
     door::serve(listener, router(state), limits, stop).await;
 }
@@ -107,7 +107,7 @@ fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// No request takes for ever, and no answer is kept, framed or guessed at by a browser.
+/// Limits the time of a request, and forbids browsers to cache, frame or sniff the response.
 async fn bounded(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(REQUEST_MAX, next.run(request)).await;
     let mut answer = answer.unwrap_or_else(|_| {
@@ -122,7 +122,7 @@ async fn bounded(request: Request, next: Next) -> Response {
     for (name, value) in fixed {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    // A page with rules of its own has named them already.
+    // A page with its own rules has already set the header.
     answer
         .headers_mut()
         .entry(header::CONTENT_SECURITY_POLICY)
@@ -130,7 +130,7 @@ async fn bounded(request: Request, next: Next) -> Response {
     answer
 }
 
-/// A page or an answer for whoever may look, a few at a time.
+/// Serves a page or a response to authorized clients, a few at a time.
 async fn guard(
     State((state, looks)): State<(AppState, Arc<Semaphore>)>,
     Extension(peer): Extension<Peer>,
@@ -139,7 +139,7 @@ async fn guard(
 ) -> Response {
     match state.access.judge(request.headers(), request.uri(), peer, (state.clock)()) {
         Verdict::Allowed => {
-            // Nobody closes it.
+            // The semaphore is never closed.
             let _look = looks.acquire().await;
             return next.run(request).await;
         }
@@ -159,7 +159,7 @@ async fn guard(
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], words).into_response()
 }
 
-/// Ready once the first look was decided upon, and while looks go on.
+/// Returns ready once the first plan was made, and while observations continue.
 async fn ready(State(state): State<AppState>) -> Response {
     if let Err(error) = state.journal_file.check(&state.journal) {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
@@ -186,7 +186,7 @@ async fn metrics_text(State(state): State<AppState>) -> Response {
     }
 }
 
-/// Takes a delivery in: its form first, then its signature, then the words, then the disk, then the answer.
+/// Accepts a delivery, in this order: form, signature, content, disk, response.
 async fn webhook(
     State(state): State<AppState>,
     Extension(bodies): Extension<Bodies>,
@@ -198,7 +198,7 @@ async fn webhook(
     let began = Instant::now();
     let (outcome, status, words) = match unfit(&state, &headers) {
         Some(answer) => {
-            // Its sender hears why, unless it waits to be asked for the body.
+            // Its sender receives the reason, unless it waits to be asked for the body.
             if !headers.contains_key(header::EXPECT) {
                 discard(body, BODY_BYTES_MAX).await;
             }
@@ -213,7 +213,7 @@ async fn webhook(
     (status, format!("{words}\n")).into_response()
 }
 
-/// What becomes of a delivery: its count, and the answer.
+/// Outcome of a delivery: its counter, and the response.
 type Outcome = (&'static str, StatusCode, String);
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -225,7 +225,7 @@ fn too_large() -> Outcome {
     ("too_large", StatusCode::PAYLOAD_TOO_LARGE, words)
 }
 
-/// Why a delivery is not worth reading, by its header alone.
+/// Returns why a delivery is not worth reading, by its header alone.
 fn unfit(state: &AppState, headers: &HeaderMap) -> Option<Outcome> {
     if state.webhooks.is_none() {
         let words = "webhooks are not taken in: the daemon has no secret (set CML_RUNNER_WEBHOOK_SECRET, or --webhook-secret-file)".to_owned();
@@ -256,7 +256,7 @@ async fn take_in(
     busy: &Busy,
     body: Body,
 ) -> Outcome {
-    // `unfit` has answered for both.
+    // `unfit` has already handled both.
     let Some((intake, secret)) = &state.webhooks else {
         return ("forged", StatusCode::NOT_FOUND, String::new());
     };
@@ -300,7 +300,7 @@ async fn take_in(
         return ("stale", StatusCode::OK, words);
     }
     let digest: String = Sha256::digest(&body.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    // What waits for the disk holds no memory of the body.
+    // The body is dropped before the wait for the disk.
     drop(body);
     match intake.keep(text(headers, "x-github-delivery").to_owned(), digest, heard, now).await {
         Ok(true) => ("kept", StatusCode::ACCEPTED, format!("job {job} is noted")),

@@ -1,4 +1,4 @@
-//! What the controller knows, as people and programs look at it.
+//! The controller's state, for people and programs.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-/// Everything that is shown.
+/// Snapshot of everything that is shown.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct StatusSnapshot {
-    /// As of when; none before the first look.
+    /// Time of the observation; `None` before the first.
     pub at: Option<Timestamp>,
-    /// Whether the cloud answered the last look.
+    /// Whether the cloud answered in the last observation.
     pub cloud_answers: bool,
-    /// Whether GitHub answered it.
+    /// Whether GitHub answered in it.
     pub github_answers: bool,
-    /// The specs.
+    /// The pools.
     pub pools: Vec<Pool>,
     /// Machines with their runners, the oldest first.
     pub runners: Vec<RunnerRow>,
@@ -33,17 +33,17 @@ pub struct StatusSnapshot {
 /// A budget that is nearly used up.
 #[derive(Clone, Debug, Serialize)]
 pub struct LimitRow {
-    /// Whose.
+    /// The account of the budget.
     pub account: String,
     /// `day`, `week` or `month`, UTC.
     pub period: Period,
     /// The limit, US dollars.
     pub most_usd: Usd,
-    /// Spent on machines that are gone.
+    /// Amount spent on machines that have ended.
     pub spent_usd: Usd,
-    /// Promised to machines that live, until their deadlines.
+    /// Amount reserved for existing machines, until their deadlines.
     pub promised_usd: Usd,
-    /// When the next period begins.
+    /// Time at which the next period begins.
     pub renews_at: Timestamp,
 }
 
@@ -60,30 +60,30 @@ impl LimitRow {
     }
 }
 
-/// One spec.
+/// One pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pool {
     /// Its name.
     pub name: String,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Most machines.
+    /// Maximum number of machines.
     pub max: u32,
-    /// Machines by what they do.
+    /// Number of machines that are starting.
     pub starting: u32,
-    /// Online without a job.
+    /// Number of machines that are online without a job.
     pub idle: u32,
-    /// At work.
+    /// Number of machines with a job.
     pub busy: u32,
-    /// On their way out.
+    /// Number of machines that are ending.
     pub leaving: u32,
-    /// Jobs that wait for it.
+    /// Number of jobs that wait for it.
     pub queued: u32,
-    /// Spent on machines that went today (UTC), US dollars.
+    /// Amount spent on machines that ended today (UTC), US dollars.
     pub spent_today_usd: Usd,
-    /// What the living ones have cost so far, US dollars, estimated.
+    /// Cost of the existing machines so far, US dollars, estimated.
     pub running_usd: Usd,
-    /// Most money in a day (UTC), US dollars.
+    /// Daily budget (UTC), US dollars.
     pub budget_day_usd: Option<Usd>,
 }
 
@@ -94,11 +94,11 @@ pub struct RunnerRow {
     pub launch_id: LaunchId,
     /// Its runner's name.
     pub name: String,
-    /// Its spec.
+    /// Name of its pool.
     pub spec: String,
     /// `starting`, `idle`, `busy`, `offline` or `leaving`.
     pub state: &'static str,
-    /// The cloud's id.
+    /// The cloud's id of the machine.
     pub instance_id: Option<String>,
     /// Region.
     pub region: Option<String>,
@@ -110,22 +110,22 @@ pub struct RunnerRow {
     pub market: Option<Market>,
     /// Its price.
     pub price_usd_per_hour: Option<UsdPerHour>,
-    /// When it was decided.
+    /// Time of the decision.
     pub since: Timestamp,
-    /// When it must be gone.
+    /// The time after which its machine must not exist.
     pub deadline: Timestamp,
-    /// The job it has.
+    /// The job that it runs.
     pub job: Option<JobId>,
-    /// What it has been doing.
+    /// Its activity over time.
     pub segments: Vec<Segment>,
 }
 
-/// A stretch of a machine's life.
+/// A segment of a machine's life.
 #[derive(Clone, Debug, Serialize)]
 pub struct Segment {
     /// `boot`, `idle` or `work`.
     pub doing: &'static str,
-    /// From when, until the next one or now.
+    /// Start; the segment ends with the next one or now.
     pub since: Timestamp,
 }
 
@@ -140,24 +140,24 @@ pub struct JobRow {
     pub repository: String,
     /// Its run.
     pub run_id: u64,
-    /// Labels it asks for.
+    /// Labels that it asks for.
     pub labels: Vec<String>,
-    /// The spec that serves it.
+    /// Name of the pool that serves it.
     pub spec: Option<String>,
     /// `queued`, `waiting` or `running`.
     pub state: &'static str,
-    /// Since when it waits.
+    /// Start of its wait.
     pub queued_at: Timestamp,
     /// Its runner.
     pub runner: Option<String>,
-    /// Who started it.
+    /// The actor that started it.
     pub actor: String,
-    /// Why it gets nothing now; none when a machine is on its way.
+    /// Why it has no machine now; `None` when one is being launched.
     pub why: Option<String>,
 }
 
 impl StatusSnapshot {
-    /// What was told, with these specs.
+    /// Creates the snapshot of a report, with these pools.
     #[must_use]
     pub fn of(told: &ReconcileReport<'_>, specs: &[Spec]) -> Self {
         let runners = told.observation.runners.as_deref().unwrap_or_default();
@@ -195,7 +195,7 @@ impl StatusSnapshot {
     }
 }
 
-/// What each spec has spent today on machines that are gone.
+/// Returns the spending of each pool today on machines that have ended.
 fn spent_today(told: &ReconcileReport<'_>) -> BTreeMap<String, Usd> {
     let today = day_of(told.at);
     let mut spent: BTreeMap<String, Usd> = BTreeMap::new();
@@ -261,7 +261,7 @@ fn job_row(
     };
     let spec = spec_for(specs, &told.observation.offers, job).map(|spec| spec.name.clone());
     let why = whys.get(&job.id).cloned();
-    // A job for GitHub's own machines is none of ours.
+    // A job for GitHub-hosted runners is ignored.
     if spec.is_none() && why.is_none() {
         return None;
     }
