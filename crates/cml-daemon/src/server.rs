@@ -60,9 +60,9 @@ pub struct AppState {
     pub prices: PathBuf,
     /// The served scope: deliveries about anything else are ignored.
     pub serves: Scope,
-    /// The scope as text, and GitHub's web address: `https://github.com/`.
+    /// The scope as text.
     pub scope: String,
-    /// The web address, with a slash at its end.
+    /// GitHub's web address, such as `https://github.com/`, with a slash at its end.
     pub web: String,
     /// The clock.
     pub clock: fn() -> Timestamp,

@@ -2,10 +2,10 @@
 //!
 //! - Per second, with a minimum of one minute from each start: <https://aws.amazon.com/ec2/pricing/on-demand/>.
 //! - Spot at the price of each moment, free when EC2 interrupts it in its first hour:
-//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>.
+//!   <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>.
 //! - While stopped, only its disk: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html>.
 //! - The disk per second while it exists, with a minimum of one minute, by the length of the calendar month:
-//! <https://aws.amazon.com/ebs/pricing/>.
+//!   <https://aws.amazon.com/ebs/pricing/>.
 
 use cml_cloud::{Disk, Market, Usd, UsdPerHour};
 use jiff::tz::TimeZone;

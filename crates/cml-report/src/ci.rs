@@ -1,32 +1,32 @@
-//! What the workflow knows about itself. Pure: the variables and the event are passed in.
+//! The workflow's knowledge about itself. Pure: the variables and the event are passed in.
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
 
 use cml_github::Origin;
 use serde_json::Value;
 
-/// The run that we are in, or what is known without one.
+/// The current run, or what is known without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ci {
     /// The commit that the report is about: the head of the pull request, not GitHub's merge of it.
     pub head_sha: Option<String>,
     /// The pull request of the event.
     pub pull: Option<u64>,
-    /// The event comes from a fork, or from Dependabot: GitHub's token may then only read.
+    /// Whether the event comes from a fork, or from Dependabot: GitHub's token may then only read.
     pub is_fork: bool,
-    /// What is checked out may be a stranger's, whatever rights the run has: a pull request from a fork, events that follow one, and
-    /// events that a comment may have caused.
+    /// Whether the checked-out code may be foreign, whatever rights the run has: a pull request from a fork, events
+    /// that follow one, and events that a comment may have caused.
     pub may_be_strangers: bool,
     /// The workflow's name.
     pub workflow: Option<String>,
     /// The run's id.
     pub run_id: Option<u64>,
-    /// The branch to which a change would go; none where a stranger has named it. In a pull request from a fork `GITHUB_HEAD_REF`
-    /// is a branch of the fork, and even the base is chosen by whoever has opened it.
+    /// The branch to which a change would be made; `None` where an outsider has named it. In a pull request from a
+    /// fork, `GITHUB_HEAD_REF` is a branch of the fork, and even the base is chosen by the person who opened it.
     pub branch: Option<String>,
 }
 
 impl Ci {
-    /// Reads it as GitHub Actions sets it; outside of Actions the checkout's own head.
+    /// Reads it from GitHub Actions' environment; outside of Actions, from the checkout's own head.
     #[must_use]
     pub fn read(
         env: &dyn Fn(&str) -> Option<String>,
@@ -39,19 +39,19 @@ impl Ci {
         let head_of_pull =
             pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
         let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
-        // Without the event nobody can say whose it is: a fork's.
+        // Without the event its origin is unknown: it counts as a fork's.
         let is_of_fork =
             is_of_pull && (full_name("head").is_none() || full_name("head") != full_name("base"));
-        // Without Actions there is no event, and nobody but whoever types.
+        // Outside of Actions there is no event, only the user at the keyboard.
         let is_run = !name.is_empty() || env("GITHUB_ACTIONS").as_deref() == Some("true");
         let may_be_strangers = is_run && {
-            // Of a pull request the event says it, of all else the run is the repository's own.
+            // For a pull request the event has the origin; all other runs are the repository's own.
             let (repository, head) = if is_of_pull {
                 (full_name("base").unwrap_or_default(), full_name("head"))
             } else {
                 ("its own", Some("its own"))
             };
-            // Without the event nobody knows of the inputs.
+            // Without the event the inputs are unknown.
             let inputs = event.map(|event| &event["inputs"]);
             let has_inputs =
                 inputs.is_none_or(|all| !all.is_null() && all.as_object().is_none_or(|all| !all.is_empty()));
@@ -60,7 +60,7 @@ impl Ci {
         Self {
             head_sha: head_of_pull.map(str::to_owned).or_else(|| env("GITHUB_SHA")).or_else(git_head),
             pull: pull.and_then(|pull| pull["number"].as_u64()),
-            // A run of `pull_request_target` has the repository's own rights; one that Dependabot starts has not.
+            // A run of `pull_request_target` has the repository's own rights; one started by Dependabot has not.
             is_fork: name == "pull_request"
                 && (is_of_fork || env("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]")),
             may_be_strangers,

@@ -1,4 +1,4 @@
-//! Writing a report as a comment, once.
+//! Posting of a report as a comment, without duplicates.
 
 use std::time::Duration;
 
@@ -12,47 +12,47 @@ use crate::store::{Artifact, ArtifactStore};
 use crate::truncate::{BODY_LIMIT, fit};
 use crate::watermark::Watermark;
 
-/// The least room for a section; below it nothing could be understood.
+/// Minimum room for a section; a shorter one would not be understandable.
 const SECTION_ROOM: usize = 3000;
-/// How often a section is written again because others wrote over it.
+/// Number of times that a section is rewritten because other jobs overwrote it.
 const ATTEMPTS: u32 = 12;
-/// When a section that was written is looked at again. GitHub cannot write on a condition, so somebody who has read the
-/// comment before we wrote may write over it. Nothing is done between reading and writing, and a write is not repeated
-/// without reading again, so that takes less than the last of these but for a GitHub that is very slow.
+/// Delays after which a written section is checked. GitHub has no conditional writes, so another job that read the
+/// comment before this write may overwrite it. Nothing is done between reading and writing, and a write is not repeated
+/// without reading again, so that takes less than the last of these delays unless GitHub is very slow.
 const LOOKS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1600)];
-/// The wait after a write that was refused for now.
+/// Wait after a write that was refused temporarily.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
-/// What fits of a report, less what tells where the whole one is.
+/// Room reserved in a truncated report for the note with the link to the whole one.
 const NOTE_ROOM: usize = 600;
 
-/// A report to write.
+/// A report to post.
 #[derive(Clone, Copy, Debug)]
 pub struct CommentRequest<'a> {
-    /// Where.
+    /// The target.
     pub target: &'a CommentTarget,
-    /// Its Markdown, with links that others can follow.
+    /// Its Markdown, with links that other people can follow.
     pub text: &'a str,
-    /// Its mark; without one it is never found again.
+    /// Its watermark; without one it is never found again.
     pub watermark: Option<&'a Watermark>,
-    /// Replace the last version instead of writing another comment.
+    /// Whether to replace the last version instead of creating another comment.
     pub update: bool,
-    /// Only this section of a comment that several jobs write.
+    /// Limits the write to this section of a comment that several jobs share.
     pub section: Option<&'a str>,
 }
 
-/// A report that was written.
+/// A report that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostedComment {
-    /// Where people see it.
+    /// Address of the comment for people.
     pub url: String,
-    /// It was longer than GitHub takes: what became of the whole one.
+    /// Note about the whole report, where it was longer than GitHub's limit.
     pub cut: Option<String>,
 }
 
-/// Writes a report.
+/// Posts a report.
 ///
 /// # Errors
-/// When it is not written, or it is not known that it is.
+/// When it is not posted, or the outcome is unknown.
 pub async fn post(
     github: &GitHub,
     store: &impl ArtifactStore,
@@ -65,13 +65,13 @@ pub async fn post(
         sections::check(name)?;
         return section(github, store, posting, name).await;
     }
-    // Without a mark it is never looked for, now or later.
+    // Without a watermark it is never searched for, now or later.
     let us = if posting.watermark.is_some() { github.writer().await } else { CommentAuthor::Unknown };
     if posting.update
         && let Some(mark) = posting.watermark
         && let Some(last) = last_version(github, posting.target, mark, &us).await?
     {
-        // Whoever wrote the comment stays its author, whoever writes over it.
+        // The author of a comment stays the same, whichever account overwrites it.
         let (body, cut) = body(posting.text, Some(&mark.by(last.person())), store).await;
         if let Some(comment) = github.update_comment(posting.target, last.id, &body).await? {
             return Ok(PostedComment { url: comment.html_url, cut });
@@ -83,7 +83,7 @@ pub async fn post(
     Ok(PostedComment { url: comment.html_url, cut })
 }
 
-/// The last comment with this mark: of ours, else of those that may be taken over.
+/// Returns the last comment with this watermark: one of this account's, else one that may be taken over.
 async fn last_version(
     github: &GitHub,
     target: &CommentTarget,
@@ -92,7 +92,7 @@ async fn last_version(
 ) -> Result<Option<Comment>, GitHubError> {
     let all = github.comments(target).await?;
     let whose = |one: &Comment| of_report(one, mark, us).filter(|_| !Sections::are_in(&one.body));
-    // Of equals the last one.
+    // Among equals, the last one.
     Ok(all
         .into_iter()
         .filter_map(|one| Some((whose(&one)?, one)))
@@ -100,20 +100,20 @@ async fn last_version(
         .map(|(_, one)| one))
 }
 
-/// Whose a comment of this report is, if it is one and may be written over.
+/// Returns the ownership of a comment of this report, if it is one and may be overwritten.
 fn of_report(one: &Comment, mark: &Watermark, us: &CommentAuthor) -> Option<Ownership> {
     let found = Watermark::find(&one.body).filter(|found| found.title == mark.title)?;
     Some(whose(one, &found, us)).filter(|whose| *whose != Ownership::Others)
 }
 
-/// The report within GitHub's limit, with its mark, and what became of what was cut.
+/// Returns the report within GitHub's limit, with its watermark, and a note about what was cut.
 async fn body(text: &str, mark: Option<&Watermark>, store: &impl ArtifactStore) -> (String, Option<String>) {
     let tail = mark.map(|mark| format!("\n\n{}", mark.text())).unwrap_or_default();
     let (text, cut) = within(text, BODY_LIMIT.saturating_sub(tail.len()), store).await;
     (format!("{text}{tail}"), cut)
 }
 
-/// Writes a new comment; when GitHub's answer is lost, it is looked for before it is written again.
+/// Creates a comment; when GitHub's answer is lost, the comment is searched for before it is created again.
 async fn create(github: &GitHub, posting: &CommentRequest<'_>, body: &str) -> Result<Comment, GitHubError> {
     let lost = match github.create_comment(posting.target, body).await {
         Err(error) if error.kind == GitHubErrorKind::Transient => error,
@@ -122,7 +122,7 @@ async fn create(github: &GitHub, posting: &CommentRequest<'_>, body: &str) -> Re
     tracing::warn!("{lost}: looking whether the comment is there");
     let all = github.comments(posting.target).await?;
     let found = match posting.watermark {
-        // No two marks are the same.
+        // No two watermarks are the same.
         Some(mark) => all.into_iter().rev().find(|one| one.body.contains(&mark.text())),
         None => all.into_iter().next_back().filter(|one| one.body.trim() == body.trim()),
     };
@@ -132,7 +132,7 @@ async fn create(github: &GitHub, posting: &CommentRequest<'_>, body: &str) -> Re
     }
 }
 
-/// The text, or its beginning with a link to the whole.
+/// Returns the text, or its beginning with a link to the whole.
 async fn within(text: &str, limit: usize, store: &impl ArtifactStore) -> (String, Option<String>) {
     if text.len() <= limit {
         return (text.to_owned(), None);
@@ -144,7 +144,7 @@ async fn within(text: &str, limit: usize, store: &impl ArtifactStore) -> (String
     };
     let (note, fate) = match placed.map(|urls| urls.into_iter().next().unwrap_or_default()) {
         Ok(url) => {
-            // A page of the repository shows it as Markdown; its bytes alone would not be.
+            // A page of the repository renders it as Markdown; the raw file would not be rendered.
             let page = url.strip_suffix("?raw=true").unwrap_or(&url).to_owned();
             (format!("> The report goes on: it is longer than GitHub takes in a comment. [The whole report]({page})"), page)
         }
@@ -159,7 +159,7 @@ async fn within(text: &str, limit: usize, store: &impl ArtifactStore) -> (String
     (format!("{kept}\n\n{note}"), Some(fate))
 }
 
-/// Writes one section, and sees to it that it stays.
+/// Writes one section, and checks that it stays.
 async fn section(
     github: &GitHub,
     store: &impl ArtifactStore,
@@ -190,7 +190,7 @@ async fn section(
             return Err(ReportError::NoRoom { limit: BODY_LIMIT });
         }
         if known.0.len() > room {
-            // The whole is put on the store; meanwhile others may have written.
+            // The whole report is uploaded to the store; meanwhile other jobs may have written.
             known = within(posting.text, room, store).await;
             continue;
         }
@@ -212,7 +212,7 @@ async fn section(
             }
         };
         let Some(written) = written else { continue };
-        // Two jobs may both have written the first one: the oldest stays, with what the others said.
+        // Two jobs may both have created the first comment: the oldest stays, with the sections of the others.
         for other in all.iter().skip(1).filter(|other| Sections::are_all_of(&other.body)) {
             github.delete_comment(posting.target, other.id).await?;
         }
@@ -228,7 +228,7 @@ fn is_passing(error: &GitHubError) -> bool {
     matches!(error.kind, GitHubErrorKind::Transient | GitHubErrorKind::RateLimited { .. })
 }
 
-/// Comments of this title that have sections, oldest first.
+/// Returns the comments of this title that have sections, oldest first.
 async fn shared(
     github: &GitHub,
     target: &CommentTarget,
@@ -241,7 +241,7 @@ async fn shared(
     Ok(all)
 }
 
-/// Whether the section is still there after those who had read before us have written.
+/// Returns whether the section is still there after the writes of those jobs that had read before this one wrote.
 async fn stays(
     github: &GitHub,
     target: &CommentTarget,
@@ -251,7 +251,7 @@ async fn stays(
     attempt: u32,
 ) -> Result<bool, GitHubError> {
     for look in LOOKS {
-        // Uneven, so that two do not meet again and again.
+        // Uneven, so that two jobs do not collide again and again.
         let uneven = Duration::from_millis(u64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 60);
         tokio::time::sleep(look + uneven * (attempt + 1)).await;
         let all = shared(github, target, mark, us).await?;

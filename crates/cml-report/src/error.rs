@@ -1,19 +1,19 @@
-//! Why a report was not written.
+//! Errors of posting a report.
 
 use cml_github::GitHubError;
 
 use crate::store::ArtifactError;
 
-/// Why a report was not written; each says what to do.
+/// Reason why a report was not posted; each message contains what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The target is none that we know.
+    /// The target is unknown.
     #[error(
         "unsupported comment target \"{0}\": use auto, pr, commit, commit/SHA, pr/NUMBER or issue/NUMBER"
     )]
     BadTarget(String),
-    /// The target needs a commit and nobody says which.
+    /// The target needs a commit, and none is known.
     #[error(
         "it is not known which commit the report is about: run inside a workflow or a git checkout, or say \
          --target commit/SHA, pr/NUMBER or issue/NUMBER"
@@ -24,22 +24,22 @@ pub enum ReportError {
         "PR for commit sha \"{0}\" not found: open one, name it with --target pr/NUMBER, or use --target commit"
     )]
     NoPull(String),
-    /// There is nothing to say.
+    /// The report is empty.
     #[error("the report is empty: GitHub takes no comment without text")]
     Empty,
-    /// A section's name would break the comment.
+    /// The section's name would break the comment.
     #[error("--section {0:?}: a name is letters, digits, spaces, '.', '_' and '-'")]
     BadSection(String),
-    /// Others' sections leave no room.
+    /// The other sections leave no room.
     #[error(
         "the comment's other sections take all that GitHub allows ({limit} bytes): shorten them, or give this report a \
          comment of its own with --watermark-title"
     )]
     NoRoom {
-        /// The most that a comment may have, bytes.
+        /// Maximum size of a comment, bytes.
         limit: usize,
     },
-    /// Others wrote at the same time, again and again.
+    /// Other jobs wrote at the same time, again and again.
     #[error(
         "the comment was changed by others {0} times while this section was written into it: run it again"
     )]
@@ -47,10 +47,10 @@ pub enum ReportError {
     /// GitHub refused.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
-    /// What is none of the others; its own words.
+    /// Any other error, with its own message.
     #[error("{0}")]
     Other(String),
-    /// A file could not be put where it should be seen.
+    /// A file could not be stored.
     #[error(transparent)]
     Shelf(#[from] ArtifactError),
 }

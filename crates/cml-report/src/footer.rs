@@ -1,4 +1,4 @@
-//! The small print below a report: on what it was made, and what that has cost.
+//! The footer of a report: the machine that it was made on, and what that has cost.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::machine::{GpuUse, Machine};
 
-/// How often the machine looks at its GPUs, seconds.
+/// Interval between two GPU samples, seconds.
 const SAMPLED_EVERY: u64 = 15;
 
-/// The report with a footer. Without a machine it says that nothing is known.
+/// Appends a footer to a report. Without a machine, the footer states that nothing is known.
 #[must_use]
 pub fn with_footer(report: &str, machine: Option<&Machine>, gpus: &[GpuUse], now: Timestamp) -> String {
     let newline = if report.contains("\r\n") { "\r\n" } else { "\n" };
@@ -76,7 +76,7 @@ fn used(gpu: &GpuUse) -> String {
     text
 }
 
-/// With one digit behind the point.
+/// Formats MiB as GiB with one decimal digit.
 fn gib(mib: u64) -> String {
     let tenths = (mib * 10 + 512) / 1024;
     format!("{}.{} GiB", tenths / 10, tenths % 10)
@@ -91,7 +91,7 @@ mod tests {
         "2026-11-25T12:13:30Z".parse().expect("a time")
     }
 
-    /// What stands below the line.
+    /// Renders the footer below its line.
     fn footer(facts: &str, gpu: &str) -> String {
         let all = with_footer("# Report\n", Some(&Machine::read(facts)), &gpu_use(gpu), now());
         let text =

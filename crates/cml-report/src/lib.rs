@@ -1,9 +1,9 @@
-//! Reports: where images go, what a comment says, and which comment says it.
+//! Reports: storage of their images, content of their comments, and the choice of the comment.
 //!
-//! What goes in is text and bytes; files, environment and clock are read by whoever calls. A report's Markdown is never
-//! written anew: only the targets of its links are replaced, byte ranges of the text as it is.
+//! Inputs are text and bytes; files, environment and clock are read by the caller. A report's Markdown is never
+//! re-rendered: only the targets of its links are replaced, as byte ranges of the original text.
 //!
-//! What may not happen here: anything said to a cloud, printing, and calls to GitHub other than through `cml-github`.
+//! Not allowed here: calls to a cloud, printing, and calls to GitHub other than through `cml-github`.
 
 mod ci;
 mod comment;

@@ -1,5 +1,5 @@
-//! Targets of images and links in a report, as byte ranges of its text: what is replaced is exactly that, every other byte
-//! stays. Code, HTML and what only looks like a link are left alone, because a real Markdown parser reads the text.
+//! Targets of images and links in a report, as byte ranges of its text: exactly these are replaced, every other byte
+//! stays. Code, HTML and text that only resembles a link are left alone, because a real Markdown parser reads the text.
 
 use std::ops::Range;
 
@@ -9,13 +9,14 @@ use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Where the target stands in the text.
+    /// Byte range of the target in the text.
     pub range: Range<usize>,
-    /// The target as it is meant: escapes and `%20` read.
+    /// The decoded target: escapes and `%20` are resolved.
     pub target: String,
 }
 
-/// All targets that are files here or data in the text, in order. Remote addresses and places within the page are not.
+/// Returns all targets that are local files or data in the text, in order. Remote addresses and anchors within the page
+/// are left out.
 #[must_use]
 pub fn local_links(markdown: &str) -> Vec<Link> {
     let options = Options::ENABLE_TABLES
@@ -28,7 +29,7 @@ pub fn local_links(markdown: &str) -> Vec<Link> {
         let after_label = after_label(markdown, &definition.span);
         found.extend(target_in(markdown, after_label..definition.span.end, &definition.dest));
     }
-    // Links under way, innermost last: range, target, end of what was seen inside.
+    // Open links, innermost last: range, target, end of what was seen inside.
     let mut open: Vec<(Range<usize>, String, usize, bool)> = Vec::new();
     for (event, range) in parser.into_offset_iter() {
         match event {
@@ -75,7 +76,7 @@ pub fn local_links(markdown: &str) -> Vec<Link> {
     found
 }
 
-/// The text with these targets in place of those.
+/// Returns the text with these targets replaced.
 #[must_use]
 pub fn replaced(markdown: &str, with: &[(Range<usize>, String)]) -> String {
     let mut out = String::with_capacity(markdown.len());
@@ -89,12 +90,12 @@ pub fn replaced(markdown: &str, with: &[(Range<usize>, String)]) -> String {
     out
 }
 
-/// Behind `[label]:`.
+/// Returns the position after `[label]:`.
 fn after_label(markdown: &str, span: &Range<usize>) -> usize {
     span.start + markdown[span.clone()].find("]:").map_or(0, |at| at + 2)
 }
 
-/// The target within a part of the text that begins with it, but for blanks: `<a b.png>` or `a.png`.
+/// Returns the target within a part of the text that begins with it, except for blanks: `<a b.png>` or `a.png`.
 fn target_in(markdown: &str, part: Range<usize>, target: &str) -> Option<Link> {
     let text = &markdown[part.clone()];
     let blank = text.len() - text.trim_start().len();
@@ -105,14 +106,14 @@ fn target_in(markdown: &str, part: Range<usize>, target: &str) -> Option<Link> {
     } else {
         end_of(text, |c, depth| c.is_whitespace() || (c == ')' && depth == 0)).unwrap_or(text.len())
     };
-    // In a quotation a target may stand behind marks that are no part of it: better none than a wrong one.
+    // In a quotation a target may follow marks that are no part of it: better none than a wrong one.
     let plain = |text: &str| text.replace('\\', "");
     let written = text[..length].trim_start_matches('<').trim_end_matches('>');
     let is_it = plain(written) == plain(target) || written.contains('&');
     (length > 0 && is_it).then(|| Link { range: start..start + length, target: target.to_owned() })
 }
 
-/// Where a target ends: parentheses may be nested in it, and a backslash takes the meaning of what follows.
+/// Returns the end of a target: parentheses may be nested in it, and a backslash escapes the next character.
 fn end_of(text: &str, ends: impl Fn(char, usize) -> bool) -> Option<usize> {
     let mut depth = 0_usize;
     let mut escaped = false;

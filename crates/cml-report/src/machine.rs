@@ -1,5 +1,5 @@
-//! What a machine of ours says of itself: the facts that its script has written at boot, and what its GPUs did.
-//! Pure: whoever calls reads the files.
+//! Facts about the machine: those that its script has written at boot, and its GPU samples. Pure: the caller reads the
+//! files.
 
 use std::str::FromStr;
 
@@ -7,16 +7,16 @@ use cml_cloud::{Usd, UsdPerHour};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-/// The shortest time that EC2 bills: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-instances.html>
+/// Minimum time that EC2 bills: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-instances.html>
 const BILLED_SECONDS_MIN: u64 = 60;
 
-/// Models of GPUs that are told apart: a machine has one, seldom two.
+/// Maximum number of distinct GPU models: a machine has one, seldom two.
 const MODELS_MAX: usize = 16;
 
-/// A machine's facts, `NAME=VALUE` lines of which the last of a name holds. What is not there is not known.
+/// A machine's facts, from `NAME=VALUE` lines of which the last of a name counts. Missing facts are unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// It is the machine of whoever launched it, and costs nothing.
+    /// Whether it is the user's own machine, which costs nothing.
     pub is_local: bool,
     /// `g5.xlarge`.
     pub instance_type: Option<String>,
@@ -24,14 +24,14 @@ pub struct Machine {
     pub zone: Option<String>,
     /// `spot` or `on-demand`.
     pub market: Option<String>,
-    /// Since when it runs.
+    /// Time of its start.
     pub since: Option<Timestamp>,
-    /// Its price when it was bought: that of the offer which it came from.
+    /// Its price at the purchase: that of the offer which it came from.
     pub price: Option<UsdPerHour>,
 }
 
 impl Machine {
-    /// Reads the facts; lines that are not understood are left out.
+    /// Parses the facts; unparseable lines are skipped.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let all = |name: &str| {
@@ -51,19 +51,21 @@ impl Machine {
         machine
     }
 
-    /// The price of `TYPE ZONE MARKET USD`, if it is the offer that this machine came from; a zone `*` is any.
+    /// Returns the price from `TYPE ZONE MARKET USD`, if it is the offer that this machine came from; a zone `*` is
+    /// any.
     fn price_of(&self, offer: &str) -> Option<UsdPerHour> {
         let words: Vec<&str> = offer.split_whitespace().collect();
         let [instance_type, zone, market, price] = words.as_slice() else { return None };
         let is_it = self.instance_type.as_deref() == Some(*instance_type)
             && self.market.as_deref() == Some(*market)
             && (*zone == "*" || self.zone.as_deref() == Some(*zone));
-        // A job can write here what it likes: no machine costs a million an hour.
+        // A job can write anything here: no machine costs a million an hour.
         let possible = Decimal::ZERO..=Decimal::from(1_000_000);
         Decimal::from_str(price).ok().filter(|price| is_it && possible.contains(price)).map(UsdPerHour)
     }
 
-    /// What it has cost until now, without its disk and its network. An estimate: a spot price changes while the machine runs.
+    /// Returns its cost until now, without its disk and its network. An estimate: a spot price changes while the
+    /// machine runs.
     #[must_use]
     pub fn cost(&self, now: Timestamp) -> Option<Usd> {
         let seconds = u64::try_from(now.duration_since(self.since?).as_secs()).ok()?;
@@ -71,33 +73,34 @@ impl Machine {
     }
 }
 
-/// Nothing but what such names are made of: it goes into Markdown.
+/// Keeps only the characters of such names: the result is inserted into Markdown.
 fn plain(text: &str) -> String {
     text.trim().chars().filter(|it| it.is_ascii_alphanumeric() || " .:_-".contains(*it)).take(64).collect()
 }
 
-/// What the GPUs of one model did, over all of them and all samples.
+/// Usage of the GPUs of one model, over all of them and all samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuUse {
     /// The model, as its driver names it.
     pub model: String,
-    /// Samples with a utilisation.
+    /// Number of samples with a utilisation.
     pub samples: u64,
     /// Mean and highest utilisation, per cent.
     pub utilisation: Option<(u64, u64)>,
     /// Mean and highest memory in use, MiB.
     pub memory_mib: Option<(u64, u64)>,
-    /// Memory of one, MiB.
+    /// Memory of one GPU, MiB.
     pub memory_total_mib: Option<u64>,
 }
 
-/// Reads samples as `nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits`
-/// writes them; models in the order in which they show. What a card does not tell (`[N/A]`) is left out, and so is half a line.
+/// Parses samples of `nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total
+/// --format=csv,noheader,nounits`; models in the order in which they appear. Missing values (`[N/A]`) are skipped, and
+/// so is an incomplete line.
 #[must_use]
 pub fn gpu_use(samples: &str) -> Vec<GpuUse> {
     let mut models: Vec<(String, [Sum; 2], Option<u64>)> = Vec::new();
     for line in samples.lines() {
-        // A name may have a comma in it.
+        // A name may contain a comma.
         let words: Vec<&str> = line.rsplitn(4, ',').map(str::trim).collect();
         let [total, used, busy, name] = words.as_slice() else { continue };
         let name = plain(name);
@@ -128,7 +131,7 @@ pub fn gpu_use(samples: &str) -> Vec<GpuUse> {
     models.into_iter().map(read).collect()
 }
 
-/// Whole numbers, added up.
+/// A sum of whole numbers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     sum: u64,
@@ -145,7 +148,7 @@ impl Sum {
         }
     }
 
-    /// The mean is rounded.
+    /// Returns the mean, rounded, and the maximum.
     fn mean_and_most(&self) -> Option<(u64, u64)> {
         (self.count > 0).then(|| (self.sum.saturating_add(self.count / 2) / self.count, self.most))
     }

@@ -1,4 +1,4 @@
-//! What a file is, by its content: a name can lie.
+//! Content type of a file, by its content: a name can be wrong.
 
 /// A content type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,15 +7,15 @@ pub struct Media {
     pub mime: String,
 }
 
-/// How much of a text is looked at.
+/// Number of bytes of a text that are examined.
 const LOOK_BYTES: usize = 4096;
 
 impl Media {
-    /// Tells it from the content, as `file` does.
+    /// Detects the type from the content, as `file` does.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let mime = match infer::get(bytes) {
-            // A drawing may well begin as any XML or HTML does.
+            // A drawing may begin as any XML or HTML does.
             Some(kind) if kind.mime_type() != "text/xml" && kind.mime_type() != "text/html" => {
                 kind.mime_type()
             }
@@ -24,19 +24,19 @@ impl Media {
         Self { mime: mime.to_owned() }
     }
 
-    /// What the user says it is.
+    /// Returns the type given by the user.
     #[must_use]
     pub fn given(mime: &str) -> Self {
         Self { mime: mime.to_owned() }
     }
 
-    /// Whether Markdown shows it in place.
+    /// Returns whether Markdown displays it inline.
     #[must_use]
     pub fn is_shown(&self) -> bool {
         self.mime.starts_with("image/") || self.mime.starts_with("video/")
     }
 
-    /// The part after the slash, `png`.
+    /// Returns the part after the slash, `png`.
     #[must_use]
     pub fn subtype(&self) -> &str {
         self.mime.split_once('/').map_or(self.mime.as_str(), |(_, subtype)| subtype)

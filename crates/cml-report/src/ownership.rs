@@ -1,22 +1,23 @@
-//! Which comments with our mark are ours. A mark can be copied by whoever may read the comment, and a team may change the
-//! token that it reports with; both are told apart by who wrote the comment and by whom the mark names as its writer.
+//! Ownership of comments with this program's watermark. A watermark can be copied by anyone who may read the comment,
+//! and a team may change the token that it reports with; both are detected by the author of the comment and by the
+//! writer named in the watermark.
 
 use cml_github::{Comment, CommentAuthor};
 
 use crate::watermark::Watermark;
 
-/// Whose a comment with our mark is; the greater wins.
+/// Ownership of a comment with the watermark; the greater wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ownership {
-    /// Somebody's who has copied the mark, or a stranger's: never written over.
+    /// Of another account that has copied the watermark, or of an outsider: never overwritten.
     Others,
-    /// Written with another token than today's, or by CML: taken over.
+    /// Written with another token than the current one, or by CML: taken over.
     Before,
-    /// Written by whom we write as.
+    /// Written by the current account.
     Ours,
 }
 
-/// Whose this comment is.
+/// Returns the ownership of this comment.
 pub(crate) fn whose(comment: &Comment, mark: &Watermark, us: &CommentAuthor) -> Ownership {
     if us.wrote(comment) && (comment.is_by_bot() || mark.by.is_empty() || comment.is_by(&mark.by)) {
         return Ownership::Ours;
@@ -26,7 +27,7 @@ pub(crate) fn whose(comment: &Comment, mark: &Watermark, us: &CommentAuthor) -> 
     }
     let is_vouched_for = match &mark.by {
         _ if mark.of_cml => true,
-        // Nothing is known of either side: then it is believed to whoever belongs to the house.
+        // Neither side is known: the comment is then trusted if its author is a member.
         by if by.is_empty() => *us == CommentAuthor::Unknown,
         by => comment.is_by(by),
     };

@@ -1,5 +1,5 @@
-//! A pull request with files that a job has changed, made without a clone: no credentials get into git's configuration,
-//! and the checkout stays as it is.
+//! A pull request with files that a job has changed, made without a clone: no credentials are written to git's
+//! configuration, and the checkout is not modified.
 
 use cml_github::{AutoMerge, GitHub, GitHubError, GitHubErrorKind, MergeMethod, NewPull, Pull, TreeEntry};
 
@@ -10,7 +10,7 @@ pub struct Change {
     pub path: String,
     /// `100644`, `100755` or `120000`.
     pub mode: String,
-    /// Its content; none: it was removed.
+    /// Its content; `None`: it was removed.
     pub bytes: Option<Vec<u8>>,
 }
 
@@ -21,7 +21,7 @@ pub struct NewBranch<'a> {
     pub branch: &'a str,
     /// The branch to change.
     pub base: &'a str,
-    /// The commit that was checked out; GitHub has it.
+    /// The commit that was checked out; it exists at GitHub.
     pub parent: &'a str,
     /// The commit's message.
     pub message: &'a str,
@@ -31,28 +31,28 @@ pub struct NewBranch<'a> {
     pub title: &'a str,
     /// Its text.
     pub body: &'a str,
-    /// Merge it once its checks allow.
+    /// How to merge it once its checks allow; `None`: not at all.
     pub merge: Option<MergeMethod>,
 }
 
 /// A pull request that is open, or was merged at once.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// Where people see it.
+    /// Address of the pull request for people.
     pub url: String,
-    /// There was a branch of this name already, and its pull request is this one.
+    /// Whether the branch existed already, with this pull request.
     pub was_there: bool,
-    /// It was merged at once: GitHub had nothing to wait for.
+    /// Whether it was merged at once: GitHub had nothing to wait for.
     pub merged: bool,
-    /// It was to be merged, and neither was it nor will it be: it stays open.
+    /// Why it was not merged and will not be, though asked for: it stays open.
     pub not_merged: Option<GitHubError>,
 }
 
-/// Makes the branch and opens the pull request. Run again, it finds what is there.
+/// Creates the branch and opens the pull request. A repeated run finds what exists.
 ///
 /// # Errors
-/// As GitHub answers; what was made by then stays, and is found by another run. A pull request that is open and could not be
-/// merged is no error: see [`Opened::not_merged`].
+/// As GitHub answers; what was made by then stays, and is found by another run. A pull request that is open and could
+/// not be merged is no error: see [`Opened::not_merged`].
 pub async fn open(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Result<Opened, GitHubError> {
     let reference = format!("refs/heads/{}", new.branch);
     let mut was_there = github.reference(&reference).await?.is_some();
@@ -100,7 +100,7 @@ async fn commit(github: &GitHub, new: &NewBranch<'_>, changes: &[Change]) -> Res
     github.create_commit(new.message, &tree, &[new.parent.to_owned()], new.author).await
 }
 
-/// Opens it; when GitHub's answer is lost, it is looked for before it is opened again.
+/// Opens it; when GitHub's answer is lost, it is searched for before it is opened again.
 async fn create(github: &GitHub, new: &NewBranch<'_>) -> Result<Pull, GitHubError> {
     let pull = NewPull { title: new.title, body: new.body, head: new.branch, base: new.base };
     match github.create_pull(&pull).await {
@@ -114,8 +114,8 @@ async fn create(github: &GitHub, new: &NewBranch<'_>) -> Result<Pull, GitHubErro
     }
 }
 
-/// Has it merged later, or at once where GitHub says that there is nothing to wait for; true when it is merged. After any other
-/// answer it stays open: nobody has asked for a merge before the checks.
+/// Enables auto-merge, or merges at once where GitHub reports that there is nothing to wait for; returns true when it
+/// is merged. After any other answer it stays open: a merge before the checks was not asked for.
 async fn merge(github: &GitHub, pull: &Pull, method: MergeMethod) -> Result<bool, GitHubError> {
     let said = match github.enable_auto_merge(pull, method).await? {
         AutoMerge::Enabled => return Ok(false),

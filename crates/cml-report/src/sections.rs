@@ -1,8 +1,8 @@
-//! One comment for several jobs: each writes its own section, and leaves the others' alone.
+//! Shared comments of several jobs: each writes its own section, and leaves the others' unchanged.
 
 use crate::error::ReportError;
 
-/// Sections of one comment, in order, between a beginning and an end that are not theirs.
+/// Sections of one comment, in order, with the text before and after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sections {
     parts: Vec<(String, String)>,
@@ -16,7 +16,7 @@ fn end(name: &str) -> String {
     format!("<!-- cml-section end: {name} -->")
 }
 
-/// A name that can stand in an HTML comment.
+/// Checks that a name can be part of an HTML comment.
 pub(crate) fn check(name: &str) -> Result<(), ReportError> {
     let good = |c: char| c.is_alphanumeric() || [' ', '.', '_', '-'].contains(&c);
     if name.trim().is_empty() || name.trim() != name || name.contains("--") || !name.chars().all(good) {
@@ -26,7 +26,7 @@ pub(crate) fn check(name: &str) -> Result<(), ReportError> {
 }
 
 impl Sections {
-    /// What a comment has.
+    /// Parses a comment.
     pub(crate) fn read(body: &str) -> Self {
         let mut parts: Vec<(String, String)> = Vec::new();
         let mut rest = body;
@@ -42,12 +42,12 @@ impl Sections {
         Self { parts }
     }
 
-    /// Whether a comment has any.
+    /// Returns whether a comment has any.
     pub(crate) fn are_in(body: &str) -> bool {
         body.contains("<!-- cml-section begin: ") || body.contains("<!-- cml-section end: ")
     }
 
-    /// Whether a comment is made of them and our mark, and of nothing that somebody else may miss.
+    /// Returns whether a comment consists of sections and the watermark only, so that deleting it loses no other text.
     pub(crate) fn are_all_of(body: &str) -> bool {
         let text = Self::read(body).text();
         let body = body.replace("\r\n", "\n");
@@ -60,12 +60,12 @@ impl Sections {
         })
     }
 
-    /// One section.
+    /// Returns one section.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.parts.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    /// Puts one in, in order of names: who comes first must not matter.
+    /// Inserts a section, in order of names: the order of the jobs must not matter.
     pub(crate) fn set(&mut self, name: &str, text: &str) {
         let text = text.trim_matches(['\r', '\n']).to_owned();
         match self.parts.iter_mut().find(|(known, _)| known == name) {
@@ -77,7 +77,7 @@ impl Sections {
         }
     }
 
-    /// Puts in what others have written that is not here.
+    /// Adds the sections of another comment that are missing here.
     pub(crate) fn add_missing(&mut self, others: &Self) {
         for (name, text) in &others.parts {
             if self.get(name).is_none() {
@@ -86,7 +86,7 @@ impl Sections {
         }
     }
 
-    /// The comment's text.
+    /// Renders the comment's text.
     pub(crate) fn text(&self) -> String {
         let part = |(name, text): &(String, String)| format!("{}\n\n{text}\n\n{}", begin(name), end(name));
         self.parts.iter().map(part).collect::<Vec<_>>().join("\n\n")

@@ -1,43 +1,44 @@
-//! Which files a report may show. A report can be made of what a stranger wrote, and its links must not give away what lies
-//! beside it: credentials that other steps have put into the workspace, and the machine's own files.
+//! Which files a report may show. A report can contain text of outsiders, and its links must not expose nearby files:
+//! credentials that other steps have put into the workspace, and the machine's own files.
 //!
-//! Pure: the caller has made both paths canonical, and says which directories are git's.
+//! Pure: the caller has made both paths canonical, and determines which directories are git's.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::media::Media;
 
-/// Places of the system: what lies there is nobody's report, whoever calls them a workspace.
+/// System directories: files in them are never part of a report, even if the workspace is set to one of them.
 const SYSTEM: [&str; 6] = ["/proc", "/sys", "/dev", "/etc", "/run", "/var/run"];
-/// What the runner keeps beside the files of the steps: the event, command files, the home of container jobs.
+/// Files of the runner next to those of the steps: the event, command files, the home of container jobs.
 const RUNNERS_OWN: [&str; 4] = ["_github_home", "_github_workflow", "_runner_file_commands", "_actions"];
 /// Words in names of files that hold credentials.
 const CREDENTIAL_WORDS: [&str; 7] =
     ["creds", "credential", "secret", "passwd", "password", "accesskey", "rootkey"];
-/// Whole names of such files, before their first dot.
+/// Full names of such files, before their first dot.
 const CREDENTIAL_NAMES: [&str; 7] =
     ["netrc", "token", "access_token", "github_token", "api_key", "apikey", "kubeconfig"];
-/// Ends of their names, and what stands there before the end of a copy: `server.key.bak`.
+/// Suffixes of their names, also before the suffix of a copy: `server.key.bak`.
 const CREDENTIAL_ENDS: [&str; 15] = [
     "pem", "key", "p12", "pfx", "p8", "ppk", "jks", "keystore", "kdbx", "gpg", "asc", "tfstate", "tfvars",
     "env", "ovpn",
 ];
-/// Ends of pictures, which are no copies: `attention.key.png` is a plot.
+/// Suffixes of pictures, which are no copies: `attention.key.png` is a plot.
 const PICTURE_ENDS: [&str; 6] = ["png", "jpg", "jpeg", "gif", "svg", "webp"];
-/// How a private key begins, whatever its file is called.
+/// Marker of a private key, whatever the file's name.
 const PRIVATE_KEY: [u8; 16] = *b"PRIVATE KEY-----";
-/// Tables, by the end of their name: a content type knows them as text only.
+/// Suffixes of tables: a content type knows them as text only.
 const TABLE_ENDS: [&str; 2] = ["csv", "tsv"];
 
-/// The directories below which files may be shown: of those that are named, none of the system, none that holds the home
-/// directory and not itself.
+/// Returns the directories below which files may be shown: the named ones, except system directories and those that
+/// contain the home directory without being it.
 #[must_use]
 pub fn roots(named: Vec<PathBuf>, home: Option<&Path>) -> Vec<PathBuf> {
     let holds_home = |dir: &Path| home.is_some_and(|home| home.starts_with(dir));
     named.into_iter().filter(|dir| dir.parent().is_some() && !is_systems(dir) && !holds_home(dir)).collect()
 }
 
-/// Why a file may not be shown; none when it may. `is_git` says whether a directory is a repository of git's.
+/// Returns why a file may not be shown because of its path; `None` when it may. `is_git` returns whether a directory is
+/// a git repository.
 #[must_use]
 pub fn place_refused(file: &Path, roots: &[PathBuf], is_git: &dyn Fn(&Path) -> bool) -> Option<&'static str> {
     let outside = "it is not below the workspace or the temporary directory";
@@ -46,7 +47,7 @@ pub fn place_refused(file: &Path, roots: &[PathBuf], is_git: &dyn Fn(&Path) -> b
     }
     let refusals =
         roots.iter().filter_map(|root| Some(below_refused(root, file.strip_prefix(root).ok()?, is_git)));
-    // The place that says most about it decides: a workspace may lie below a temporary directory with a hidden name.
+    // The most specific directory decides: a workspace may be below a temporary directory with a hidden name.
     let mut refused = Some(outside);
     for one in refusals {
         refused = one;
@@ -78,8 +79,8 @@ fn below_refused(root: &Path, path: &Path, is_git: &dyn Fn(&Path) -> bool) -> Op
 
 const LOOKS_LIKE: &str = "its name is one of a file with credentials";
 
-/// Why a file's content may not be shown; none when it may. In runs that may be a stranger's only pictures, videos and
-/// tables are.
+/// Returns why a file's content may not be shown; `None` when it may. In runs with possibly foreign code only pictures,
+/// videos and tables are shown.
 #[must_use]
 pub fn content_refused(
     name: &str,
@@ -90,7 +91,7 @@ pub fn content_refused(
     if bytes.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY) {
         return Some("there is a private key in it");
     }
-    // Not HTML or a script that is called as a table is.
+    // Not HTML or a script with the name of a table.
     let is_table = media.mime == "text/plain" && TABLE_ENDS.iter().any(|end| ends_with(name, end));
     if may_be_strangers && !media.is_shown() && !is_table {
         return Some("in a run that may be a stranger's only pictures, videos and tables are shown");
@@ -112,7 +113,7 @@ fn is_credential(name: &str) -> bool {
         || name.starts_with("id_") && (name == stem || ends_with(&name, "pub"))
 }
 
-/// Whether a part behind a dot is one of a file with credentials. In the name of a picture none is.
+/// Returns whether a part after a dot is one of a file with credentials. Names of pictures have none.
 fn has_credential_end(name: &str) -> bool {
     let is_picture = PICTURE_ENDS.iter().any(|end| ends_with(name, end));
     !is_picture && name.split('.').skip(1).any(|part| CREDENTIAL_ENDS.contains(&part))

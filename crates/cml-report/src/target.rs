@@ -1,4 +1,4 @@
-//! Which commit, pull request or issue a report goes to.
+//! The commit, pull request or issue that a report is posted to.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use cml_github::{CommentTarget, GitHub, GitHubErrorKind};
 use crate::ci::Ci;
 use crate::error::ReportError;
 
-/// What the user asked for.
+/// A target as given by the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The event's pull request, else the first open one of the commit, else the commit.
@@ -16,7 +16,7 @@ pub enum Target {
     Pull,
     /// The commit that the run is about.
     Commit,
-    /// This one.
+    /// The given one.
     Given(CommentTarget),
 }
 
@@ -42,13 +42,13 @@ impl FromStr for Target {
     }
 }
 
-/// A hash, or the name of a branch or a tag; nothing of it needs escaping in a path.
+/// Returns true for a hash, or the name of a branch or a tag; none of its characters needs escaping in a path.
 fn is_revision(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))
 }
 
 impl Target {
-    /// Finds it.
+    /// Resolves the target.
     ///
     /// # Errors
     /// When there is none, or as GitHub answers.
@@ -67,7 +67,7 @@ impl Target {
         }
         let pulls = match github.pulls_of_commit(&sha).await {
             Ok(pulls) => pulls,
-            // Who may comment on commits need not be allowed to read pull requests.
+            // A token that may comment on commits need not be allowed to read pull requests.
             Err(error)
                 if *self == Self::Auto
                     && matches!(

@@ -1,16 +1,16 @@
 //! A report's bytes as text.
 
-/// A report that was read.
+/// A decoded report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Its text.
     pub text: String,
-    /// What could not be read as it is.
+    /// A warning about undecodable bytes.
     pub warning: Option<String>,
 }
 
-/// Reads UTF-8, with or without its mark, and the UTF-16 that PowerShell writes. Anything else is shown with `�` where it
-/// could not be read, and said: a report with a flaw is better than none.
+/// Decodes UTF-8, with or without a byte order mark, and the UTF-16 that PowerShell writes. Undecodable bytes are shown
+/// as `�`, with a warning: a report with a flaw is better than none.
 #[must_use]
 pub fn decoded(bytes: &[u8]) -> Decoded {
     let utf16 = |rest: &[u8], read: fn([u8; 2]) -> u16| {

@@ -1,17 +1,17 @@
-//! A report that is longer than GitHub takes.
+//! Truncation of a report that exceeds GitHub's limit.
 
-/// The most that a comment may have, bytes. GitHub names 65,536 characters in its error; counted in bytes it is always kept.
-/// <https://github.com/orgs/community/discussions/27190>
+/// Maximum size of a comment, bytes. GitHub names 65,536 characters in its error; a limit in bytes is always within
+/// that. <https://github.com/orgs/community/discussions/27190>
 pub const BODY_LIMIT: usize = 65_536;
 
-/// The beginning of a report that fits in `limit` bytes, cut before a heading, else before a paragraph, else before a line;
-/// none when it fits as it is. A block of code that is cut is closed.
+/// Returns the beginning of a report that fits in `limit` bytes, cut before a heading, else before a paragraph, else
+/// before a line; `None` when it fits as it is. A cut code block is closed.
 #[must_use]
 pub fn fit(report: &str, limit: usize) -> Option<String> {
     if report.len() <= limit {
         return None;
     }
-    // A fence to close: at most so long, with its line end.
+    // Maximum length of a closing fence, with its line end.
     let limit = limit.saturating_sub(FENCE_ROOM);
     let (mut heading, mut paragraph, mut line) = (0, 0, 0);
     let mut fence: Option<String> = None;
@@ -35,7 +35,7 @@ pub fn fit(report: &str, limit: usize) -> Option<String> {
         after_blank = text.trim().is_empty();
         at += text.len();
     }
-    // A heading right at the beginning of a long report would leave next to nothing.
+    // A cut at a heading near the beginning of a long report would leave next to nothing.
     let good = |cut: usize| cut >= limit / 2;
     let (cut, open) = match [heading, paragraph].into_iter().find(|cut| good(*cut)) {
         Some(cut) => (cut, None),

@@ -1,5 +1,5 @@
-//! The mark by which a comment of ours is found again: an HTML comment, which nobody sees. CML's own mark, an image with
-//! a title, is found too, so that a comment that CML wrote is taken over.
+//! The watermark by which a comment is found again: an HTML comment, which is not displayed. CML's own watermark, an
+//! image with a title, is recognized too, so that a comment of CML is taken over.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use crate::ci::Ci;
 
 const BEGIN: &str = "<!-- cml-watermark ";
 const END: &str = " -->";
-/// What CML's image begins with; a hash, its title in quotes and `)` follow.
+/// Beginning of CML's image; a hash, its title in quotes and `)` follow.
 const CML_IMAGE: &str = "![](https://cml.dev/watermark.png#";
 const CML_TITLE: &str = "CML watermark";
 
-/// The mark of one comment.
+/// The watermark of one comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// Comments with the same title are versions of one report.
@@ -19,20 +19,20 @@ pub struct Watermark {
     /// The commit that the report is about.
     #[serde(default)]
     pub sha: String,
-    /// Another one at each posting: it tells whether a write whose answer was lost was done.
+    /// Unique for each posting: it shows whether a write whose answer was lost was done.
     #[serde(default)]
     pub id: String,
-    /// The person who wrote the comment; empty for a bot, and where it is not known. Another name than the comment's author
-    /// shows that the mark was copied.
+    /// The person who wrote the comment; empty for a bot, and where it is unknown. A name that differs from the
+    /// comment's author shows that the watermark was copied.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
-    /// CML wrote it, which names nobody.
+    /// Whether CML wrote it; CML names no writer.
     #[serde(skip)]
     pub of_cml: bool,
 }
 
 impl Watermark {
-    /// A mark with `{workflow}` and `{run}` filled in, as in CML.
+    /// Creates a watermark with `{workflow}` and `{run}` filled in, as in CML.
     #[must_use]
     pub fn new(title: &str, ci: &Ci, id: String) -> Self {
         let run = ci.run_id.map(|id| id.to_string()).unwrap_or_default();
@@ -46,22 +46,22 @@ impl Watermark {
         }
     }
 
-    /// The same in a comment of this person.
+    /// Returns the same in a comment of this person.
     #[must_use]
     pub fn by(&self, person: Option<&str>) -> Self {
         Self { by: person.unwrap_or_default().to_owned(), ..self.clone() }
     }
 
-    /// The text to put below a report.
+    /// Returns the text to append to a report.
     #[must_use]
     pub fn text(&self) -> String {
-        // As JSON, in which nothing may look like the end of an HTML comment.
+        // As JSON, in which nothing may resemble the end of an HTML comment.
         let json =
             serde_json::to_string(self).unwrap_or_default().replace('-', "\\u002d").replace('>', "\\u003e");
         format!("{BEGIN}{json}{END}")
     }
 
-    /// The last mark in a comment.
+    /// Returns the last watermark in a comment.
     #[must_use]
     pub fn find(body: &str) -> Option<Self> {
         ours(body).or_else(|| of_cml(body))

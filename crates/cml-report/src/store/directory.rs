@@ -1,4 +1,4 @@
-//! A directory of this machine, to look at a report before anyone else does.
+//! A local directory, to check a report before it is published.
 
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,17 +11,18 @@ use super::{Artifact, ArtifactError, ArtifactStore, check_count, escaped};
 /// Files below one directory.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    /// Where.
+    /// The root directory.
     pub root: PathBuf,
-    /// Nothing is written outside of this directory, whatever links say: set where a file of a checkout has named the root.
+    /// No file is written outside of this directory, whatever links exist: set where a file of a checkout has named the
+    /// root.
     pub within: Option<PathBuf>,
 }
 
 impl Directory {
-    /// Writes a file below the root. Links are followed only where they stay within; the file itself never is one.
+    /// Writes a file below the root. Links are followed only where they stay within; the file itself must not be one.
     ///
     /// # Errors
-    /// [`ShelfError::Disk`].
+    /// [`ArtifactError::Disk`].
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf, ArtifactError> {
         let file = self.root.join(path);
         let written = self.prepared(&file).and_then(|()| {
@@ -38,20 +39,20 @@ impl Directory {
         }
     }
 
-    /// Makes the directories of a file, once it is known that they lie within.
+    /// Creates the directories of a file, after a check that they are within.
     fn prepared(&self, file: &Path) -> io::Result<()> {
         let Some(dir) = file.parent() else { return Ok(()) };
         self.check(dir)?;
         std::fs::create_dir_all(dir)?;
-        // Once more: a link may have come in between.
+        // Once more: a link may have been created in between.
         self.check(dir)
     }
 
-    /// The nearest of the directories that is there must lie within, by its canonical path.
+    /// Checks that the nearest existing directory is within, by its canonical path.
     fn check(&self, dir: &Path) -> io::Result<()> {
         let Some(within) = &self.within else { return Ok(()) };
         let within = within.canonicalize()?;
-        // A link that leads nowhere is there, too: what is made by it would be made elsewhere.
+        // A dangling link exists, too: a file created through it would be elsewhere.
         let there = dir.ancestors().find(|dir| dir.symlink_metadata().is_ok());
         let there = there.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let real = there.canonicalize()?;
@@ -110,7 +111,7 @@ mod tests {
             "something was written outside"
         );
         assert!(!place.path().join("not-there-yet").exists());
-        // A directory that somebody has typed may lie anywhere.
+        // A directory given by the user may be anywhere.
         let typed = Directory { root: checkout.join("out"), within: None };
         assert!(typed.write(Path::new("report.md"), b"x").is_ok());
     }

@@ -1,4 +1,4 @@
-//! Where files are put so that a comment can show them.
+//! Stores for files, so that a comment can show them.
 
 mod directory;
 mod repository;
@@ -16,17 +16,17 @@ pub use directory::Directory;
 pub use repository::{PRUNED_BELOW, Pruned, RepositoryStore, prune};
 pub use server::AssetServer;
 
-/// The largest file that is taken, bytes. GitHub warns above 50 MiB, and a comment with such an image is of no use to anyone.
+/// Maximum size of a file, bytes. GitHub warns above 50 MiB, and a comment with such an image is of no use to anyone.
 /// <https://docs.github.com/en/repositories/working-with-files/managing-large-files/about-large-files-on-github>
 const FILE_LIMIT: usize = 50 << 20;
-/// The most files of one report.
+/// Maximum number of files of one report.
 pub const COUNT_LIMIT: usize = 200;
-/// The most bytes of all its files: they are in memory together.
+/// Maximum size of all its files together, bytes: all are in memory at once.
 pub const TOTAL_LIMIT: usize = 200 << 20;
-/// The longest name that is kept, bytes.
+/// Maximum length of a name, bytes.
 const NAME_LIMIT: usize = 100;
 
-/// What may stay as it is in a path of a URL.
+/// Characters that need no escaping in a path of a URL.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A file to show.
@@ -34,28 +34,28 @@ const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').r
 pub struct Artifact {
     /// Its name, without directories.
     pub name: String,
-    /// What it is.
+    /// Its content type.
     pub media: Media,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// Why a file could not be put where it should be seen.
+/// Reason why a file could not be stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtifactError {
-    /// There is nothing in it.
+    /// The file is empty.
     #[error("{0} is empty (0 bytes): the step that should have written it has not, or not yet")]
     Empty(String),
-    /// It is too large.
+    /// The file is too large.
     #[error("{name} has {mib} MiB, and at most {} MiB are taken: make it smaller (for a plot: fewer dots per inch, PNG or SVG), or put it elsewhere and link to it", FILE_LIMIT >> 20)]
     TooLarge {
-        /// Which.
+        /// Its name.
         name: String,
         /// Its size, rounded up.
         mib: usize,
     },
-    /// They are too many.
+    /// There are too many files.
     #[error(
         "the report has {0} files, and at most {COUNT_LIMIT} are taken: leave some out, or send several reports"
     )]
@@ -67,13 +67,13 @@ pub enum ArtifactError {
         TOTAL_LIMIT >> 20
     )]
     TooLargeTogether,
-    /// A name cannot be used.
+    /// An address is invalid.
     #[error("{0:?} cannot be used as an address: {1}")]
     BadAddress(String, String),
     /// GitHub refused.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
-    /// Others published at the same moment, again and again.
+    /// Other runs published at the same moment, again and again.
     #[error("others published into {0} at the same moment, again and again: run it again")]
     Contended(String),
     /// The asset server refused.
@@ -81,30 +81,30 @@ pub enum ArtifactError {
     Server {
         /// Its address, without credentials.
         url: String,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
     /// A file cannot be written.
     #[error("cannot write {path}: {cause}")]
     Disk {
-        /// Which.
+        /// Its path.
         path: String,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// Another store refused; its own words.
+    /// Any other error of a store, with its own message.
     #[error("{0}")]
     Other(String),
 }
 
-/// A place where files can be seen.
+/// A store whose files can be viewed.
 pub trait ArtifactStore {
-    /// Puts files there; their addresses in the same order. What is there already is not sent again.
+    /// Uploads files and returns their addresses in the same order. Files that exist already are not sent again.
     fn upload(&self, assets: &[Artifact]) -> impl Future<Output = Result<Vec<String>, ArtifactError>>;
 }
 
 impl Artifact {
-    /// A file, once it is known to be one that can be shown.
+    /// Creates an artifact, after a check that it can be shown.
     ///
     /// # Errors
     /// When it is empty or too large.
@@ -114,7 +114,7 @@ impl Artifact {
         Ok(Self { name: without_directories(name), media, bytes })
     }
 
-    /// Whether a file has a size that can be shown; asked before it is read, too.
+    /// Checks that a file has a size that can be shown; also called before it is read.
     ///
     /// # Errors
     /// When it is empty or too large.
@@ -128,20 +128,20 @@ impl Artifact {
         }
     }
 
-    /// `HASH/NAME`: the same content has the same place.
+    /// Returns `HASH/NAME`: the same content has the same path.
     #[must_use]
     pub fn path(&self) -> String {
         let hash = Sha256::digest(&self.bytes);
         let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let plain = |c: char| if c.is_control() || "\\:*?\"<>|".contains(c) { '_' } else { c };
         let name: String = self.name.chars().map(plain).collect();
-        // The end of a name tells servers what it is.
+        // Servers derive the content type from the end of a name.
         let mut cut = name.len().saturating_sub(NAME_LIMIT);
         while !name.is_char_boundary(cut) {
             cut += 1;
         }
         let name = name[cut..].to_owned();
-        // No path of git may have these for a name.
+        // A path in git may not contain these names.
         let name = if matches!(name.to_ascii_lowercase().as_str(), "" | "." | ".." | ".git") {
             "file".to_owned()
         } else {
@@ -160,19 +160,19 @@ pub(crate) fn check_count(assets: &[Artifact]) -> Result<(), ArtifactError> {
     if assets.len() > COUNT_LIMIT { Err(ArtifactError::TooMany(assets.len())) } else { Ok(()) }
 }
 
-/// A path as it stands in a URL.
+/// Escapes a path for a URL.
 fn escaped(path: &str) -> String {
     utf8_percent_encode(path, &PATH).to_string()
 }
 
-/// What a report says to show a file: as an image where it is one, else as a link.
+/// Renders the Markdown that shows a file: an image where it is one, else a link.
 #[must_use]
 pub fn markdown(asset: &Artifact, url: &str, title: Option<&str>) -> String {
     if asset.media.is_shown() {
         let title = title.map(|title| format!(" \"{}\"", title.replace('\\', "\\\\").replace('"', "\\\"")));
         return format!("![]({url}{})", title.unwrap_or_default());
     }
-    // A link without a text cannot be seen.
+    // A link without a text is invisible.
     let text = title.unwrap_or(&asset.name);
     let mut plain = String::new();
     for letter in text.chars() {

@@ -1,8 +1,9 @@
-//! The repository itself: files in commits that only a reference of their own stands for, `refs/cml/runs/RUN`.
+//! The repository as a store: files in commits that only a reference of their own points to, `refs/cml/runs/RUN`.
 //!
-//! No branch has them and no clone gets them; whoever may read the repository sees them, and nobody else; the reference
-//! removed, they are garbage. One reference for each run: what several steps and jobs publish at once is a chain of
-//! commits, each of which moves the reference forward, so that no address that was given out ever dies by another's.
+//! They are on no branch and in no clone; only accounts that may read the repository see them; once the reference is
+//! removed, they are garbage. There is one reference for each run: what several steps and jobs publish at once is a
+//! chain of commits, each of which moves the reference forward, so that no published address is ever invalidated by
+//! another job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,11 +14,11 @@ use jiff::Timestamp;
 use super::{Artifact, ArtifactError, ArtifactStore, check_count, escaped};
 use crate::ci::Ci;
 
-/// All of our references.
+/// Prefix of all references of this program.
 pub const PRUNED_BELOW: &str = "refs/cml/";
-/// How often others may be faster.
+/// Maximum number of attempts when other jobs are faster.
 const ATTEMPTS: u32 = 20;
-/// The first wait after that; each takes another one by its number.
+/// Base of the waits after that; each later wait is this multiplied by the number of the attempt.
 const WAIT: Duration = Duration::from_millis(150);
 
 /// The repository as a store.
@@ -28,7 +29,7 @@ pub struct RepositoryStore<'a> {
 }
 
 impl<'a> RepositoryStore<'a> {
-    /// The store of this run; outside of a run, of the commit.
+    /// Creates the store of this run; outside of a run, of the commit.
     #[must_use]
     pub fn new(github: &'a GitHub, ci: &Ci) -> Self {
         let name = match (ci.run_id, &ci.head_sha) {
@@ -39,8 +40,8 @@ impl<'a> RepositoryStore<'a> {
         Self { github, reference: format!("{PRUNED_BELOW}{name}") }
     }
 
-    /// One more commit on what is there; none when somebody was faster.
-    /// `blobs` are those that were sent by earlier tries.
+    /// Adds one commit to the existing ones; returns `None` when another job was faster. `blobs` are those that were
+    /// uploaded by earlier attempts.
     async fn attempt(
         &self,
         paths: &[String],
@@ -101,7 +102,7 @@ impl ArtifactStore for RepositoryStore<'_> {
                 return Ok(paths.iter().map(url).collect());
             }
             tracing::debug!(attempt, "another step published at the same moment: once more");
-            // Uneven, so that two do not meet again and again.
+            // Uneven, so that two jobs do not collide again and again.
             let uneven = u32::from(paths[0].as_bytes()[0] % 7);
             tokio::time::sleep(WAIT * attempt + Duration::from_millis(40) * uneven).await;
         }
@@ -109,19 +110,19 @@ impl ArtifactStore for RepositoryStore<'_> {
     }
 }
 
-/// What was removed.
+/// Result of pruning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// References that are gone, or would be.
+    /// References that were removed, or would be.
     pub removed: Vec<String>,
-    /// How many were left alone.
+    /// Number of references that were kept.
     pub kept: usize,
 }
 
-/// Removes what was published before a moment; GitHub then forgets the files in its own time.
+/// Removes references that were published before a time; GitHub then deletes the files in its own time.
 ///
 /// # Errors
-/// As GitHub answers; what was removed by then is gone.
+/// As GitHub answers; references removed by then stay removed.
 pub async fn prune(github: &GitHub, before: Timestamp, dry_run: bool) -> Result<Pruned, GitHubError> {
     let mut pruned = Pruned::default();
     for reference in github.references(PRUNED_BELOW).await? {

@@ -1,4 +1,4 @@
-//! A server that speaks CML's upload protocol: bytes in, an address out.
+//! A server with CML's upload protocol: bytes in, an address out.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use url::Url;
 
 use super::{Artifact, ArtifactError, ArtifactStore, check_count};
 
-/// How long one upload may take.
+/// Time limit of one upload.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The longest answer that is an address.
+/// Maximum length of an answer that is an address.
 const ANSWER_LIMIT: usize = 4096;
 
 /// The server.
@@ -21,10 +21,10 @@ pub struct AssetServer {
 }
 
 impl AssetServer {
-    /// A server at this address.
+    /// Creates a store for this address.
     ///
     /// # Errors
-    /// When it is no address of the web.
+    /// When it is not an HTTP address.
     pub fn new(url: &str) -> Result<Self, ArtifactError> {
         let bad = |why: String| ArtifactError::BadAddress(url.to_owned(), why);
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
@@ -37,7 +37,7 @@ impl AssetServer {
         Ok(Self { url: parsed, client, is_marked: true })
     }
 
-    /// Addresses as the server gives them, without CML's `?cml=png`.
+    /// Returns addresses as the server returns them, without CML's `?cml=png`.
     #[must_use]
     pub fn unmarked(self) -> Self {
         Self { is_marked: false, ..self }
@@ -72,7 +72,7 @@ impl AssetServer {
                 }
                 let separator = if text.contains('?') { '&' } else { '?' };
                 let kind = utf8_percent_encode(asset.media.subtype(), NON_ALPHANUMERIC);
-                // As in CML: readers of comments tell by it what it is.
+                // As in CML: programs that read comments detect the type by it.
                 Ok(format!("{text}{separator}cml={kind}"))
             }
             _ => Err("it answered no address: is it an asset server as CML has it?".to_owned()),
@@ -102,7 +102,7 @@ impl ArtifactStore for AssetServer {
     }
 }
 
-/// An error and its causes, without the address, which may hold credentials.
+/// Formats an error and its causes, without the address, which may hold credentials.
 fn chain(error: &reqwest::Error) -> String {
     let mut words = vec!["it cannot be reached".to_owned()];
     let mut next = std::error::Error::source(error);
