@@ -1,4 +1,4 @@
-//! All answers that this crate reads, for tests that try any bytes on them.
+//! All responses that this crate parses, for tests that try arbitrary bytes on them.
 
 use serde::de::DeserializeOwned;
 
@@ -6,7 +6,8 @@ use crate::jobs::{JobPage, RunPage, RunRecord, RunWire};
 use crate::models::{InstallationAnswer, JitAnswer, RunnerPage, TokenAnswer};
 use crate::{Check, Comment, Pull, RunnerDownload};
 
-/// As how many of GitHub's answers these bytes can be read. No bytes make reading fail in another way than by an error.
+/// Returns the number of GitHub's responses that these bytes parse as. No bytes make parsing fail in another way than
+/// by an error.
 #[must_use]
 pub fn understood_as(body: &[u8]) -> usize {
     fn is<T: DeserializeOwned>(body: &[u8]) -> bool {

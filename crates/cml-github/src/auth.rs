@@ -1,4 +1,4 @@
-//! Who we are to GitHub.
+//! Authentication at GitHub.
 
 use octocrab::Octocrab;
 use octocrab::models::{AppId, InstallationId};
@@ -11,30 +11,30 @@ use crate::location::Location;
 use crate::models::InstallationAnswer;
 use crate::transport::{self, RequestContext};
 
-/// Credentials. Their `Debug` shows nothing secret.
+/// Credentials. Their `Debug` output contains no secret.
 #[derive(Clone, Debug)]
 pub enum Auth {
     /// A personal access token, fine-grained or classic.
     Token(SecretString),
-    /// A GitHub App; its one-hour installation tokens are made and renewed as needed.
+    /// A GitHub App; its one-hour installation tokens are created and renewed as needed.
     App {
         /// The App's id.
         app_id: u64,
         /// Its private key in PEM form.
         private_key_pem: SecretString,
-        /// Its installation; none: GitHub is asked which one serves the scope.
+        /// Its installation; `None`: GitHub is queried for the one that serves the scope.
         installation_id: Option<u64>,
     },
 }
 
-/// A client that may speak for the scope, made when it is first needed.
+/// A client authorized for the scope, created when it is first needed.
 #[derive(Debug)]
 pub(crate) enum ApiClient {
     Token { client: Octocrab, token: SecretString },
     App(Box<App>),
 }
 
-/// An App, which speaks through its installation.
+/// An App, which acts through its installation.
 #[derive(Debug)]
 pub(crate) struct App {
     itself: Octocrab,
@@ -43,7 +43,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The client that speaks for the App itself, not for an installation.
+    /// Returns the client that acts as the App itself, not as an installation.
     pub(crate) fn itself(&self) -> &Octocrab {
         &self.itself
     }
@@ -66,7 +66,7 @@ impl ApiClient {
         })
     }
 
-    /// The client to speak with.
+    /// Returns the client for the scope.
     pub(crate) async fn client(
         &self,
         location: &Location,
@@ -83,8 +83,8 @@ impl ApiClient {
 }
 
 impl ApiClient {
-    /// A client for GraphQL. Octocrab puts the base of its REST API before every path, also before a whole address, so that on
-    /// an Enterprise Server GraphQL takes a client of its own.
+    /// Returns a client for GraphQL. Octocrab prepends the base of its REST API to every path, also to a full URL, so
+    /// that on an Enterprise Server GraphQL needs a client of its own.
     pub(crate) async fn graphql(
         &self,
         location: &Location,

@@ -1,4 +1,4 @@
-//! Whom what we write is from.
+//! The author of the comments that this program writes.
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -10,19 +10,19 @@ use crate::inspect::TokenKind;
 use crate::runners::GitHub;
 use crate::transport;
 
-/// Whom what we write is from.
+/// The author of the comments that this program writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommentAuthor {
-    /// An App's bot; its number where the App is our own.
+    /// An App's bot; with the App's id where the App is this program's own.
     Bot(Option<u64>),
-    /// A person, by name.
+    /// A person, by login.
     Person(String),
-    /// GitHub does not tell.
+    /// Not reported by GitHub.
     Unknown,
 }
 
 impl CommentAuthor {
-    /// Whether this writer wrote the comment, as far as GitHub tells.
+    /// Returns whether this author wrote the comment, as far as GitHub reports it.
     #[must_use]
     pub fn wrote(&self, comment: &Comment) -> bool {
         match self {
@@ -34,14 +34,14 @@ impl CommentAuthor {
         }
     }
 
-    /// A person's name.
+    /// Returns a person's login.
     #[must_use]
     pub fn person(&self) -> Option<&str> {
         if let Self::Person(login) = self { Some(login) } else { None }
     }
 }
 
-/// What there is to know without asking, and the name, asked for once.
+/// What is known without a request, and the login, requested once.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) kind: TokenKind,
@@ -53,7 +53,7 @@ impl Identity {
     pub(crate) fn of(auth: &Auth) -> Self {
         let bot = match auth {
             Auth::App { app_id, .. } => Some(CommentAuthor::Bot(Some(*app_id))),
-            // An App's own token, such as a workflow's GITHUB_TOKEN, which nobody may ask for its name.
+            // An App's own token, such as a workflow's GITHUB_TOKEN, which may not query its own name.
             // https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats
             Auth::Token(token) if token.expose_secret().starts_with("ghs_") => Some(CommentAuthor::Bot(None)),
             Auth::Token(_) => None,
@@ -68,8 +68,8 @@ struct User {
 }
 
 impl GitHub {
-    /// Whom what we write is from. GitHub is asked once, and only for the name of a person's token.
-    /// <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
+    /// Returns the author of this program's comments. GitHub is queried once, and only for the login of a person's
+    /// token. <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
     pub async fn writer(&self) -> CommentAuthor {
         if let Some(bot) = &self.identity.bot {
             return bot.clone();

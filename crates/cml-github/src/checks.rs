@@ -6,10 +6,10 @@ use crate::error::GitHubError;
 use crate::runners::GitHub;
 use crate::transport;
 
-/// Characters that GitHub takes of a check run's summary, and of its text.
+/// Maximum length of a check run's summary, and of its text, in characters.
 pub const CHECK_TEXT_LIMIT: usize = 65_535;
 
-/// A check run to write.
+/// A check run to create.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewCheck {
     /// Shown in the list of checks.
@@ -18,35 +18,35 @@ pub struct NewCheck {
     pub head_sha: String,
     /// `queued`, `in_progress` or `completed`.
     pub status: String,
-    /// `success`, `failure`, …; only of a completed one.
+    /// `success`, `failure`, …; only for a completed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conclusion: Option<String>,
-    /// What it says.
+    /// Its output.
     pub output: CheckOutput,
 }
 
-/// What a check run says.
+/// Output of a check run.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckOutput {
-    /// One line.
+    /// Title, one line.
     pub title: String,
     /// Markdown, at most [`CHECK_TEXT_LIMIT`].
     pub summary: String,
 }
 
-/// A check run that was written.
+/// A check run that was created.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Check {
-    /// Where people see it.
+    /// Its address for people.
     #[serde(default)]
     pub html_url: Option<String>,
 }
 
 impl GitHub {
-    /// Writes a check run.
+    /// Creates a check run.
     ///
     /// # Errors
-    /// As GitHub answers; a personal token may never.
+    /// As GitHub answers; a personal token never has the permission.
     pub async fn create_check(&self, check: &NewCheck) -> Result<Check, GitHubError> {
         let mut call = self.writing("writing a check run of", "checks");
         call.hint = Some(

@@ -13,7 +13,7 @@ use crate::names::segment;
 use crate::runners::GitHub;
 use crate::transport::{self, RequestContext};
 
-/// What a comment is on.
+/// Target of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommentTarget {
     /// A commit, by its hash.
@@ -35,7 +35,7 @@ impl fmt::Display for CommentTarget {
 }
 
 impl CommentTarget {
-    /// The list of its comments. A pull request's are an issue's.
+    /// Returns the API path of its comments. A pull request's are an issue's.
     fn list(&self) -> String {
         match self {
             Self::Commit(sha) => format!("/commits/{}/comments", segment(sha)),
@@ -67,7 +67,7 @@ pub struct Comment {
     /// Its Markdown.
     #[serde(default)]
     pub body: String,
-    /// Where people see it.
+    /// Its address for people.
     #[serde(default)]
     pub html_url: String,
     #[serde(default)]
@@ -92,31 +92,32 @@ struct Author {
 }
 
 impl Comment {
-    /// Whether somebody of the repository wrote it, or an App. What strangers write is never taken for ours.
+    /// Returns whether a member of the repository wrote it, or an App. Comments of outsiders are never treated as this
+    /// program's.
     #[must_use]
     pub fn is_of_the_house(&self) -> bool {
         self.is_by_bot() || ["OWNER", "MEMBER", "COLLABORATOR"].contains(&self.author_association.as_str())
     }
 
-    /// Whether an App wrote it, as a workflow's `GITHUB_TOKEN` does.
+    /// Returns whether an App wrote it, as with a workflow's `GITHUB_TOKEN`.
     #[must_use]
     pub fn is_by_bot(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.kind == "Bot")
     }
 
-    /// Whether this person wrote it.
+    /// Returns whether this person wrote it.
     #[must_use]
     pub fn is_by(&self, login: &str) -> bool {
         self.person().is_some_and(|person| person.eq_ignore_ascii_case(login))
     }
 
-    /// The App that wrote it, by its number, where GitHub tells.
+    /// Returns the id of the App that wrote it, where GitHub reports it.
     #[must_use]
     pub fn app(&self) -> Option<u64> {
         self.performed_via_github_app.as_ref().map(|app| app.id)
     }
 
-    /// The person who wrote it; none for an App.
+    /// Returns the person who wrote it; `None` for an App.
     #[must_use]
     pub fn person(&self) -> Option<&str> {
         let user = self.user.as_ref().filter(|_| !self.is_by_bot())?;
@@ -142,7 +143,7 @@ impl Page for Vec<Comment> {
 }
 
 impl GitHub {
-    /// All comments there, oldest first.
+    /// Returns all comments, oldest first.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -158,7 +159,7 @@ impl GitHub {
         Reader::ANY.whole(call, page).await
     }
 
-    /// One comment; none when it is not there (any more).
+    /// Returns one comment; `None` when it does not exist (any more).
     ///
     /// # Errors
     /// As GitHub answers.
@@ -167,7 +168,8 @@ impl GitHub {
         transport::find(self.client().await?, &self.repository_path(&on.one(id))?, &call).await
     }
 
-    /// Writes a comment. Never repeated: after [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) it may be there.
+    /// Creates a comment. Never repeated: after [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) it
+    /// may exist.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -177,7 +179,7 @@ impl GitHub {
         transport::post(self.client().await?, &path, Some(&json!({"body": body})), &call).await
     }
 
-    /// Puts another text into a comment; none when it is not there (any more).
+    /// Replaces the text of a comment; returns `None` when it does not exist (any more).
     ///
     /// # Errors
     /// As GitHub answers.
@@ -193,7 +195,7 @@ impl GitHub {
         if answer.status == 404 { Ok(None) } else { answer.read(&call).map(Some) }
     }
 
-    /// The same, once: for who must read the comment again before another try.
+    /// Does the same without a retry, for callers that must read the comment again before another attempt.
     ///
     /// # Errors
     /// As GitHub answers; after [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) it may be done.
@@ -210,7 +212,7 @@ impl GitHub {
         if answer.status == 404 { Ok(None) } else { answer.read(&call).map(Some) }
     }
 
-    /// Removes a comment; one that is gone already is fine.
+    /// Deletes a comment; one that does not exist any more is no error.
     ///
     /// # Errors
     /// As GitHub answers.

@@ -1,4 +1,4 @@
-//! Webhooks of an App that nobody took: GitHub never sends one again by itself, but when it is asked.
+//! Redelivery of an App's webhooks that failed: GitHub never redelivers by itself, only on request.
 //! <https://docs.github.com/en/rest/apps/webhooks>
 
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use crate::transport;
 
 /// A delivery that failed this often is left to the poll.
 const TRIES_MAX: usize = 3;
-/// How far back lost deliveries are looked for.
+/// How far back lost deliveries are searched for.
 const LOST_SINCE: SignedDuration = SignedDuration::from_hours(2);
-/// Pages of 100 that are looked at, the latest first.
+/// Maximum number of pages of 100 that are read, the latest first.
 const PAGES_MAX: usize = 10;
 
 #[derive(Deserialize)]
@@ -31,14 +31,14 @@ struct Delivery {
 }
 
 impl GitHub {
-    /// Whether GitHub can be asked for what was not delivered: only an App may do so.
+    /// Returns whether GitHub can be asked to redeliver: only an App may do so.
     #[must_use]
     pub fn may_redeliver(&self) -> bool {
         matches!(self.speaker(), ApiClient::App(_))
     }
 
-    /// Has GitHub deliver again what was sent in the last two hours and was not taken; gives how many. The poll has found by
-    /// then what still matters of anything older.
+    /// Requests redelivery of what was sent in the last two hours and failed; returns the number of deliveries. By then
+    /// the poll has found what still matters of anything older.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -47,7 +47,7 @@ impl GitHub {
         let since = now - LOST_SINCE;
         let client = app.itself();
         let call = self.call("looking for lost webhooks of");
-        // All tries of one delivery share its guid.
+        // All attempts of one delivery share its guid.
         let mut tries: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
         let mut path = Some("/app/hook/deliveries?per_page=100".to_owned());
         for _ in 0..PAGES_MAX {
@@ -63,7 +63,7 @@ impl GitHub {
             }
         }
         let was_taken = |one: &Delivery| (200..300).contains(&one.status_code);
-        // It may be under way: GitHub gives the endpoint 30 seconds at most.
+        // It may still be in progress: GitHub allows the endpoint 30 seconds at most.
         let is_open =
             |one: &Delivery| one.status_code == 0 && one.delivered_at > now - SignedDuration::from_mins(1);
         let call = self.call("asking for a lost webhook of");
@@ -82,7 +82,7 @@ impl GitHub {
     }
 }
 
-/// The next page, by its query: GitHub pages this list by a cursor.
+/// Returns the query of the next page: GitHub pages this list by a cursor.
 fn next(links: &str) -> Option<String> {
     let link = links.split(',').find(|link| link.contains("rel=\"next\""))?;
     let address = link.split(['<', '>']).nth(1)?;

@@ -1,4 +1,4 @@
-//! Errors of GitHub as kinds that a caller can branch on, with the permission that is missing where one is.
+//! GitHub's errors as kinds that a caller can branch on, with the missing permission where there is one.
 
 use std::error::Error;
 
@@ -8,42 +8,42 @@ use octocrab::Error as OctocrabError;
 use crate::location::Scope;
 use crate::transport::{ApiResponse, Permission, RequestContext};
 
-/// Where the API of github.com is, whose state has a page.
+/// Host of github.com's API, for which there is a status page.
 const OURS: &str = "api.github.com";
 
-/// What kind of trouble it is; each has its own cure.
+/// Kind of an error; each has its own remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GitHubErrorKind {
     /// The token or the App's key is wrong, revoked or expired.
     BadCredentials,
-    /// The credentials are good, but lack a permission.
+    /// The credentials are valid, but lack a permission.
     Forbidden,
-    /// It is not there, or these credentials may not see it.
+    /// The object does not exist, or these credentials may not see it.
     NotFound,
     /// Another runner has this name.
     NameTaken,
     /// Too many requests; nothing was done.
     RateLimited {
-        /// When to come back, where GitHub says it.
+        /// When to retry, where GitHub reports it.
         retry_at: Option<Timestamp>,
     },
-    /// The request can never work as it is.
+    /// The request can never succeed as it is.
     Invalid,
     /// Network, time-out or a 5xx. After a write the outcome is unknown.
     Transient,
-    /// We were asked to stop before GitHub was; nothing was done.
+    /// A stop was requested before GitHub was called; nothing was done.
     Interrupted,
 }
 
-/// GitHub said no, or said nothing.
+/// GitHub refused, or did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]
 pub struct GitHubError {
     /// The kind, to branch on.
     pub kind: GitHubErrorKind,
-    /// What we were doing: `registering a runner for acme/vision`.
+    /// The operation: `registering a runner for acme/vision`.
     pub doing: String,
-    /// What happened, in GitHub's words where there are some.
+    /// The cause, in GitHub's words where there are some.
     pub cause: String,
     /// What the reader can do about it.
     pub hint: Option<String>,
@@ -73,7 +73,7 @@ impl GitHubError {
         }
     }
 
-    /// No answer came, or none that is whole.
+    /// Creates the error for a missing or incomplete answer.
     pub(crate) fn no_answer(call: &RequestContext<'_>, cause: String) -> Self {
         Self {
             kind: GitHubErrorKind::Transient,
@@ -86,7 +86,7 @@ impl GitHubError {
         }
     }
 
-    /// A signal asked us to stop: a wait was cut short, or a write was not begun.
+    /// Creates the error for a stop: a wait was cut short, or a write was not begun.
     pub(crate) fn interrupted(call: &RequestContext<'_>) -> Self {
         Self {
             kind: GitHubErrorKind::Interrupted,
@@ -96,7 +96,7 @@ impl GitHubError {
         }
     }
 
-    /// A list was another one on each of its pages, however often it was read.
+    /// Creates the error for a list that changed during each attempt to read it.
     pub(crate) fn list_changed(call: &RequestContext<'_>) -> Self {
         Self {
             kind: GitHubErrorKind::Transient,
@@ -106,12 +106,12 @@ impl GitHubError {
         }
     }
 
-    /// GitHub's answer is not what its documentation promises.
+    /// Creates the error for an answer that deviates from GitHub's documentation.
     pub(crate) fn not_understood(call: &RequestContext<'_>, error: &serde_json::Error) -> Self {
         Self {
             kind: GitHubErrorKind::Invalid,
             doing: call.doing.clone(),
-            // Never the body: it may hold what was just registered.
+            // Never the body: it may contain what was just registered.
             cause: if error.is_data() {
                 format!(
                     "the answer of {} is not as GitHub documents it (at column {})",
@@ -125,10 +125,10 @@ impl GitHubError {
         }
     }
 
-    /// Octocrab failed before there was an answer.
+    /// Creates the error for a failure of octocrab before there was an answer.
     pub(crate) fn transport(call: &RequestContext<'_>, error: &OctocrabError) -> Self {
         match error {
-            // Only the exchange of the App's JWT for a token is read by octocrab itself.
+            // Only the exchange of the App's JWT for a token is parsed by octocrab itself.
             OctocrabError::GitHub { source, .. } => {
                 let answer = ApiResponse {
                     status: source.status_code.as_u16(),
@@ -145,7 +145,7 @@ impl GitHubError {
     }
 }
 
-/// That no whole answer came, and from whom. A connection that breaks in the middle had reached somebody.
+/// Describes the missing answer and its sender. A connection that breaks in the middle had reached a server.
 fn unreached(host: &str, cause: &str) -> String {
     if cause.contains("(Connect)") {
         format!("cannot reach {host}: {cause}")
@@ -154,7 +154,7 @@ fn unreached(host: &str, cause: &str) -> String {
     }
 }
 
-/// An error and its causes on one line, without octocrab's backtraces.
+/// Formats an error and its causes on one line, without octocrab's backtraces.
 fn chain(error: &OctocrabError) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next: Option<&(dyn Error + 'static)> = error.source().or(Some(error));
@@ -169,7 +169,7 @@ fn chain(error: &OctocrabError) -> String {
     words.join(": ")
 }
 
-/// Reads an answer that is no success.
+/// Parses an answer with an error status.
 pub(crate) fn refused(call: &RequestContext<'_>, answer: &ApiResponse) -> GitHubError {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let message = body["message"].as_str().unwrap_or_default();
@@ -215,7 +215,7 @@ pub(crate) fn refused(call: &RequestContext<'_>, answer: &ApiResponse) -> GitHub
     }
 }
 
-/// GitHub's message with its list of errors, or the bare status.
+/// Returns GitHub's message with its list of errors, or the bare status.
 fn cause(answer: &ApiResponse, body: &serde_json::Value) -> String {
     let mut text = match body["message"].as_str() {
         Some(message) if !message.is_empty() => format!("GitHub answered {}: {message}", answer.status),
@@ -249,7 +249,7 @@ fn is_rate_limit(answer: &ApiResponse, message: &str) -> bool {
         || message.to_ascii_lowercase().contains("rate limit")
 }
 
-/// The wait that GitHub asks for, counted from its own clock.
+/// Returns the wait that GitHub asks for, relative to its own clock.
 pub(crate) fn retry_after(answer: &ApiResponse) -> Option<SignedDuration> {
     if let Some(seconds) = answer.header("retry-after").and_then(|text| text.parse().ok()) {
         return Some(SignedDuration::from_secs(seconds));
@@ -271,7 +271,7 @@ fn reset(answer: &ApiResponse) -> Option<Timestamp> {
     Timestamp::from_second(answer.header("x-ratelimit-reset")?.parse().ok()?).ok()
 }
 
-/// The permission that is missing: GitHub's own word where it says one, else what managing runners takes.
+/// Returns the missing permission: the one that GitHub names, else the one needed for managing runners.
 fn lacks(answer: &ApiResponse, call: &RequestContext<'_>) -> String {
     if let Some(needed) = answer.header("x-accepted-github-permissions").filter(|needed| !needed.is_empty()) {
         return format!("the token or App lacks the permission that GitHub names: {needed}");

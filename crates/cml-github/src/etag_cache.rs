@@ -1,5 +1,5 @@
-//! Pages of lists that are asked for again and again. One that has not changed is not sent again, and costs nothing of the
-//! rate limit. <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
+//! Cache of list pages that are polled. An unchanged page is not sent again, and does not count against the rate limit.
+//! <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use crate::error::GitHubError;
 use crate::transport::{self, ApiResponse, RequestContext};
 
-/// Calls of polls in a minute: half of what GitHub takes of one caller.
+/// Polling calls in a minute: half of what GitHub accepts from one caller.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 const CALLS_PER_MINUTE: u32 = 450;
 
-/// Pages of one kind, as they were answered last.
+/// Latest answers for pages of one kind.
 #[derive(Debug)]
 pub(crate) struct EtagCache<T> {
     known: Mutex<HashMap<String, Known<T>>>,
@@ -62,7 +62,7 @@ impl<T: DeserializeOwned> EtagCache<T> {
         Ok(page)
     }
 
-    /// Forgets what was not asked for since the last time: runs end.
+    /// Removes pages that were not requested since the last call: runs end.
     pub(crate) fn forget_unused(&self) {
         self.lock().retain(|_, known| std::mem::take(&mut known.is_used));
     }
@@ -72,19 +72,19 @@ impl<T: DeserializeOwned> EtagCache<T> {
     }
 }
 
-/// What a poll has cost.
+/// The cost of a poll.
 #[derive(Debug, Default)]
 pub(crate) struct RateBudget(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
     calls: u32,
-    /// Those that count against the rate limit.
+    /// Number of calls that count against the rate limit.
     counted: u32,
     left: Option<Left>,
 }
 
-/// What is left of the rate limit.
+/// The remaining rate limit.
 #[derive(Clone, Copy, Debug)]
 struct Left {
     calls: u32,
@@ -105,7 +105,7 @@ impl RateBudget {
         spent.left = left().or(spent.left);
     }
 
-    /// How long the next poll should wait, if it costs the same, to take no more than half of what there is.
+    /// Returns how long the next poll should wait, if it costs the same, to use no more than half of the limit.
     pub(crate) fn rest(&self) -> Duration {
         let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let by_minute = Duration::from_secs(60) * spent.calls / CALLS_PER_MINUTE;

@@ -43,7 +43,7 @@ struct Group {
 }
 
 impl GitHub {
-    /// GitHub's id of a group. Names are asked for once.
+    /// Returns GitHub's id of a group. Each name is queried once.
     ///
     /// # Errors
     /// [`GitHubErrorKind::Invalid`] when there is no such group; the others as GitHub answers.
@@ -85,7 +85,8 @@ impl GitHub {
         })
     }
 
-    /// What was known of groups may be old: one that is made anew under the same name has another id.
+    /// Clears the known groups, which may be outdated: a group that is created again under the same name has another
+    /// id.
     pub(crate) fn forget_groups(&self) {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -17,10 +17,10 @@ use crate::origin::Origin;
 use crate::runners::GitHub;
 use crate::transport;
 
-/// Runs that one search gives at most, by GitHub's own limit.
+/// Maximum number of runs that one search returns, by GitHub's own limit.
 const RUNS_MAX: usize = 1000;
 
-/// A job as GitHub tells it, with what it says of the run.
+/// A job as GitHub reports it, with its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRecord {
     /// GitHub's id.
@@ -31,42 +31,42 @@ pub struct JobRecord {
     pub attempt: u32,
     /// Its name.
     pub name: String,
-    /// Labels it asks for.
+    /// Labels that it asks for.
     pub labels: Vec<String>,
     /// `queued`, `waiting`, `in_progress`, `completed`, …
     pub status: String,
     /// `success`, `failure`, … once it is over.
     pub conclusion: Option<String>,
-    /// The runner that has or had it, by GitHub's id.
+    /// GitHub's id of the runner that has or had it.
     pub runner_id: Option<u64>,
-    /// The runner that has or had it, by its name.
+    /// Name of the runner that has or had it.
     pub runner_name: Option<String>,
-    /// The workflow's name; empty where GitHub does not say it.
+    /// The workflow's name; empty where GitHub does not report it.
     pub workflow: String,
-    /// The branch; empty where GitHub does not say it.
+    /// The branch; empty where GitHub does not report it.
     pub branch: String,
-    /// Since when it waits.
+    /// Start of its wait.
     pub created_at: Option<Timestamp>,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// Time of its end.
     pub completed_at: Option<Timestamp>,
-    /// Of its run.
+    /// Its run.
     pub run: RunRecord,
 }
 
-/// A workflow run as GitHub tells it.
+/// A workflow run as GitHub reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {
     /// GitHub's id.
     pub id: u64,
     /// `owner/name`.
     pub repository: String,
-    /// Where the code comes from; another repository is a fork.
+    /// The repository of the code; another repository is a fork.
     pub head_repository: Option<String>,
     /// `push`, `pull_request`, …
     pub event: String,
-    /// Who started it.
+    /// The actor that started it.
     pub actor: String,
     /// `completed` once every job is over.
     pub status: String,
@@ -74,7 +74,7 @@ pub struct RunRecord {
     pub attempt: u32,
 }
 
-/// A failed job to look at again: has its run ended, has a later attempt begun?
+/// A failed job that is tracked: has its run ended, has a later attempt begun?
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TrackedJob {
     /// `owner/name`.
@@ -192,7 +192,7 @@ pub(crate) struct JobWire {
 }
 
 impl GitHub {
-    /// One run; none when there is no such run.
+    /// Returns one run; `None` when there is no such run.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -203,7 +203,8 @@ impl GitHub {
         Ok(found.map(|run| RunRecord::of(run, repository)))
     }
 
-    /// Jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which is GitHub's limit.
+    /// Returns the jobs of the runs that began on or after a day (UTC), the latest run first; at most 1,000 runs, which
+    /// is GitHub's limit.
     ///
     /// # Errors
     /// As [`GitHub::jobs`].
@@ -213,7 +214,7 @@ impl GitHub {
         let mut all = Vec::new();
         let Scope::Repository { owner, name } = &self.location().scope else { return Ok(all) };
         for run in self.search(&query, &format!("{owner}/{name}")).await? {
-            // An earlier attempt was on machines of its own.
+            // An earlier attempt ran on machines of its own.
             let call = self.call("listing the jobs of a run of");
             let jobs = self.jobs_of_attempts(&run, "all", &RateBudget::default()).await?;
             if !jobs.is_whole {
@@ -224,11 +225,11 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Runs failed jobs of a run again: the one that is named (with the jobs that need it), or all that failed.
-    /// Never repeated: GitHub may have begun.
+    /// Re-runs failed jobs of a run: the given one (with the jobs that need it), or all that failed. Never repeated:
+    /// GitHub may have begun.
     ///
     /// # Errors
-    /// [`GitHubErrorKind::Forbidden`] while the run is under way; the others as GitHub answers.
+    /// [`GitHubErrorKind::Forbidden`] while the run is in progress; the others as GitHub answers.
     pub async fn rerun(&self, repository: &str, run_id: u64, only: Option<u64>) -> Result<(), GitHubError> {
         let call = self.call("running a job again of");
         let base = repository_path(repository, &call.doing)?;
@@ -255,8 +256,8 @@ impl GitHub {
         Ok(runs.into_iter().map(|run| RunRecord::of(run, repository)).collect())
     }
 
-    /// Jobs of a run's latest attempt. Where somebody has run it again since the run was listed, the run is asked for once more:
-    /// who stands behind an attempt is known of this attempt alone.
+    /// Returns the jobs of a run's latest attempt. Where the run was re-run since it was listed, the run is queried
+    /// once more: the actor of an attempt is known for this attempt alone.
     pub(crate) async fn jobs_of(
         &self,
         run: &RunRecord,
@@ -294,14 +295,14 @@ impl GitHub {
 }
 
 impl RunRecord {
-    /// Whose code it executes.
+    /// Returns the origin of its code.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        // GitHub does not say which inputs a run was given.
+        // GitHub does not report which inputs a run was given.
         Origin::of(&self.event, &self.repository, self.head_repository.as_deref(), true)
     }
 
-    /// The record for a job of this attempt. Of a later attempt than GitHub has told nobody knows who began it.
+    /// Returns the record for a job of this attempt. The actor of a later attempt than the reported one is unknown.
     fn of_attempt(&self, attempt: u32) -> Self {
         if attempt <= self.attempt {
             return self.clone();
@@ -309,7 +310,7 @@ impl RunRecord {
         Self { head_repository: None, actor: String::new(), ..self.clone() }
     }
 
-    /// A run of this repository, which GitHub repeats in nearly every answer.
+    /// Creates a run of this repository, which GitHub repeats in nearly every answer.
     pub(crate) fn of(wire: RunWire, asked: &str) -> Self {
         let actor = wire.triggering_actor.or(wire.actor);
         Self {
@@ -331,11 +332,11 @@ impl JobRecord {
             run_id: run.id,
             attempt: wire.run_attempt.unwrap_or(run.attempt),
             name: wire.name,
-            // None, null and no key are the same: a job that asks for no label.
+            // `[]`, null and no key are the same: a job that asks for no label.
             labels: wire.labels.unwrap_or_default(),
             status: wire.status,
             conclusion: wire.conclusion,
-            // GitHub gives an empty name before there is a runner.
+            // GitHub returns an empty name before there is a runner.
             runner_id: wire.runner_id.filter(|id| *id != 0),
             runner_name: wire.runner_name.filter(|name| !name.is_empty()),
             workflow: wire.workflow_name.unwrap_or_default(),

@@ -1,10 +1,10 @@
-//! Everything said to GitHub: where it is, who we are, the runners registered there, and
-//! what a repository is told: comments, checks, files, pull requests.
+//! All calls to GitHub: its location, the authentication, the runners registered there, and what is written to a
+//! repository: comments, checks, files, pull requests.
 //!
-//! The transport and the App's tokens are octocrab's; the models, the paging, the errors and what may be repeated are
-//! ours, because a repeated POST registers a second runner.
+//! The transport and the App's tokens are octocrab's; the models, the paging, the errors and the retry policy are this
+//! crate's own, because a repeated POST registers a second runner.
 //!
-//! What may not happen here: decisions, anything said to a cloud, reading the environment or the clock.
+//! Not allowed here: decisions, calls to a cloud, reading the environment or the clock.
 
 mod answers;
 mod auth;

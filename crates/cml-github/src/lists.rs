@@ -1,5 +1,6 @@
-//! Lists that come in pages and change while we turn them. What goes from an earlier page moves the rest up by one, so that one
-//! entry is on no page that we read: a list with a hole in it looks like a whole one, and an absence from it is no evidence.
+//! Lists that come in pages and change while they are read. An entry removed from an earlier page moves the rest up by
+//! one, so that one entry is on no page that is read: a list with a hole looks like a complete one, and an absence from
+//! it is no evidence.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -9,52 +10,52 @@ use std::sync::Arc;
 use crate::error::GitHubError;
 use crate::transport::RequestContext;
 
-/// Entries of a page; the most that GitHub gives.
+/// Entries of a page; GitHub's maximum.
 pub(crate) const PER_PAGE: usize = 100;
-/// How often a list is read before it counts as one that cannot be read.
+/// Number of attempts before a list counts as unreadable.
 const READINGS_MAX: usize = 4;
 
 /// One page of a list.
 pub(crate) trait Page {
     /// An entry.
     type Item: Clone;
-    /// What tells two entries apart.
+    /// The key that identifies an entry.
     type Key: Hash + Eq + Clone;
 
-    /// How many entries the list has, where GitHub says it.
+    /// Returns how many entries the list has, where GitHub reports it.
     fn total(&self) -> Option<u64>;
     fn items(&self) -> &[Self::Item];
     fn key(item: &Self::Item) -> Self::Key;
 }
 
-/// What becomes of a list while we read it.
+/// How a list changes while it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Entries come and go.
+    /// Entries are added and removed.
     Any,
-    /// Entries come, and none that was there goes: it is whole once it has as many as there were at first.
+    /// Entries are added, and none is removed: it is complete once it has as many as there were at first.
     Grows,
 }
 
 /// A list as it was read.
 pub(crate) struct Reading<T> {
     pub(crate) items: Vec<T>,
-    /// False: something may be missing.
+    /// False: entries may be missing.
     pub(crate) is_whole: bool,
 }
 
 /// How a list is read.
 pub(crate) struct Reader {
     pub(crate) change: Change,
-    /// Entries that GitHub gives of one list at most, or that are wanted of it.
+    /// Maximum number of entries that GitHub returns of one list, or that are wanted of it.
     pub(crate) most: usize,
 }
 
 impl Reader {
-    /// A list without a limit whose entries come and go.
+    /// A list without a limit whose entries are added and removed.
     pub(crate) const ANY: Self = Self { change: Change::Any, most: usize::MAX };
 
-    /// The whole list, or an error: never a part of it.
+    /// Returns the complete list, or an error: never a part of it.
     pub(crate) async fn whole<P, F>(
         &self,
         call: &RequestContext<'_>,
@@ -68,7 +69,7 @@ impl Reader {
         if reading.is_whole { Ok(reading.items) } else { Err(GitHubError::list_changed(call)) }
     }
 
-    /// The list, and whether it is whole; one that is not is read again some times.
+    /// Returns the list, and whether it is complete; an incomplete one is read again some times.
     pub(crate) async fn read<P, F>(&self, page: impl Fn(usize) -> F) -> Result<Reading<P::Item>, GitHubError>
     where
         P: Page,
@@ -115,7 +116,7 @@ impl Reader {
         Ok(Reading { items, is_whole })
     }
 
-    /// Whether there are as many different entries as GitHub says.
+    /// Returns whether there are as many different entries as GitHub reports.
     fn agrees<P: Page>(&self, pages: &[Arc<P>], different: usize) -> bool {
         let mut totals = pages.iter().map(|page| page.total());
         let Some(Some(first)) = totals.next() else { return true };
@@ -126,8 +127,8 @@ impl Reader {
         }
     }
 
-    /// Whether every page but the last is still the same. Then nothing went from before an entry while it moved up, not even
-    /// where something else came at the same time, which leaves the number as it was.
+    /// Returns whether every page but the last is still the same. Then no entry before another was removed while that
+    /// one moved up, not even where another was added at the same time, which leaves the number as it was.
     async fn stands<P, F>(&self, pages: &[Arc<P>], page: &impl Fn(usize) -> F) -> Result<bool, GitHubError>
     where
         P: Page,

@@ -1,4 +1,4 @@
-//! Where GitHub is, and what of it we serve.
+//! Location of GitHub, and the served scope.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::names::{is_full_name, is_name};
 
-/// What a runner belongs to.
+/// The owner of a runner's registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One repository.
@@ -34,7 +34,7 @@ impl fmt::Display for Scope {
 }
 
 impl Scope {
-    /// The scope's place in the REST API, such as `/repos/acme/vision`.
+    /// Returns the scope's path in the REST API, such as `/repos/acme/vision`.
     pub(crate) fn api_path(&self) -> String {
         match self {
             Self::Repository { owner, name } => format!("/repos/{owner}/{name}"),
@@ -43,8 +43,8 @@ impl Scope {
         }
     }
 
-    /// True for a repository (`owner/name` in GitHub's shape) that belongs to the scope. Which organizations an enterprise has
-    /// cannot be known here, so none of its repositories counts.
+    /// Returns true for a repository (`owner/name` in GitHub's shape) that belongs to the scope. The organizations of
+    /// an enterprise are unknown here, so none of its repositories counts.
     #[must_use]
     pub fn holds(&self, full_name: &str) -> bool {
         if !is_full_name(full_name) {
@@ -74,43 +74,43 @@ impl Scope {
     }
 }
 
-/// One GitHub and the scope that we serve there.
+/// A GitHub instance and the scope that is served there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// For people, such as `https://github.com/`.
+    /// The address for people, such as `https://github.com/`.
     pub web: Url,
     /// The REST API, such as `https://api.github.com/` or `https://ghes.example.com/api/v3`.
     pub api: Url,
-    /// What the runners belong to.
+    /// The scope of the runners.
     pub scope: Scope,
 }
 
-/// It cannot be said where GitHub is.
+/// Error: the location of GitHub is unknown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLocation {
-    /// Nothing names a repository.
+    /// No repository is named.
     #[error(
         "no repository is named: give --repo https://github.com/OWNER/NAME, or run inside a workflow or a git checkout \
          with a remote \"origin\""
     )]
     Missing,
-    /// Something names one, but not in a way that can be understood.
+    /// A repository is named, but in a form that cannot be parsed.
     #[error(
         "{origin}: {text:?} names no repository, organization or enterprise: expected https://github.com/OWNER/NAME, \
          https://github.com/ORGANIZATION, https://github.com/enterprises/NAME or OWNER/NAME"
     )]
     NotUnderstood {
-        /// Where the text came from.
+        /// The source of the text.
         origin: &'static str,
         /// The text, without any credentials in it.
         text: String,
     },
-    /// The token would cross a network in the clear.
+    /// The token would be sent over a network unencrypted.
     #[error(
         "{origin}: {host} would get the token unencrypted: use https:// (http:// is for 127.0.0.1 and localhost only)"
     )]
     Unencrypted {
-        /// Where the address came from.
+        /// The source of the address.
         origin: &'static str,
         /// The host.
         host: String,
@@ -123,13 +123,13 @@ const API_VARIABLE: &str = "GITHUB_API_URL";
 const SERVER_VARIABLE: &str = "GITHUB_SERVER_URL";
 
 impl Location {
-    /// Finds GitHub: what the user says first, then what Actions sets, then the git remote.
+    /// Finds GitHub: from the user's setting first, then from Actions' variables, then from the git remote.
     ///
     /// `env` reads one variable. `GITHUB_API_URL` counts only for the host of `GITHUB_SERVER_URL`: a repository that is
     /// named on another host has another API.
     ///
     /// # Errors
-    /// [`BadLocation`] says which of the three is at fault.
+    /// [`BadLocation`] with the source that is at fault.
     pub fn find(
         repo_flag: Option<&str>,
         env: &dyn Fn(&str) -> Option<String>,
@@ -160,7 +160,8 @@ impl Location {
         Ok(Self { web, api, scope })
     }
 
-    /// What `/graphql` is below: the API's own address, but for an Enterprise Server, which has GraphQL beside its REST API.
+    /// Returns the base of `/graphql`: the API's own address, except for an Enterprise Server, which has GraphQL
+    /// outside of its REST API.
     /// <https://docs.github.com/en/enterprise-server@3.17/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint>
     pub(crate) fn graphql_base(&self) -> Url {
         let mut base = self.api.clone();
@@ -171,7 +172,7 @@ impl Location {
         base
     }
 
-    /// For how long GitHub can be asked to deliver a webhook again.
+    /// Returns how long GitHub can redeliver a webhook.
     /// <https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks>
     #[must_use]
     pub fn delivers_again_for(&self) -> SignedDuration {
@@ -180,19 +181,19 @@ impl Location {
         SignedDuration::from_hours(24 * if is_cloud { 3 } else { 7 })
     }
 
-    /// The address that a runner registers with, such as `https://github.com/acme/vision`.
+    /// Returns the address that a runner registers with, such as `https://github.com/acme/vision`.
     #[must_use]
     pub fn runner_url(&self) -> String {
         format!("{}/{}", self.web.as_str().trim_end_matches('/'), self.scope)
     }
 }
 
-/// Reads a URL, an scp-like address (`git@host:acme/vision.git`) or `OWNER/NAME`.
+/// Parses a URL, an scp-like address (`git@host:acme/vision.git`) or `OWNER/NAME`.
 fn parse(text: &str, origin: &'static str, server: &Url) -> Result<(Url, Scope), BadLocation> {
     let text = text.trim();
     let misunderstood = || BadLocation::NotUnderstood { origin, text: without_credentials(text) };
     if text.starts_with(['/', '.']) {
-        // A directory: a clone of a clone has such a remote.
+        // A directory: the clone of a clone has such a remote.
         return Err(misunderstood());
     }
     let (web, path) = if text.contains("://") {
@@ -203,12 +204,12 @@ fn parse(text: &str, origin: &'static str, server: &Url) -> Result<(Url, Scope),
     } else {
         (server.clone(), text.to_owned())
     };
-    // One word alone could be anything; an organization is named by its URL.
+    // One word alone is ambiguous; an organization is named by its URL.
     let scope = Scope::from_path(&path).filter(|_| text.contains([':', '/']));
     Ok((web, scope.ok_or_else(misunderstood)?))
 }
 
-/// The web root and the path of a URL; credentials, query and fragment are dropped.
+/// Returns the web root and the path of a URL; credentials, query and fragment are dropped.
 fn parse_web(text: &str, origin: &'static str) -> Result<(Url, String), BadLocation> {
     let misunderstood = || BadLocation::NotUnderstood { origin, text: without_credentials(text) };
     let url = Url::parse(text.trim()).map_err(|_| misunderstood())?;
@@ -255,7 +256,8 @@ fn encrypted(url: &Url, origin: &'static str) -> Result<(), BadLocation> {
     Err(BadLocation::Unencrypted { origin, host: url.host_str().unwrap_or_default().to_owned() })
 }
 
-/// The API of a web root: github.com and its data-residency hosts have a host of their own for it, a GHES host a path.
+/// Returns the API of a web root: github.com and its data-residency hosts have a host of their own for it, a GHES host
+/// a path.
 fn api_of(web: &Url) -> Url {
     let mut api = web.clone();
     let host = web.host_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What GitHub says, as far as we need it. Every field that GitHub may leave out may be missing here.
+//! GitHub's objects, as far as they are needed. Every field that GitHub may omit may be missing here.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
@@ -14,7 +14,7 @@ pub struct JitRequest {
     pub labels: Vec<String>,
     /// The runner group.
     pub group: RunnerGroup,
-    /// Folder for jobs below the runner's; none: `_work`.
+    /// Folder for jobs below the runner's; `None`: `_work`.
     pub work_folder: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub struct JitRunner {
     pub id: u64,
     /// Its name.
     pub name: String,
-    /// The configuration that the machine needs. Secret: it holds a private key.
+    /// The configuration that the machine needs. Secret: it contains a private key.
     pub encoded: SecretString,
 }
 
@@ -50,7 +50,7 @@ pub struct Runner {
     pub name: String,
     /// Whether it is connected.
     pub online: bool,
-    /// Whether it has a job.
+    /// Whether it runs a job.
     pub busy: bool,
     /// Its labels, the system's own (`self-hosted`, `Linux`, `X64`) included.
     pub labels: Vec<String>,
@@ -92,30 +92,30 @@ pub struct RunnerDownload {
     pub os: String,
     /// `x64`, `arm64`, `arm`.
     pub architecture: String,
-    /// Where it is.
+    /// Its address.
     pub download_url: String,
-    /// What it is called.
+    /// Its file name.
     pub filename: String,
     /// Its SHA-256 in hexadecimal; GitHub does not promise it.
     #[serde(default)]
     pub sha256_checksum: Option<String>,
-    /// A short-lived bearer token that the download takes; GitHub gives one only where it is needed.
+    /// A short-lived bearer token that the download needs; GitHub returns one only where it is needed.
     #[serde(default, deserialize_with = "secret")]
     pub temp_download_token: Option<SecretString>,
 }
 
-/// A secret; an empty one is none.
+/// Deserializes a secret; an empty one is `None`.
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
-/// What became of a removal.
+/// Result of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It was there and is removed.
+    /// It existed and is removed.
     Removed,
-    /// It was not there.
+    /// It did not exist.
     AlreadyGone,
     /// It runs a job; GitHub keeps it.
     Busy,
@@ -150,7 +150,7 @@ pub(crate) struct JitAnswer {
     pub(crate) encoded_jit_config: String,
 }
 
-/// What is needed of a runner that was just registered.
+/// The needed fields of a runner that was just registered.
 #[derive(Deserialize)]
 pub(crate) struct Registered {
     pub(crate) id: u64,

@@ -1,27 +1,28 @@
-//! Names that come from outside and go into paths of the API: one function for each place in which they may stand.
+//! Validation and escaping of foreign names for paths of the API: one function for each position in a path.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{GitHubError, GitHubErrorKind};
 
-/// What a path may hold as it is. <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+/// Characters that need no escaping in a path. <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What GitHub allows in the names of owners and repositories; nothing of it needs escaping in a path.
+/// Returns whether GitHub allows this name for an owner or a repository; none of its characters needs escaping in a
+/// path.
 pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
     !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) && !is_dots(text)
 }
 
-/// True for `owner/name` in GitHub's shape.
+/// Returns true for `owner/name` in GitHub's shape.
 pub(crate) fn is_full_name(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
 }
 
-/// A repository's place in the API: `/repos/acme/vision`.
+/// Returns a repository's path in the API: `/repos/acme/vision`.
 ///
 /// # Errors
-/// [`GitHubErrorKind::Invalid`] for what is no repository's name: nothing else may stand in a path beside our token.
+/// [`GitHubErrorKind::Invalid`] for an invalid name: no other path may be requested with the token.
 pub(crate) fn repository_path(full_name: &str, doing: &str) -> Result<String, GitHubError> {
     if is_full_name(full_name) {
         return Ok(format!("/repos/{full_name}"));
@@ -36,12 +37,13 @@ pub(crate) fn repository_path(full_name: &str, doing: &str) -> Result<String, Gi
     })
 }
 
-/// One part of a path, whatever it holds. Dots alone would climb; they name nothing at GitHub, and neither does what is sent.
+/// Escapes one segment of a path. Dots alone would climb; they name nothing at GitHub, and neither does the escaped
+/// form.
 pub(crate) fn segment(text: &str) -> String {
     if is_dots(text) { "_".to_owned() } else { utf8_percent_encode(text, ESCAPED).to_string() }
 }
 
-/// A reference's name: its slashes stay.
+/// Escapes a reference's name, except for its slashes.
 pub(crate) fn reference(text: &str) -> String {
     text.split('/').map(segment).collect::<Vec<String>>().join("/")
 }

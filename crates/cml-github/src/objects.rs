@@ -14,7 +14,7 @@ use crate::transport::{self, RequestContext};
 
 const PERMISSION: &str = "contents";
 
-/// One entry of a tree to make.
+/// One entry of a tree to create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TreeEntry {
     /// Path below the root.
@@ -24,19 +24,19 @@ pub struct TreeEntry {
     /// Always `blob`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The blob; none removes the path.
+    /// The blob; `None` removes the path.
     pub sha: Option<String>,
 }
 
 impl TreeEntry {
-    /// A plain file.
+    /// Creates an entry for a plain file.
     #[must_use]
     pub fn file(path: String, sha: String) -> Self {
         Self { path, mode: "100644".to_owned(), kind: "blob", sha: Some(sha) }
     }
 }
 
-/// A reference and the commit it stands for.
+/// A reference and the commit that it points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// `refs/heads/main`.
@@ -45,12 +45,12 @@ pub struct Reference {
     pub sha: String,
 }
 
-/// What a commit says.
+/// Contents of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitRecord {
     /// Its tree.
     pub tree: String,
-    /// When it was made.
+    /// Time of its creation.
     pub at: Timestamp,
 }
 
@@ -97,7 +97,7 @@ impl From<ReferenceWire> for Reference {
 }
 
 impl GitHub {
-    /// Stores bytes; the blob's hash.
+    /// Stores bytes and returns the blob's hash.
     ///
     /// # Errors
     /// As GitHub answers; it takes 100 MB at most.
@@ -108,7 +108,7 @@ impl GitHub {
         transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
-    /// Makes a tree, alone or over another one; its hash.
+    /// Creates a tree, alone or based on another one, and returns its hash.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -126,7 +126,7 @@ impl GitHub {
         transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
-    /// Paths and blobs of a tree, all levels.
+    /// Returns paths and blobs of a tree, all levels.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -138,7 +138,7 @@ impl GitHub {
         Ok(blobs.map(|entry| (entry.path, entry.sha)).collect())
     }
 
-    /// Makes a commit; its hash. It is nobody's until a reference stands for it.
+    /// Creates a commit and returns its hash. It is unreachable until a reference points to it.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -158,7 +158,7 @@ impl GitHub {
         transport::post_idempotent(self.client().await?, &path, &body, &call).await.map(|it: Named| it.sha)
     }
 
-    /// A commit; none when it is not there.
+    /// Returns a commit; `None` when it does not exist.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -169,7 +169,7 @@ impl GitHub {
         Ok(found.map(|it| CommitRecord { tree: it.tree.sha, at: it.committer.date }))
     }
 
-    /// What a reference (`refs/heads/main`) stands for; none when it is not there.
+    /// Returns the commit that a reference (`refs/heads/main`) points to; `None` when it does not exist.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -177,11 +177,11 @@ impl GitHub {
         let call = self.about_objects("looking at a reference of");
         let path = self.repository_path(&format!("/git/ref/{}", reference(bare(name))))?;
         let found: Option<ReferenceWire> = transport::find(self.client().await?, &path, &call).await?;
-        // GitHub has been seen to answer with a longer name that begins so.
+        // GitHub has been seen to answer with a longer name with this prefix.
         Ok(found.filter(|it| it.name == name).map(|it| it.object.sha))
     }
 
-    /// All references whose names begin so.
+    /// Returns all references with this prefix.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -193,7 +193,7 @@ impl GitHub {
         let mut query = String::new();
         loop {
             let answer = transport::get_if_none_match(client, &format!("{base}{query}"), None, &call).await?;
-            // GitHub documents no pages for this list; should it give them, it says where the next one is.
+            // GitHub documents no pages for this list; in case there are any, the header has the next one.
             let next = answer.header("link").and_then(next_query);
             let page: Vec<ReferenceWire> = answer.read(&call)?;
             all.extend(page.into_iter().map(Reference::from));
@@ -204,7 +204,7 @@ impl GitHub {
         }
     }
 
-    /// Makes a reference; false when there is one of this name.
+    /// Creates a reference; returns false when one of this name exists.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -221,7 +221,8 @@ impl GitHub {
         }
     }
 
-    /// Moves a reference forward; false when its commit is no ancestor of this one any more: somebody was faster.
+    /// Moves a reference forward; returns false when its commit is not an ancestor of this one any more: another job
+    /// was faster.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -236,7 +237,7 @@ impl GitHub {
         answer.read::<ReferenceWire>(&call).map(|_| true)
     }
 
-    /// Removes a reference; one that is gone already is fine.
+    /// Deletes a reference; one that does not exist any more is no error.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -256,14 +257,15 @@ impl GitHub {
     }
 }
 
-/// `?page=2` of `<https://…?page=2>; rel="next"`: on our own base, because octocrab drops the credentials elsewhere.
+/// Returns `?page=2` of `<https://…?page=2>; rel="next"`: relative to the API's base, because octocrab drops the
+/// credentials elsewhere.
 fn next_query(link: &str) -> Option<String> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     let url = next.split_once('<')?.1.split_once('>')?.0;
     Some(format!("?{}", url.split_once('?')?.1))
 }
 
-/// The API's paths have `heads/main` for `refs/heads/main`.
+/// Returns the name as in the API's paths: `heads/main` for `refs/heads/main`.
 fn bare(name: &str) -> &str {
     name.strip_prefix("refs/").unwrap_or(name)
 }

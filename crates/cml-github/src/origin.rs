@@ -1,19 +1,20 @@
-//! Whose code a run executes. One answer for webhooks, polls, simulations and reports: what is not known is foreign.
+//! Origin of the code that a run executes. One implementation for webhooks, polls, simulations and reports: an unknown
+//! origin is foreign.
 
-/// Whose code it is.
+/// Origin of a run's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The repository's own: only who may push has written it.
+    /// The repository's own: only accounts that may push have written it.
     Own,
-    /// The repository's own workflow, begun by something that anybody may do. What it checks out may be a stranger's.
-    /// <https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/>
+    /// The repository's own workflow, triggered by something that anyone may do. The code that it checks out may be
+    /// foreign. <https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/>
     Relayed,
-    /// Another repository's, or nobody can say.
+    /// Another repository's, or unknown.
     Foreign,
 }
 
-/// Events that only who may write to the repository can cause, and that carry nothing but a reference of it.
-/// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
+/// Events that only accounts with write access to the repository can cause, and that carry nothing but a reference of
+/// it. <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
 const OWN: [&str; 12] = [
     "push",
     "schedule",
@@ -30,9 +31,10 @@ const OWN: [&str; 12] = [
 ];
 
 impl Origin {
-    /// Of a run with this event in this repository (`owner/name`). `head` is the repository that the code comes from: GitHub says
-    /// none once a fork is deleted. `has_inputs` matters for `workflow_dispatch` alone: without inputs it can only name a
-    /// reference of the repository, with them it may be what a comment said (a slash command).
+    /// Returns the origin of a run with this event in this repository (`owner/name`). `head` is the repository that the
+    /// code comes from: GitHub reports none once a fork is deleted. `has_inputs` matters for `workflow_dispatch` alone:
+    /// without inputs it can only name a reference of the repository, with them it may contain text of a comment (a
+    /// slash command).
     #[must_use]
     pub fn of(event: &str, repository: &str, head: Option<&str>, has_inputs: bool) -> Self {
         let is_same = |head: &str| !head.is_empty() && head.eq_ignore_ascii_case(repository);

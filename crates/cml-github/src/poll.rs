@@ -17,27 +17,27 @@ use crate::names::repository_path;
 use crate::runners::GitHub;
 use crate::transport::RequestContext;
 
-/// States of runs that have jobs which are not over. A run goes from one to a later one of these, so that asked in this order
-/// none slips through but one that goes back.
+/// States of runs with jobs that are not over. A run moves from one to a later one of these, so that a query in this
+/// order misses none except one that moves back.
 const OPEN: [&str; 5] = ["requested", "waiting", "pending", "queued", "in_progress"];
-/// Runs that one of these lists gives at most, by GitHub's own limit.
+/// Maximum number of runs that one of these lists returns, by GitHub's own limit.
 const RUNS_MAX: usize = 1000;
-/// Calls under way at once, of GitHub's 100.
+/// Concurrent calls, of the 100 that GitHub allows.
 const AT_ONCE: usize = 8;
 
-/// What a poll has found.
+/// Result of a poll.
 #[derive(Clone, Debug, Default)]
 pub struct Polled {
-    /// Every job that is not over, and of those that were followed the ones whose attempt is still the latest of its run.
+    /// Every job that is not over, and of the tracked jobs those whose attempt is still the latest of its run.
     pub jobs: Vec<JobRecord>,
-    /// Repositories (`owner/name`) that could not be looked into, or whose lists changed while they were read: that a job of
-    /// theirs is not among `jobs` tells nothing.
+    /// Repositories (`owner/name`) that could not be read, or whose lists changed while they were read: the absence of
+    /// their jobs from `jobs` is no evidence.
     pub unseen: BTreeSet<String>,
-    /// The next poll should wait this long: GitHub's limits are for everybody.
+    /// Minimum wait before the next poll: GitHub's limits are shared by all callers.
     pub rest: Duration,
 }
 
-/// What GitHub has answered to polls before.
+/// GitHub's answers to earlier polls.
 #[derive(Debug, Default)]
 pub(crate) struct PollCache {
     repositories: EtagCache<RepositoryPage>,
@@ -45,7 +45,7 @@ pub(crate) struct PollCache {
     pub(crate) jobs: EtagCache<JobPage>,
 }
 
-/// An organization's list, or an installation's.
+/// A page of an organization's list, or of an installation's.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum RepositoryPage {
@@ -88,13 +88,13 @@ struct Repository {
 }
 
 impl GitHub {
-    /// Every job that is not over: of the repository, or of the organization's repositories (of those in `only`, unless that is
-    /// empty). Costs five calls for each repository and one for each open run; those that find nothing new are free of the
-    /// rate limit.
+    /// Returns every job that is not over: of the repository, or of the organization's repositories (of those in
+    /// `only`, unless that is empty). Costs five calls for each repository and one for each open run; unchanged answers
+    /// are free of the rate limit.
     ///
     /// # Errors
-    /// [`GitHubErrorKind::Invalid`] for an enterprise: GitHub lists neither its jobs nor its repositories. The others as GitHub
-    /// answers; a partial list is never returned as a whole one, but for [`Polled::unseen`].
+    /// [`GitHubErrorKind::Invalid`] for an enterprise: GitHub lists neither its jobs nor its repositories. The others
+    /// as GitHub answers; a partial list is never returned as a complete one, except for [`Polled::unseen`].
     pub async fn jobs(
         &self,
         followed: &[TrackedJob],
@@ -155,7 +155,8 @@ impl GitHub {
         Ok(Polled { jobs, unseen, rest: cost.rest() })
     }
 
-    /// One repository of many that is gone, or has its Actions switched off, must not hide the others.
+    /// Returns whether a repository may be skipped: one that was deleted, or has its Actions disabled, must not hide
+    /// the others.
     fn may_be_left_out(&self, error: &GitHubError) -> bool {
         matches!(self.location().scope, Scope::Organization(_))
             && matches!(error.kind, GitHubErrorKind::NotFound | GitHubErrorKind::Forbidden)
@@ -217,7 +218,7 @@ impl GitHub {
             };
             let reader = Reader { change: Change::Any, most: RUNS_MAX };
             let reading = reader.read(page).await?;
-            // What is beyond GitHub's limit is on no page.
+            // Entries beyond GitHub's limit are on no page.
             all.is_whole &= reading.is_whole && reading.items.len() < RUNS_MAX;
             all.items.extend(reading.items.into_iter().map(|run| RunRecord::of(run, repository)));
         }

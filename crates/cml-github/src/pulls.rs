@@ -18,10 +18,10 @@ pub struct Pull {
     /// `open` or `closed`.
     #[serde(default)]
     pub state: String,
-    /// Where people see it.
+    /// Its address for people.
     #[serde(default)]
     pub html_url: String,
-    /// For the GraphQL API.
+    /// Its id in the GraphQL API.
     #[serde(default)]
     pub node_id: String,
 }
@@ -39,17 +39,17 @@ pub struct NewPull<'a> {
     pub base: &'a str,
 }
 
-/// What came of asking for a merge as soon as the checks allow.
+/// Result of enabling auto-merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AutoMerge {
     /// GitHub merges it once its checks and reviews allow.
     Enabled,
-    /// GitHub says that there is nothing that it could wait for; its words.
+    /// GitHub reports that there is nothing to wait for; with its message.
     NothingToWaitFor(String),
 }
 
-/// GitHub's words where a pull request has nothing to wait for: it can be merged already, or the repository or the branch has
-/// no rules to wait for. CML goes by the first three.
+/// GitHub's messages where a pull request has nothing to wait for: it can be merged already, or the repository or the
+/// branch has no rules to wait for. CML uses the first three.
 /// <https://github.com/iterative/cml/blob/main/src/drivers/github.js>,
 /// <https://github.com/peter-evans/enable-pull-request-automerge/issues/1118>
 const NOTHING_TO_WAIT_FOR: [&str; 4] = [
@@ -59,14 +59,14 @@ const NOTHING_TO_WAIT_FOR: [&str; 4] = [
     "Auto merge is not allowed for this repository",
 ];
 
-/// How a pull request is merged.
+/// Merge method of a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergeMethod {
     /// A merge commit.
     Merge,
-    /// Its commits on top.
+    /// Its commits, rebased.
     Rebase,
-    /// One commit.
+    /// One squashed commit.
     Squash,
 }
 
@@ -81,7 +81,7 @@ impl MergeMethod {
 }
 
 impl GitHub {
-    /// Pull requests that this commit belongs to, open ones first.
+    /// Returns the pull requests that this commit belongs to, open ones first.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -93,7 +93,7 @@ impl GitHub {
         Ok(all)
     }
 
-    /// The open pull request from one branch of this repository to another.
+    /// Returns the open pull request from one branch of this repository to another.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -124,7 +124,7 @@ impl GitHub {
         transport::post(self.client().await?, &self.repository_path("/pulls")?, Some(&body), &call).await
     }
 
-    /// Merges a pull request at once.
+    /// Merges a pull request immediately.
     ///
     /// # Errors
     /// As GitHub answers; [`GitHubErrorKind::Invalid`] when it cannot be merged now.
@@ -136,11 +136,11 @@ impl GitHub {
         if (200..300).contains(&answer.status) { Ok(()) } else { Err(refused(&call, &answer)) }
     }
 
-    /// Has GitHub merge a pull request once its checks and reviews allow.
+    /// Enables auto-merge: GitHub merges the pull request once its checks and reviews allow.
     /// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>
     ///
     /// # Errors
-    /// As GitHub answers, by the kind that it gives its GraphQL errors. None of them means that it may be merged at once.
+    /// As GitHub answers, by the type of its GraphQL errors. None of them means that it may be merged immediately.
     pub async fn enable_auto_merge(
         &self,
         pull: &Pull,

@@ -1,5 +1,6 @@
-//! Registrations keep below GitHub's secondary limits, which nobody can ask for in advance: 900 points a minute, 5 for a call that
-//! writes. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
+//! Rate limit of registrations, below GitHub's secondary limits, which cannot be queried in advance: 900 points a
+//! minute, 5 for a call that writes.
+//! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,16 +9,16 @@ use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Registrations a minute on github.com. As many may come at once as are then earned again in the next minute, so no minute has more
-/// than twice as many: 750 of 900 points; the others are for reading and, above all, for removing.
+/// Registrations a minute on github.com. The burst is as large as what is earned in the next minute, so no minute has
+/// more than twice as many: 750 of 900 points; the others are for reading and, above all, for removing.
 pub(crate) const PER_MINUTE: u32 = 75;
 
-/// So many at once, and then one after the other.
+/// A limiter with a burst, followed by a constant rate.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
-    /// None: no limit.
+    /// Rate; `None`: no limit.
     per_minute: Option<u32>,
-    /// When all that was taken will have been earned.
+    /// Time at which everything taken will have been earned.
     earned: Mutex<Option<Instant>>,
 }
 
@@ -26,12 +27,12 @@ impl RateLimiter {
         Self { per_minute: per_minute.filter(|&most| most > 0), earned: Mutex::default() }
     }
 
-    /// Returns when the next one may go. Whoever asks first goes first.
+    /// Returns when the next registration may be sent, in the order of the calls.
     pub(crate) async fn next(&self) {
         let Some(per_minute) = self.per_minute else { return };
         let go = {
             let now = Instant::now();
-            // A thread that panicked here has left a time that is still good.
+            // A panicked thread has left a value that is still valid.
             let mut earned = self.earned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let after = earned.unwrap_or(now).max(now) + MINUTE / per_minute;
             *earned = Some(after);
@@ -45,7 +46,7 @@ impl RateLimiter {
 mod tests {
     use super::*;
 
-    /// Seconds after which each of so many went.
+    /// Returns the seconds after which each of so many was allowed.
     async fn times(pace: &RateLimiter, many: u32) -> Vec<u64> {
         let began = Instant::now();
         let mut times = Vec::new();

@@ -1,4 +1,4 @@
-//! A repository's own path and the calls about it.
+//! A repository's own path and the calls that use it.
 
 use crate::error::{GitHubError, GitHubErrorKind};
 use crate::location::Scope;
@@ -6,7 +6,8 @@ use crate::runners::GitHub;
 use crate::transport::RequestContext;
 
 impl GitHub {
-    /// `/repos/acme/vision` with what follows; everything below it is a repository's, never an organization's.
+    /// Returns `/repos/acme/vision` followed by `rest`; everything below it belongs to a repository, never to an
+    /// organization.
     pub(crate) fn repository_path(&self, rest: &str) -> Result<String, GitHubError> {
         let scope = &self.location().scope;
         if !matches!(scope, Scope::Repository { .. }) {
@@ -20,7 +21,7 @@ impl GitHub {
         Ok(format!("{}{rest}", scope.api_path()))
     }
 
-    /// A call that takes this permission of the repository.
+    /// Creates the context of a call that needs this permission of the repository.
     pub(crate) fn writing(&self, doing: &str, permission: &'static str) -> RequestContext<'_> {
         let location = self.location();
         RequestContext::writing(format!("{doing} {}", location.scope), location, permission, self.stop())

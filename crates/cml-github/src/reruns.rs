@@ -1,4 +1,4 @@
-//! Running a workflow run again. <https://docs.github.com/en/rest/actions/workflow-runs>
+//! Re-running a workflow run. <https://docs.github.com/en/rest/actions/workflow-runs>
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::error::{GitHubError, GitHubErrorKind};
 use crate::runners::GitHub;
 use crate::transport;
 
-/// How often a run that was cancelled is looked at.
+/// Interval between two checks of a cancelled run.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long it may take to end: GitHub gives jobs five minutes after a cancellation.
+/// Maximum time until it ends: GitHub allows jobs five minutes after a cancellation.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(360);
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct RunState {
 }
 
 impl GitHub {
-    /// Runs a workflow run again, all of its jobs; one that is still going is cancelled first.
+    /// Re-runs all jobs of a workflow run; one that is still in progress is cancelled first.
     ///
     /// # Errors
     /// As GitHub answers.

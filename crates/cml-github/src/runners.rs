@@ -1,4 +1,4 @@
-//! Runners of one scope: register, look, remove.
+//! Runners of one scope: register, list, remove.
 //! <https://docs.github.com/en/rest/actions/self-hosted-runners>
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::rate_limiter::{PER_MINUTE, RateLimiter};
 use crate::time::{GitHubTime, LatestTime};
 use crate::transport::{self, RequestContext};
 
-/// One GitHub, one scope, one identity.
+/// A client for one GitHub, one scope and one identity.
 #[derive(Debug)]
 pub struct GitHub {
     location: Location,
@@ -36,10 +36,10 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Prepares to speak to GitHub; nothing is sent yet. Must be called inside a tokio runtime.
+    /// Creates a client; nothing is sent yet. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the App's key is no RSA key, or the system has no CA certificates.
+    /// When the App's key is not an RSA key, or the system has no CA certificates.
     pub fn new(location: Location, auth: Auth) -> Result<Self, GitHubError> {
         let identity = Identity::of(&auth);
         let speaker = ApiClient::new(&location, auth)?;
@@ -58,28 +58,29 @@ impl GitHub {
         })
     }
 
-    /// Registers so many runners a minute at most (as many at once, and then one after the other); 0 is no limit.
+    /// Limits registrations to so many a minute (the same number as a burst, then at a constant rate); 0 is no limit.
     #[must_use]
     pub fn paced(self, registrations_per_minute: u32) -> Self {
         Self { pace: RateLimiter::new(Some(registrations_per_minute)), ..self }
     }
 
-    /// Hears this token in every wait: once it is cancelled, no wait goes on and nothing new is written, which is
-    /// [`GitHubErrorKind::Interrupted`](crate::GitHubErrorKind::Interrupted). A request that is under way is awaited, and what
-    /// removes a runner goes on as before.
+    /// Observes this token in every wait: once it is cancelled, waits end and no new write begins, which is
+    /// [`GitHubErrorKind::Interrupted`](crate::GitHubErrorKind::Interrupted). A request in progress is awaited, and
+    /// removals of runners continue as before.
     #[must_use]
     pub fn stopping(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
     }
 
-    /// Where it is.
+    /// Returns the location.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// Registers a runner for one job and gives the configuration that its machine needs. Never repeated: after
-    /// [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) the name may be taken by what was lost.
+    /// Registers a runner for one job and returns the configuration that its machine needs. Never repeated: after
+    /// [`GitHubErrorKind::Transient`](crate::GitHubErrorKind::Transient) the name may be taken by the lost
+    /// registration.
     ///
     /// # Errors
     /// [`GitHubErrorKind::NameTaken`](crate::GitHubErrorKind::NameTaken) when a runner has the name already; the others as GitHub answers.
@@ -106,7 +107,7 @@ impl GitHub {
         })
     }
 
-    /// A token with which machines register runners by themselves, valid for one hour.
+    /// Returns a token with which machines register runners by themselves, valid for one hour.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -118,7 +119,7 @@ impl GitHub {
         Ok(SecretString::from(answer.token))
     }
 
-    /// All runners of the scope, or those with this name.
+    /// Returns all runners of the scope, or those with this name.
     ///
     /// # Errors
     /// As GitHub answers; a list that keeps changing while it is read is
@@ -127,7 +128,7 @@ impl GitHub {
         self.listed(name, &self.call("listing the runners of")).await
     }
 
-    /// The runner with this name, without regard to case; none when there is none.
+    /// Returns the runner with this name, without regard to case; `None` when there is none.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -144,8 +145,8 @@ impl GitHub {
         let client = self.client().await?;
         let only = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
         let base = format!("{}/actions/runners?per_page={PER_PAGE}{only}", self.location.scope.api_path());
-        // By page number on our own base: octocrab drops the credentials when it follows GitHub's absolute links on
-        // any host but api.github.com.
+        // By page number relative to the API's base: octocrab drops the credentials when it follows GitHub's absolute
+        // links on any host but api.github.com.
         let page = |number: usize| {
             let path = format!("{base}&page={number}");
             async move { transport::get::<RunnerPage>(client, &path, call).await.map(Arc::new) }
@@ -153,11 +154,12 @@ impl GitHub {
         Reader::ANY.whole(call, page).await
     }
 
-    /// One runner; none when GitHub says that it is not there (any more). This is the only proof of it: a list may have a hole.
+    /// Returns one runner; `None` when GitHub reports that it does not exist (any more). This is the only proof of it:
+    /// a list may have a hole.
     ///
     /// # Errors
-    /// As GitHub answers. Where these credentials may not see any runner, GitHub says of each that it is not there; that is
-    /// [`GitHubErrorKind::NotFound`](crate::GitHubErrorKind::NotFound), and tells nothing of the runner.
+    /// As GitHub answers. Where these credentials may not see any runner, GitHub reports each as missing; that is
+    /// [`GitHubErrorKind::NotFound`](crate::GitHubErrorKind::NotFound), and no information about the runner.
     pub async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
         let call = self.call("looking at a runner of");
         let client = self.client().await?;
@@ -169,7 +171,7 @@ impl GitHub {
         Ok(found)
     }
 
-    /// Removes a runner's registration, unless it has a job.
+    /// Removes a runner's registration, unless it runs a job.
     ///
     /// # Errors
     /// As GitHub answers; the runner may still be registered.
@@ -179,7 +181,7 @@ impl GitHub {
         match answer.status {
             200..300 => Ok(Removal::Removed),
             404 => Ok(Removal::AlreadyGone),
-            // GitHub's one reason to refuse.
+            // GitHub's only reason to refuse.
             422 => Ok(Removal::Busy),
             _ => Err(refused(&call, &answer)),
         }
@@ -198,7 +200,7 @@ impl GitHub {
         }
     }
 
-    /// The runner packages that GitHub offers this scope.
+    /// Returns the runner packages that GitHub offers this scope.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -211,7 +213,7 @@ impl GitHub {
         self.speaker.client(&self.location, &self.stop).await
     }
 
-    /// What time it was at GitHub when it last answered; none before.
+    /// Returns GitHub's time of its latest answer; `None` before the first.
     #[must_use]
     pub fn time(&self) -> Option<GitHubTime> {
         self.time.get()
@@ -225,7 +227,7 @@ impl GitHub {
         &self.stop
     }
 
-    /// A client whose `/graphql` is GitHub's.
+    /// Returns a client whose `/graphql` is GitHub's.
     pub(crate) async fn graphql_client(&self) -> Result<octocrab::Octocrab, GitHubError> {
         self.speaker.graphql(&self.location, &self.stop).await
     }
@@ -245,7 +247,7 @@ impl GitHub {
     }
 }
 
-/// A query value; everything but plain characters is escaped.
+/// Escapes a query value, except for unreserved characters.
 pub(crate) fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-//! What time it is at GitHub, by the `Date` of its answers: the clock of this machine may be anything.
+//! GitHub's time, by the `Date` of its answers: the clock of this machine may be wrong by any amount.
 //! <https://www.rfc-editor.org/rfc/rfc9110#field.date>
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 /// The time of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct GitHubTime {
-    /// By GitHub's clock.
+    /// Time by GitHub's clock.
     pub at: Timestamp,
-    /// By this process's, which nobody sets.
+    /// Time by this process's monotonic clock.
     pub received: Instant,
 }
 
 impl GitHubTime {
-    /// How far a clock that shows `wall` now is ahead of GitHub's; negative where it is behind.
+    /// Returns how far a clock that shows `wall` now is ahead of GitHub's; negative where it is behind.
     #[must_use]
     pub fn ahead(&self, wall: Timestamp) -> SignedDuration {
         let passed = SignedDuration::try_from(self.received.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -1,4 +1,4 @@
-//! Requests and answers: what is sent with each, how long it may take, what may be repeated.
+//! Requests and answers: headers, time limits and retries.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,53 +16,52 @@ use crate::error::{GitHubError, GitHubErrorKind, refused, retry_after};
 use crate::location::{Location, Scope};
 use crate::time::LatestTime;
 
-/// The version of the REST API that we speak.
-/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+/// The version of the REST API in use. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const API_VERSION: &str = "2022-11-28";
-/// Limit for one request with its answer.
+/// Time limit for one request with its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a slow line takes for one MiB.
+/// Time for one MiB over a slow connection.
 const SLOW_LINE: Duration = Duration::from_secs(4);
-/// Limit for a connection.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a read or a removal is repeated before it counts as failed.
+/// Time for which a read or a removal is retried before it counts as failed.
 const REPEAT_FOR: Duration = Duration::from_secs(25);
-/// The wait after a rate limit that does not say how long.
+/// Wait after a rate limit without a given time.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 const UNSAID_WAIT: Duration = Duration::from_secs(60);
-/// The longest wait that GitHub may ask for and get within a call; a longer one is the caller's to know about.
+/// Maximum wait that is granted to GitHub within a call; a longer one is returned to the caller.
 const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(65);
 
-/// What a request is for, in the words of its errors.
+/// Context of a request, for its errors.
 pub(crate) struct RequestContext<'a> {
     /// `registering a runner for acme/vision`.
     pub(crate) doing: String,
-    /// Advice of its own, where the status alone does not tell it.
+    /// A specific hint, where the status alone does not imply one.
     pub(crate) hint: Option<String>,
     pub(crate) scope: &'a Scope,
-    /// Who is asked: `api.github.com`.
+    /// The host that is called: `api.github.com`.
     pub(crate) host: &'a str,
-    /// What it takes to be allowed it.
+    /// The permission that it needs.
     pub(crate) permission: Permission,
-    /// How long one request with its answer may take.
+    /// Time limit of one request with its answer.
     pub(crate) limit: Duration,
-    /// Cancelled when we are asked to stop: then no wait goes on and no write begins. A request that is under way is awaited.
+    /// Cancelled on a stop: then waits end and no write begins. A request in progress is awaited.
     pub(crate) stop: CancellationToken,
-    /// Hears what time it is at GitHub.
+    /// Receives GitHub's time.
     pub(crate) time: LatestTime,
 }
 
-/// What a request takes, to be named where it is missing.
+/// The permission that a request needs, to be named where it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// To manage the scope's runners.
+    /// Management of the scope's runners.
     Runners,
-    /// A permission of a repository, by its key in a workflow's `permissions:`, written to.
+    /// Write access to a permission of a repository, by its key in a workflow's `permissions:`.
     Write(&'static str),
 }
 
 impl<'a> RequestContext<'a> {
-    /// A call about the scope's runners.
+    /// Creates the context of a call about the scope's runners.
     pub(crate) fn new(doing: String, location: &'a Location, stop: &CancellationToken) -> Self {
         Self {
             doing,
@@ -76,7 +75,7 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// A call that takes this permission of a repository.
+    /// Creates the context of a call that needs this permission of a repository.
     pub(crate) fn writing(
         doing: String,
         location: &'a Location,
@@ -86,22 +85,22 @@ impl<'a> RequestContext<'a> {
         Self { permission: Permission::Write(permission), ..Self::new(doing, location, stop) }
     }
 
-    /// A call that takes something back: it is for the time after a stop, which must not cut it short.
+    /// Marks a call that undoes something: it is made after a stop, which must not cut it short.
     pub(crate) fn undoing(self) -> Self {
         Self { stop: CancellationToken::new(), ..self }
     }
 
-    /// Hears what time it is at GitHub.
+    /// Sets the receiver of GitHub's time.
     pub(crate) fn telling_time(self, time: &LatestTime) -> Self {
         Self { time: time.clone(), ..self }
     }
 
-    /// Nothing new is begun after a stop.
+    /// Fails after a stop: nothing new is begun then.
     pub(crate) fn not_stopped(&self) -> Result<(), GitHubError> {
         if self.stop.is_cancelled() { Err(GitHubError::interrupted(self)) } else { Ok(()) }
     }
 
-    /// Waits, unless we are asked to stop.
+    /// Waits, unless a stop is requested.
     pub(crate) async fn pause(&self, wait: impl Future<Output = ()>) -> Result<(), GitHubError> {
         tokio::select! {
             biased;
@@ -110,13 +109,13 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// More time, for so many bytes over a slow line.
+    /// Extends the time limit, for so many bytes over a slow connection.
     pub(crate) fn with_body_timeout(self, bytes: usize) -> Self {
         Self { limit: self.limit + SLOW_LINE * u32::try_from(bytes >> 20).unwrap_or(u32::MAX), ..self }
     }
 }
 
-/// GitHub's answer, whole.
+/// GitHub's complete answer.
 pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
@@ -128,7 +127,7 @@ impl ApiResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// When GitHub answered, by its own clock.
+    /// Returns the time of the answer, by GitHub's own clock.
     pub(crate) fn date(&self) -> Option<Timestamp> {
         jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
     }
@@ -148,7 +147,7 @@ type Builder = OctocrabBuilder<
     octocrab::NotLayerReady,
 >;
 
-/// A client for this GitHub, still without credentials.
+/// Returns a builder for a client of this GitHub, without credentials.
 pub(crate) fn builder(location: &Location) -> Result<Builder, GitHubError> {
     let header = |name: &'static str| http::HeaderName::from_static(name);
     Ok(Octocrab::builder()
@@ -159,12 +158,12 @@ pub(crate) fn builder(location: &Location) -> Result<Builder, GitHubError> {
         .add_header(header("x-github-api-version"), API_VERSION.to_owned()))
 }
 
-/// Octocrab's own retry is compiled out (its Cargo feature is off): it repeats POSTs.
+/// Builds the client. Octocrab's own retry is compiled out (its Cargo feature is off): it repeats POSTs.
 pub(crate) fn build(builder: Builder) -> Result<Octocrab, GitHubError> {
     builder.build().map_err(|error| GitHubError::client(&error))
 }
 
-/// Reads; repeated while GitHub or the network stumbles.
+/// Reads; retried while GitHub or the network fails temporarily.
 pub(crate) async fn get<T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
@@ -173,7 +172,7 @@ pub(crate) async fn get<T: DeserializeOwned>(
     repeat(call, || send(call, client._get(path))).await?.read(call)
 }
 
-/// Like [`get`], with nothing found as an answer.
+/// Like [`get`], with a missing object as a valid answer.
 pub(crate) async fn find<T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
@@ -183,7 +182,7 @@ pub(crate) async fn find<T: DeserializeOwned>(
     if answer.status == 404 { Ok(None) } else { answer.read(call).map(Some) }
 }
 
-/// Like [`get`], for whoever has the answer with this tag already: then GitHub says 304 and sends nothing.
+/// Like [`get`], for callers that have the answer with this tag already: GitHub then answers 304 without a body.
 pub(crate) async fn get_if_none_match(
     client: &Octocrab,
     path: &str,
@@ -195,7 +194,7 @@ pub(crate) async fn get_if_none_match(
     repeat(call, || send(call, client._get_with_headers(path, headers.clone()))).await
 }
 
-/// Removes; a repeat does no harm. The answer is for the caller to judge, but for what every call shares.
+/// Deletes; a repeat does no harm. The caller interprets the answer, except for errors that all calls share.
 pub(crate) async fn delete(
     client: &Octocrab,
     path: &str,
@@ -204,8 +203,8 @@ pub(crate) async fn delete(
     repeat(call, || send(call, client._delete(path, None::<&()>))).await
 }
 
-/// Writes, and is never repeated once GitHub may have done it. A rate limit is a refusal: nothing was done. After a stop nothing
-/// is written.
+/// Writes, and is never repeated once GitHub may have executed it. A rate limit is a refusal: nothing was done. After a
+/// stop nothing is written.
 pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
     client: &Octocrab,
     path: &str,
@@ -234,7 +233,7 @@ pub(crate) async fn post_idempotent<B: Serialize, T: DeserializeOwned>(
     repeat(call, || send(call, client._post(path, Some(body)))).await?.read(call)
 }
 
-/// Changes to a state that the body says whole; a repeat does no harm. The answer is for the caller to judge.
+/// Changes to a state that the body contains completely; a repeat does no harm. The caller interprets the answer.
 pub(crate) async fn patch<B: Serialize>(
     client: &Octocrab,
     path: &str,
@@ -244,7 +243,7 @@ pub(crate) async fn patch<B: Serialize>(
     repeat(call, || send(call, client._patch(path, Some(body)))).await
 }
 
-/// The same, never repeated.
+/// Does the same, never repeated.
 pub(crate) async fn patch_once<B: Serialize>(
     client: &Octocrab,
     path: &str,
@@ -255,7 +254,7 @@ pub(crate) async fn patch_once<B: Serialize>(
     send(call, client._patch(path, Some(body))).await
 }
 
-/// The same by PUT, never repeated.
+/// Does the same by PUT, never repeated.
 pub(crate) async fn put<B: Serialize>(
     client: &Octocrab,
     path: &str,
@@ -266,21 +265,21 @@ pub(crate) async fn put<B: Serialize>(
     send(call, client._put(path, Some(body))).await
 }
 
-/// The wait that cures this answer, if it is a rate limit and the wait is short enough.
+/// Returns the wait after this answer, if it is a rate limit and the wait is short enough.
 fn rate_limit_wait(call: &RequestContext<'_>, answer: &ApiResponse) -> Option<Duration> {
     if !matches!(answer.status, 403 | 429)
         || !matches!(refused(call, answer).kind, GitHubErrorKind::RateLimited { .. })
     {
         return None;
     }
-    // GitHub asks for a minute at least where it does not say how long.
+    // GitHub documents a minute at least where it gives no time.
     let asked = retry_after(answer).map_or(Some(UNSAID_WAIT), |asked| Duration::try_from(asked).ok())?;
     (asked <= RATE_LIMIT_WAIT_MAX).then(|| asked.max(Duration::from_secs(1)))
 }
 
 type Response = http::Response<http_body_util::combinators::BoxBody<bytes::Bytes, octocrab::Error>>;
 
-/// One request with its whole answer, within the limit.
+/// Sends one request and returns its complete answer, within the time limit.
 async fn send(
     call: &RequestContext<'_>,
     request: impl Future<Output = octocrab::Result<Response>>,
@@ -307,8 +306,8 @@ async fn send(
     })
 }
 
-/// The policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait. A stop ends it
-/// between two requests, never within one.
+/// Applies the policy for calls that may be repeated: on 5xx, on broken connections, and after a rate limit's own wait.
+/// A stop ends it between two requests, never within one.
 async fn repeat<F: Future<Output = Result<ApiResponse, GitHubError>>>(
     call: &RequestContext<'_>,
     request: impl Fn() -> F,
@@ -330,7 +329,7 @@ async fn repeat<F: Future<Output = Result<ApiResponse, GitHubError>>>(
             Err(error) => return Err(error),
         };
         let own = policy.next_backoff();
-        // A wait that GitHub asks for is given whatever has been spent; it is bounded.
+        // A wait that GitHub asks for is granted whatever has been spent; it is bounded.
         let Some(wait) = asked.or(own) else { return Err(error) };
         tracing::debug!(%error, milliseconds = wait.as_millis(), "trying again");
         call.pause(tokio::time::sleep(wait)).await?;

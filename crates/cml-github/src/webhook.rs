@@ -1,6 +1,6 @@
-//! What GitHub sends by itself. <https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_job>
+//! Webhooks of GitHub. <https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_job>
 //!
-//! A delivery is believed only after its signature was checked over the bytes as they came.
+//! A delivery is trusted only after its signature was verified over the received bytes.
 
 use std::borrow::Cow;
 
@@ -12,20 +12,20 @@ use sha2::Sha256;
 
 use crate::jobs::{JobRecord, RunRecord};
 
-/// A shorter secret could be guessed from one delivery, by trying.
+/// Minimum length of a secret: a shorter one could be brute-forced from one delivery.
 const SECRET_CHARS_MIN: usize = 16;
 
-/// A secret that protects nothing.
+/// Error: the secret is too short to protect anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has {0} characters, and less than {SECRET_CHARS_MIN} can be guessed")]
 pub struct ShortSecret(usize);
 
-/// The secret that GitHub and we share. <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
+/// The secret shared with GitHub. <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 #[derive(Clone, Debug)]
 pub struct WebhookSecret(SecretString);
 
 impl WebhookSecret {
-    /// Takes the secret.
+    /// Wraps the secret.
     ///
     /// # Errors
     /// [`ShortSecret`], with its length.
@@ -34,15 +34,15 @@ impl WebhookSecret {
         if length < SECRET_CHARS_MIN { Err(ShortSecret(length)) } else { Ok(Self(secret)) }
     }
 
-    /// True for what could be a signature at all: worth reading a body for.
+    /// Returns true for the form of a signature: only then the body is worth reading.
     #[must_use]
     pub fn has_form(header: &str) -> bool {
         let hex = header.strip_prefix("sha256=").unwrap_or_default();
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
-    /// True when `header`, the value of `X-Hub-Signature-256`, is the signature of these bytes. The comparison takes the
-    /// same time wherever they differ.
+    /// Returns true when `header`, the value of `X-Hub-Signature-256`, is the signature of these bytes. The comparison
+    /// takes constant time.
     #[must_use]
     pub fn signed(&self, body: &[u8], header: &str) -> bool {
         if !Self::has_form(header) {
@@ -64,22 +64,22 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// Characters of what is wrong with a delivery: serde repeats the value, which may be as long as the body.
+/// Maximum length of a delivery's error, in characters: serde quotes the value, which may be as long as the body.
 const CAUSE_CHARS: usize = 300;
 
-/// What a delivery says.
+/// Content of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookEvent {
-    /// A job was queued, began, ended.
-    /// A delivery says nothing of the run's event, nor where its code comes from: GitHub has to be asked.
+    /// A job was queued, began or ended. A delivery contains neither the run's event nor the origin of its code: GitHub
+    /// has to be queried.
     Job(Box<JobRecord>),
-    /// GitHub tries the address.
+    /// A test of the address by GitHub.
     Ping,
-    /// An event that nobody here wants.
+    /// An event that is not needed.
     Other,
 }
 
-/// A signed delivery that cannot be understood.
+/// Error: a signed delivery could not be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("the body of this {event} event is not what GitHub documents: {cause}")]
 pub struct BadDelivery {
@@ -87,7 +87,7 @@ pub struct BadDelivery {
     cause: String,
 }
 
-/// The body of a delivery is in a form that GitHub does not send.
+/// Error: the body of a delivery is in a form that GitHub does not send.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {
     /// Neither JSON nor a form.
@@ -98,12 +98,12 @@ pub enum BadBody {
     NoPayload,
 }
 
-/// The JSON in a delivery's body. GitHub sends it as it is, or as the field `payload` of a form, which is what a hook does whose
-/// content type was left alone. The signature is over the body, not over this.
+/// Returns the JSON in a delivery's body. GitHub sends it directly, or as the field `payload` of a form, which a hook
+/// does with the default content type. The signature is over the body, not over this.
 /// <https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks#creating-a-repository-webhook>
 ///
 /// # Errors
-/// [`BadBody`] with what to set.
+/// [`BadBody`] with the setting to change.
 pub fn payload<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, BadBody> {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
@@ -163,7 +163,7 @@ struct SenderPayload {
     login: String,
 }
 
-/// Reads a delivery whose signature was right; `event` is the value of `X-GitHub-Event`.
+/// Parses a delivery whose signature was valid; `event` is the value of `X-GitHub-Event`.
 ///
 /// # Errors
 /// [`BadDelivery`] for a job event that is not as documented.
@@ -193,7 +193,7 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<WebhookEvent, BadDelive
         run_id: job.run_id,
         attempt,
         name: job.name,
-        // GitHub sends `[]` for a job that asks for no label; null and no key are read as the same.
+        // GitHub sends `[]` for a job that asks for no label; null and a missing key are treated the same.
         labels: job.labels.unwrap_or_default(),
         status: job.status,
         conclusion: job.conclusion,

@@ -11,7 +11,7 @@ use cml_world::{Fault, FaultKind, SimApp, SimGitHub, SimSettings, TokenGrant, We
 use secrecy::{ExposeSecret, SecretString};
 
 const TOKEN: &str = "the-token-of-these-tests";
-/// Made for these tests with `openssl genrsa -traditional 2048`; it opens nothing.
+/// Created for these tests with `openssl genrsa -traditional 2048`; it gives access to nothing.
 const APP_KEY: &str = include_str!("app_key.pem");
 
 async fn world() -> SimGitHub {
@@ -49,7 +49,7 @@ fn calls(world: &SimGitHub, method: &str, path: &str) -> usize {
     world.exchanges().iter().filter(|it| it.method == method && it.path.contains(path)).count()
 }
 
-/// Everything that was said is as GitHub's own description has it.
+/// Checks that all requests conform to GitHub's own description.
 fn keeps_the_contract(world: &SimGitHub) {
     let violations = cml_world::contract::violations(&world.exchanges());
     assert!(violations.is_empty(), "{violations:#?}");
@@ -86,7 +86,7 @@ async fn a_list_of_several_pages_is_read_whole_with_credentials_on_each() {
         github.jit_runner(&request(&format!("cml-{number}"))).await.expect("registers");
     }
     assert_eq!(github.runners(None).await.expect("lists").len(), 205);
-    // Every page but the last is looked at twice: what went from one of them would have moved the others.
+    // Every page but the last is read twice: an entry removed from one of them would have moved the others.
     assert_eq!(calls(&world, "GET", "/actions/runners"), 5);
     keeps_the_contract(&world);
 }
@@ -180,7 +180,7 @@ async fn a_short_rate_limit_is_waited_for_and_a_long_one_told() {
     assert!(matches!(error.kind, GitHubErrorKind::RateLimited { .. }), "{error:?}");
 }
 
-/// The simulated GitHub is an Enterprise Server: GraphQL is at `/api/graphql`, and `/api/v3/graphql` is not there.
+/// The simulated GitHub is an Enterprise Server: GraphQL is at `/api/graphql`, and `/api/v3/graphql` does not exist.
 #[tokio::test]
 async fn graphql_is_found_beside_the_rest_api_with_a_token_and_with_an_app() {
     let permissions: BTreeMap<String, String> =
@@ -321,7 +321,7 @@ async fn an_organizations_jobs_are_found_in_its_repositories_and_a_poll_that_fin
 
 #[tokio::test]
 async fn an_app_has_lost_webhooks_delivered_again() {
-    // A port that nobody listens on, until later.
+    // A port without a listener, until later.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     drop(listener);

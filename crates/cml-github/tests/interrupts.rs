@@ -1,4 +1,4 @@
-//! A signal is heard in every wait; what is under way is awaited, and what takes something back goes on.
+//! A stop ends every wait; requests in progress are awaited, and calls that undo something continue.
 #![allow(missing_docs)]
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "the-token-of-these-tests";
-/// No wait of these tests is as short.
+/// Shorter than any wait in these tests.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 async fn world() -> (SimGitHub, GitHub, CancellationToken) {
@@ -38,7 +38,7 @@ fn asked(world: &SimGitHub, path: &str) -> usize {
     world.exchanges().iter().filter(|it| it.path.contains(path)).count()
 }
 
-/// Stops once GitHub has been asked.
+/// Stops once GitHub has been called.
 async fn stop_once_asked(world: &SimGitHub, path: &str, stop: &CancellationToken) {
     while asked(world, path) == 0 {
         tokio::task::yield_now().await;
@@ -99,7 +99,7 @@ async fn a_registration_that_is_under_way_is_awaited_and_taken_back_after_a_sign
     };
     let (made, ()) = tokio::join!(github.jit_runner(&request), cancel);
     let id = made.expect("its answer is awaited").id;
-    // GitHub stumbles, and it is asked again all the same.
+    // GitHub fails once, and the call is retried all the same.
     world.fail_next(fault("DELETE", "/actions/runners", FaultKind::Status(502, "{}".to_owned()), 1));
     assert_eq!(github.remove_runner(id).await.expect("is removed"), Removal::Removed);
     world.fail_next(fault("GET", "/actions/runners", FaultKind::Status(502, "{}".to_owned()), 1));

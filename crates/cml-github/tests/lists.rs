@@ -1,4 +1,4 @@
-//! Lists that change while they are read: what is there is found, or the list counts as not read.
+//! Lists that change while they are read: existing entries are found, or the list counts as unread.
 #![allow(missing_docs)]
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ async fn register(github: &GitHub, name: &str) -> u64 {
     github.jit_runner(&request).await.expect("registers").id
 }
 
-/// A hundred runners of others, and ours, which is the only one on the second page.
+/// A hundred runners of others, and this program's own, which is the only one on the second page.
 async fn a_page_of_others_and_ours(github: &GitHub) -> u64 {
     for number in 0..100 {
         register(github, &format!("other-{number}")).await;

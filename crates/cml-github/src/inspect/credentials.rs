@@ -1,4 +1,4 @@
-//! Whose the credentials are, what they may do, until when, and how much they may still ask.
+//! Type, permissions, expiry and remaining rate limit of the credentials.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::error::GitHubError;
 use crate::runners::GitHub;
 use crate::transport::{self, ApiResponse};
 
-/// What kind of credentials, as GitHub's prefixes tell.
+/// Type of the credentials, by GitHub's prefixes.
 /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// An App's key, with which tokens are made.
+    /// An App's key, from which tokens are created.
     App,
     /// An App's installation token; a workflow's own `GITHUB_TOKEN` is one.
     Installation,
@@ -26,7 +26,7 @@ pub enum TokenKind {
     Classic,
     /// A token of a person through an App.
     User,
-    /// It begins with nothing known.
+    /// A token with an unknown prefix.
     Unknown,
 }
 
@@ -45,45 +45,45 @@ impl TokenKind {
     }
 }
 
-/// What there is to know of credentials.
+/// Facts about credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialFacts {
-    /// What kind they are.
+    /// Their type.
     pub kind: TokenKind,
-    /// The scopes of a classic token; GitHub tells none of any other.
+    /// The scopes of a classic token; GitHub reports none for any other.
     pub scopes: Option<Vec<String>>,
-    /// When they expire; none for never, or where GitHub does not tell.
+    /// Time of expiry; `None` for never, or where GitHub does not report it.
     pub expires_at: Option<Timestamp>,
-    /// GitHub's clock when it answered.
+    /// GitHub's time of the answer.
     pub github_time: Option<Timestamp>,
-    /// Requests that are left in this hour; none where GitHub sets no limit.
+    /// Remaining requests in this hour; `None` where GitHub sets no limit.
     pub requests_left: Option<u32>,
-    /// Requests in an hour.
+    /// Allowed requests in an hour.
     pub requests_an_hour: Option<u32>,
 }
 
-/// What an App's installation may do.
+/// Permissions and events of an App's installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct AppFacts {
-    /// Names of permissions, to `read` or `write`.
+    /// Names of permissions, with `read` or `write`.
     #[serde(default)]
     pub permissions: BTreeMap<String, String>,
     /// Events that are sent to it.
     #[serde(default)]
     pub events: Vec<String>,
-    /// Whether somebody has suspended it.
+    /// Time of its suspension, if it is suspended.
     #[serde(default)]
     suspended_at: Option<Timestamp>,
 }
 
 impl AppFacts {
-    /// Whether somebody has suspended it.
+    /// Returns whether it is suspended.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
     }
 
-    /// Whether it may write to this.
+    /// Returns whether it has this write permission.
     #[must_use]
     pub fn may_write(&self, permission: &str) -> bool {
         self.permissions.get(permission).is_some_and(|held| held == "write" || held == "admin")
@@ -91,13 +91,13 @@ impl AppFacts {
 }
 
 impl GitHub {
-    /// What kind of credentials we have. Asks nobody.
+    /// Returns the type of the credentials, without a request.
     #[must_use]
     pub fn token_kind(&self) -> TokenKind {
         self.identity.kind
     }
 
-    /// What there is to know of our credentials. The question costs nothing of the rate limit.
+    /// Returns the facts about the credentials. The request does not count against the rate limit.
     /// <https://docs.github.com/en/rest/rate-limit/rate-limit>
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl GitHub {
         })
     }
 
-    /// What the App's installation may do; none for any other credentials.
+    /// Returns the permissions of the App's installation; `None` for any other credentials.
     ///
     /// # Errors
     /// As GitHub answers: an App that is not installed there is
@@ -138,7 +138,7 @@ fn scopes(header: &str) -> Vec<String> {
     header.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
 }
 
-/// `2026-12-01 10:00:00 UTC`, or with an offset.
+/// Parses `2026-12-01 10:00:00 UTC`, or a time with an offset.
 fn expiration(answer: &ApiResponse) -> Option<Timestamp> {
     let text = answer.header("github-authentication-token-expiration")?.replace("UTC", "+0000");
     strtime::parse("%Y-%m-%d %H:%M:%S %z", text.trim()).ok()?.to_timestamp().ok()

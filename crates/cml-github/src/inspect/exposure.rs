@@ -1,4 +1,4 @@
-//! Who may have code run on runners of the scope.
+//! Who can run code on runners of the scope.
 //! <https://docs.github.com/en/actions/reference/security/secure-use#hardening-for-self-hosted-runners>
 
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::transport;
 /// A runner group.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct GroupFacts {
-    /// Its number; 1 is the default group.
+    /// Its id; 1 is the default group.
     pub id: u64,
     /// Its name.
     pub name: String,
@@ -21,33 +21,33 @@ pub struct GroupFacts {
     pub allows_public: bool,
 }
 
-/// What a private repository does with pull requests from its forks.
+/// Settings of a private repository for pull requests from its forks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct PrivateForks {
     /// Whether their workflows run.
     #[serde(rename = "run_workflows_from_fork_pull_requests")]
     pub run: bool,
-    /// Whether those get a token that may write.
+    /// Whether these get a token with write access.
     #[serde(default, rename = "send_write_tokens_to_workflows")]
     pub get_write_tokens: bool,
-    /// Whether those get secrets.
+    /// Whether these get secrets.
     #[serde(default, rename = "send_secrets_and_variables")]
     pub get_secrets: bool,
 }
 
-/// Who may have code run.
+/// Who can run code on runners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exposure {
     /// The scope is one repository.
     Repository {
-        /// Whether anybody can see it, and fork it.
+        /// Whether it is public, so that anyone can fork it.
         is_public: bool,
         /// Whether it is archived: nothing runs there.
         is_archived: bool,
-        /// Of a public one, whose workflows wait for somebody's approval: `first_time_contributors_new_to_github`,
-        /// `first_time_contributors` or `all_external_contributors`. None where the credentials may not look.
+        /// For a public one, whose workflows wait for an approval: `first_time_contributors_new_to_github`,
+        /// `first_time_contributors` or `all_external_contributors`. `None` where the credentials may not read it.
         fork_approval: Option<String>,
-        /// Of a private one, what forks may do. None where the credentials may not look.
+        /// For a private one, what forks may do. `None` where the credentials may not read it.
         private_forks: Option<PrivateForks>,
     },
     /// The scope has runner groups.
@@ -73,7 +73,7 @@ struct Groups {
 }
 
 impl GitHub {
-    /// Who may have code run on runners of the scope.
+    /// Returns who can run code on runners of the scope.
     ///
     /// # Errors
     /// As GitHub answers.
@@ -105,8 +105,8 @@ impl GitHub {
         })
     }
 
-    /// Whether the credentials may list jobs, which a daemon does with every look. None where the scope has no jobs of its own:
-    /// there each repository is asked.
+    /// Checks that the credentials may list jobs, which a daemon does for every observation. `None` where the scope has
+    /// no jobs of its own: there each repository is queried.
     ///
     /// # Errors
     /// [`Forbidden`](GitHubErrorKind::Forbidden) when they may not; the others as GitHub answers.
@@ -119,7 +119,7 @@ impl GitHub {
         Ok(Some(()))
     }
 
-    /// A setting, if the credentials may look and this GitHub has it.
+    /// Returns a setting, if the credentials may read it and this GitHub has it.
     async fn where_allowed<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GitHubError> {
         let call = self.call("looking at the settings of");
         match transport::get(self.client().await?, path, &call).await {

@@ -1,5 +1,4 @@
-//! Which webhooks tell of jobs, where to, and how the last ones fared.
-//! <https://docs.github.com/en/rest/repos/webhooks>
+//! Webhooks for jobs: their addresses and recent deliveries. <https://docs.github.com/en/rest/repos/webhooks>
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,18 +9,18 @@ use crate::location::Scope;
 use crate::runners::GitHub;
 use crate::transport;
 
-/// How many of the last deliveries are looked at.
+/// Maximum number of recent deliveries that are read.
 const DELIVERIES: usize = 30;
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct DeliveryFacts {
-    /// When.
+    /// Time of delivery.
     pub delivered_at: Timestamp,
     /// `workflow_job`.
     #[serde(default)]
     pub event: String,
-    /// In GitHub's words: `OK`, `Invalid HTTP Response: 503`, `timed out`.
+    /// GitHub's status: `OK`, `Invalid HTTP Response: 503`, `timed out`.
     #[serde(default)]
     pub status: String,
     /// The receiver's HTTP status; 0 without an answer.
@@ -32,17 +31,17 @@ pub struct DeliveryFacts {
 /// One webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookFacts {
-    /// Where it goes.
+    /// Its address.
     pub url: String,
-    /// Whether it is switched on.
+    /// Whether it is active.
     pub is_active: bool,
-    /// Whether jobs are told of.
+    /// Whether it is subscribed to job events.
     pub tells_of_jobs: bool,
-    /// Whether the daemon can read the body: it is JSON, or a form with JSON in it.
+    /// Whether the daemon can parse the body: it is JSON, or a form with JSON in it.
     pub is_readable: bool,
     /// Whether a secret is set.
     pub has_secret: bool,
-    /// The last ones, the latest first.
+    /// Its recent deliveries, the latest first.
     pub deliveries: Vec<DeliveryFacts>,
 }
 
@@ -82,8 +81,8 @@ impl HookFacts {
 }
 
 impl GitHub {
-    /// The webhooks of the scope, those of our App included. None where the credentials may not look: fine-grained tokens need
-    /// *Webhooks: read*, classic ones `admin:repo_hook` or `admin:org_hook`.
+    /// Returns the webhooks of the scope, including that of this program's App. `None` where the credentials may not
+    /// read them: fine-grained tokens need *Webhooks: read*, classic ones `admin:repo_hook` or `admin:org_hook`.
     ///
     /// # Errors
     /// As GitHub answers.

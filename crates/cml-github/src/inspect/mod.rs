@@ -1,5 +1,5 @@
-//! A look at what GitHub lets us do before anything depends on it: whose the credentials are and until when, which webhooks come,
-//! and who may have code run on runners. Everything here asks; nothing is made, changed or removed.
+//! Inspection of GitHub before anything depends on it: identity and expiry of the credentials, delivered webhooks, and
+//! who can run code on runners. All calls are read-only; nothing is created, changed or removed.
 
 mod credentials;
 mod exposure;
