@@ -1,4 +1,4 @@
-//! Files in an S3 bucket, or in one of the many stores that speak as S3 does.
+//! Files in an S3 bucket, or in one of the many S3-compatible stores.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
 use std::error::Error;
@@ -20,18 +20,18 @@ use crate::errors::codes::{self, BucketRefusal};
 use crate::errors::{SET_CREDENTIALS, chain, lacks_credentials, no_credentials};
 use crate::signed::{self, Refused, Request, S3};
 
-/// How long an address that was signed is good: the longest that S3 takes.
+/// Validity of a presigned URL: the maximum of S3.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html>
 const SIGNED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long before their end credentials are asked for again.
+/// Time before their expiry at which credentials are renewed.
 const EXPIRES_SOON: Duration = Duration::from_secs(300);
-/// Limit for one call, an upload included.
+/// Time limit of one call, an upload included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What may stay as it is in a path of a URL.
+/// Characters that need no escaping in a path of a URL.
 const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A bucket and a place in it.
+/// A bucket and a prefix in it.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     name: String,
@@ -44,7 +44,7 @@ pub struct Bucket {
     held: Arc<Mutex<Option<Credentials>>>,
 }
 
-/// S3 said no.
+/// Error: S3 refused.
 #[derive(Debug, thiserror::Error)]
 #[error("s3://{bucket}/{key}: {cause}; {hint}")]
 pub struct BucketError {
@@ -55,8 +55,8 @@ pub struct BucketError {
 }
 
 impl Bucket {
-    /// The bucket with the credentials of the environment. Addresses begin with `public_url`; without one they are signed,
-    /// good for seven days, or for as long as the credentials.
+    /// Returns the bucket with the credentials of the environment. Addresses begin with `public_url`; without one they
+    /// are presigned, valid for seven days, or for as long as the credentials.
     ///
     /// `is_elsewhere`: the store is not AWS's own, and rarely has a host name for each bucket.
     pub async fn connect(name: &str, prefix: &str, public_url: Option<&str>, is_elsewhere: bool) -> Self {
@@ -79,20 +79,20 @@ impl Bucket {
         }
     }
 
-    /// Puts a file there, unless it is there; where it can be seen.
+    /// Uploads a file unless it exists, and returns its address.
     ///
     /// # Errors
-    /// [`BucketError`] with S3's own words and what to do.
+    /// [`BucketError`] with S3's message and a hint.
     pub async fn put(&self, path: &str, mime: &str, bytes: &[u8]) -> Result<String, BucketError> {
         let key = if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) };
-        // Whoever may not look may still write.
+        // Credentials without read access may still have write access.
         let request = |method, headers, body| {
             let path = format!("/{}", escaped(&key));
             self.client.send(Request { method, path, headers, body })
         };
         let there = request("HEAD", Vec::new(), Vec::new()).await.is_ok();
         if !there {
-            // A bucket that locks its objects takes none without a checksum.
+            // A bucket with object lock accepts no object without a checksum.
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
             let checksum = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(bytes));
             let mut headers = vec![("content-type", mime.to_owned()), ("x-amz-checksum-sha256", checksum)];
@@ -115,7 +115,7 @@ impl Bucket {
         signed.map_err(|error| failed(chain(&*error)))
     }
 
-    /// The credentials, asked for again only when they are about to expire.
+    /// Returns the credentials, resolved again only when they are about to expire.
     async fn credentials(&self) -> Result<Credentials, Box<dyn Error + Send + Sync>> {
         let mut held = self.held.lock().await;
         let soon = wall_clock() + EXPIRES_SOON;
@@ -155,9 +155,9 @@ impl Bucket {
     }
 }
 
-/// How a browser is to take a file that is opened by its own address. What could run a script there (HTML, SVG, XML, and what
-/// nobody knows) is saved instead: S3 sets no Content-Security-Policy, and other reports may lie under the same host. In a page's
-/// `<img>` this header means nothing. <https://www.rfc-editor.org/rfc/rfc6266>
+/// Returns how a browser handles a file that is opened by its own address. Types that could run a script there (HTML,
+/// SVG, XML, and unknown ones) are downloaded instead: S3 sets no Content-Security-Policy, and other reports may be
+/// under the same host. In a page's `<img>` this header has no effect. <https://www.rfc-editor.org/rfc/rfc6266>
 fn disposition(mime: &str) -> Option<&'static str> {
     let kind = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_inert = match kind.split_once('/') {
@@ -171,7 +171,7 @@ fn disposition(mime: &str) -> Option<&'static str> {
     if is_inert { None } else { Some("attachment") }
 }
 
-/// A key as it stands in a URL.
+/// Escapes a key for a URL.
 fn escaped(key: &str) -> String {
     percent_encoding::utf8_percent_encode(key, &PATH).to_string()
 }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::test_server;
 
-    /// A bucket at this service, whose files are seen at an address of their own.
+    /// Creates a bucket at this service, with a separate public address.
     fn bucket(config: &SdkConfig) -> Bucket {
         let endpoint = config.endpoint_url().expect("is set").to_owned();
         Bucket {
@@ -205,7 +205,7 @@ mod tests {
             ("page.html", "text/html; charset=utf-8", true),
             ("plot.png", "image/png", false),
         ];
-        // Each is looked for, is not there, and is put there.
+        // Each file is looked up, does not exist, and is uploaded.
         let (config, asked) = test_server::silent([404, 200].repeat(files.len())).await;
         let bucket = bucket(&config);
         for (path, mime, _) in files {

@@ -1,4 +1,4 @@
-//! What AWS told us some time ago. Nothing in it is needed; all of it saves calls.
+//! Cache of AWS's answers. Nothing in it is required; all of it saves calls.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
 
-/// The largest answer that is kept, bytes: the types of a region have some megabytes.
+/// Maximum size of a cached answer, bytes: the types of a region have some megabytes.
 const LARGEST_BYTES: u64 = 64 << 20;
 
-/// Files in a directory, one per question.
+/// Files in a directory, one per request.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     dir: Option<PathBuf>,
-    /// Which AWS answered: an emulator's answers are never taken for AWS's.
+    /// Endpoint that answered: an emulator's answers are never used as AWS's.
     origin: String,
 }
 
@@ -37,8 +37,8 @@ impl Cache {
         Some(self.dir.as_ref()?.join(format!("ec2-{name}.json")))
     }
 
-    /// The kept answer, if it is younger than this. Anything unreadable counts as nothing, and so does what others could have
-    /// written: it names the image that is booted.
+    /// Returns the cached answer, if it is younger than this. An unreadable file counts as missing, and so does one
+    /// that other users could have written: it names the image that is booted.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         question: &str,
@@ -50,7 +50,7 @@ impl Cache {
         (!age.is_negative() && age < younger_than).then_some(kept.value)
     }
 
-    /// Keeps an answer; a cache that cannot be written costs a call next time, no more.
+    /// Stores an answer; a cache that cannot be written only costs a call next time.
     pub(crate) fn write<T: Serialize>(&self, question: &str, value: T) {
         let Some(file) = self.file(question) else { return };
         let kept = serde_json::to_vec(&Kept { fetched_at: now(), value });
@@ -59,7 +59,7 @@ impl Cache {
         }
     }
 
-    /// Forgets an answer that has proved wrong.
+    /// Deletes an answer that has proved wrong.
     pub(crate) fn forget(&self, question: &str) {
         if let Some(file) = self.file(question) {
             let _ = std::fs::remove_file(file);

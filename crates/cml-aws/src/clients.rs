@@ -1,4 +1,4 @@
-//! SDK clients, one per region, each call bounded in time.
+//! SDK clients, one per region, with a time limit for each call.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,21 +19,21 @@ use cml_prices::Book;
 
 use crate::signed;
 
-/// Limit for a connection.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
-/// Limit for one call: an instant fleet answers within seconds, but is given time.
+/// Time limit of one call: an instant fleet usually answers within seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a read is repeated before it counts as failed.
+/// Time for which a read is retried before it counts as failed.
 const REPEAT_READS_FOR: Duration = Duration::from_secs(20);
 
-/// What the caller decides about AWS.
+/// Settings for AWS.
 #[derive(Clone, Debug, Default)]
 pub struct AwsSettings {
-    /// Region for calls that name none; none: the AWS configuration's, then us-east-1. CML's aliases are understood.
+    /// Region for calls that name none; `None`: the AWS configuration's, then us-east-1. CML's aliases are accepted.
     pub default_region: Option<String>,
-    /// Where answers that change rarely are kept; none: nowhere.
+    /// Directory for answers that change rarely; `None`: no cache.
     pub cache_dir: Option<PathBuf>,
-    /// What machines and disks cost by the list; spot prices are asked for.
+    /// List prices of machines and disks; spot prices are queried.
     pub prices: Book,
 }
 
@@ -46,10 +46,10 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) async fn connect(settings: &AwsSettings) -> Self {
         let asked = settings.default_region.as_deref();
-        // A wrong name is told by the first call that uses it.
+        // A wrong name is reported by the first call that uses it.
         let asked =
             asked.map(|name| regions::place(name).map_or_else(|_| name.to_owned(), |place| place.region));
-        // Without the instance metadata: a machine that is no EC2 instance would wait for it.
+        // Without the instance metadata: a machine that is not an EC2 instance would wait for it.
         let region = RegionProviderChain::first_try(asked.map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
@@ -74,7 +74,7 @@ impl Clients {
         Self { config, default_region, ec2: Mutex::default() }
     }
 
-    /// Where calls go, when not to AWS itself.
+    /// Returns the endpoint of calls, when it is not AWS's own.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         self.config.endpoint_url()
     }
@@ -90,7 +90,8 @@ impl Clients {
         clients.entry(region.to_owned()).or_insert_with(make).clone()
     }
 
-    /// The price list, which three regions serve for all. <https://docs.aws.amazon.com/general/latest/gr/billing.html>
+    /// Returns a client for the price list, which three regions serve for all.
+    /// <https://docs.aws.amazon.com/general/latest/gr/billing.html>
     pub(crate) fn pricing(&self) -> signed::Client {
         let near = match self.default_region.split('-').next() {
             Some("eu" | "af" | "me" | "il") => "eu-central-1",
@@ -101,12 +102,12 @@ impl Clients {
         self.signed(&signed::PRICING, near)
     }
 
-    /// A service that the program signs its own requests to, as a region has it.
+    /// Returns a client for a service whose requests the program signs itself, in a region.
     pub(crate) fn signed(&self, service: &'static signed::Service, region: &str) -> signed::Client {
         signed::Client::new(service, &self.config, region)
     }
 
-    /// Whose the credentials are, asked where the rest is asked.
+    /// Returns a client for the identity of the credentials, with the same endpoint as the rest.
     pub(crate) fn sts(&self, region: &str) -> aws_sdk_sts::Client {
         let config = aws_sdk_sts::config::Builder::from(&self.config);
         aws_sdk_sts::Client::from_conf(config.region(Region::new(region.to_owned())).build())
@@ -117,7 +118,7 @@ impl Clients {
     }
 }
 
-/// Repeats a call that changes nothing (or nothing twice) while AWS throttles or stumbles.
+/// Retries a call that changes nothing (or nothing twice) while AWS throttles or fails temporarily.
 pub(crate) async fn repeat<T, F: Future<Output = Result<T, CloudError>>>(
     call: impl Fn() -> F,
 ) -> Result<T, CloudError> {

@@ -1,16 +1,16 @@
-//! The edge where the clock is read: prices and caches have ages, and credentials and signatures expire.
+//! The edge at which the clock is read: prices and caches have ages, and credentials and signatures expire.
 #![allow(clippy::disallowed_methods, reason = "this crate's only look at the clock")]
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-/// The time now.
+/// Returns the time now.
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The time now, as the SDK has it.
+/// Returns the time now, in the SDK's type.
 pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

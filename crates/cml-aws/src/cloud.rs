@@ -26,7 +26,8 @@ pub struct AwsCloud {
     prices: Mutex<Arc<Book>>,
 }
 
-/// Tries whose first version rested on something that was gone: their repeats are repeats of the second.
+/// Attempts whose first version used an image, subnet or group that no longer existed: their repeats are repeats of the
+/// second.
 #[derive(Default)]
 pub(crate) struct RetriedAttempts(Mutex<HashSet<String>>);
 
@@ -41,7 +42,7 @@ impl RetriedAttempts {
 }
 
 impl AwsCloud {
-    /// Reads the SDK's configuration; nothing is asked of AWS yet.
+    /// Reads the SDK's configuration; AWS is not called yet.
     pub async fn connect(settings: AwsSettings) -> Self {
         let clients = Clients::connect(&settings).await;
         let cache = Cache::new(settings.cache_dir, clients.endpoint());
@@ -50,13 +51,13 @@ impl AwsCloud {
         cloud
     }
 
-    /// Where calls go that name no region.
+    /// Returns the region of calls that name none.
     #[must_use]
     pub fn default_region(&self) -> &str {
         &self.clients.default_region
     }
 
-    /// Offers have these list prices from now on.
+    /// Sets the list prices of offers from now on.
     pub fn learn_prices(&self, book: Book) {
         *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
     }
@@ -76,7 +77,7 @@ impl AwsCloud {
     }
 }
 
-/// EC2's describes lag by seconds, seldom by minutes, and a call may be under way.
+/// Maximum delay of EC2's describe calls: they lag by seconds, seldom by minutes, and a call may be in progress.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 pub const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 

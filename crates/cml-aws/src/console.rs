@@ -1,4 +1,4 @@
-//! What a machine wrote to its console.
+//! Console output of a machine.
 
 use cml_cloud::{CloudError, InstanceId};
 
@@ -11,7 +11,7 @@ impl AwsCloud {
     pub(crate) async fn read_console(&self, region: &str, id: &InstanceId) -> Result<String, CloudError> {
         let doing = format!("reading the console of {id} in {region}");
         Self::check_instance_id(&doing, id)?;
-        // The latest output is to be had from Nitro types only; others give what they wrote some minutes ago.
+        // The latest output is available for Nitro types only; others return what they wrote some minutes ago.
         match self.console_output(region, id, &doing, true).await {
             Err(error) if error.code.as_deref().is_some_and(codes::is_unsupported_here) => {
                 self.console_output(region, id, &doing, false).await

@@ -1,7 +1,7 @@
-//! What AWS itself says that our machines cost, by Cost Explorer: for comparison with the ledger.
+//! AWS's own cost of the machines, by Cost Explorer: for comparison with the ledger.
 //! <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_GetCostAndUsage.html>
 //!
-//! Each request costs 0.01 USD. Days are UTC days; those of the last day or two may still grow, and say so.
+//! Each request costs 0.01 USD. Days are UTC days; those of the last day or two may still grow, and are marked as such.
 
 use cml_cloud::{CloudError, ErrorKind};
 use cml_ec2::answers::cost_explorer::{self, Billed, BilledBy, COST, USAGE};
@@ -16,15 +16,16 @@ use crate::signed::COST_EXPLORER;
 
 /// Machines, and their disks.
 const SERVICES: [&str; 2] = ["Amazon Elastic Compute Cloud - Compute", "EC2 - Other"];
-/// Days are kept for so long; before that there are months at best, and only where the account has asked for them.
-/// <https://docs.aws.amazon.com/cost-management/latest/userguide/ce-granular-data.html>
+/// Number of months for which daily data is kept; before that there are months at best, and only where the account has
+/// enabled them. <https://docs.aws.amazon.com/cost-management/latest/userguide/ce-granular-data.html>
 const DAYS_KEPT_MONTHS: i64 = 14;
 
 impl AwsCloud {
-    /// What AWS billed for machines and their disks from one day up to, not including, another. Takes the permission `ce:GetCostAndUsage`.
+    /// Returns AWS's bill for machines and their disks from one day up to, not including, another. Needs the permission
+    /// `ce:GetCostAndUsage`.
     ///
     /// # Errors
-    /// As AWS answers; never a part of the answer.
+    /// As AWS answers; a part of the answer is never returned.
     pub async fn billed(
         &self,
         by: BilledBy,
@@ -62,7 +63,7 @@ fn question(by: BilledBy, (from, to): (Date, Date), page: Option<String>) -> Val
     question
 }
 
-/// Cost Explorer refuses a day that is older than fourteen months, counted from today.
+/// Checks that daily data is kept: Cost Explorer refuses a day that is older than fourteen months, counted from today.
 fn must_be_kept(doing: &str, from: Date, now: Timestamp) -> Result<(), CloudError> {
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     match today.checked_sub(DAYS_KEPT_MONTHS.months()) {

@@ -1,8 +1,8 @@
-//! The disks of a machine: the root, as large as the image needs, and every other EBS volume of the image. Launch template,
-//! dry run and price have them from here.
+//! The disks of a machine: the root, as large as the image needs, and every other EBS volume of the image. Launch
+//! template, dry run and price use this list.
 //!
-//! EC2 merges what a launch says of a device with what the image says of it; a device that the launch does not name keeps the
-//! image's words, and many images say that their volumes outlive the machine.
+//! EC2 merges a launch's mapping of a device with the image's; a device that the launch does not name keeps the image's
+//! settings, and many images set that their volumes outlive the machine.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-block-device-mapping.html>
 
 use aws_sdk_ec2::types::{
@@ -14,22 +14,22 @@ use cml_ec2::DEFAULT_DISK_GIB;
 
 use crate::images::ResolvedImage;
 
-/// Where the volume of the cache is attached, unless the image has something there; the machine's script knows the names.
+/// Device names for the volume of the cache, unless the image uses them; the machine's script knows the names.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
 const CACHE_DEVICES: std::ops::RangeInclusive<char> = 'f'..='p';
 
-/// One EBS volume that the machine gets, gone with it.
+/// One EBS volume of the machine, deleted with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) device: String,
-    /// 0 where the image does not say: then it is its snapshot's.
+    /// 0 where the image has no size: then it is its snapshot's.
     pub(crate) gib: u32,
 }
 
-/// The disks of a machine that boots this image, the root first.
+/// Returns the disks of a machine that boots this image, the root first.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] when a disk was asked for that is smaller than the image's own.
+/// [`ErrorKind::Invalid`] when the requested disk is smaller than the image's own.
 pub(crate) fn planned(image: &ResolvedImage, asked_gib: Option<u32>) -> Result<Vec<Disk>, CloudError> {
     if let Some(asked) = asked_gib
         && asked < image.root_gib
@@ -52,13 +52,13 @@ pub(crate) fn planned(image: &ResolvedImage, asked_gib: Option<u32>) -> Result<V
     Ok(std::iter::once(root).chain(more).collect())
 }
 
-/// GiB of all disks together.
+/// Returns the size of all disks together, GiB.
 pub(crate) fn total_gib(disks: &[Disk]) -> u32 {
     disks.iter().fold(0, |sum, disk| sum.saturating_add(disk.gib))
 }
 
-/// Where the cache's volume goes: a device that the image has no use for. Two devices are the same by their last letter:
-/// `/dev/sdf` and `/dev/xvdf`.
+/// Returns the device for the cache's volume: one that the image does not use. Two devices are the same by their last
+/// letter: `/dev/sdf` and `/dev/xvdf`.
 pub(crate) fn cache_device(image: &ResolvedImage) -> Option<String> {
     let letter = |device: &str| device.trim_end_matches(|c: char| c.is_ascii_digit()).chars().next_back();
     let taken: Vec<char> = image.devices.iter().filter_map(|device| letter(device)).collect();
@@ -69,7 +69,7 @@ fn size(gib: u32) -> Option<i32> {
     (gib > 0).then(|| i32::try_from(gib).unwrap_or(i32::MAX))
 }
 
-/// For a launch template.
+/// Returns the mappings for a launch template.
 pub(crate) fn for_template(disks: &[Disk]) -> Vec<LaunchTemplateBlockDeviceMappingRequest> {
     let mapping = |disk: &Disk| {
         let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
@@ -85,7 +85,7 @@ pub(crate) fn for_template(disks: &[Disk]) -> Vec<LaunchTemplateBlockDeviceMappi
     disks.iter().map(mapping).collect()
 }
 
-/// For a dry run: the same.
+/// Returns the same mappings for a dry run.
 pub(crate) fn for_dry_run(disks: &[Disk]) -> Vec<BlockDeviceMapping> {
     let mapping = |disk: &Disk| {
         let volume = EbsBlockDevice::builder()

@@ -24,16 +24,16 @@ use crate::network::{NetworkPlacement, Subnet};
 use crate::template;
 use cml_ec2::answers::instance;
 
-/// EC2's limit for the ways to buy in one instant fleet.
+/// Maximum number of overrides in one instant fleet, by EC2's limit.
 const OVERRIDES_MAX: usize = 300;
 /// EC2's limit for user data before base64.
 const USER_DATA_MAX_BYTES: usize = 16_384;
-/// Marks the second version of a try: what we knew from earlier was wrong, and the call is another one.
+/// Suffix of the second version of an attempt: cached facts were wrong, and the call is another one.
 pub(crate) const AGAIN: &str = "-again";
-/// How long a machine that must exist may take to show.
+/// Number of checks for a machine that must exist.
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(1500);
-/// How long EC2 is given to know a template that it has just made.
+/// Pauses for EC2 to know a template that was just created.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 const TEMPLATE_PAUSES: [Duration; 4] = [
     Duration::from_millis(400),
@@ -84,7 +84,8 @@ impl AwsCloud {
                 self.forget_image(region, &request.image, first.resources.arch, first.driver);
                 self.forget_landing(region, &request.network);
             }
-            // The registration in that template is dead by now; its machine, if it was bought, is this launch's.
+            // The registration in that template is invalid by now; its machine, if it was bought, belongs to this
+            // launch.
             Err(AttemptError::TemplateTaken(error)) => {
                 tracing::info!(%error, "an earlier life of this launch left a template");
                 if let Some(instance) = self.machine_of(request, region, LOOKS).await? {
@@ -92,7 +93,7 @@ impl AwsCloud {
                 }
             }
         }
-        // What comes now is another call, so it gets another token: the first has bought nothing.
+        // The next call is another one, so it gets another token: the first has bought nothing.
         self.remove_template(region, &template::name(request, "")).await?;
         self.asked_again.add(request);
         self.try_version(request, first, AGAIN, may_buy).await.map_err(|missed| may_pass(missed.into_error()))
@@ -124,14 +125,15 @@ impl AwsCloud {
                 self.earlier_life(request, first, error).await.map_err(AttemptError::Other)
             }
             Err(error) if all_are(&error, is_gone) => Err(AttemptError::Gone(error)),
-            // A fleet that has answered gives the same answer to the same token: another template and another token it is.
+            // A fleet that has answered returns the same answer for the same token: another template and another token
+            // are needed.
             Err(error) if all_are(&error, is_unknown_template) => Err(AttemptError::Gone(error)),
             result => result.map_err(AttemptError::Other),
         }
     }
 
-    /// EC2 may not know a template for some moments after it was made. It has refused the call then, and the same call with
-    /// the same token is asked again.
+    /// Creates the fleet, once EC2 knows its template. For some moments after the template's creation EC2 may refuse
+    /// the call; the same call with the same token is then repeated.
     async fn create_fleet_once_known(
         &self,
         request: &LaunchRequest,
@@ -156,7 +158,7 @@ impl AwsCloud {
         self.create_fleet(request, region, version, landing).await
     }
 
-    /// The token was used for another fleet: an earlier life of this launch id bought a machine.
+    /// Finds the machine of an earlier process: the token was used for another fleet, with the same launch id.
     async fn earlier_life(
         &self,
         request: &LaunchRequest,
@@ -223,8 +225,9 @@ impl AwsCloud {
         let call =
             call.r#type(FleetType::Instant).client_token(format!("{}{version}", request.client_token()));
         let call = call.launch_template_configs(config).target_capacity_specification(capacity);
-        // In this call and not in the template, so that a policy can ask for the tag in whatever buys machines. Only instant
-        // fleets tag instances here. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>
+        // In this call and not in the template, so that a policy can require the tag for every call that buys machines.
+        // Only instant fleets tag instances here.
+        // <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>
         let tagged = |kind| {
             let tags = Some(template::tags(request));
             TagSpecification::builder().resource_type(kind).set_tags(tags).build()
@@ -250,7 +253,7 @@ impl AwsCloud {
     }
 }
 
-/// Whether the machine is still wanted.
+/// Checks that the machine is still wanted.
 fn wanted(may_buy: MayBuy<'_>) -> Result<(), CloudError> {
     if may_buy() {
         return Ok(());
@@ -258,11 +261,11 @@ fn wanted(may_buy: MayBuy<'_>) -> Result<(), CloudError> {
     Err(CloudError::new(ErrorKind::Invalid, "launching", "stopped by a signal before anything was bought"))
 }
 
-/// Why a version of a try bought nothing.
+/// Reason why a version of an attempt bought nothing.
 enum AttemptError {
-    /// An image, a subnet or a group that we remembered is gone.
+    /// A cached image, subnet or group no longer exists.
     Gone(CloudError),
-    /// The template's name or token is in use for something else: an earlier life of this launch id was here.
+    /// The template's name or token is in use for something else: an earlier process used this launch id.
     TemplateTaken(CloudError),
     Other(CloudError),
 }
@@ -275,7 +278,7 @@ impl AttemptError {
     }
 }
 
-/// A template that EC2 still does not know is no fault of the request.
+/// Makes an error transient: a template that EC2 does not know yet is no fault of the request.
 fn may_pass(error: CloudError) -> CloudError {
     if all_are(&error, is_unknown_template) {
         return CloudError { kind: ErrorKind::Transient, ..error };
@@ -289,7 +292,8 @@ fn launched_before(request: &LaunchRequest, first: &Offer, instance: Instance) -
     Launched { id: instance.id, offer, failures: Vec::new() }
 }
 
-/// One call boots one image in one place: its offers must be alike in all that image, script and price depend on.
+/// Checks that the offers are alike in everything that image, script and price depend on: one call boots one image in
+/// one place.
 fn must_be_alike(request: &LaunchRequest) -> Result<(), CloudError> {
     let kind = |offer: &Offer| (offer.region.clone(), offer.market, offer.resources.arch, offer.driver);
     let mut kinds = request.offers.iter().map(kind);
@@ -305,7 +309,7 @@ fn must_be_alike(request: &LaunchRequest) -> Result<(), CloudError> {
     .hint("this is a bug of cml-runner: please report it"))
 }
 
-/// Whether the call failed for this, as a whole or in every way to buy.
+/// Returns whether the call failed for this reason, as a whole or for every offer.
 fn all_are(error: &CloudError, is: fn(&str) -> bool) -> bool {
     let itself = error.failures.is_empty() && error.code.as_deref().is_some_and(is);
     itself || (!error.failures.is_empty() && error.failures.iter().all(|failure| is(&failure.code)))
@@ -333,7 +337,7 @@ fn overrides(
     all
 }
 
-/// Reads the answer: a machine, or the reasons inside the 200.
+/// Parses the answer: a machine, or the reasons inside the 200.
 fn bought(
     request: &LaunchRequest,
     doing: &str,
@@ -345,7 +349,7 @@ fn bought(
     let made = answer.instances().iter().find_map(|set| Some((set, set.instance_ids().first()?)));
     let Some((set, id)) = made else { return Err(nothing_bought(doing, failures)) };
     if !instance::is_id(id) {
-        // A cut-off answer is read as a whole one by the SDK.
+        // The SDK parses a truncated answer as a complete one.
         return Err(CloudError::new(
             ErrorKind::Transient,
             doing,
@@ -396,14 +400,14 @@ fn failure(offer: Option<Offer>, code: &str, message: &str) -> OfferFailure {
     OfferFailure { offer, kind, code: code.to_owned(), message, hint: hint.map(str::to_owned) }
 }
 
-/// What the refusals mean together: the one that you can do something about, unless another way to buy may do later.
+/// Combines the refusals: the one that the user can act on is returned, unless another offer may succeed later.
 fn nothing_bought(doing: &str, mut failures: Vec<OfferFailure>) -> CloudError {
     let is_empty = |failure: &OfferFailure| codes::says_only_that_nothing_was_bought(&failure.code);
     if !failures.iter().all(is_empty) {
         failures.retain(|failure| !is_empty(failure));
     }
     let has = |kind| failures.iter().any(|failure| failure.kind == kind);
-    // A policy may forbid one type of several: the others tell more.
+    // A policy may forbid one type of several: the other reasons are more informative.
     let order = [
         ErrorKind::Transient,
         ErrorKind::Throttled,
@@ -412,7 +416,7 @@ fn nothing_bought(doing: &str, mut failures: Vec<OfferFailure>) -> CloudError {
         ErrorKind::Invalid,
         ErrorKind::Denied,
     ];
-    // Without any reason given: as AWS says it when it has no machine.
+    // Without any reason: the kind that AWS reports when it has no machine.
     let kind = order.into_iter().find(|kind| has(*kind)).unwrap_or(ErrorKind::Capacity);
     let told = failures.iter().find(|failure| failure.kind == kind);
     let code = told.map_or("UnfulfillableCapacity", |failure| failure.code.as_str()).to_owned();
@@ -440,7 +444,7 @@ mod tests {
         (error.kind, error.hint.unwrap_or_default())
     }
 
-    /// aws/karpenter-provider-aws#5283 shows such an answer.
+    /// aws/karpenter-provider-aws#5283 contains such an answer.
     #[test]
     fn that_nothing_was_bought_does_not_hide_why() {
         let (kind, hint) = kind_of(&["UnfulfillableCapacity", "InvalidBlockDeviceMapping"]);

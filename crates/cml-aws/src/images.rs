@@ -1,5 +1,5 @@
-//! Which image boots: an alias, an id, an SSM parameter, or CML's own form; and all that must be known of it before a machine
-//! is bought with it.
+//! Resolution of images: an alias, an id, an SSM parameter, or CML's own form; and all facts that are needed before a
+//! machine is bought with the image.
 
 use aws_sdk_ec2::types::Filter;
 use cml_cloud::{Arch, CloudError, Driver, ErrorKind, Image};
@@ -19,23 +19,23 @@ use cml_ec2::images::{default_name, named, no_image};
 const KEEP: SignedDuration = SignedDuration::from_hours(12);
 /// The device that Ubuntu's and most other images boot from.
 const USUAL_ROOT: &str = "/dev/sda1";
-/// Words in the names of images that bring NVIDIA's driver.
+/// Words in the names of images that contain NVIDIA's driver.
 const DRIVER_WORDS: [&str; 5] = ["nvidia", "deep learning", "cuda", "gpu", "dlami"];
 
 /// An image of the region, ready to be launched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResolvedImage {
     pub(crate) id: String,
-    /// The name its maker gave it; empty when it has none.
+    /// The name given by its maker; empty when it has none.
     pub(crate) name: String,
     pub(crate) root_device: String,
-    /// What the root disk must have at least, GiB; 0 when the image does not say.
+    /// Minimum size of the root disk, GiB; 0 when the image has none.
     pub(crate) root_gib: u32,
     /// Its other EBS volumes.
     pub(crate) volumes: Vec<Volume>,
-    /// Every device that it has a use for, those of instance store too.
+    /// Every device that it uses, those of instance store too.
     pub(crate) devices: Vec<String>,
-    /// Whether its name or description tells of an NVIDIA driver. Nothing else tells from the outside.
+    /// Whether its name or description mentions an NVIDIA driver. There is no other indication from the outside.
     pub(crate) tells_of_driver: bool,
 }
 
@@ -43,11 +43,11 @@ pub(crate) struct ResolvedImage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Volume {
     pub(crate) device: String,
-    /// 0 when the image does not say.
+    /// 0 when the image has no size.
     pub(crate) gib: u32,
 }
 
-/// How an image is found.
+/// Ways to find an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Id(String),
@@ -60,7 +60,7 @@ enum Source {
     },
 }
 
-/// A name of ours for an image of somebody's: by its SSM parameter, and where a region lacks that, by owner and name.
+/// An alias for another party's image: by its SSM parameter, and where a region lacks that, by owner and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Alias {
     parameter: String,
@@ -74,7 +74,7 @@ const CANONICAL: &str = "099720109477";
 const DEBIAN: &str = "136693071363";
 const AMAZON: &str = "amazon";
 
-/// Aliases. GPU images bring the NVIDIA driver, CUDA's container toolkit and Docker.
+/// Returns an alias. GPU images contain the NVIDIA driver, CUDA's container toolkit and Docker.
 /// <https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html>
 fn alias(name: &str, arch: Arch) -> Option<Alias> {
     let (debian, amazon, deep_learning) = match arch {
@@ -139,7 +139,7 @@ fn source(image: &Image, arch: Arch, driver: Driver) -> Result<Source, CloudErro
     Err(unknown(name, "is no image that is known here"))
 }
 
-/// Says of a name what is wrong with it before AWS is asked.
+/// Checks a name before AWS is called.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a name that is none of the forms.
@@ -153,13 +153,13 @@ fn unknown(name: &str, why: &str) -> CloudError {
 }
 
 fn question(region: &str, image: &Image, arch: Arch, driver: Driver) -> String {
-    // One image for all drivers where you name it.
+    // One image for all drivers where the user names it.
     let kind = named(image).or_else(|| default_name(driver)).unwrap_or("none");
     format!("image-{region}-{arch}-{kind}")
 }
 
 impl AwsCloud {
-    /// The image for machines of this architecture and driver in this region.
+    /// Returns the image for machines of this architecture and driver in this region.
     pub(crate) async fn image(
         &self,
         region: &str,
@@ -191,7 +191,7 @@ impl AwsCloud {
         self.cache.forget(&question(region, image, arch, driver));
     }
 
-    /// The image that an SSM parameter names; none where the region has no such parameter.
+    /// Returns the image that an SSM parameter names; `None` where the region has no such parameter.
     async fn parameter(&self, region: &str, path: &str) -> Result<Option<String>, CloudError> {
         let doing = format!("looking up the image {path} in {region}");
         let client = self.clients.signed(&SSM, region);

@@ -1,4 +1,4 @@
-//! What exists, and its end.
+//! Listing and termination of instances.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::errors::{codes, failed, in_region};
 use cml_ec2::answers::instance::{self, Tags};
 use cml_ec2::regions;
 
-/// A page of the list; EC2's largest.
+/// Page size of the list; EC2's maximum.
 const PAGE: i32 = 1000;
-/// Values of one filter; EC2 refuses more.
+/// Maximum number of values of one filter; EC2 refuses more.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
 const FILTER_VALUES_MAX: usize = 200;
-/// A machine that AWS does not know may be too young: calls see it some seconds after its launch.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/query-api-troubleshooting.html#eventual-consistency>
+/// Number of checks for a machine that AWS does not know: it may be too young, as calls see it some seconds after its
+/// launch. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/query-api-troubleshooting.html#eventual-consistency>
 const UNKNOWN_LOOKS: u32 = 6;
 const UNKNOWN_LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -34,7 +34,7 @@ fn must_be_instance_id(doing: &str, id: &InstanceId) -> Result<(), CloudError> {
 }
 
 impl AwsCloud {
-    /// The regions that a filter names, or the default one.
+    /// Returns the regions that a filter names, or the default one.
     pub(crate) fn regions_of(&self, filter: &InstanceFilter) -> Result<Vec<String>, CloudError> {
         let mut regions = Vec::new();
         for name in &filter.regions {
@@ -121,7 +121,7 @@ impl AwsCloud {
                 Err(error) => return Err(error),
             }
         }
-        // Gone for more than an hour: AWS has forgotten it.
+        // Terminated more than an hour ago: AWS does not list it any more.
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl AwsCloud {
     }
 }
 
-/// One instance in our words; none for what is no whole instance.
+/// Converts one instance; `None` for an incomplete one.
 fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
     let id = it.instance_id().filter(|id| instance::is_id(id))?;
     let tags =
@@ -140,7 +140,7 @@ fn read(region: &str, it: &Ec2Instance) -> Option<Instance> {
         Some(InstanceStateName::ShuttingDown | InstanceStateName::Stopping) => InstanceState::Stopping,
         Some(InstanceStateName::Stopped) => InstanceState::Stopped,
         Some(InstanceStateName::Terminated) => InstanceState::Terminated,
-        // A state that is not known here counts as one that costs.
+        // An unknown state counts as one that costs.
         _ => InstanceState::Running,
     };
     let is_spot = it.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);

@@ -1,4 +1,4 @@
-//! Spot machines that EC2 is about to take back. It says so two minutes before, to the machine and here.
+//! Spot machines that EC2 is about to interrupt. EC2 announces it two minutes before, to the machine and here.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html>
 
 use std::collections::BTreeSet;
@@ -11,12 +11,12 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
 
-/// States of a request whose machine still runs and is about to go.
+/// States of a request whose machine still runs and is about to be interrupted.
 const MARKED: [&str; 3] = ["marked-for-termination", "marked-for-stop", "marked-for-hibernation"];
-/// A page; EC2's largest.
+/// Page size; EC2's maximum.
 const PAGE: i32 = 1000;
 
-/// Regions in which these credentials may not ask: a policy may forbid it in one only.
+/// Regions in which these credentials lack the permission: a policy may deny it in one region only.
 #[derive(Default)]
 pub(crate) struct DeniedRegions(Mutex<BTreeSet<String>>);
 
@@ -31,7 +31,8 @@ impl DeniedRegions {
 }
 
 impl AwsCloud {
-    /// Machines in a region that EC2 has marked. None without the permission to ask: their end is noticed all the same.
+    /// Returns the machines of a region that EC2 has marked. `None` without the permission: their end is noticed all
+    /// the same.
     pub(crate) async fn marked(&self, region: &str) -> Result<Vec<InstanceId>, CloudError> {
         if self.notices_denied.contains(region) {
             return Ok(Vec::new());
@@ -57,7 +58,7 @@ impl AwsCloud {
                 }
                 answer => answer?,
             };
-            // The filter is ours to check: what is not marked would be given up for nothing.
+            // The filter is checked here: a machine that is not marked would be given up needlessly.
             let marked = answer.spot_instance_requests().iter().filter(|request| {
                 request.status().and_then(|status| status.code()).is_some_and(|code| MARKED.contains(&code))
             });

@@ -1,11 +1,11 @@
 //! EC2 behind the `Cloud` trait; the only crate that compiles the AWS SDK.
 //!
-//! Credentials, endpoint and region come from the SDK's normal chain, so `AWS_ENDPOINT_URL` alone points all of it at an
-//! emulator. One launch is one launch template and one `CreateFleet` of type `instant` over types and zones, with our
-//! own client token; see docs/decisions/0003-launch-templates-per-launch.md.
+//! Credentials, endpoint and region come from the SDK's normal chain, so `AWS_ENDPOINT_URL` alone points all of it at
+//! an emulator. One launch is one launch template and one `CreateFleet` of type `instant` over types and zones, with a
+//! client token of this program; see docs/decisions/0003-launch-templates-per-launch.md.
 //!
-//! What may not happen here: deciding whether to launch, and anything said to GitHub. The SDK's own retry is off: it
-//! would hide from the caller how often AWS was asked.
+//! Not allowed here: deciding whether to launch, and calls to GitHub. The SDK's own retry is off: it would hide from
+//! the caller how often AWS was called.
 
 mod bucket;
 mod cache;

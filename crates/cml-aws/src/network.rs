@@ -1,4 +1,4 @@
-//! Where in the account's network machines live: subnets with their zones, and a security group without inbound rules.
+//! Network placement of machines: subnets with their zones, and a security group without inbound rules.
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use cml_cloud::{CloudError, ErrorKind, Network};
@@ -9,9 +9,9 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::{codes, failed};
 
-/// Our group's name.
+/// Name of this program's group.
 pub(crate) const GROUP: &str = "cml-runner";
-/// How long the answers are believed. What is wrong with them shows when a launch is refused.
+/// Time for which answers are cached. Outdated ones are noticed when a launch is refused.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 
 /// One subnet.
@@ -37,7 +37,7 @@ impl Subnets {
     }
 }
 
-/// Subnets of one VPC, and the group of machines there.
+/// Subnets of one VPC, and the security group of machines there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkPlacement {
     pub(crate) subnets: Vec<Subnet>,
@@ -54,7 +54,7 @@ fn question_of_subnets(region: &str, network: &Network) -> String {
 }
 
 impl AwsCloud {
-    /// Subnets and group for this region, from the cache or from AWS.
+    /// Returns subnets and group for this region, from the cache or from AWS.
     pub(crate) async fn landing(
         &self,
         region: &str,
@@ -64,7 +64,7 @@ impl AwsCloud {
         if let Some(kept) = self.cache.read(&question, KEEP) {
             return Ok(kept);
         }
-        // Asked anew: a group is looked for, and made, in this very network.
+        // Queried again: a group is searched for, and created, in this very network.
         let found = self.find_subnets(region, network).await?;
         self.cache.write(&question_of_subnets(region, network), &found);
         let Subnets { vpc, subnets } = found;
@@ -82,7 +82,7 @@ impl AwsCloud {
         self.cache.forget(&question_of_subnets(region, network));
     }
 
-    /// Subnets for this region, from the cache or from AWS. Nothing is made.
+    /// Returns the subnets for this region, from the cache or from AWS. Nothing is created.
     pub(crate) async fn subnets(&self, region: &str, network: &Network) -> Result<Subnets, CloudError> {
         let question = question_of_subnets(region, network);
         if let Some(kept) = self.cache.read(&question, KEEP) {
@@ -128,7 +128,8 @@ impl AwsCloud {
         }
     }
 
-    /// The group of machines there, by its id or name; else ours. None when the first launch is to make it.
+    /// Returns the group of machines there, by its id or name; else this program's. `None` when the first launch is to
+    /// create it.
     pub(crate) async fn known_group(
         &self,
         region: &str,
@@ -172,7 +173,7 @@ impl AwsCloud {
         Ok(found.and_then(|group| group.group_id()).map(str::to_owned))
     }
 
-    /// Makes our group; when another launch was faster, its group is ours too.
+    /// Creates this program's group; when another launch was faster, its group is used.
     async fn make_group(&self, region: &str, vpc: &str) -> Result<String, CloudError> {
         let doing = format!("making security group {GROUP} in {region}");
         let name = Tag::builder().key("Name").value(GROUP).build();

@@ -1,4 +1,4 @@
-//! Ways to buy what you asked for, best first, region by region: a failure of one region is that region's.
+//! Offers for a query, best first, region by region: a failure of one region affects only that region.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ use cml_ec2::quotas::QuotaClass;
 use cml_ec2::regions::{self, RegionZone};
 use cml_ec2::sizes::{self, TypeRequest};
 
-/// The size when you name none, as in CML.
+/// Default: `m`, as in CML.
 const DEFAULT_SIZE: &str = "m";
 
-/// A type, and what its image must bring.
+/// A type, and the driver that its image must contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TypeOffer {
     facts: InstanceTypeInfo,
@@ -41,19 +41,19 @@ impl TypeOffer {
     }
 }
 
-/// What was asked for, as far as it is known without asking AWS.
+/// A requested type, as far as it is known without calling AWS.
 #[derive(Clone, Debug)]
 enum RequestedType {
     Known(TypeOffer),
-    /// A type that is newer than our table.
+    /// A type that is newer than the embedded table.
     Newer(String),
 }
 
-/// Why a region has no offers.
+/// Reason why a region has no offers.
 enum NoOffers {
-    /// Its own trouble.
+    /// A failure of the region.
     Here(CloudError),
-    /// What was asked for can be had nowhere as it is.
+    /// The request cannot be met in any region.
     Everywhere(CloudError),
 }
 
@@ -63,7 +63,7 @@ impl From<CloudError> for NoOffers {
     }
 }
 
-/// What one region sells: spot, and on demand.
+/// Offers of one region: spot, and on-demand.
 type Sold = (Vec<Offer>, Vec<Offer>);
 
 impl AwsCloud {
@@ -88,7 +88,7 @@ impl AwsCloud {
                 }),
             }
         }
-        // Any spot of any region before any on-demand.
+        // All spot offers of all regions before any on-demand offer.
         all.found.append(&mut on_demand);
         if all.found.is_empty() {
             let regions: Vec<&str> = places.iter().map(|place| place.region.as_str()).collect();
@@ -119,7 +119,7 @@ impl AwsCloud {
         let names: Vec<String> = kinds.iter().map(|kind| kind.facts.name.clone()).collect();
         let prices = match self.spot_prices(region, &names).await {
             Ok(prices) => Some(prices),
-            // The list's order will do: a missing price list stops no job.
+            // The order of the list is sufficient: a missing price list stops no job.
             Err(error)
                 if error.kind != ErrorKind::Denied
                     || error.code.as_deref().is_some_and(codes::is_unauthorized) =>
@@ -160,7 +160,7 @@ impl AwsCloud {
         Ok(places)
     }
 
-    /// What was asked for, with what the region says of types that are newer than our table.
+    /// Returns the requested types, with the region's data on types that are newer than the embedded table.
     async fn kinds(
         &self,
         region: &str,
@@ -183,7 +183,8 @@ impl AwsCloud {
         Ok(kinds)
     }
 
-    /// All disks of a machine together, that of its cache too, GiB, by what decides about its image. A kind of machine that has no image here is not
+    /// Returns the size of all disks of a machine together, that of its cache too, GiB, by the properties that decide
+    /// about its image. A combination without an image here is not offered, as long as another has one.
     /// offered, as long as another has one.
     async fn disk_sizes(
         &self,
@@ -219,7 +220,7 @@ impl AwsCloud {
         Ok(sizes)
     }
 
-    /// A type that is newer than our table, or does not exist: EC2 knows.
+    /// Queries EC2 for a type that is newer than the embedded table, or does not exist.
     async fn ask_type(&self, region: &str, name: &str) -> Result<TypeOffer, CloudError> {
         let doing = format!("asking about instance type {name} in {region}");
         let client = self.clients.ec2(region);
@@ -262,7 +263,7 @@ impl AwsCloud {
     }
 }
 
-/// What was asked for, by the embedded table: a name that is no type is an error before AWS is asked.
+/// Returns the requested types by the embedded table: a name that is not a type is an error before AWS is called.
 fn wanted(query: &OfferQuery) -> Result<Vec<RequestedType>, CloudError> {
     if let Some(needs) = &query.needs {
         let served = cml_ec2::served(needs, &query.image)?;
@@ -282,7 +283,7 @@ fn wanted(query: &OfferQuery) -> Result<Vec<RequestedType>, CloudError> {
     Ok(all)
 }
 
-/// GiB of all disks of a machine, by what decides about its image.
+/// Size of all disks of a machine, GiB, by the properties that decide about its image.
 type Sizes = BTreeMap<(Arch, Driver), u32>;
 
 /// The market of one region.
@@ -290,9 +291,9 @@ struct RegionOffers<'a> {
     region: &'a str,
     zones: &'a [&'a str],
     kinds: &'a [TypeOffer],
-    /// None when they could not be had.
+    /// `None` when they are unavailable.
     prices: Option<&'a SpotPrices>,
-    /// Machines whose size is not here have no image, and are not offered.
+    /// Machines whose size is missing here have no image, and are not offered.
     sizes: Sizes,
     /// List prices.
     book: &'a Book,
@@ -300,7 +301,7 @@ struct RegionOffers<'a> {
 }
 
 impl RegionOffers<'_> {
-    /// Spot offers, the cheapest first. Where the prices are known, a zone without one does not sell the type.
+    /// Returns spot offers, the cheapest first. Where the prices are known, a zone without one does not sell the type.
     fn spot(&self, query: &OfferQuery) -> Vec<Offer> {
         let none = BTreeMap::new();
         let mut offers = Vec::new();
@@ -319,7 +320,8 @@ impl RegionOffers<'_> {
         offers
     }
 
-    /// On-demand offers, the cheapest type first. A zone without a spot price for the type does not have the type.
+    /// Returns on-demand offers, the cheapest type first. A zone without a spot price for the type does not have the
+    /// type.
     fn on_demand(&self) -> Vec<Offer> {
         let mut offers = Vec::new();
         for kind in self.kinds {
@@ -334,7 +336,7 @@ impl RegionOffers<'_> {
         offers
     }
 
-    /// None where there is no image for such a machine.
+    /// Returns an offer; `None` where there is no image for such a machine.
     fn offer(
         &self,
         kind: &TypeOffer,
@@ -403,7 +405,7 @@ mod tests {
             ("g4dn.xlarge".to_owned(), zones(&[("a", "0.30"), ("b", "0.20")])),
             ("g5.xlarge".to_owned(), zones(&[("a", "0.25")])),
         ]);
-        // AWS has told of one type there; of the other only the list of us-east-1 is known.
+        // AWS has returned one type there; of the other only the list price of us-east-1 is known.
         let mut book = Book::shipped();
         let told = OnDemandPrice {
             region: "r".to_owned(),
@@ -462,7 +464,7 @@ mod tests {
             };
             all.iter().map(driver).collect()
         };
-        // Named types are refused where the region is asked, with the image at hand.
+        // Named types are refused later, per region, when the image is known.
         assert_eq!(kinds(&named("g4ad.xlarge", Some("ami-1"))), [Driver::Amd]);
         assert!(!has_image(&named("g4ad.xlarge", None).image, Driver::Amd));
         assert!(has_image(&named("g4ad.xlarge", Some("ami-1")).image, Driver::Amd));

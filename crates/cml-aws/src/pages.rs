@@ -1,10 +1,10 @@
-//! Answers that come in pages: all of them, or an error. A part must never pass for the whole.
+//! Paged answers: all pages, or an error. A part must never pass for the whole.
 
 use std::collections::HashSet;
 
 use cml_cloud::{CloudError, ErrorKind};
 
-/// Nothing that is asked for here has more: an answer without end is none.
+/// Maximum number of pages: no answer needed here has more, so an endless one is an error.
 const PAGES_MAX: usize = 2_000;
 
 /// Follows the tokens from page to page.
@@ -15,12 +15,12 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// The token of the page to ask for; none for the first.
+    /// Returns the token of the page to request; `None` for the first.
     pub(crate) fn token(&self) -> Option<String> {
         self.next.clone()
     }
 
-    /// Takes the token that a page ends with; false after the last page.
+    /// Stores the token at the end of a page; returns false after the last page.
     ///
     /// # Errors
     /// When AWS names a page that was read already: following it would never end.
@@ -36,7 +36,7 @@ impl Pages {
     }
 }
 
-/// The error for an answer that is not whole or not understood.
+/// Creates the error for an incomplete or unparseable answer.
 pub(crate) fn incomplete(doing: &str, why: &str) -> CloudError {
     CloudError::new(ErrorKind::Transient, doing, format!("AWS's answer cannot be used: {why}"))
         .hint("run it again; if it stays, please report it: AWS may have changed its answers")

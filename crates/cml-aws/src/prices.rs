@@ -1,4 +1,4 @@
-//! Spot prices, by type and zone: those of now, and their changes.
+//! Spot prices, by type and zone: the current ones, and their changes.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html>
 
 use std::collections::BTreeMap;
@@ -17,14 +17,14 @@ use cml_ec2::answers;
 
 /// Spot prices move slowly, a few times a day.
 const KEEP: SignedDuration = SignedDuration::from_mins(30);
-/// The largest page.
+/// Page size; EC2's maximum.
 const PAGE: i32 = 1000;
 
-/// Type, then zone.
+/// Prices by type, then zone.
 pub(crate) type SpotPrices = BTreeMap<String, BTreeMap<String, UsdPerHour>>;
 
 impl AwsCloud {
-    /// What the types cost on the spot market of a region. A type without an entry is not sold there, or not known.
+    /// Returns the spot prices of the types in a region. A type without an entry is not sold there, or not known.
     pub(crate) async fn spot_prices(&self, region: &str, types: &[String]) -> Result<SpotPrices, CloudError> {
         let question = format!("spot-prices-{region}");
         let mut known: SpotPrices = self.cache.read(&question, KEEP).unwrap_or_default();
@@ -32,7 +32,7 @@ impl AwsCloud {
         if missing.is_empty() {
             return Ok(known);
         }
-        // With the others of the cache, so that one file stays of one age.
+        // Together with the others of the cache, so that the entries of one file have the same age.
         let asked: Vec<String> = known.keys().chain(missing).cloned().collect();
         known = self.ask_spot_prices(region, &asked).await?;
         for name in asked {
@@ -58,14 +58,14 @@ impl AwsCloud {
         Ok(prices)
     }
 
-    /// The price in force at `since` and every change after it: all of them, since machines are billed by them.
+    /// Returns the price in force at `since` and every change after it: all of them, since machines are billed by them.
     pub(crate) async fn spot_price_changes(
         &self,
         region: &str,
         types: &[String],
         since: Timestamp,
     ) -> Result<Vec<SpotPrice>, CloudError> {
-        // To AWS no type is every type.
+        // For AWS, no type is every type.
         if types.is_empty() {
             return Ok(Vec::new());
         }

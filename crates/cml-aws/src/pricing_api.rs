@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use crate::cloud::AwsCloud;
 use crate::pages::{Pages, incomplete};
 
-/// The largest page.
+/// Page size; the maximum.
 const PAGE: u32 = 100;
 
 impl AwsCloud {
-    /// What these types cost on demand in a region now (Linux, shared tenancy), and since when. A type that is not sold there is not among them.
-    /// Takes the permission `pricing:GetProducts`.
+    /// Returns the current on-demand prices of these types in a region (Linux, shared tenancy), with the times from
+    /// which they hold. Types that are not sold there are missing. Needs the permission `pricing:GetProducts`.
     ///
     /// # Errors
-    /// As AWS answers; never a part of the answer.
+    /// As AWS answers; a part of the answer is never returned.
     pub async fn on_demand_prices(
         &self,
         region: &str,
@@ -46,7 +46,8 @@ impl AwsCloud {
         Ok(prices)
     }
 
-    /// What gp3 storage costs in a region now, and since when. Takes the permission `pricing:GetProducts`.
+    /// Returns the current price of gp3 storage in a region, with the time from which it holds. Needs the permission
+    /// `pricing:GetProducts`.
     ///
     /// # Errors
     /// As AWS answers.

@@ -1,4 +1,4 @@
-//! The snapshot that the disk of a cache is made of: as large as that disk is.
+//! The snapshot that the cache's disk is created from; it has the size of that disk.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html>
 
 use cml_cloud::{CloudError, ErrorKind};
@@ -12,7 +12,7 @@ use crate::errors::failed;
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 
 impl AwsCloud {
-    /// Its size, GiB; 0 where these credentials may not look.
+    /// Returns its size, GiB; 0 where these credentials may not read it.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where the region does not have it.

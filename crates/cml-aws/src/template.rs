@@ -1,4 +1,4 @@
-//! The launch template of one launch: the only way to give a fleet its user data. It is removed once it has been read.
+//! The launch template of one launch: the only way to pass user data to a fleet. It is removed once it has been read.
 
 use aws_sdk_ec2::types::{
     Filter, LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
@@ -18,25 +18,25 @@ use crate::disks::{self, Disk};
 use crate::errors::{codes, failed};
 use crate::images::ResolvedImage;
 
-/// The template's name: one for each launch, try and version of the try.
+/// Returns the template's name: one for each launch, attempt and version of the attempt.
 pub(crate) fn name(request: &LaunchRequest, version: &str) -> String {
     format!("cml-runner-{}{version}", request.client_token())
 }
 
-/// What everything of a launch is told from other people's things by.
+/// Returns the tags that identify all resources of a launch.
 pub(crate) fn tags(request: &LaunchRequest) -> Vec<Tag> {
     request.all_tags().iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-/// Everything about the machine but its type, its zone and its price.
+/// Returns all properties of the machine except its type, its zone and its price.
 fn data(
     request: &LaunchRequest,
     image: &ResolvedImage,
     disks: &[Disk],
     group: &str,
 ) -> RequestLaunchTemplateData {
-    // Version 2 of the metadata service only, and not from within containers: a job cannot be tricked into giving away
-    // the machine's role.
+    // Version 2 of the metadata service only, and not from within containers: a job cannot be tricked into exposing the
+    // machine's role.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)
@@ -84,7 +84,7 @@ fn data(
 }
 
 impl AwsCloud {
-    /// Makes the template. The same call again is the same template.
+    /// Creates the template. The same call again returns the same template.
     pub(crate) async fn make_template(
         &self,
         request: &LaunchRequest,
@@ -106,7 +106,7 @@ impl AwsCloud {
         sent.map(|_| ()).map_err(|error| failed(&doing, "ec2:CreateLaunchTemplate", &error))
     }
 
-    /// Removes a template; success when there is none.
+    /// Removes a template; a missing one is a success.
     pub(crate) async fn remove_template(&self, region: &str, name: &str) -> Result<(), CloudError> {
         let doing = format!("removing launch template {name} in {region}");
         let client = self.clients.ec2(region);
@@ -122,7 +122,7 @@ impl AwsCloud {
         }
     }
 
-    /// Removes the templates of ours that are older than this: what a launch that was killed has left.
+    /// Removes this program's templates that are older than this: those left by launches that were killed.
     pub(crate) async fn sweep_region(
         &self,
         region: &str,

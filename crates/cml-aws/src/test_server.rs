@@ -1,4 +1,4 @@
-//! AWS over the wire for tests: answers in the order in which they are given, and the questions that came.
+//! A local AWS endpoint for tests: it returns the given answers in order, and records the requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::clients::{AwsSettings, Clients};
 use crate::cloud::AwsCloud;
 
-/// An AWS that gives these answers, one a connection, and what it was asked.
+/// Starts an AWS that returns these answers, one per connection; returns it with the recorded requests.
 pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mutex<Vec<Value>>>) {
     let (listener, config) = service().await;
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -36,8 +36,8 @@ pub(crate) async fn answering(answers: Vec<(u16, Value)>) -> (AwsCloud, Arc<Mute
     (AwsCloud::of(clients, cache), asked)
 }
 
-/// A service that answers with these statuses and no words, one a connection, and the heads of the requests that came, in small
-/// letters.
+/// Starts a service that answers with these statuses and empty bodies, one per connection; returns it with the heads of
+/// the requests, in lower case.
 pub(crate) async fn silent(statuses: Vec<u16>) -> (SdkConfig, Arc<Mutex<Vec<String>>>) {
     let (listener, config) = service().await;
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -54,7 +54,7 @@ pub(crate) async fn silent(statuses: Vec<u16>) -> (SdkConfig, Arc<Mutex<Vec<Stri
     (config, asked)
 }
 
-/// A free port, and a configuration that leads there.
+/// Returns a listener on a free port, and a configuration that points to it.
 async fn service() -> (TcpListener, SdkConfig) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("is bound"));
@@ -68,7 +68,7 @@ async fn service() -> (TcpListener, SdkConfig) {
     (listener, config)
 }
 
-/// The head of one request, in small letters, and its body.
+/// Reads the head of one request, in lower case, and its body.
 async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     loop {

@@ -1,11 +1,11 @@
-//! Why a region has nothing to sell, in words that name zone and subnet.
+//! Messages for a region without offers, which name zone and subnet.
 
 use cml_cloud::{CloudError, ErrorKind, OfferQuery, SpotPolicy};
 
 use crate::network::Subnets;
 use cml_ec2::regions::RegionZone;
 
-/// Subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
+/// Lists subnets with their zones, as `subnet-1 (us-east-1a), subnet-2 (us-east-1b)`.
 fn listed(subnets: &Subnets, zones: Option<&[&str]>) -> String {
     let is_meant = |zone: &str| zones.is_none_or(|zones| zones.contains(&zone));
     let each = subnets.subnets.iter().filter(|subnet| is_meant(&subnet.zone));

@@ -27,7 +27,7 @@ impl RateLimiter {
         Self { per_minute: per_minute.filter(|&most| most > 0), earned: Mutex::default() }
     }
 
-    /// Returns when the next registration may be sent, in the order of the calls.
+    /// Waits until the next registration may be sent, in the order of the calls.
     pub(crate) async fn next(&self) {
         let Some(per_minute) = self.per_minute else { return };
         let go = {

@@ -1,17 +1,18 @@
-//! AWS's error codes: what kind of trouble each is, and what you can do about it. No other file of the workspace compares a
-//! code of AWS's or a word of its messages.
+//! AWS's error codes: the kind of each, and a hint. No other file of the workspace compares a code of AWS's or a word
+//! of its messages.
 //!
-//! Sources: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html> for EC2, the common errors of the
-//! other services (<https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>), and for what an instant
-//! fleet puts inside its 200 also Karpenter (aws/karpenter-provider-aws pkg/errors/errors.go), which meets them every day.
+//! Sources: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html> for EC2, the common errors of
+//! the other services (<https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>), and for the
+//! codes that an instant fleet puts inside its 200 also Karpenter (aws/karpenter-provider-aws pkg/errors/errors.go),
+//! which encounters them every day.
 
 use cml_cloud::ErrorKind::{self, Capacity, Denied, Invalid, Quota, Throttled, Transient};
 
-/// What you can do, where it depends on the code and not only on its kind.
+/// Hint of a code, where it depends on the code and not only on its kind.
 pub(super) enum Advice {
-    /// As for every other code of the kind.
+    /// The same hint as for every other code of the kind.
     OfKind,
-    /// This.
+    /// This hint.
     Words(&'static str),
 }
 use Advice::{OfKind, Words};
@@ -30,7 +31,8 @@ const TEMPLATE: Advice =
 const DISK_PLACE: Advice =
     Words("add zones or regions (--region), or try again later: EBS has no room there now");
 
-/// Codes with their kind and the cure, by kind. A code that is not here is judged by [`kind_in_fleet`] or by its HTTP status.
+/// Codes with their kind and hint, by kind. A code that is missing here is classified by [`kind_in_fleet`] or by its
+/// HTTP status.
 const CODES: &[(&str, ErrorKind, Advice)] = &[
     ("InsufficientInstanceCapacity", Capacity, OfKind),
     ("InsufficientCapacity", Capacity, OfKind),
@@ -107,7 +109,7 @@ const CODES: &[(&str, ErrorKind, Advice)] = &[
     ("RequestThrottled", Throttled, OfKind),
     ("RequestThrottledException", Throttled, OfKind),
     ("TooManyRequestsException", Throttled, OfKind),
-    // Cost Explorer's word for too many calls.
+    // Cost Explorer's code for too many calls.
     ("LimitExceededException", Throttled, OfKind),
     ("SlowDown", Throttled, OfKind),
     ("UnauthorizedOperation", Denied, OfKind),
@@ -190,15 +192,15 @@ const CODES: &[(&str, ErrorKind, Advice)] = &[
     ("InvalidLaunchTemplateId.NotFound", Invalid, TEMPLATE),
 ];
 
-/// Codes that mean one thing in an answer about the whole call and another one about a single way to buy, where the next way
-/// may still do: "Your requested instance type is not supported in your requested Availability Zone".
+/// Codes with one meaning in an answer about the whole call and another one about a single offer, where the next offer
+/// may still succeed: "Your requested instance type is not supported in your requested Availability Zone".
 const OF_ONE_WAY: &[(&str, ErrorKind)] = &[
     ("Unsupported", Capacity),
     ("InvalidFleetConfiguration", Capacity),
     ("VolumeTypeNotAvailableInZone", Capacity),
 ];
 
-/// Without the old prefix that codes wear inside a fleet's answer and in an instance's reason.
+/// Returns the code without the old prefix that codes have inside a fleet's answer and in an instance's reason.
 fn bare(code: &str) -> &str {
     code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code)
 }
@@ -207,20 +209,20 @@ fn row(code: &str) -> Option<&'static (&'static str, ErrorKind, Advice)> {
     CODES.iter().find(|(known, ..)| *known == bare(code))
 }
 
-/// What kind of refusal a code is; none when only the HTTP status can tell.
+/// Returns the kind of a code; `None` when only the HTTP status can decide.
 pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
     row(code).map(|(_, kind, _)| *kind)
 }
 
-/// What kind of refusal a code is inside the 200 of a fleet, where no status tells. A failure of AWS's own may pass; a code
-/// that is not known is taken for a refusal of the request.
+/// Returns the kind of a code inside the 200 of a fleet, where there is no status. A failure of AWS's own is transient;
+/// an unknown code counts as a refusal of the request.
 pub(crate) fn kind_in_fleet(code: &str) -> ErrorKind {
     let of_one_way = OF_ONE_WAY.iter().find(|(known, _)| *known == bare(code)).map(|(_, kind)| *kind);
     let by_prefix = || if code.starts_with("Server.") { Transient } else { Invalid };
     of_one_way.or_else(|| kind_of(code)).unwrap_or_else(by_prefix)
 }
 
-/// The cure of this very code, where it has one of its own.
+/// Returns the hint of this very code, where it has one of its own.
 pub(crate) fn advice(code: &str) -> Option<&'static str> {
     match row(code) {
         Some((.., Words(words))) => Some(words),
@@ -228,35 +230,35 @@ pub(crate) fn advice(code: &str) -> Option<&'static str> {
     }
 }
 
-/// The code of a fleet that bought nothing. Another code of the same answer may give the reason.
+/// Returns true for the code of a fleet that bought nothing. Another code of the same answer may contain the reason.
 /// <https://github.com/aws/karpenter-provider-aws/issues/5283>
 pub(crate) fn says_only_that_nothing_was_bought(code: &str) -> bool {
     bare(code) == "UnfulfillableCapacity"
 }
 
-/// The account may not use the image: no fault of the credentials, though EC2 has one code for both.
+/// Returns true when the account may not use the image: no fault of the credentials, though EC2 has one code for both.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
 pub(crate) fn is_foreign_image(code: &str, message: &str) -> bool {
     bare(code) == "AuthFailure" && message.contains("Not authorized for images")
 }
 
-/// What you can do about an image of somebody else's.
+/// Hint about an image of another account.
 pub(crate) const FOREIGN_IMAGE: &str = "the account may not use this image: name another one (--image, or `image:` in cml.yaml), or \
                                         have its owner share it with the account";
 
-/// A permission is missing, or a policy forbids it.
+/// Returns true when a permission is missing, or a policy forbids the call.
 pub(crate) fn is_unauthorized(code: &str) -> bool {
     ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"].contains(&bare(code))
 }
 
-/// AWS does not know the credentials: in a region that is not enabled it says so of good ones too.
+/// Returns true when AWS does not know the credentials: a region that is not enabled reports this for valid ones too.
 /// <https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html>
 pub(crate) fn is_unknown_to_region(code: &str) -> bool {
     ["AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId"].contains(&bare(code))
 }
 
-/// What the message of a refusal says forbids it; none for a permission that nothing gives.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
+/// Returns the policy that forbids the call by the message of the refusal; `None` where no policy grants the
+/// permission. <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
 pub(super) fn forbidden_by(message: &str) -> Option<&'static str> {
     const POLICIES: [(&str, &str); 5] = [
         ("service control policy", "a service control policy of your AWS organization"),
@@ -269,7 +271,7 @@ pub(super) fn forbidden_by(message: &str) -> Option<&'static str> {
     by_policy.or_else(|| message.contains("explicit deny").then_some("a policy with an explicit deny"))
 }
 
-/// Something that we knew from earlier and that is gone by now: an image, a subnet, a group.
+/// Returns true for a missing resource that was known earlier: an image, a subnet, a group.
 pub(crate) fn is_gone(code: &str) -> bool {
     [
         "InvalidAMIID.",
@@ -283,73 +285,74 @@ pub(crate) fn is_gone(code: &str) -> bool {
     .any(|prefix| bare(code).starts_with(prefix))
 }
 
-/// EC2 does not know a launch template: for a moment after it was made, or because it is gone.
+/// Returns true when EC2 does not know a launch template: for a moment after its creation, or because it was removed.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 pub(crate) fn is_unknown_template(code: &str) -> bool {
     let code = bare(code);
     code.starts_with("InvalidLaunchTemplate") && code.contains("NotFound")
 }
 
-/// A client token or a name that was used before with other parameters.
+/// Returns true for a client token or a name that was used before with other parameters.
 pub(crate) fn is_taken(code: &str) -> bool {
     code == "IdempotentParameterMismatch" || code.contains("AlreadyExists")
 }
 
-/// Another call has made a security group of this name.
+/// Returns true when another call has created a security group of this name.
 pub(crate) fn is_duplicate_group(code: &str) -> bool {
     code == "InvalidGroup.Duplicate"
 }
 
-/// EC2 does not know the instance, or not yet.
+/// Returns true when EC2 does not know the instance, or not yet.
 pub(crate) fn is_unknown_instance(code: &str) -> bool {
     code == "InvalidInstanceID.NotFound"
 }
 
-/// SSM has no such parameter.
+/// Returns true when SSM has no such parameter.
 pub(crate) fn is_unknown_parameter(code: &str) -> bool {
     code == "ParameterNotFound"
 }
 
-/// The region has no such quota.
+/// Returns true when the region has no such quota.
 pub(crate) fn is_unknown_quota(code: &str) -> bool {
     code == "NoSuchResourceException"
 }
 
-/// A dry run that would have gone well. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
+/// Returns true for a dry run that would have succeeded.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
 pub(crate) fn would_succeed(code: &str) -> bool {
     code == "DryRunOperation"
 }
 
-/// The zone does not sell the type.
+/// Returns true when the zone does not sell the type.
 pub(crate) fn is_not_sold(code: &str) -> bool {
     bare(code) == "Unsupported"
 }
 
-/// This type of machine cannot do what was asked of it.
+/// Returns true when this type does not support the request.
 pub(crate) fn is_unsupported_here(code: &str) -> bool {
     code == "UnsupportedOperation"
 }
 
-/// The reason of an instance's end is that EC2 took it back.
+/// Returns true when the reason of an instance's end is an interruption by EC2.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>
 pub(crate) fn is_interruption(reason: &str) -> bool {
     ["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"].contains(&reason)
 }
 
-/// Why S3 did not take a file. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>
+/// Reason why S3 refused a file. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BucketRefusal {
     /// There is no such bucket.
     NoBucket,
     /// A permission is missing.
     Denied,
-    /// The bucket is in another region than the one that was asked.
+    /// The bucket is in another region than the one that was called.
     OtherRegion,
-    /// What no sentence of ours explains.
+    /// A reason without a hint of its own.
     Other,
 }
 
-/// Reads S3's code.
+/// Classifies S3's code.
 pub(crate) fn bucket_refusal(code: &str) -> BucketRefusal {
     match code {
         "NoSuchBucket" => BucketRefusal::NoBucket,
@@ -382,7 +385,7 @@ mod tests {
             ("Server.InternalError", Some(Transient)),
             ("TagLimitExceeded", Some(Invalid)),
             ("InvalidParameterValue", None),
-            // No code is judged by how it ends.
+            // No code is classified by its suffix.
             ("SomethingNewLimitExceeded", None),
         ] {
             assert_eq!(kind_of(code), kind, "{code}");

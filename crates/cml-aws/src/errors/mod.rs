@@ -1,4 +1,4 @@
-//! What AWS answers when it does not do what was asked, as errors of ours, each with what you can do.
+//! AWS's refusals as this program's errors, each with a hint.
 
 pub(crate) mod codes;
 
@@ -9,7 +9,7 @@ use cml_cloud::{CloudError, ErrorKind, RegionFailure};
 
 use cml_ec2::regions;
 
-/// What you can do about a refusal of AWS's.
+/// Returns the hint for a refusal of AWS's.
 pub(crate) fn hint_for(kind: ErrorKind, code: &str, message: &str, operation: &str) -> String {
     if codes::is_unauthorized(code) {
         return match codes::forbidden_by(message) {
@@ -40,7 +40,7 @@ pub(crate) fn hint_for(kind: ErrorKind, code: &str, message: &str, operation: &s
     .to_owned()
 }
 
-/// A failure that is this region's: good credentials are unknown to a region that the account has not enabled.
+/// Limits a failure to its region: valid credentials are unknown to a region that the account has not enabled.
 pub(crate) fn in_region(region: &str, error: CloudError) -> CloudError {
     let is_unknown =
         error.kind == ErrorKind::Denied && error.code.as_deref().is_some_and(codes::is_unknown_to_region);
@@ -53,7 +53,7 @@ pub(crate) fn in_region(region: &str, error: CloudError) -> CloudError {
     ))
 }
 
-/// All regions have failed: one error with the reasons of all, of the kind that passes soonest.
+/// Combines the failures of all regions: one error with all reasons, of the kind that passes soonest.
 pub(crate) fn all_failed(doing: &str, failed: &[RegionFailure]) -> CloudError {
     let order = [
         ErrorKind::Capacity,
@@ -91,7 +91,7 @@ pub(crate) fn all_failed(doing: &str, failed: &[RegionFailure]) -> CloudError {
     }
 }
 
-/// Turns a failed call of the SDK into ours. `operation` is the permission it takes: `ec2:CreateFleet`.
+/// Converts a failed call of the SDK. `operation` is the permission it needs: `ec2:CreateFleet`.
 pub(crate) fn failed<E, R>(doing: &str, operation: &str, error: &SdkError<E, R>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -125,21 +125,21 @@ where
     }
 }
 
-/// What to do where there are no credentials.
+/// Hint for missing credentials.
 pub(crate) const SET_CREDENTIALS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let \
                                           aws-actions/configure-aws-credentials do it in the workflow";
 
-/// That there are none, as far as the SDK says why.
+/// Describes missing credentials, with the SDK's reason as far as there is one.
 pub(crate) fn no_credentials(cause: &str) -> String {
     format!("no AWS credentials: {}", in_short(cause))
 }
 
-/// True when a call failed for want of credentials: the SDK says it in several ways, all with this word.
+/// Returns true when a call failed for lack of credentials: the SDK reports it in several ways, all with this word.
 pub(crate) fn lacks_credentials(cause: &str) -> bool {
     cause.to_ascii_lowercase().contains("credential")
 }
 
-/// What the reader can do where no answer came. A static program may stand where no certificates are.
+/// Returns the hint for a missing answer. A static program may run where no certificates are installed.
 fn hint_without_answer(cause: &str) -> &'static str {
     if cause.contains("invalid peer certificate") {
         "https needs the system's CA certificates (package ca-certificates), or a file of them named by SSL_CERT_FILE; \
@@ -149,14 +149,14 @@ fn hint_without_answer(cause: &str) -> &'static str {
     }
 }
 
-/// The SDK tells every source that it tried, line by line: more than anybody reads.
+/// Shortens the cause: the SDK lists every source that it tried, line by line, which is too long to read.
 fn in_short(cause: &str) -> &str {
     let first = cause.lines().next().unwrap_or(cause);
     let first = first.rsplit("not enabled: ").next().unwrap_or(first);
     first.trim_end_matches(" Attempted:").trim_end_matches('.')
 }
 
-/// The HTTP status of an answer.
+/// HTTP status of an answer.
 pub(crate) trait Status {
     fn status(&self) -> u16;
 }
@@ -167,12 +167,12 @@ impl Status for aws_sdk_ec2::config::http::HttpResponse {
     }
 }
 
-/// AWS's words without the encoded message that only AWS can read.
+/// Returns AWS's message without the encoded part that only AWS can decode.
 pub(crate) fn readable(message: &str) -> String {
     message.split(" Encoded authorization failure message").next().unwrap_or(message).trim().to_owned()
 }
 
-/// An error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut words = error.to_string();
     let mut next = error.source();

@@ -1,6 +1,5 @@
-//! A launch that EC2 is asked about and does not make: whatever stands in the way of a real one is said here already, the
-//! organization's rules and an image that must be subscribed to first among it.
-//! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
+//! Dry run of a launch: it reveals what would make a real one fail, including the organization's rules and an image
+//! that must be subscribed to first. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
 
 use std::collections::BTreeMap;
 
@@ -16,45 +15,45 @@ use crate::cloud::AwsCloud;
 use crate::disks;
 use crate::errors::{codes, failed, in_region};
 
-/// What would be launched.
+/// Parameters of a dry run.
 #[derive(Clone, Debug)]
 pub struct DryLaunch<'a> {
     /// `us-east-1`.
     pub region: &'a str,
-    /// What would boot.
+    /// The image that would boot.
     pub image: &'a ImageFacts,
     /// `g5.xlarge`.
     pub instance_type: &'a str,
     /// `subnet-…`.
     pub subnet: &'a str,
-    /// `sg-…`; none: the VPC's own one, since ours is not made for a question.
+    /// `sg-…`; `None`: the VPC's own one, since this program's is not created for a dry run.
     pub group: Option<&'a str>,
-    /// How it would be bought.
+    /// The market.
     pub market: Market,
     /// The scope that it would work for, `acme/vision`.
     pub owner: &'a str,
-    /// Root disk, GiB; none: as a launch chooses it.
+    /// Root disk, GiB; `None`: as a launch chooses it.
     pub disk_gib: Option<u32>,
-    /// Tags of the user's own.
+    /// The user's tags.
     pub tags: &'a BTreeMap<String, String>,
-    /// The instance profile that the machine would be given.
+    /// The instance profile of the machine.
     pub instance_profile: Option<&'a str>,
 }
 
-/// What EC2 says of a launch that it was only asked about.
+/// Result of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DryRun {
-    /// It would launch it.
+    /// EC2 would launch it.
     Ok,
-    /// The zone does not sell this very type.
+    /// The zone does not sell this type.
     NotSold,
 }
 
 impl AwsCloud {
-    /// Asks EC2 whether it would launch this. Nothing is launched.
+    /// Performs a dry run. Nothing is launched.
     ///
     /// # Errors
-    /// What a launch would get, as far as EC2 says it before it looks for capacity.
+    /// The errors that a launch would get, as far as EC2 reports them before it checks capacity.
     pub async fn dry_launch(&self, asked: &DryLaunch<'_>) -> Result<DryRun, CloudError> {
         let doing = format!("asking for a dry run of a launch in {}", asked.region);
         let mark = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
@@ -70,7 +69,7 @@ impl AwsCloud {
             mark(tag::CONTROLLER, "doctor"),
             mark(tag::RUNNER, "doctor"),
         ]);
-        // As a launch says it: an organization's rules may ask for these.
+        // As in a launch: an organization's rules may require these options.
         let metadata = InstanceMetadataOptionsRequest::builder()
             .http_tokens(HttpTokensState::Required)
             .http_put_response_hop_limit(1)
@@ -108,7 +107,7 @@ impl AwsCloud {
             Err(error) if error.code.as_deref().is_some_and(codes::would_succeed) => Ok(DryRun::Ok),
             Err(error) if error.code.as_deref().is_some_and(codes::is_not_sold) => Ok(DryRun::NotSold),
             Err(error) => Err(in_region(asked.region, error)),
-            // It was no dry run to whoever answered: what it may have made must not stay.
+            // The endpoint ignored the dry run: what it may have created must not stay.
             Ok(made) => {
                 for instance in made.instances() {
                     if let Some(id) = instance.instance_id() {

@@ -1,4 +1,4 @@
-//! Whose credentials they are, and until when.
+//! Identity and expiry of the credentials.
 
 use aws_sdk_sts::config::ProvideCredentials;
 use cml_cloud::{CloudError, ErrorKind};
@@ -8,27 +8,27 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
 
-/// Whose credentials they are.
+/// Identity of the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// `arn:aws:sts::123456789012:assumed-role/cml-runner/session`.
     pub arn: String,
     /// The account's twelve digits.
     pub account: String,
-    /// When they expire; none for keys that do not.
+    /// Time of expiry; `None` for keys that do not expire.
     pub expires_at: Option<Timestamp>,
-    /// Whether it is a user's key, which is good until somebody removes it.
+    /// Whether it is a user's key, which is valid until it is removed.
     pub is_long_lived: bool,
 }
 
 impl Identity {
-    /// Whether it is the account's root user, whom no policy of the account forbids anything.
+    /// Returns whether it is the account's root user, which no policy of the account restricts.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.arn.ends_with(":root")
     }
 
-    /// The user or role whose policies decide: what IAM can be asked about. None for anybody else.
+    /// Returns the user or role whose policies apply, for queries to IAM. `None` for any other identity.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
     #[must_use]
     pub fn principal(&self) -> Option<String> {
@@ -45,8 +45,8 @@ impl Identity {
 const ASKING: &str = "asking whose the credentials are";
 
 impl AwsCloud {
-    /// Asks AWS whose these credentials are, which needs no permission: the first of these regions that says it. One that is not
-    /// enabled says of good credentials that it does not know them.
+    /// Queries the identity of the credentials, which needs no permission, in the first of these regions that answers.
+    /// A region that is not enabled does not know valid credentials.
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl AwsCloud {
                     answer = Ok(found);
                     break;
                 }
-                // The error of the first region is the one that you get.
+                // The error of the first region is returned.
                 Err(error) if region == default => answer = Err(error),
                 Err(_) => {}
             }

@@ -1,4 +1,4 @@
-//! What an image is, and whether it is known to drive a GPU.
+//! Facts about an image, and whether it is known to have a GPU driver.
 
 use cml_cloud::{Arch, CloudError, Driver, Image};
 
@@ -7,38 +7,39 @@ use crate::disks;
 use crate::errors::in_region;
 use crate::images::ResolvedImage;
 
-/// What an image is.
+/// Facts about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFacts(pub(crate) ResolvedImage);
 
 impl ImageFacts {
-    /// `ami-…`.
+    /// Returns its id, `ami-…`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The name its maker gave it; empty when it has none.
+    /// Returns the name given by its maker; empty when it has none.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Whether its name or description tells of an NVIDIA driver. Nothing else tells from the outside.
+    /// Returns whether its name or description mentions an NVIDIA driver. There is no other indication from the
+    /// outside.
     #[must_use]
     pub fn tells_of_driver(&self) -> bool {
         self.0.tells_of_driver
     }
 
-    /// All disks of a machine that boots it, GiB together.
+    /// Returns the size of all disks of a machine that boots it, GiB.
     ///
     /// # Errors
-    /// [`Invalid`](cml_cloud::ErrorKind::Invalid) when a smaller root was asked for than the image needs.
+    /// [`Invalid`](cml_cloud::ErrorKind::Invalid) when the requested root is smaller than the image needs.
     pub fn disks_gib(&self, asked_gib: Option<u32>) -> Result<u32, CloudError> {
         disks::planned(&self.0, asked_gib).map(|disks| disks::total_gib(&disks))
     }
 
-    /// Its EBS volumes beside the root.
+    /// Returns the number of its EBS volumes besides the root.
     #[must_use]
     pub fn more_volumes(&self) -> usize {
         self.0.volumes.len()
@@ -46,10 +47,10 @@ impl ImageFacts {
 }
 
 impl AwsCloud {
-    /// The image that a machine of this kind would boot, found as a launch finds it.
+    /// Returns the image that such a machine would boot, found as a launch finds it.
     ///
     /// # Errors
-    /// As a launch would get them.
+    /// The errors that a launch would get.
     pub async fn image_facts(
         &self,
         region: &str,

@@ -1,5 +1,5 @@
-//! A look at an account before anything is bought in it: who we are there, what we may do, how much, and whether a machine would
-//! reach GitHub. Everything here asks; nothing is made, changed or removed.
+//! Inspection of an account before anything is bought in it: identity, permissions, quotas, and whether a machine would
+//! reach GitHub. All calls are read-only; nothing is created, changed or removed.
 
 mod dry_launch;
 mod identity;

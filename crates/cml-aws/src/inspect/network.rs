@@ -1,5 +1,5 @@
-//! Whether a machine in a subnet would reach GitHub: a route out, an address to go by, a group that lets it.
-//! <https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html>
+//! Whether a machine in a subnet would reach GitHub: an outbound route, a public address, a security group that allows
+//! it. <https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html>
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
 
-/// How traffic leaves a subnet.
+/// Outbound route of a subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WayOut {
-    /// An internet gateway: only machines with a public address go through it.
+    /// An internet gateway: only machines with a public address can use it.
     Gateway(String),
-    /// Something else that has an address of its own: a NAT gateway, a transit gateway, ….
+    /// A target with an address of its own: a NAT gateway, a transit gateway, ….
     Through(String),
-    /// There is a route, to something that is gone.
+    /// A route whose target no longer exists.
     Blackhole,
-    /// There is none.
+    /// No route.
     None,
-    /// These credentials may not look.
+    /// These credentials may not read it.
     NotSeen,
 }
 
@@ -32,21 +32,21 @@ pub struct SubnetFacts {
     pub id: String,
     /// Its zone.
     pub zone: String,
-    /// How traffic leaves.
+    /// Its outbound route.
     pub way_out: WayOut,
     /// Whether machines get a public address.
     pub gives_public_address: bool,
-    /// Addresses that are free; none when AWS did not say.
+    /// Number of free addresses; `None` when AWS did not report it.
     pub free_addresses: Option<u32>,
 }
 
 impl SubnetFacts {
-    /// Whether a machine there reaches the internet.
+    /// Returns whether a machine there reaches the internet.
     #[must_use]
     pub fn reaches_out(&self) -> bool {
         match &self.way_out {
             WayOut::Gateway(_) => self.gives_public_address,
-            // What cannot be seen is no reason to doubt.
+            // An unreadable route is no evidence of a problem.
             WayOut::Through(_) | WayOut::NotSeen => true,
             WayOut::Blackhole | WayOut::None => false,
         }
@@ -58,30 +58,30 @@ impl SubnetFacts {
 pub struct GroupFacts {
     /// `sg-…`.
     pub id: String,
-    /// Rules that let others in.
+    /// Number of inbound rules.
     pub inbound_rules: usize,
-    /// Whether something lets HTTPS out to anywhere.
+    /// Whether a rule allows outbound HTTPS to any address.
     pub lets_https_out: bool,
-    /// Whether it lets anything out at all: to a proxy, for one.
+    /// Whether it allows any outbound traffic, for example to a proxy.
     pub lets_something_out: bool,
 }
 
-/// Where machines of a region would be.
+/// Network of a region's machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkFacts {
     /// The VPC.
     pub vpc: String,
-    /// Its subnets that are used.
+    /// Its subnets in use.
     pub subnets: Vec<SubnetFacts>,
-    /// The group; none when the first launch makes it.
+    /// The group; `None` when the first launch creates it.
     pub group: Option<GroupFacts>,
 }
 
 impl AwsCloud {
-    /// Where machines of a region would be.
+    /// Returns the network of a region's machines.
     ///
     /// # Errors
-    /// As a launch would get them. Without `ec2:DescribeRouteTables` ways out are [`WayOut::NotSeen`].
+    /// The errors that a launch would get. Without `ec2:DescribeRouteTables`, routes are [`WayOut::NotSeen`].
     pub async fn network_facts(&self, region: &str, network: &Network) -> Result<NetworkFacts, CloudError> {
         let known = self.subnets(region, network).await?;
         let vpc = known.vpc.clone();
@@ -165,13 +165,13 @@ fn lets_https_out(group: &SecurityGroup) -> bool {
             && rule.to_port().is_some_and(|to| to >= 443 || to == -1);
         let to_anywhere = rule.ip_ranges().iter().any(|range| range.cidr_ip() == Some("0.0.0.0/0"))
             || rule.ipv6_ranges().iter().any(|range| range.cidr_ipv6() == Some("::/0"));
-        // A list of prefixes or another group may be a proxy: not for us to say.
+        // A prefix list or another group may be a proxy: that cannot be decided here.
         let to_something = !rule.prefix_list_ids().is_empty() || !rule.user_id_group_pairs().is_empty();
         (is_all || is_tcp && has_port) && (to_anywhere || to_something)
     })
 }
 
-/// How traffic leaves a subnet: by its own table, else by the VPC's main one.
+/// Returns the outbound route of a subnet: by its own table, else by the VPC's main one.
 fn way_out(tables: &[RouteTable], subnet: &str) -> WayOut {
     let of_subnet = tables
         .iter()
@@ -183,7 +183,7 @@ fn way_out(tables: &[RouteTable], subnet: &str) -> WayOut {
     };
     let Some(table) = of_subnet.or_else(main) else { return WayOut::None };
     let to = |block: &str| table.routes().iter().find(|route| route.destination_cidr_block() == Some(block));
-    // A default route that is split in two is one, too.
+    // A default route that is split in two counts, too.
     to("0.0.0.0/0").or_else(|| to("0.0.0.0/1")).map_or(WayOut::None, by_route)
 }
 
@@ -205,7 +205,8 @@ fn by_route(route: &Route) -> WayOut {
         ("carrier gateway", route.carrier_gateway_id()),
         ("gateway", route.gateway_id()),
     ]);
-    // A peered VPC passes nothing on to the internet. https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
+    // A peered VPC forwards nothing to the internet.
+    // https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
     let found = others.into_iter().find_map(|(kind, id)| Some(format!("{kind} {}", id?)));
     found.map_or(WayOut::None, WayOut::Through)
 }

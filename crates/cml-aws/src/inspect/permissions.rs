@@ -1,4 +1,4 @@
-//! What the credentials may do, asked of IAM; and where IAM may not be asked, by dry runs.
+//! Permissions of the credentials, by IAM's policy simulation; and where that is not allowed, by dry runs.
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 
 use std::collections::BTreeMap;
@@ -12,19 +12,19 @@ use crate::inspect::Identity;
 use crate::pages::{Pages, incomplete};
 use crate::signed::IAM;
 
-/// One permission, and what goes wrong without it.
+/// One permission, and the effect of its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
     /// `ec2:CreateFleet`.
     pub action: &'static str,
-    /// What happens without it, as the end of "without it …".
+    /// Effect of its absence, as the end of "without it …".
     pub without: &'static str,
-    /// Whether nothing can be launched without it.
+    /// Whether no launch is possible without it.
     pub is_essential: bool,
     on: &'static [&'static str],
 }
 
-/// What things are called, with `REGION` and `ACCOUNT` to be filled in.
+/// ARNs of resources, with `REGION` and `ACCOUNT` to be filled in.
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>
 const ANYTHING: &[&str] = &["*"];
 const INSTANCE: &[&str] = &["arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0"];
@@ -34,7 +34,7 @@ const MACHINE: &[&str] = &[
     "arn:aws:ec2:REGION:ACCOUNT:volume/vol-0123456789abcdef0",
     "arn:aws:ec2:REGION:ACCOUNT:network-interface/eni-0123456789abcdef0",
 ];
-/// What a machine is made of.
+/// Resources of a machine.
 const LAUNCH: &[&str] = &[
     "arn:aws:ec2:REGION:ACCOUNT:instance/i-0123456789abcdef0",
     "arn:aws:ec2:REGION:ACCOUNT:volume/vol-0123456789abcdef0",
@@ -69,7 +69,7 @@ const fn useful(action: &'static str, without: &'static str, on: &'static [&'sta
     Needed { action, without, is_essential: false, on }
 }
 
-/// What a launch does.
+/// Actions of a launch.
 pub const LAUNCH_ACTIONS: &[Needed] = &[
     needed("ec2:DescribeSubnets", "no place for a machine is found", ANYTHING),
     needed("ec2:DescribeSecurityGroups", "the machine's security group is not found", ANYTHING),
@@ -95,7 +95,7 @@ pub const LAUNCH_ACTIONS: &[Needed] = &[
     ),
 ];
 
-/// What the daemon does beside that.
+/// Additional actions of the daemon.
 pub const DAEMON_ACTIONS: &[Needed] = &[
     useful("ec2:DescribeLaunchTemplates", "leftover launch templates are not found", ANYTHING),
     useful("ec2:DescribeSpotInstanceRequests", "interruptions are noticed two minutes later", ANYTHING),
@@ -104,31 +104,32 @@ pub const DAEMON_ACTIONS: &[Needed] = &[
 
 const ASKING: &str = "asking IAM";
 
-/// What is known of one permission.
+/// Result for one permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is there.
+    /// It is granted.
     Allowed,
-    /// It is not; in AWS's words, why.
+    /// It is denied, with AWS's reason.
     Denied(String),
-    /// It could not be found out, and why.
+    /// It could not be determined, with the reason.
     Unknown(String),
 }
 
-/// What is known of all that was asked about.
+/// Results for all permissions in question.
 #[derive(Clone, Debug)]
 pub struct Permissions {
-    /// In the order of the question.
+    /// Results, in the order of the request.
     pub verdicts: Vec<(Needed, Verdict)>,
-    /// Why IAM could not be asked, where dry runs had to do.
+    /// Reason why IAM could not be queried and dry runs were used.
     pub without_iam: Option<String>,
 }
 
 impl AwsCloud {
-    /// Whether these credentials may do all this in a region, for a scope of GitHub's (`acme/vision`). Nothing is done.
+    /// Checks whether these credentials may do all this in a region, for a scope of GitHub's (`acme/vision`). Nothing
+    /// is executed.
     ///
     /// # Errors
-    /// Only when AWS cannot be reached: a question that may not be asked is answered by dry runs.
+    /// Only when AWS cannot be reached: a query that is denied is replaced by dry runs.
     pub async fn permissions(
         &self,
         identity: &Identity,
@@ -145,7 +146,7 @@ impl AwsCloud {
             return self.by_dry_runs(region, needed, why).await;
         };
         let mut known: BTreeMap<&str, Verdict> = BTreeMap::new();
-        // One question for all that is done to the same things.
+        // One query for all actions on the same resources.
         let places: Vec<&[&str]> = needed.iter().map(|one| one.on).collect();
         for on in places.iter().enumerate().filter(|(at, on)| !places[..*at].contains(on)).map(|(_, on)| *on)
         {
@@ -157,7 +158,7 @@ impl AwsCloud {
                     let why = "allow iam:SimulatePrincipalPolicy on this role to have all of them looked at (a launch does not need it)";
                     return self.by_dry_runs(region, needed, why.to_owned()).await;
                 }
-                // A role with a path has an ARN that its session does not tell.
+                // A role with a path has an ARN that its session does not contain.
                 Err(error) if error.kind == ErrorKind::Invalid => {
                     let why = format!(
                         "IAM does not know {principal}: has the role a path? Its policies cannot be asked then"
@@ -172,7 +173,7 @@ impl AwsCloud {
         Ok(Permissions { verdicts: needed.iter().map(verdict).collect(), without_iam: None })
     }
 
-    /// Verdicts on actions, in their order, each over all these things.
+    /// Returns the results for actions, in their order, each over all these resources.
     async fn simulated(
         &self,
         principal: &str,
@@ -216,7 +217,7 @@ impl AwsCloud {
         Ok(actions.iter().map(of).collect())
     }
 
-    /// What EC2 says when it is asked only whether it would.
+    /// Determines permissions by dry runs.
     async fn by_dry_runs(
         &self,
         region: &str,
@@ -256,7 +257,8 @@ impl AwsCloud {
     }
 }
 
-/// A dry run ends in an error always. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
+/// Interprets a dry run's answer, which is always an error.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
 fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, CloudError> {
     match answer {
         Ok(()) => Ok(Verdict::Unknown(format!("{} did not take a dry run for one", needed.action))),
@@ -269,14 +271,14 @@ fn answered(needed: &Needed, answer: Result<(), CloudError>) -> Result<Verdict, 
     }
 }
 
-/// A list, as the query protocol writes it.
+/// Encodes a list for the query protocol.
 /// <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#serialization-of-lists>
 fn members(name: &str, values: &[impl AsRef<str>]) -> Vec<(String, String)> {
     let numbered = values.iter().zip(1..);
     numbered.map(|(value, at)| (format!("{name}.member.{at}"), value.as_ref().to_owned())).collect()
 }
 
-/// What a launch of ours would bring, for policies with conditions.
+/// Returns the context of a launch, for policies with conditions.
 fn circumstances(region: &str, owner: &str) -> Vec<(String, String)> {
     let keys = [tag::LAUNCH, tag::SPEC, tag::DEADLINE, tag::OWNER, tag::CONTROLLER, tag::RUNNER];
     let mut all: Vec<(String, &[&str], &str)> = vec![
@@ -286,7 +288,7 @@ fn circumstances(region: &str, owner: &str) -> Vec<(String, String)> {
         ("iam:AWSServiceName".to_owned(), &["spot.amazonaws.com"], "string"),
     ];
     let tags = keys.map(|key| (key, if key == tag::OWNER { owner } else { "doctor" }));
-    // That of our security group; machines have the runner's.
+    // That of this program's security group; machines have the runner's.
     let tags: Vec<(&str, &str)> = tags.into_iter().chain([("Name", crate::network::GROUP)]).collect();
     for (key, value) in &tags {
         for place in ["aws:RequestTag", "aws:ResourceTag", "ec2:ResourceTag"] {

@@ -1,4 +1,4 @@
-//! How many vCPUs of a kind the account may have at once.
+//! Quotas of the account: vCPUs of a class that may run at once.
 
 use cml_cloud::{CloudError, ErrorKind};
 use serde_json::json;
@@ -10,19 +10,20 @@ use crate::signed::SERVICE_QUOTAS;
 use cml_ec2::answers::quota;
 use cml_ec2::quotas::ServiceQuota;
 
-/// What an account may have.
+/// A quota of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// vCPUs at once.
+    /// Maximum number of vCPUs at once.
     pub vcpus: u64,
 }
 
 impl AwsCloud {
-    /// The account's quota in a region.
+    /// Returns the account's quota in a region.
     /// <https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html>
     ///
     /// # Errors
-    /// [`Denied`](ErrorKind::Denied) without `servicequotas:GetServiceQuota`. None where the region has no such quota.
+    /// [`Denied`](ErrorKind::Denied) without `servicequotas:GetServiceQuota`. `None` where the region has no such
+    /// quota.
     pub async fn quota(&self, region: &str, asked: ServiceQuota) -> Result<Option<Quota>, CloudError> {
         let doing = format!("asking for the quota \"{}\" in {region}", asked.name);
         let client = self.clients.signed(&SERVICE_QUOTAS, region);

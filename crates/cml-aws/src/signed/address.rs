@@ -1,5 +1,4 @@
-//! Addresses that carry their signature.
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
+//! Presigned URLs. <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +14,10 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{Service, UNRESERVED};
 
-/// An address that everybody who has it can read for so long, or for as long as the credentials are good.
+/// Returns a URL that grants read access for so long, or for as long as the credentials are valid.
 ///
 /// # Errors
-/// For an address that is none.
+/// When the URL is invalid.
 pub(crate) fn presigned(
     service: &Service,
     credentials: &Credentials,

@@ -1,11 +1,11 @@
-//! What a service answers, and its refusals as the SDK tells those of its own clients.
+//! Answers of a service, and its refusals in the form of the SDK's own clients.
 
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ErrorMetadata, ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use cml_ec2::answers::refusal::{self, Refusal};
 
-/// The service refused; its code and words.
+/// A refusal of the service, with its code and message.
 #[derive(Debug, thiserror::Error)]
 #[error("{meta}")]
 pub(crate) struct Refused {
@@ -18,7 +18,7 @@ impl ProvideErrorMetadata for Refused {
     }
 }
 
-/// The body of an answer, or why there is none.
+/// Returns the body of an answer, or the reason why there is none.
 pub(super) fn read(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>> {
     let body = answer.body().bytes().unwrap_or_default();
     if answer.status().is_success() {

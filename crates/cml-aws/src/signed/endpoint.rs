@@ -1,4 +1,4 @@
-//! Where a service is reached. `testdata/endpoints.json` holds what botocore says of the same questions.
+//! Endpoints of services. `testdata/endpoints.json` holds botocore's answers for the same inputs.
 //! <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 
 use aws_config::SdkConfig;
@@ -6,18 +6,18 @@ use aws_types::service_config::ServiceConfigKey;
 
 use super::{S3, Service};
 
-/// Which of its regions a service has one of for many.
+/// Distribution of a service over regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
-    /// It is in every region.
+    /// One endpoint in every region.
     Region,
-    /// One for each partition.
+    /// One endpoint for each partition.
     Iam,
-    /// One for each partition but the one of the US government.
+    /// One endpoint for each partition except that of the US government.
     CostExplorer,
 }
 
-/// What the user's configuration asks of addresses. IAM and Cost Explorer have the usual one only.
+/// Endpoint variants in the user's configuration. IAM and Cost Explorer have the default one only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Variant {
     /// `AWS_USE_FIPS_ENDPOINT`.
@@ -35,7 +35,7 @@ impl Variant {
     }
 }
 
-/// The address that the environment or the profile names for this service, or for all of them.
+/// Returns the address that the environment or the profile configures for this service, or for all of them.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 pub(super) fn configured(service: &Service, config: &SdkConfig) -> Option<String> {
     if config.get_origin("endpoint_url").is_client_config() {
@@ -47,7 +47,7 @@ pub(super) fn configured(service: &Service, config: &SdkConfig) -> Option<String
     of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
-/// The address of a service for a region, and the region to sign for.
+/// Returns the address of a service for a region, and the region to sign for.
 pub(super) fn of(service: &Service, region: &str, variant: Variant) -> (String, String) {
     let is_china = region.starts_with("cn-");
     let is_government = region.starts_with("us-gov-");
@@ -64,7 +64,7 @@ pub(super) fn of(service: &Service, region: &str, variant: Variant) -> (String, 
 
 fn in_region(service: &Service, region: &str, variant: Variant) -> String {
     let is_china = region.starts_with("cn-");
-    // Where the government's own are FIPS endpoints without saying so.
+    // Services whose government endpoints are FIPS endpoints without a different name.
     let is_fips_anyway = region.starts_with("us-gov-") && ["SSM", "Service Quotas"].contains(&service.id);
     let fips = if variant.fips && !is_fips_anyway { "-fips" } else { "" };
     let host = service.host;
@@ -82,7 +82,7 @@ fn in_region(service: &Service, region: &str, variant: Variant) -> String {
     format!("{host}{fips}.{region}.{suffix}")
 }
 
-/// The address of a bucket: in the host's name where that can be, else in the path.
+/// Returns the address of a bucket: in the host's name where possible, else in the path.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 pub(crate) fn of_bucket(bucket: &str, config: &SdkConfig, region: &str, path_style: bool) -> String {
     let configured = configured(&S3, config);

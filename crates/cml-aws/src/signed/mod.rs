@@ -1,5 +1,6 @@
-//! Services of which the program calls one or two operations. Their requests are written here instead of by an SDK crate for
-//! each, which would cost minutes of compiling. The SDK's own machinery resolves credentials, signs, connects and limits the time.
+//! Services of which the program calls one or two operations. Their requests are built here instead of by an SDK crate
+//! for each, which would cost minutes of compile time. The SDK's own machinery resolves credentials, signs, connects
+//! and enforces time limits.
 
 mod address;
 mod answer;
@@ -40,7 +41,7 @@ use endpoint::Variant;
 pub(crate) use endpoint::of_bucket;
 
 const AGENT: &str = concat!("cml-runner/", env!("CARGO_PKG_VERSION"));
-/// What stays as it is in a query. <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+/// Characters that need no escaping in a query. <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A service, as AWS's service models describe it.
@@ -51,9 +52,9 @@ pub(crate) struct Service {
     pub(crate) id: &'static str,
     /// `api.pricing`.
     host: &'static str,
-    /// `pricing`: what signatures are for, and the begin of its permissions.
+    /// `pricing`: the service name in signatures, and the prefix of its permissions.
     signs_as: &'static str,
-    /// What `X-Amz-Target` begins with; empty for a service that does not speak JSON.
+    /// Prefix of `X-Amz-Target`; empty for a service without a JSON protocol.
     target: &'static str,
     home: endpoint::Home,
 }
@@ -88,7 +89,7 @@ pub(crate) const COST_EXPLORER: Service = Service {
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 pub(crate) const IAM: Service =
     Service { id: "IAM", host: "iam", signs_as: "iam", target: "", home: endpoint::Home::Iam };
-/// The version of IAM's interface.
+/// Version of IAM's API.
 const IAM_VERSION: &str = "2010-05-08";
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 pub(crate) const S3: Service =
@@ -98,7 +99,7 @@ pub(crate) const S3: Service =
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
-    /// Below the endpoint, percent-encoded, with its slash.
+    /// Path below the endpoint, percent-encoded, with its leading slash.
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
@@ -112,14 +113,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The service that is responsible for this region.
+    /// Creates a client for the endpoint that is responsible for this region.
     pub(crate) fn new(service: &'static Service, config: &SdkConfig, region: &str) -> Self {
         let (default, signing_region) = endpoint::of(service, region, Variant::of(config));
         let endpoint = endpoint::configured(service, config).unwrap_or(default);
         Self::at(service, config, &endpoint, &signing_region)
     }
 
-    /// The service at this address.
+    /// Creates a client for this endpoint.
     pub(crate) fn at(service: &'static Service, config: &SdkConfig, endpoint: &str, region: &str) -> Self {
         let mut operation = Operation::builder()
             .service_name(service.id)
@@ -139,12 +140,12 @@ impl Client {
         Self { service, operation: operation.serializer(written).deserializer(answer::read).build() }
     }
 
-    /// Sends one request, again as far as the configuration says; the body of the answer.
+    /// Sends one request, with the configured retries; returns the body of the answer.
     pub(crate) async fn send(&self, request: Request) -> Result<Vec<u8>, SdkError<Refused, HttpResponse>> {
         self.operation.invoke(request).await
     }
 
-    /// Asks a service that speaks JSON, again while it throttles or stumbles; the body of the answer.
+    /// Calls a JSON service, with retries while it throttles or fails temporarily; returns the body of the answer.
     ///
     /// # Errors
     /// As AWS answers.
@@ -166,7 +167,7 @@ impl Client {
         self.repeated(operation, request, doing).await
     }
 
-    /// Asks IAM, which speaks the query protocol; the body of the answer.
+    /// Calls IAM, which uses the query protocol; returns the body of the answer.
     ///
     /// # Errors
     /// As AWS answers.
@@ -199,9 +200,9 @@ impl Client {
     }
 }
 
-/// How requests are signed, sent and limited: as the SDK's own clients do it with the same configuration.
+/// Configures signing, sending and time limits as the SDK's own clients do with the same configuration.
 fn signing(service: &Service, config: &SdkConfig, region: &str) -> StaticRuntimePlugin {
-    // Keys are signed as they stand in the address.
+    // Keys are signed as they are in the URL.
     // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     let is_s3 = *service == S3;
     let mut options = SigningOptions::default();
