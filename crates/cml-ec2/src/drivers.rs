@@ -1,18 +1,18 @@
-//! Which driver an accelerator needs. Types of different drivers are never bought in one call, since a call boots one image.
+//! Drivers of accelerators. Types with different drivers are never bought in one call, since a call boots one image.
 
 use cml_cloud::{Driver, Gpu};
 
-/// GPUs before Turing: NVIDIA's open kernel module, which the base images have, does not serve them.
+/// GPUs before Turing: NVIDIA's open kernel module, which the base images have, does not support them.
 /// <https://github.com/NVIDIA/open-gpu-kernel-modules>: "Turing and later".
 const BEFORE_TURING: &[&str] = &["v100", "p100", "p40", "p4", "m60", "m40", "k80", "k520"];
-/// How the names of AMD's GPUs begin.
+/// Prefixes of the names of AMD's GPUs.
 const AMD: &[&str] = &["radeon", "instinct"];
 
-/// What the image of a type must bring, by its name and its GPU.
+/// Returns the driver that the image of a type must contain, by its name and its GPU.
 #[must_use]
 pub fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
     let family: String = instance_type.chars().take_while(char::is_ascii_lowercase).collect();
-    // A part of a GPU, which needs NVIDIA's GRID driver: no base image has it.
+    // A fraction of a GPU, which needs NVIDIA's GRID driver: no base image has it.
     // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/install-nvidia-driver.html
     if ["g6f.", "gr6f."].iter().any(|begin| instance_type.starts_with(begin)) {
         return Driver::Other;
@@ -28,7 +28,7 @@ pub fn needed(instance_type: &str, gpu: Option<&Gpu>) -> Driver {
     }
 }
 
-/// The same for a type that only EC2 knows, which says who made its GPU.
+/// Returns the same for a type that only EC2 knows, which reports the manufacturer of its GPU.
 #[must_use]
 pub fn needed_by_maker(instance_type: &str, gpu: Option<&Gpu>, maker: Option<&str>) -> Driver {
     match (needed(instance_type, gpu), maker.map(str::to_ascii_lowercase).as_deref()) {
@@ -38,7 +38,7 @@ pub fn needed_by_maker(instance_type: &str, gpu: Option<&Gpu>, maker: Option<&st
     }
 }
 
-/// What has it, for a message.
+/// Returns the hardware that needs the driver, for a message.
 #[must_use]
 pub fn hardware(driver: Driver) -> &'static str {
     match driver {

@@ -1,11 +1,11 @@
-//! Which machines have an image where you name none.
+//! Default images, and the machines that have one.
 
 use cml_cloud::{CloudError, Driver, ErrorKind, Image};
 
 use crate::drivers::hardware;
 
-/// The image where you name none; none for accelerators whose driver no alias has. AWS's image with NVIDIA's proprietary kernel
-/// module is one of Amazon Linux 2, which is out of support.
+/// Returns the default image; `None` for accelerators whose driver no alias has. AWS's image with NVIDIA's proprietary
+/// kernel module is one of Amazon Linux 2, which is out of support.
 #[must_use]
 pub fn default_name(driver: Driver) -> Option<&'static str> {
     match driver {
@@ -15,20 +15,20 @@ pub fn default_name(driver: Driver) -> Option<&'static str> {
     }
 }
 
-/// The name that you gave, if you gave one.
+/// Returns the configured name, if there is one.
 #[must_use]
 pub fn named(image: &Image) -> Option<&str> {
     // CML's own image is not published any more.
     image.name.as_deref().filter(|name| !["", "iterative-cml"].contains(name))
 }
 
-/// Whether there is an image for machines that need this driver.
+/// Returns whether there is an image for machines that need this driver.
 #[must_use]
 pub fn has_image(image: &Image, driver: Driver) -> bool {
     named(image).is_some() || default_name(driver).is_some()
 }
 
-/// That no image of ours drives these types.
+/// Creates the error for types whose driver no default image has.
 #[must_use]
 pub fn no_image(types: &[&str], driver: Driver) -> CloudError {
     let names = types.join(", ");

@@ -1,6 +1,6 @@
-//! What is known of EC2 without asking it: regions, types and sizes, drivers, quotas; and how AWS's answers are read.
+//! Knowledge about EC2 that needs no call: regions, types and sizes, drivers, quotas; and the parsing of AWS's answers.
 //!
-//! Apart from `cml-aws`, so that what only reads compiles without the AWS SDK.
+//! Separate from `cml-aws`, so that crates that only parse compile without the AWS SDK.
 
 pub mod answers;
 pub mod drivers;
@@ -13,7 +13,7 @@ pub mod sizes;
 pub use needs::{Choice, choices, served};
 pub use regions::region;
 
-/// Size of a root disk where you name none and the image needs no more, GiB.
+/// Default: 35 GiB for a root disk, unless the image needs more.
 pub const DEFAULT_DISK_GIB: u32 = 35;
-/// The region when neither you nor the AWS configuration names one.
+/// Default: us-east-1, when neither you nor the AWS configuration names a region.
 pub const LAST_REGION: &str = "us-east-1";

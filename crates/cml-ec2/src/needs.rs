@@ -1,4 +1,4 @@
-//! Types that have what is needed, the cheapest first.
+//! Types that meet requirements, the cheapest first.
 
 use cml_cloud::{
     CloudError, Driver, ErrorKind, Image, InstanceRequirements, OfferQuery, Resources, UsdPerHour,
@@ -8,32 +8,33 @@ use crate::sizes::{self, TypeRequest};
 use crate::{drivers, images};
 use cml_prices::catalog::{self, InstanceTypeInfo};
 
-/// More types are more pools of spot capacity; the dearest of many are never bought anyway.
+/// Maximum number of types: more types are more spot capacity pools; the most expensive of many are never bought
+/// anyway.
 const TYPES_MAX: usize = 10;
-/// Beginnings of families that nobody means by a need: burstable ones (a job would run out of their credits), accelerators that
-/// are no GPUs, parts of a GPU, and those that few regions have.
+/// Prefixes of families that a requirement does not include: burstable ones (a job would exhaust their credits),
+/// accelerators that are no GPUs, fractions of a GPU, and those that few regions have.
 const NOT_MEANT: &[&str] =
     &["t1", "t2", "t3", "t4g", "inf", "trn", "dl", "vt", "f1", "f2", "hpc", "u-", "u7", "mac", "g6f", "gr6f"];
-/// Families before this generation are dearer and slower than their successors, and often not there.
+/// Minimum generation: older families are more expensive and slower than their successors, and often unavailable.
 const GENERATION_MIN: u32 = 4;
 
-/// A type that a query stands for.
+/// A type that matches a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// `g5.xlarge`.
     pub name: String,
-    /// What it has; none for a type that is newer than our table.
+    /// Its resources; `None` for a type that is newer than the embedded table.
     pub resources: Option<Resources>,
-    /// What its image must bring; for a type that is newer than our table, as its family says.
+    /// The driver that its image must contain; for a type that is newer than the embedded table, by its family.
     pub driver: Driver,
-    /// On-demand, Linux, us-east-1; none where it is not known.
+    /// On-demand price, Linux, us-east-1; `None` where it is unknown.
     pub on_demand: Option<UsdPerHour>,
 }
 
-/// The types that a query stands for, by the embedded table: nobody is asked.
+/// Returns the types that match a query, by the embedded table, without a call.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] for a name that is no type and no size, and for needs that no type has.
+/// [`ErrorKind::Invalid`] for a name that is neither a type nor a size, and for requirements that no type meets.
 pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     let choice = |facts: &InstanceTypeInfo| Choice {
         name: facts.name.clone(),
@@ -57,10 +58,11 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     Ok(all)
 }
 
-/// The cheapest types that have what is needed, without those that the image does not drive: they are chosen by us, not by you.
+/// Returns the cheapest types that meet the requirements, without those that the image has no driver for: they are
+/// chosen by the program, not by the user.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] where no type has it, or no image drives any that does.
+/// [`ErrorKind::Invalid`] where no type meets them, or no image has a driver for any that does.
 pub fn served(
     needs: &InstanceRequirements,
     image: &Image,

@@ -1,4 +1,4 @@
-//! Which of the account's vCPU quotas a type counts against, in AWS's words.
+//! The account's vCPU quotas that types count against, with AWS's names.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-quotas.html>,
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html>
 
@@ -23,7 +23,7 @@ pub struct QuotaClass {
     /// `G and VT`, as AWS calls them.
     pub name: &'static str,
     on_demand: ServiceQuota,
-    /// None: AWS has no quota of its own for them on the spot market, or none that is known here.
+    /// `None`: AWS has no quota of its own for them on the spot market, or none that is known here.
     spot: Option<ServiceQuota>,
 }
 
@@ -39,7 +39,7 @@ const GRAPHICS: QuotaClass = QuotaClass {
     on_demand: quota("L-DB2E81BA", "Running On-Demand G and VT instances"),
     spot: Some(quota("L-3819A6DF", "All G and VT Spot Instance Requests")),
 };
-/// On demand all P types share one quota; on the spot market P5 has its own.
+/// On-demand, all P types share one quota; on the spot market P5 has its own.
 const P5: QuotaClass = QuotaClass {
     name: "P5",
     on_demand: ON_DEMAND_P,
@@ -86,7 +86,7 @@ const HPC: QuotaClass =
     QuotaClass { name: "HPC", on_demand: quota("L-F7808C92", "Running On-Demand HPC instances"), spot: None };
 
 impl QuotaClass {
-    /// What a type counts for; none for types that are not sold by the vCPU (`mac`) and those that are not known.
+    /// Returns the quota class of a type; `None` for types that are not sold by the vCPU (`mac`) and unknown ones.
     #[must_use]
     pub fn of(instance_type: &str) -> Option<Self> {
         // `p5en.48xlarge` is of family `p`, generation `5`.
@@ -105,13 +105,13 @@ impl QuotaClass {
             ("x", _) => MEMORY,
             ("u", _) => HIGH_MEMORY,
             ("hpc", _) => HPC,
-            // `im4gn`, `is4gen` and the like count as their first letter.
+            // `im4gn`, `is4gen` and similar types count as their first letter.
             ("a" | "c" | "d" | "h" | "i" | "im" | "is" | "m" | "r" | "t" | "z", _) => STANDARD,
             _ => return None,
         })
     }
 
-    /// The quota that the types count against in a market.
+    /// Returns the quota that the types count against in a market.
     #[must_use]
     pub fn quota(self, market: Market) -> Option<ServiceQuota> {
         match market {

@@ -54,22 +54,22 @@ const ALIASES: &[(&str, &str)] = &[
 pub struct RegionZone {
     /// `us-east-1`.
     pub region: String,
-    /// `us-east-1b`; none for a region.
+    /// `us-east-1b`; `None` for a region.
     pub zone: Option<String>,
 }
 
-/// The region that a name of the user's means: AWS's own name, CML's alias, or that of a zone.
+/// Returns the region for a name: AWS's own name, CML's alias, or that of a zone.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] for a name that is not known.
+/// [`ErrorKind::Invalid`] for an unknown name.
 pub fn region(name: &str) -> Result<String, CloudError> {
     place(name).map(|place| place.region)
 }
 
-/// Reads what the user calls a region.
+/// Parses a region or a zone.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] for a name that is not known.
+/// [`ErrorKind::Invalid`] for an unknown name.
 pub fn place(name: &str) -> Result<RegionZone, CloudError> {
     if let Some((_, region)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Ok(RegionZone { region: (*region).to_owned(), zone: None });
@@ -77,7 +77,7 @@ pub fn place(name: &str) -> Result<RegionZone, CloudError> {
     if is_region(name) {
         return Ok(RegionZone { region: name.to_owned(), zone: None });
     }
-    // `us-east-1b`, as CML understood it.
+    // `us-east-1b`, which CML accepted.
     if let Some(region) = name.strip_suffix(|c: char| c.is_ascii_lowercase())
         && is_region(region)
     {
@@ -110,13 +110,13 @@ const ENABLED: &[&str] = &[
     "us-west-2",
 ];
 
-/// Whether an account must enable the region before it can use it.
+/// Returns whether an account must enable the region before it can use it.
 #[must_use]
 pub fn needs_opt_in(region: &str) -> bool {
     REGIONS.contains(&region) && !ENABLED.contains(&region)
 }
 
-/// Known by name, or of a partition whose regions are not listed here.
+/// Returns true for a known name, or one of a partition whose regions are not listed here.
 fn is_region(name: &str) -> bool {
     REGIONS.contains(&name) || name.starts_with("us-gov-") || name.starts_with("cn-")
 }

@@ -1,11 +1,11 @@
-//! What the user calls a machine type: EC2's names, CML's sizes, a GPU beside either.
+//! Machine types as the user names them: EC2's names, CML's sizes, a GPU together with either.
 
 use cml_cloud::{Arch, CloudError, ErrorKind};
 
 use cml_prices::catalog::{self, InstanceTypeInfo};
 
-/// Sizes without a GPU: what CML gave (`t2.micro`, `m5.2xlarge`, `m5.8xlarge`, `m5.16xlarge`) and its like of today.
-/// <https://cml.dev/doc/ref/runner>
+/// Sizes without a GPU: CML's types (`t2.micro`, `m5.2xlarge`, `m5.8xlarge`, `m5.16xlarge`) and their current
+/// equivalents. <https://cml.dev/doc/ref/runner>
 const PLAIN: &[(&str, &[&str])] = &[
     ("s", &["t3a.micro", "t3.micro", "t2.micro"]),
     ("m", &["m7i.2xlarge", "m7a.2xlarge", "m6i.2xlarge", "m6a.2xlarge", "m5.2xlarge", "m5a.2xlarge"]),
@@ -13,7 +13,8 @@ const PLAIN: &[(&str, &[&str])] = &[
     ("xl", &["m7i.16xlarge", "m7a.16xlarge", "m6i.16xlarge", "m6a.16xlarge", "m5.16xlarge", "m5a.16xlarge"]),
 ];
 
-/// GPUs that EC2 sells no more (or only eight at once), and types of today with as many GPUs and at least their memory.
+/// GPUs that EC2 does not sell any more (or only eight at once), and current types with as many GPUs and at least their
+/// memory.
 const RETIRED: &[(&str, &str, &[&str])] = &[
     ("m", "k80", &["g4dn.xlarge", "g4dn.2xlarge", "g6.xlarge", "g5.xlarge"]),
     ("l", "k80", &["g4dn.metal", "g6.48xlarge", "g5.48xlarge"]),
@@ -23,22 +24,22 @@ const RETIRED: &[(&str, &str, &[&str])] = &[
     ("xl", "v100", &["g6.48xlarge", "g5.48xlarge", "g6e.48xlarge"]),
 ];
 
-/// How many types stand for a size with a GPU: the cheapest ones that have it.
+/// Number of types that represent a size with a GPU: the cheapest ones that have it.
 const TYPES_PER_SIZE: usize = 3;
 
-/// What the user asked for, name by name.
+/// A requested type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeRequest {
     /// Types of the table.
     Known(Vec<&'static InstanceTypeInfo>),
-    /// A name that looks like a type but is not in the table: newer than the table, or wrong. EC2 knows.
+    /// A name with the form of a type that is not in the table: newer than the table, or wrong. EC2 has to be queried.
     Newer(String),
 }
 
-/// Reads one `--type` with the `--gpu` beside it.
+/// Parses one `--type` with its `--gpu`.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] for a name that is no type and no size, and for a GPU that the type does not have.
+/// [`ErrorKind::Invalid`] for a name that is neither a type nor a size, and for a GPU that the type does not have.
 pub fn read(name: &str, gpu: Option<&str>) -> Result<TypeRequest, CloudError> {
     let gpu = gpu.map(str::to_ascii_lowercase).filter(|gpu| !["", "nogpu", "none"].contains(&gpu.as_str()));
     let (size, gpu_in_name) = match name.split_once('+') {
@@ -74,7 +75,7 @@ fn with_gpu(size: &str, gpu: &str) -> Result<Vec<&'static InstanceTypeInfo>, Clo
     if let Some((.., names)) = RETIRED.iter().find(|(of, model, _)| *of == size && *model == gpu) {
         return Ok(names.iter().filter_map(|name| catalog::find(name)).collect());
     }
-    // As CML's sizes had them: one GPU, four, eight.
+    // The GPU counts of CML's sizes: one, four, eight.
     let wanted = match size {
         "s" | "m" => 1,
         "l" => 4,
@@ -121,7 +122,7 @@ fn unknown_gpu(asked: &str, gpu: &str, count: u32) -> CloudError {
     invalid(cause).hint(format!("GPUs of EC2: k80 and v100 (as their successors), {}", models.join(", ")))
 }
 
-/// A name that is neither a size nor a type.
+/// Creates the error for a name that is neither a size nor a type.
 pub fn unknown_type(name: &str) -> CloudError {
     let family = name.split('.').next().unwrap_or(name);
     let alike: Vec<&str> = catalog::all()

@@ -1,4 +1,4 @@
-//! AWS's bill, as Cost Explorer gives it.
+//! AWS's bill, from Cost Explorer.
 //! <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_GetCostAndUsage.html>
 
 use std::collections::BTreeMap;
@@ -10,25 +10,25 @@ use serde::Deserialize;
 
 use super::{Page, VALUE_CHARS, cut, json, quoted};
 
-/// Names the cost of a line of the bill.
+/// Name of the cost metric.
 pub const COST: &str = "UnblendedCost";
-/// Names how much was used.
+/// Name of the usage metric.
 pub const USAGE: &str = "UsageQuantity";
-/// Sums of more would overflow; a line of the bill has some dollars.
+/// Larger sums would overflow; a line of the bill has some dollars.
 const COST_MAX: u32 = 1_000_000_000;
 
-/// By which tag of ours the bill is divided. It must be active as a cost allocation tag.
+/// The tag by which the bill is grouped. It must be active as a cost allocation tag.
 /// <https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BilledBy {
     /// The launch id.
     Launch,
-    /// The spec's name.
+    /// The pool's name.
     Spec,
 }
 
 impl BilledBy {
-    /// The tag's key.
+    /// Returns the tag's key.
     #[must_use]
     pub fn tag(self) -> &'static str {
         match self {
@@ -38,26 +38,26 @@ impl BilledBy {
     }
 }
 
-/// A line of AWS's bill: one day, one value of the tag, one kind of use.
+/// A line of AWS's bill: one day, one value of the tag, one usage type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Billed {
     /// The day, UTC.
     pub day: Date,
-    /// The tag's value; none for what does not carry the tag.
+    /// The tag's value; `None` for resources without the tag.
     pub tagged: Option<String>,
-    /// AWS's name of the use: `BoxUsage:g5.xlarge`, `EUC1-SpotUsage:g5.xlarge`, `EBS:VolumeUsage.gp3`.
+    /// AWS's usage type: `BoxUsage:g5.xlarge`, `EUC1-SpotUsage:g5.xlarge`, `EBS:VolumeUsage.gp3`.
     pub usage_type: String,
     /// The unblended cost.
     pub cost: Usd,
-    /// How much was used.
+    /// The amount used.
     pub usage: Decimal,
-    /// Of what: `Hrs`, `GB-Month`.
+    /// Its unit: `Hrs`, `GB-Month`.
     pub unit: String,
-    /// True while AWS may still change it.
+    /// Whether AWS may still change it.
     pub estimated: bool,
 }
 
-/// One page of the bill, as far as it matters here.
+/// One page of the bill: the needed fields.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetCostAndUsage {
@@ -99,10 +99,10 @@ struct Metric {
     unit: Option<String>,
 }
 
-/// Reads one page of the bill.
+/// Parses one page of the bill.
 ///
 /// # Errors
-/// Why it is not understood; never a part of it.
+/// Reason why it cannot be parsed; a part of it is never returned.
 pub fn read(body: &[u8], by: BilledBy) -> Result<Page<Billed>, String> {
     let answer: GetCostAndUsage = json(body)?;
     let mut items = Vec::new();
@@ -120,7 +120,7 @@ fn line(day: Date, estimated: bool, group: &Group, by: BilledBy) -> Result<Bille
     let [tagged, usage_type] = group.keys.as_slice() else {
         return Err(format!("a line of {day} has {} keys instead of two", group.keys.len()));
     };
-    // `cml-runner:launch$01J…`; nothing after the dollar for what has no such tag.
+    // `cml-runner:launch$01J…`; nothing after the dollar for resources without the tag.
     let value = tagged.strip_prefix(by.tag()).and_then(|rest| rest.strip_prefix('$'));
     let value = value.ok_or_else(|| format!("{} is no value of the tag {}", quoted(tagged), by.tag()))?;
     let metric = |name: &str| group.metrics.get(name).ok_or_else(|| format!("a line of {day} has no {name}"));

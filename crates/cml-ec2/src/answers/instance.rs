@@ -1,11 +1,11 @@
-//! Texts of EC2's about one machine.
+//! Texts of EC2 about one machine.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cml_cloud::{Deadline, LaunchId, tag};
 use jiff::Timestamp;
 
-/// `i-` and 8 or 17 hexadecimal digits. A cut-off answer of AWS has given `i-` alone.
+/// Returns true for `i-` and 8 or 17 hexadecimal digits. A truncated answer of AWS has contained `i-` alone.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
     id.strip_prefix("i-").is_some_and(|rest| {
@@ -13,25 +13,25 @@ pub fn is_id(id: &str) -> bool {
     })
 }
 
-/// What our tags say of a machine; none for what is not there or not understood.
+/// Contents of this program's tags; `None` for missing or unparseable ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tags {
     /// The launch that it belongs to.
     pub launch: Option<LaunchId>,
-    /// The spec's name.
+    /// The pool's name.
     pub spec: Option<String>,
-    /// When it must be gone.
+    /// The time after which the machine must not exist.
     pub deadline: Option<Deadline>,
     /// The GitHub scope that it works for.
     pub owner: Option<String>,
-    /// Who made it and may end it.
+    /// The controller that made it and may end it.
     pub controller: Option<String>,
     /// The runner's name at GitHub.
     pub runner: Option<String>,
 }
 
 impl Tags {
-    /// Reads them, given the value that a key has.
+    /// Parses them, given a lookup of values by key.
     #[must_use]
     pub fn of<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Self {
         let text = |key: &str| value(key).map(str::to_owned);
@@ -46,8 +46,8 @@ impl Tags {
     }
 }
 
-/// The time in EC2's words for a change of state: `User initiated (2026-11-24 09:25:58 GMT)`. Documented by example only:
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html>
+/// Returns the time in EC2's reason of a state transition: `User initiated (2026-11-24 09:25:58 GMT)`. Documented by
+/// example only: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html>
 #[must_use]
 pub fn transition_time(reason: &str) -> Option<Timestamp> {
     let (_, rest) = reason.split_once('(')?;
@@ -55,7 +55,7 @@ pub fn transition_time(reason: &str) -> Option<Timestamp> {
     format!("{date}T{time}Z").parse().ok()
 }
 
-/// What the machine wrote to its console, which comes as base64; empty for what is none.
+/// Decodes console output, which is base64; invalid output is empty.
 #[must_use]
 pub fn console(encoded: &str) -> String {
     let encoded: String = encoded.split_whitespace().collect();

@@ -1,10 +1,10 @@
-//! What AWS answers, as values: the bodies of the services whose requests the program writes itself, and texts within EC2's
-//! answers that its SDK leaves as they are.
+//! AWS's answers as values: the bodies of the services whose requests the program builds itself, and texts within EC2's
+//! answers that its SDK does not parse.
 //!
-//! A reader takes any text. What it says of one that it does not understand has an end, however long the text is: it goes into
-//! logs and journals.
+//! A parser accepts any text. Its error message has a maximum length, however long the text is: it is written to logs
+//! and journals.
 //!
-//! What may not happen here: asking AWS, and judging its error codes (`errors/codes.rs` of `cml-aws`).
+//! Not allowed here: calls to AWS, and classification of its error codes (`errors/codes.rs` of `cml-aws`).
 
 pub mod cost_explorer;
 pub mod instance;
@@ -17,18 +17,18 @@ pub mod refusal;
 use roxmltree::Document;
 use serde::de::DeserializeOwned;
 
-/// Characters of why an answer is not understood: parsers repeat what they do not understand, which may be all of it.
+/// Maximum length of a parse error, in characters: parsers quote what they cannot parse, which may be all of it.
 const WHY_CHARS: usize = 300;
-/// Characters of a value that a sentence of ours repeats.
+/// Maximum length of a value quoted in a message, in characters.
 const VALUE_CHARS: usize = 100;
-/// Attributes of an XML document. AWS's have one; time grows with the square of their number, and faster where they are
-/// namespaces.
+/// Maximum number of attributes of an XML document. AWS's have one; time grows with the square of their number, and
+/// faster where they are namespaces.
 const ATTRIBUTES_MAX: usize = 1_000;
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// Its items.
     pub items: Vec<T>,
     /// The token of the next page.
     pub next: Option<String>,
@@ -45,7 +45,7 @@ fn xml(text: &str) -> Result<Document<'_>, String> {
     Document::parse(text).map_err(|error| cut(&error.to_string(), WHY_CHARS))
 }
 
-/// A text of at most so many characters.
+/// Truncates a text to at most so many characters.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -53,7 +53,7 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A value for a sentence.
+/// Quotes a value for a message.
 fn quoted(value: &str) -> String {
     format!("{:?}", cut(value, VALUE_CHARS))
 }

@@ -1,14 +1,14 @@
-//! A parameter that names an image, as Systems Manager gives it.
+//! A parameter that names an image, from Systems Manager.
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
 
 use serde::Deserialize;
 
 use super::{VALUE_CHARS, cut, json};
 
-/// No id of AWS's is longer by far.
+/// Maximum length of an id; AWS's are far shorter.
 const ID_BYTES: usize = 64;
 
-/// The answer, as far as it matters here.
+/// The answer: the needed fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetParameter {
@@ -22,7 +22,7 @@ struct Parameter {
     value: String,
 }
 
-/// What a parameter holds.
+/// Value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     /// The id of an image.
@@ -31,10 +31,10 @@ pub enum Held {
     Other(String),
 }
 
-/// Reads what the parameter holds.
+/// Parses the value of the parameter.
 ///
 /// # Errors
-/// Why the answer is not understood.
+/// Reason why the answer cannot be parsed.
 pub fn read(body: &[u8]) -> Result<Held, String> {
     let value = json::<GetParameter>(body)?.parameter.value;
     let is_id = value.starts_with("ami-") && value.len() <= ID_BYTES;

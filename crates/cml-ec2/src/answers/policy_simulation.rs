@@ -1,26 +1,27 @@
-//! What IAM says that credentials may do.
+//! Results of IAM's policy simulation.
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 
 use roxmltree::Node;
 
 use super::{Page, cut, xml};
 
-/// The longest name of a thing. <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
+/// Maximum length of a resource's name.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 const ARN_CHARS: usize = 2_048;
 
-/// What IAM says of one action.
+/// IAM's result for one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
     /// `ec2:CreateFleet`.
     pub action: String,
-    /// Why IAM would refuse it; none when it would not.
+    /// Why IAM would refuse it; `None` when it would not.
     pub refusal: Option<String>,
 }
 
-/// Reads one page of the answer.
+/// Parses one page of the answer.
 ///
 /// # Errors
-/// Why it is not understood.
+/// Reason why it cannot be parsed.
 pub fn read(body: &[u8]) -> Result<Page<Evaluation>, String> {
     let body = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let document = xml(body)?;
@@ -46,7 +47,8 @@ fn parts<'a, 'input>(node: Node<'a, 'input>, name: &str) -> impl Iterator<Item =
     list.filter(|part| part.tag_name().name() == "member")
 }
 
-/// Why IAM would refuse, if it would. Of several things it may tell of each, and then the sum says nothing more.
+/// Returns why IAM would refuse, if it would. For several resources it may have a result for each, and then the summary
+/// adds nothing.
 fn refusal(evaluation: Node<'_, '_>) -> Option<String> {
     const ALLOWED: &str = "allowed";
     let each: Vec<Node<'_, '_>> = parts(evaluation, "ResourceSpecificResults").collect();
@@ -78,7 +80,7 @@ fn refusal(evaluation: Node<'_, '_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// After the example of the page above.
+    /// Creates an answer like the example of the page above.
     fn answer(results: &str, end: &str) -> String {
         format!(
             r#"<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">

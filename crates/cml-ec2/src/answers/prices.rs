@@ -1,5 +1,6 @@
-//! Prices: AWS's list, as the Price List Query API gives it
-//! (<https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html>), and those of the spot market.
+//! Prices: AWS's list, from the Price List Query API
+//! (<https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html>), and spot
+//! prices.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Page, json};
 
-/// One page: products as texts of JSON.
+/// One page: products as JSON texts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetProducts {
@@ -20,7 +21,7 @@ struct GetProducts {
     next_token: Option<String>,
 }
 
-/// One product of the price list, as far as it matters here.
+/// One product of the price list: the needed fields.
 /// <https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/reading-service-price-list-file-for-services.html>
 #[derive(Debug, Deserialize)]
 pub struct Product {
@@ -61,7 +62,8 @@ struct Dimension {
 }
 
 impl Product {
-    /// A Linux machine without extras, bought by the hour: not a reserved block of capacity, which the list has under the same name.
+    /// Returns true for a Linux machine without extras, bought by the hour: not a reserved capacity block, which the
+    /// list has under the same name.
     #[must_use]
     pub fn is_plain_machine(&self, name: &str) -> bool {
         let says = |key: &str, value: &str| {
@@ -71,10 +73,10 @@ impl Product {
     }
 }
 
-/// Reads one page of the list.
+/// Parses one page of the list.
 ///
 /// # Errors
-/// Why it is not understood; never a part of it.
+/// Reason why it cannot be parsed; a part of it is never returned.
 pub fn listed(body: &[u8]) -> Result<Page<Product>, String> {
     let answer: GetProducts = json(body)?;
     let understood = |text: &String| {
@@ -84,11 +86,11 @@ pub fn listed(body: &[u8]) -> Result<Page<Product>, String> {
     Ok(Page { items, next: answer.next_token })
 }
 
-/// The price in force of the products that are left, US dollars a unit, and since when: the latest one; none when no product
-/// has a price in dollars.
+/// Returns the price in force of the filtered products, US dollars a unit, and the time from which it holds: the latest
+/// one; `None` when no product has a price in dollars.
 ///
 /// # Errors
-/// Why it is unclear.
+/// Reason why it is ambiguous.
 pub fn in_force(products: &[Product], unit: &str) -> Result<Option<(Timestamp, Decimal)>, String> {
     let terms = products.iter().flat_map(|product| product.terms.on_demand.values());
     let mut prices: Vec<(Timestamp, Decimal)> = terms.filter_map(|term| first_tier(term, unit)).collect();
@@ -103,14 +105,14 @@ pub fn in_force(products: &[Product], unit: &str) -> Result<Option<(Timestamp, D
     Ok(Some((latest, price)))
 }
 
-/// The price of the first unit. What costs nothing is a product of another kind.
+/// Returns the price of the first unit. A price of zero belongs to a product of another kind.
 fn first_tier(term: &Term, unit: &str) -> Option<(Timestamp, Decimal)> {
     let is_first = |tier: &&Dimension| ["", "0"].contains(&tier.begin_range.as_str()) && tier.unit == unit;
     let price = *term.price_dimensions.values().find(is_first)?.price_per_unit.get("USD")?;
     (price > Decimal::ZERO).then_some((term.effective_date, price))
 }
 
-/// A price of the spot market, as EC2 writes it: `0.157800`.
+/// Parses a spot price in EC2's format: `0.157800`.
 #[must_use]
 pub fn spot(text: &str) -> Option<UsdPerHour> {
     text.parse().ok().filter(is_price).map(UsdPerHour)

@@ -1,11 +1,11 @@
-//! A quota of the account, as Service Quotas gives it.
+//! A quota of the account, from Service Quotas.
 //! <https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html>
 
 use serde::Deserialize;
 
 use super::json;
 
-/// The answer, as far as it matters here.
+/// The answer: the needed fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetServiceQuota {
@@ -18,10 +18,10 @@ struct Quota {
     value: Option<f64>,
 }
 
-/// Reads how many vCPUs the account may have at once; none when the answer has no number that could be one.
+/// Parses how many vCPUs the account may have at once; `None` when the answer has no plausible number.
 ///
 /// # Errors
-/// Why it is not understood.
+/// Reason why it cannot be parsed.
 pub fn vcpus(body: &[u8]) -> Result<Option<u64>, String> {
     let answer: GetServiceQuota = json(body)?;
     Ok(answer.quota.value.filter(|value| value.is_finite() && *value >= 0.0).map(whole))

@@ -1,4 +1,4 @@
-//! What a service answers when it refuses, in its three forms.
+//! Refusals of a service, in their three forms.
 //! <https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization>,
 //! <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#operation-error-serialization>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use super::{VALUE_CHARS, cut, xml};
 
-/// Characters of AWS's words. The longest say which policy refuses what to whom.
+/// Maximum length of AWS's message, in characters. The longest name the policy, the action and the principal.
 const MESSAGE_CHARS: usize = 2_000;
 
-/// Why a service refused, as far as its answer says it.
+/// Reason of a refusal, as far as the answer contains it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// `ParameterNotFound`: never empty, without namespace or address.
     pub code: Option<String>,
-    /// AWS's words.
+    /// AWS's message.
     pub message: Option<String>,
 }
 
-/// Reads the body of a refusal, and the header `x-amzn-errortype` that may name it.
+/// Parses the body of a refusal, and the header `x-amzn-errortype` that may name it.
 #[must_use]
 pub fn read(named: Option<&str>, body: &[u8]) -> Refusal {
     let text = String::from_utf8_lossy(body);
@@ -41,7 +41,7 @@ fn refusal(code: Option<&str>, message: Option<&str>) -> Refusal {
     }
 }
 
-/// `com.amazonaws.ssm#ParameterNotFound:http://…` is `ParameterNotFound`.
+/// Returns the plain code: `com.amazonaws.ssm#ParameterNotFound:http://…` is `ParameterNotFound`.
 fn plain(code: &str) -> &str {
     let code = code.split(':').next().unwrap_or(code);
     code.rsplit('#').next().unwrap_or(code)
