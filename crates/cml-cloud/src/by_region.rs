@@ -1,22 +1,23 @@
-//! An answer put together from several regions. A failure of one region is that region's: the others still count.
+//! Answers combined from several regions. A failure of one region affects only that region: the others still count.
 
 use crate::error::CloudError;
 
-/// A region that gave no answer, and why.
+/// A region that did not answer, and the reason.
 #[derive(Clone, Debug)]
 pub struct RegionFailure {
     /// `us-east-1`.
     pub region: String,
-    /// Why.
+    /// The reason.
     pub error: CloudError,
 }
 
-/// What the regions answered that did, and the regions that did not.
+/// Answers of the regions that answered, and the regions that did not.
 ///
-/// Whoever needs the whole answer takes [`ByRegion::into_whole`]: a part never passes for the whole by accident.
+/// A caller that needs the complete answer uses [`ByRegion::into_whole`]: a part never passes for the whole by
+/// accident.
 #[derive(Clone, Debug)]
 pub struct ByRegion<T> {
-    /// Found in the regions that answered.
+    /// Items found in the regions that answered.
     pub found: Vec<T>,
     /// The regions that did not.
     pub failed: Vec<RegionFailure>,
@@ -29,7 +30,7 @@ impl<T> Default for ByRegion<T> {
 }
 
 impl<T> ByRegion<T> {
-    /// Every region has answered.
+    /// Creates the answer of regions that have all answered.
     #[must_use]
     pub fn whole(found: Vec<T>) -> Self {
         Self { found, failed: Vec::new() }
@@ -49,10 +50,10 @@ impl<T> ByRegion<T> {
         self.failed.extend(other.failed);
     }
 
-    /// Everything, from every region.
+    /// Returns everything, from every region.
     ///
     /// # Errors
-    /// The first failure, when a region gave no answer.
+    /// The first failure, when a region did not answer.
     pub fn into_whole(self) -> Result<Vec<T>, CloudError> {
         match self.failed.into_iter().next() {
             Some(failure) => Err(failure.error),

@@ -2,63 +2,63 @@
 
 use crate::types::Offer;
 
-/// What kind of trouble it is; each has its own cure.
+/// Kind of an error; each has its own remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// No machine of that type in that zone and market now: try another offer.
+    /// No machine of that type in that zone and market now: another offer may succeed.
     Capacity,
-    /// The account's own limit: ask for more, or wait until usage falls.
+    /// The account's own limit: request a higher one, or wait until usage falls.
     Quota,
     /// Too many calls: wait.
     Throttled,
     /// Credentials are missing, expired or lack a permission.
     Denied,
-    /// The request can never work as it is.
+    /// The request can never succeed as it is.
     Invalid,
     /// Network, time-out or a 5xx. After a launch call the outcome is unknown.
     Transient,
 }
 
-/// One offer that was refused, and why.
+/// A refused offer, and the reason.
 #[derive(Clone, Debug)]
 pub struct OfferFailure {
-    /// What was asked for; the zone may be unknown.
+    /// The offer; the zone may be unknown.
     pub offer: Option<Offer>,
     /// The kind of refusal.
     pub kind: ErrorKind,
     /// The provider's own code, such as `InsufficientInstanceCapacity`.
     pub code: String,
-    /// The provider's own words.
+    /// The provider's own message.
     pub message: String,
-    /// What you can do about this very refusal; none where its kind says all.
+    /// A hint about this very refusal; `None` where its kind is sufficient.
     pub hint: Option<String>,
 }
 
-/// A cloud said no, or said nothing.
+/// A cloud refused, or did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]
 pub struct CloudError {
     /// The kind, to branch on.
     pub kind: ErrorKind,
-    /// What we were doing: `launching in us-east-1`.
+    /// The operation: `launching in us-east-1`.
     pub doing: String,
-    /// What happened, with the provider's code where there is one.
+    /// The cause, with the provider's code where there is one.
     pub cause: String,
     /// The provider's error code, where there is one.
     pub code: Option<String>,
-    /// What the reader can do about it.
+    /// A hint: what the reader can do about it.
     pub hint: Option<String>,
     /// The offers that were tried, each with its own reason; empty when the call failed as a whole.
     pub failures: Vec<OfferFailure>,
 }
 
 impl CloudError {
-    /// An error without code, hint or failures.
+    /// Creates an error without code, hint or failures.
     pub fn new(kind: ErrorKind, doing: impl Into<String>, cause: impl Into<String>) -> Self {
         Self { kind, doing: doing.into(), cause: cause.into(), code: None, hint: None, failures: Vec::new() }
     }
 
-    /// The cause, and where the request itself is at fault what you can do about it.
+    /// Returns the cause, and the hint where the request itself is at fault.
     #[must_use]
     pub fn cause_and_cure(&self) -> String {
         match &self.hint {
@@ -67,7 +67,7 @@ impl CloudError {
         }
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -81,7 +81,7 @@ impl CloudError {
         self
     }
 
-    /// Adds the single refusals behind this error.
+    /// Adds the refusals behind this error.
     #[must_use]
     pub fn failures(mut self, failures: Vec<OfferFailure>) -> Self {
         self.failures = failures;

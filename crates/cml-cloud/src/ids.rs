@@ -1,4 +1,4 @@
-//! Names of things: one type per kind, so that they cannot be mixed up.
+//! Identifiers: one type per kind, so that they cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,38 +9,38 @@ use ulid::Ulid;
 
 use crate::types::Market;
 
-/// Letters and digits of a launch id.
+/// Length of a launch id, in letters and digits.
 const ID_LENGTH: usize = 26;
 
-/// One decision to obtain an instance.
+/// Id of a launch: one decision to obtain an instance.
 ///
-/// It is the cloud's idempotency token, rides in the instance's tags and ends the runner's name. It is written in
+/// It is the cloud's idempotency token, and is part of the instance's tags and of the runner's name. It is written in
 /// lower case: GitHub compares runner names without regard to case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaunchId(Ulid);
 
 impl LaunchId {
-    /// Takes an identifier made elsewhere: this crate has no randomness of its own.
+    /// Wraps an identifier created elsewhere: this crate has no randomness of its own.
     #[must_use]
     pub fn new(ulid: Ulid) -> Self {
         Self(ulid)
     }
 
-    /// The runner's name when the user chose none: `cml-` and the launch id.
+    /// Returns the runner's default name: `cml-` and the launch id.
     #[must_use]
     pub fn runner_name(&self) -> String {
         format!("cml-{self}")
     }
 
-    /// When the decision was made: the time inside the ULID, to the millisecond.
+    /// Returns the time of the decision: the time inside the ULID, to the millisecond.
     #[must_use]
     pub fn made_at(&self) -> Timestamp {
         let milliseconds = i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX);
         Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
     }
 
-    /// The runner's name with what is asked for, where that is one type: who has nothing but GitHub's memory of its jobs can say
-    /// what it cost.
+    /// Returns the runner's name with the requested type, where it is a single one: then GitHub's record of its jobs
+    /// alone is sufficient to compute the cost.
     #[must_use]
     pub fn runner_name_for(&self, instance_type: &str, market: Option<Market>) -> String {
         let market = match market {
@@ -51,14 +51,14 @@ impl LaunchId {
         format!("cml-{self}-{instance_type}{market}")
     }
 
-    /// Finds the launch id in a runner name made by [`LaunchId::runner_name`] or [`LaunchId::runner_name_for`].
+    /// Parses the launch id from a runner name made by [`LaunchId::runner_name`] or [`LaunchId::runner_name_for`].
     #[must_use]
     pub fn from_runner_name(name: &str) -> Option<Self> {
         let (id, rest) = name.strip_prefix("cml-")?.split_at_checked(ID_LENGTH)?;
         (rest.is_empty() || rest.starts_with('-')).then(|| id.parse().ok()).flatten()
     }
 
-    /// The instance type and the market that a name made by [`LaunchId::runner_name_for`] tells.
+    /// Returns the instance type and the market in a name made by [`LaunchId::runner_name_for`].
     #[must_use]
     pub fn asked_for(name: &str) -> (Option<String>, Option<Market>) {
         let rest = name.strip_prefix("cml-").and_then(|name| name.get(ID_LENGTH + 1..)).unwrap_or_default();
@@ -83,7 +83,7 @@ impl fmt::Debug for LaunchId {
     }
 }
 
-/// The text is no launch id.
+/// Error: the text is not a launch id.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{text:?} is not a launch id: 26 letters and digits are expected, such as 01k9z3v6p4q8r2s5t7w0x1y2z3"
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for LaunchId {
     }
 }
 
-/// What the cloud calls the machine: `i-0abc…` on EC2, `local-<launch id>` here.
+/// The cloud's id of the machine: `i-0abc…` on EC2, `local-<launch id>` here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InstanceId(pub String);
@@ -125,19 +125,19 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// The wall-clock instant after which the instance must not exist.
+/// The wall-clock time after which the instance must not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Deadline(pub Timestamp);
 
 impl Deadline {
-    /// True once the instance has no right to live any more.
+    /// Returns true once the instance must not exist any more.
     #[must_use]
     pub fn passed(&self, now: Timestamp) -> bool {
         now >= self.0
     }
 
-    /// Seconds since 1970-01-01 UTC, as the bootstrap script compares them.
+    /// Returns the seconds since 1970-01-01 UTC, as the bootstrap script compares them.
     #[must_use]
     pub fn epoch_seconds(&self) -> i64 {
         self.0.as_second()
@@ -145,7 +145,7 @@ impl Deadline {
 }
 
 impl fmt::Display for Deadline {
-    /// RFC 3339 in UTC with whole seconds: the form of the `cml-runner:deadline` tag.
+    /// Formats as RFC 3339 in UTC with whole seconds: the form of the `cml-runner:deadline` tag.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.0.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }

@@ -1,9 +1,9 @@
-//! The `Cloud` trait, the words it speaks, and the local provider.
+//! The `Cloud` trait, its types, and the local provider.
 //!
-//! A cloud is whatever gives a job a machine: EC2 (`cml-aws`) or this very machine ([`local`]).
-//! Everything above this crate sees instances, offers and error kinds, never an SDK type.
+//! A cloud provides machines for jobs: EC2 (`cml-aws`) or this very machine ([`local`]). Everything above this crate
+//! uses instances, offers and error kinds, never an SDK type.
 //!
-//! What may not happen here: decisions (which offer, when to give up) and anything said to GitHub.
+//! Not allowed here: decisions (which offer, when to give up) and calls to GitHub.
 
 pub mod by_region;
 pub mod error;
@@ -26,27 +26,27 @@ pub use types::{
     Launched, Market, Network, Offer, OfferQuery, Range, Resources, SpotPolicy, SpotPrice, UserData, tag,
 };
 
-/// Whether a launch is still wanted: a signal may have come while the provider was asked.
+/// Returns whether a launch is still wanted: a signal may have arrived while the provider was called.
 pub type MayBuy<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// One place that sells (or lends) machines.
+/// A provider that sells (or lends) machines.
 ///
-/// Every call is bounded in time by the implementation. No call retries on a kind that a repeat cannot cure.
+/// Every call is bounded in time by the implementation. No call retries on a kind that a repeat cannot fix.
 pub trait Cloud: Send + Sync {
-    /// The provider's name as in `--cloud`: `aws` or `local`.
+    /// Returns the provider's name as in `--cloud`: `aws` or `local`.
     fn name(&self) -> &'static str;
 
-    /// Ways to buy what is asked for, best first. A region that fails as a whole is left out and named.
+    /// Returns the offers that match a query, best first. A region that fails as a whole is left out and named.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a region, type, GPU or image is not known or the disk is too small for the image; when
+    /// [`ErrorKind::Invalid`] when a region, type, GPU or image is unknown or the disk is too small for the image; when
     /// no region has an offer, the reasons of all of them.
     fn offers(&self, query: &OfferQuery) -> impl Future<Output = Result<ByRegion<Offer>, CloudError>> + Send;
 
-    /// Buys one machine from any of `request.offers`, which all lie in one region and one market.
+    /// Buys one machine from any of `request.offers`, which are all in one region and one market.
     ///
-    /// A repeat with the same `launch` and `attempt` gives the same instance, never a second one. `may_buy` is asked before
-    /// each call that could buy a machine: once it says no, nothing is bought any more.
+    /// A repeat with the same `launch` and `attempt` returns the same instance, never a second one. `may_buy` is called
+    /// before each call that could buy a machine: once it returns false, nothing is bought any more.
     ///
     /// # Errors
     /// [`ErrorKind::Transient`] means that the outcome is unknown: the machine may exist. Every other kind means
@@ -57,18 +57,19 @@ pub trait Cloud: Send + Sync {
         may_buy: MayBuy<'_>,
     ) -> impl Future<Output = Result<Launched, CloudError>> + Send;
 
-    /// How late the machine of a launch call may show in [`Cloud::instances`] of this region.
+    /// Returns the maximum delay after which the machine of a launch call appears in [`Cloud::instances`] of this
+    /// region.
     fn shows_within(&self, region: &str) -> SignedDuration;
 
-    /// Removes what [`Cloud::launch`] left beside the instance once its machine has read it (on EC2 the launch
-    /// template with the user data in it). Harmless when repeated or when there is nothing.
+    /// Removes what [`Cloud::launch`] created in addition to the instance once its machine has read it (on EC2 the
+    /// launch template with the user data in it). Harmless when repeated or when there is nothing.
     ///
     /// # Errors
     /// As the provider answers.
     fn clean_up(&self, request: &LaunchRequest) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Removes what launches that were killed have left beside their instances, if it was made before `older_than`,
-    /// and names it. With `dry_run` it is only named. Only the filter's regions and owner count.
+    /// Removes what killed launches have left besides their instances, if it was created before `older_than`, and
+    /// returns its names. With `dry_run` nothing is removed. Only the filter's regions and owner count.
     ///
     /// # Errors
     /// As the provider answers.
@@ -79,21 +80,21 @@ pub trait Cloud: Send + Sync {
         dry_run: bool,
     ) -> impl Future<Output = Result<ByRegion<String>, CloudError>> + Send;
 
-    /// All instances of ours that match, the ended ones too while the provider still lists them.
+    /// Returns all matching instances of this program, the ended ones too while the provider still lists them.
     ///
-    /// A new instance may be missing for some seconds, and a dead one may still show.
+    /// A new instance may be missing for some seconds, and an ended one may still be listed.
     ///
-    /// A region that could not be asked is named in the answer: nothing is known of its machines.
+    /// A region that did not answer is named in the result: nothing is known of its machines.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a region is not known.
+    /// [`ErrorKind::Invalid`] when a region is unknown.
     fn instances(
         &self,
         filter: &InstanceFilter,
     ) -> impl Future<Output = Result<ByRegion<Instance>, CloudError>> + Send;
 
-    /// How the spot prices of these types in a region have changed since a time, the prices in force at that time included.
-    /// Empty where there is no spot market.
+    /// Returns the changes of the spot prices of these types in a region since a time, the prices in force at that time
+    /// included. Empty where there is no spot market.
     ///
     /// # Errors
     /// As the provider answers.
@@ -104,7 +105,7 @@ pub trait Cloud: Send + Sync {
         since: jiff::Timestamp,
     ) -> impl Future<Output = Result<Vec<SpotPrice>, CloudError>> + Send;
 
-    /// Machines in a region that the cloud has said it will take back, and that still run.
+    /// Returns the machines of a region whose interruption the cloud has announced, and that still run.
     ///
     /// # Errors
     /// As the provider answers.
@@ -113,14 +114,14 @@ pub trait Cloud: Send + Sync {
         region: &str,
     ) -> impl Future<Output = Result<Vec<InstanceId>, CloudError>> + Send;
 
-    /// Ends one instance. Ending one that is gone already is a success.
+    /// Terminates one instance. Terminating one that no longer exists is a success.
     ///
     /// # Errors
     /// As the provider answers; the instance may still run.
     fn terminate(&self, region: &str, id: &InstanceId)
     -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// What the machine wrote to its console so far; empty when it has written nothing yet.
+    /// Returns the machine's console output so far; empty when it has written nothing yet.
     ///
     /// # Errors
     /// As the provider answers.

@@ -1,10 +1,11 @@
 //! The local provider: an instance is a supervised process tree on this machine, such as a lab's GPU box.
 //!
 //! Each instance is one directory, and each has a supervisor: this program again, as `supervise DIR`, which ends the
-//! tree at its deadline, when it is told to, or when its script is done. What is true is read from the directory's
-//! record, from the lock that a living supervisor holds, and from `/proc`: any process may look, and any may end it.
+//! process tree at its deadline, on request, or when its script is done. The state is derived from the directory's
+//! record, from the lock that a living supervisor holds, and from `/proc`: any process may read it, and any may end the
+//! instance.
 //!
-//! What may not happen here: trust in one process living on. Launcher and supervisor may be killed at any instruction.
+//! Not allowed here: reliance on one process staying alive. Launcher and supervisor may be killed at any instruction.
 
 #![allow(clippy::result_large_err, reason = "the trait's error type; none of this is a hot path")]
 
@@ -33,19 +34,18 @@ use directory::{Directory, Root};
 use record::Phase;
 pub use supervise::{SuperviseError, supervise};
 
-/// The provider's only region and only instance type.
-/// The region of this machine.
+/// Name of the provider's only region and only instance type: this machine.
 pub const LOCAL: &str = "local";
-/// How often a condition is looked at again.
+/// Polling interval of conditions.
 const TICK: Duration = Duration::from_millis(50);
 /// A supervisor takes some milliseconds to report; on a machine that swaps, seconds.
 const START_WAIT: Duration = Duration::from_secs(20);
 /// The supervisor gives its processes 5 s to end by themselves, then kills them.
 const END_WAIT: Duration = Duration::from_secs(25);
-/// Below it each machine under a user of its own has a directory; others may pass through and see nothing.
+/// Parent directory of machines that run as users of their own; other users may pass through and see nothing.
 const PLACES: &str = "/var/lib/cml-runner-machines";
 
-/// What one instance may use. Nothing set: as much as whoever started it.
+/// Resource limits of one instance. Without them, it may use as much as the user that started it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory, bytes.
@@ -54,21 +54,21 @@ pub struct Limits {
     pub processes: Option<u64>,
 }
 
-/// Where the instances live and who looks after them.
+/// Location and supervisor of the instances.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
-    /// The state directory; made when missing, readable by its owner only.
+    /// The state directory; created when missing, readable by its owner only.
     pub root: PathBuf,
-    /// Started as `<supervisor> supervise <instance directory>`.
+    /// Program that is started as `<supervisor> supervise <instance directory>`.
     pub supervisor: PathBuf,
-    /// What one instance may use.
+    /// Resource limits of one instance.
     pub limits: Limits,
-    /// Where machines have their files that run under a user of their own.
+    /// Parent directory for the files of machines that run as users of their own.
     pub places: PathBuf,
 }
 
 impl LocalSettings {
-    /// Settings without limits.
+    /// Creates settings without limits.
     #[must_use]
     pub fn new(root: PathBuf, supervisor: PathBuf) -> Self {
         Self { root, supervisor, limits: Limits::default(), places: PLACES.into() }
@@ -83,10 +83,10 @@ pub struct LocalCloud {
 }
 
 impl LocalCloud {
-    /// Touches nothing yet.
+    /// Creates the provider; no file is touched yet.
     #[must_use]
     pub fn new(settings: LocalSettings) -> Self {
-        // The supervisor works in another directory than its launcher.
+        // The supervisor runs in another directory than its launcher.
         let root = std::path::absolute(&settings.root).unwrap_or_else(|_| settings.root.clone());
         Self { root: Root::new(root), settings }
     }
@@ -102,7 +102,7 @@ impl LocalCloud {
         };
         let console = directory.append_console().map_err(|error| failed(&error))?;
         let errors = console.try_clone().map_err(|error| failed(&error))?;
-        // Its environment is what a job of the same user can read: nothing of the launcher's goes in.
+        // A job of the same user can read its environment: nothing of the launcher's is passed on.
         let mut supervisor = tokio::process::Command::new(&self.settings.supervisor)
             .arg("supervise")
             .arg(directory.path())
@@ -121,7 +121,7 @@ impl LocalCloud {
                 return Ok(());
             }
             if let Ok(Some(status)) = supervisor.try_wait() {
-                // Another supervisor may have been quicker.
+                // Another supervisor may have been faster.
                 if directory.is_supervised()
                     || directory.record().is_ok_and(|record| record.phase != Phase::Pending)
                 {
@@ -162,8 +162,8 @@ impl Cloud for LocalCloud {
         let made = self.root.make(request, &self.settings, now)?;
         let directory = made.directory;
         let is_waiting = directory.record().is_ok_and(|record| record.phase == Phase::Pending);
-        // A launcher that died before it started the supervisor left all that is needed to do so now.
-        // Should two do it at once, the lock lets one supervisor live.
+        // A launcher that died before it started the supervisor left all that is needed to do so now. Should two
+        // processes do it at once, the lock lets one supervisor live.
         if is_waiting && let Err(error) = self.start(&directory).await {
             if made.is_new && error.kind != ErrorKind::Transient {
                 self.root.remove_unstarted(&directory);
@@ -174,7 +174,7 @@ impl Cloud for LocalCloud {
         self.launched(&directory, request)
     }
 
-    /// Its directory is there before the call returns.
+    /// Its directory exists before the call returns.
     fn shows_within(&self, _region: &str) -> SignedDuration {
         SignedDuration::ZERO
     }
@@ -183,7 +183,7 @@ impl Cloud for LocalCloud {
         Ok(())
     }
 
-    /// A local instance has nothing beside its own directory.
+    /// A local instance has nothing outside of its own directory.
     async fn collect_garbage(
         &self,
         _filter: &InstanceFilter,
@@ -233,7 +233,7 @@ impl Cloud for LocalCloud {
                 None | Some((_, InstanceState::Terminated)) => return Ok(()),
                 Some((record, _)) => {
                     if !asked && !directory.ask_to_stop() {
-                        // Not even an empty file can be made here: then without the supervisor.
+                        // Not even an empty file can be created here: then without the supervisor.
                         record.supervisor.into_iter().for_each(processes::kill_one);
                     }
                     asked = true;
@@ -257,7 +257,7 @@ impl Cloud for LocalCloud {
     }
 }
 
-/// The edge: here the provider asks for the time, as a remote cloud would have its own.
+/// Returns the time. The edge: the provider reads the clock here, as a remote cloud would have its own.
 fn now() -> Timestamp {
     #[allow(
         clippy::disallowed_methods,
@@ -266,11 +266,11 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The time since this machine has booted, the time that it slept included.
+/// Returns the time since this machine booted, including the time that it slept.
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// How long ended instances are remembered.
+/// Time for which ended instances are kept.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 7);

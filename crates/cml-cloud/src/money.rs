@@ -5,17 +5,17 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// The dearest price that is one, US dollars: the dearest machine costs some hundreds an hour. What is beyond it, or below
-/// nothing, is a mistake or an attack, and sums of it would overflow.
+/// Maximum plausible price, US dollars: the most expensive machine costs some hundreds an hour. A higher or negative
+/// amount is a mistake or an attack, and sums of it would overflow.
 const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
-/// Whether an amount can be a price, US dollars.
+/// Returns whether an amount can be a price, US dollars.
 #[must_use]
 pub fn is_price(amount: &Decimal) -> bool {
     (Decimal::ZERO..=PRICE_MAX).contains(amount)
 }
 
-/// A price that is written down or read: in journals, caches and files.
+/// Serialization of a price: in journals, caches and files.
 mod price {
     use rust_decimal::Decimal;
     use serde::de::Error as _;
@@ -43,7 +43,7 @@ mod price {
     }
 }
 
-/// US dollars.
+/// An amount of US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usd(pub Decimal);
@@ -54,7 +54,7 @@ pub struct Usd(pub Decimal);
 pub struct UsdPerHour(#[serde(with = "price")] pub Decimal);
 
 impl UsdPerHour {
-    /// What that many seconds cost at this price; the most that can be said where it is more than that.
+    /// Returns the cost of that many seconds at this price; saturates.
     #[must_use]
     pub fn for_seconds(&self, seconds: u64) -> Usd {
         Usd(self.0.saturating_mul(Decimal::from(seconds)) / Decimal::from(3600))
@@ -67,17 +67,17 @@ impl UsdPerHour {
 #[serde(transparent)]
 pub struct UsdPerGibMonth(#[serde(with = "price")] pub Decimal);
 
-/// A disk that a machine is bought with.
+/// Disk that a machine is bought with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// Its size, GiB.
     pub gib: u32,
-    /// What it costs.
+    /// Its price.
     pub price: UsdPerGibMonth,
 }
 
 impl Disk {
-    /// What it costs an hour at the most: in the shortest of months.
+    /// Returns its maximum cost an hour: in the shortest month.
     #[must_use]
     pub fn hourly_at_most(&self) -> UsdPerHour {
         UsdPerHour(self.price.0.saturating_mul(Decimal::from(self.gib)) / Decimal::from(28 * 24))

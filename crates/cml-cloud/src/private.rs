@@ -1,4 +1,5 @@
-//! Directories and files that are this user's alone, whatever the umask says; and whether what is there can be believed.
+//! Directories and files that only this user can access, whatever the umask; and checks whether existing ones can be
+//! trusted.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,10 +8,10 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Who may write, beside the owner.
+/// Write permissions of users other than the owner.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Makes a directory, and those above it that are missing, for this user alone. One that is there stays as it is.
+/// Creates a directory, and missing parents, for this user only. An existing one is not changed.
 ///
 /// # Errors
 /// As the system says.
@@ -21,17 +22,17 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes a directory as [`make_directory`] does, and refuses one into which somebody else could put files.
+/// Creates a directory as [`make_directory`] does, and refuses one into which another user could put files.
 ///
 /// # Errors
-/// As the system says; [`io::ErrorKind::PermissionDenied`] with what to do when others can write there.
+/// As the system reports; [`io::ErrorKind::PermissionDenied`] with a hint when other users can write there.
 pub fn own_directory(path: &Path) -> io::Result<()> {
     make_directory(path)?;
     refuse(path, &path.metadata()?)
 }
 
-/// What a file has, if it and its directory belong to this user and nobody else can write to them; none for anything else, and
-/// for more than `most` bytes. A link is never followed.
+/// Returns the content of a file, if it and its directory belong to this user and no other user can write to them;
+/// `None` for anything else, and for more than `most` bytes. A link is never followed.
 #[must_use]
 pub fn read_own(path: &Path, most: u64) -> Option<Vec<u8>> {
     let dir = path.parent()?;
@@ -49,7 +50,7 @@ pub fn read_own(path: &Path, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Puts a file there in one step, readable by this user alone, in a directory of its own.
+/// Writes a file atomically, readable by this user only, in a directory of its own.
 ///
 /// # Errors
 /// As [`own_directory`].
@@ -58,7 +59,7 @@ pub fn write_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
         own_directory(dir)?;
     }
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    // One that a killed process has left.
+    // A partial file left by a killed process.
     drop(std::fs::remove_file(&partial));
     let written = new_file(&partial)
         .and_then(|mut file| file.write_all(bytes))
@@ -69,7 +70,7 @@ pub fn write_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Refuses what others could have written.
+/// Refuses a file that other users could have written.
 ///
 /// # Errors
 /// As [`own_directory`].

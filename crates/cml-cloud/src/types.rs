@@ -1,4 +1,4 @@
-//! The words of a cloud: offers, requests, instances.
+//! Types of a cloud: offers, requests, instances.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,22 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Deadline, InstanceId, LaunchId};
 use crate::money::{Disk, UsdPerHour};
 
-/// Keys of the tags that every instance of ours carries from its first moment.
+/// Keys of the tags that every instance of this program has from its first moment.
 pub mod tag {
     /// The launch id.
     pub const LAUNCH: &str = "cml-runner:launch";
-    /// The spec's name, or `launch` for a launch without one.
+    /// The pool's name, or `launch` for a launch without one.
     pub const SPEC: &str = "cml-runner:spec";
     /// The deadline, RFC 3339 in UTC.
     pub const DEADLINE: &str = "cml-runner:deadline";
-    /// The GitHub scope it works for, such as `acme/vision`.
+    /// The GitHub scope that it works for, such as `acme/vision`.
     pub const OWNER: &str = "cml-runner:owner";
     /// The runner's name at GitHub.
     pub const RUNNER: &str = "cml-runner:runner";
-    /// Who made it and may end it: the id of a daemon's journal, or `launch` for a launch without a daemon.
+    /// The controller that made it and may end it: the id of a daemon's journal, or `launch` for a launch without a
+    /// daemon.
     pub const CONTROLLER: &str = "cml-runner:controller";
-    /// How many tags the program adds to yours: these, and `Name`.
+    /// Number of tags that the program adds to the user's: these, and `Name`.
     pub const OURS: usize = 7;
 }
 
@@ -40,7 +41,7 @@ pub enum Arch {
 }
 
 impl fmt::Display for Arch {
-    /// As GitHub names runner packages: `x64`, `arm64`.
+    /// Formats as GitHub names runner packages: `x64`, `arm64`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::X64 => "x64",
@@ -49,13 +50,13 @@ impl fmt::Display for Arch {
     }
 }
 
-/// How capacity is bought.
+/// Market in which capacity is bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Market {
-    /// Spare capacity that the cloud may take back.
+    /// Spare capacity that the cloud may interrupt.
     Spot,
-    /// The list price; kept until ended.
+    /// Capacity at the list price; kept until terminated.
     OnDemand,
 }
 
@@ -68,13 +69,13 @@ impl fmt::Display for Market {
     }
 }
 
-/// Which markets a launch may use.
+/// Markets that a launch may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpotPolicy {
-    /// Spot or nothing.
+    /// Spot only.
     Only,
-    /// Spot first, on-demand when there is none.
+    /// Spot first, on-demand when spot is unavailable.
     Prefer,
     /// On-demand only.
     Never,
@@ -85,26 +86,26 @@ pub enum SpotPolicy {
 pub struct Gpu {
     /// Lower-case model name: `t4`, `a10g`.
     pub name: String,
-    /// How many.
+    /// Number of accelerators.
     pub count: u32,
-    /// Memory of one, MiB; 0 when not known.
+    /// Memory of one, MiB; 0 when unknown.
     pub memory_mib: u64,
 }
 
 impl Gpu {
-    /// Whether CUDA runs on it: all that EC2 offers but AMD's.
+    /// Returns whether CUDA runs on it: on all of EC2's except AMD's.
     #[must_use]
     pub fn runs_cuda(&self) -> bool {
         !self.name.starts_with("radeon")
     }
 }
 
-/// The accelerator's driver that a machine's image must bring. Types of different drivers never share a launch call: a call
-/// boots one image.
+/// The accelerator's driver that a machine's image must contain. Types of different drivers never share a launch call:
+/// a call boots one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
-    /// No accelerator, or one that needs nothing.
+    /// No accelerator, or one that needs no driver.
     #[default]
     None,
     /// NVIDIA's, with its open kernel module: Turing (T4) and later.
@@ -115,11 +116,11 @@ pub enum Driver {
     Amd,
     /// AWS Neuron, of Inferentia and Trainium.
     Neuron,
-    /// Another accelerator's, for which no default image is known.
+    /// That of another accelerator, for which no default image is known.
     Other,
 }
 
-/// What a machine has.
+/// Resources of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Resources {
     /// Virtual processors.
@@ -132,35 +133,35 @@ pub struct Resources {
     pub arch: Arch,
 }
 
-/// One way to buy capacity.
+/// One way to buy a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// `us-east-1`, or `local`.
     pub region: String,
-    /// `us-east-1a`; none when any zone of the region will do.
+    /// `us-east-1a`; `None` for any zone of the region.
     pub zone: Option<String>,
     /// `g4dn.xlarge`, or `local`.
     pub instance_type: String,
     /// Spot or on-demand.
     pub market: Market,
-    /// Price of an hour, where known.
+    /// Hourly price, where known.
     pub price: Option<UsdPerHour>,
-    /// What it has.
+    /// Its resources.
     pub resources: Resources,
-    /// All its disks together, where they cost anything; not known of offers that were written down before disks were.
+    /// All its disks together, where they cost anything; unknown for offers recorded before disks were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
-    /// The provider's quota that it counts against, in the provider's words: offers of one region, market and quota count
-    /// together. None: no quota is known, and it counts alone.
+    /// The provider's quota that it counts against, by the provider's name: offers of one region, market and quota
+    /// count together. `None`: no quota is known, and it counts alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<String>,
-    /// What its image must bring.
+    /// The driver that its image must contain.
     #[serde(default)]
     pub driver: Driver,
 }
 
 impl Offer {
-    /// What an hour costs at the most, its disk included.
+    /// Returns its maximum cost an hour, its disk included.
     #[must_use]
     pub fn hourly_at_most(&self) -> Option<UsdPerHour> {
         let disk = self.disk.map_or(Decimal::ZERO, |disk| disk.hourly_at_most().0);
@@ -168,12 +169,12 @@ impl Offer {
     }
 }
 
-/// What a machine must have, where the user names no types.
+/// Requirements for a machine, where the user names no types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceRequirements {
-    /// Models of GPU that will do (`a10g`); empty: any that runs CUDA. None: no GPU.
+    /// Acceptable GPU models (`a10g`); empty: any that runs CUDA. `None`: no GPU.
     pub gpu: Option<Vec<String>>,
-    /// GPUs.
+    /// Number of GPUs.
     pub gpus: Range,
     /// Memory of each GPU, MiB.
     pub gpu_memory_mib: Range,
@@ -185,76 +186,76 @@ pub struct InstanceRequirements {
     pub arch: Arch,
 }
 
-/// From how much to how much, both included.
+/// An inclusive range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Range {
-    /// At least.
+    /// Minimum.
     pub least: u64,
-    /// At most; none: any more.
+    /// Maximum; `None`: unlimited.
     pub most: Option<u64>,
 }
 
 impl Range {
-    /// Whether so much will do.
+    /// Returns whether the range includes an amount.
     #[must_use]
     pub fn contains(&self, amount: u64) -> bool {
         amount >= self.least && self.most.is_none_or(|most| amount <= most)
     }
 }
 
-/// What is asked for, as the user says it; the provider resolves aliases.
+/// A query for offers, in the user's terms; the provider resolves aliases.
 #[derive(Clone, Debug)]
 pub struct OfferQuery {
-    /// Regions in order of preference; CML's aliases (`us-west`) are understood. Empty: the provider's default.
+    /// Regions in order of preference; CML's aliases (`us-west`) are accepted. Empty: the provider's default.
     pub regions: Vec<String>,
     /// Instance types or CML's sizes (`m`, `m+t4`); empty: the provider's default.
     pub types: Vec<String>,
-    /// What the machine must have, instead of types.
+    /// Requirements for the machine, instead of types.
     pub needs: Option<InstanceRequirements>,
-    /// GPU model asked for beside the type (`t4`); CML's `nogpu` is none.
+    /// GPU model in addition to the type (`t4`); CML's `nogpu` is none.
     pub gpu: Option<String>,
     /// Allowed markets.
     pub spot: SpotPolicy,
     /// Highest spot price accepted.
     pub spot_price_max: Option<UsdPerHour>,
-    /// Subnets and groups that the machine must live in; they limit the zones.
+    /// Subnets and groups of the machine; they limit the zones.
     pub network: Network,
-    /// Image to boot: it decides how large the disks are at least.
+    /// Image to boot: it determines the minimum size of the disks.
     pub image: Image,
-    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    /// Root disk, GiB; `None`: the provider's default, or what the image needs where that is more.
     pub disk_gib: Option<u32>,
-    /// Snapshot that one more disk is made of.
+    /// Snapshot for one more disk.
     pub cache_snapshot: Option<String>,
 }
 
 /// The image to boot.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Image {
-    /// An alias (`ubuntu-24.04`), an `ami-…` id, an `ssm:/path`, or none for the provider's default.
+    /// An alias (`ubuntu-24.04`), an `ami-…` id, an `ssm:/path`, or `None` for the provider's default.
     pub name: Option<String>,
 }
 
-/// Where in the cloud's network the machine lives; all optional.
+/// Placement of the machine in the cloud's network; all optional.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Network {
     /// Subnet ids; none: the default VPC's.
     pub subnets: Vec<String>,
-    /// Security group id or name; none: ours, without any inbound rule.
+    /// Security group id or name; `None`: this program's, without any inbound rule.
     pub security_group: Option<String>,
 }
 
-/// The script that turns a machine into a runner. Secret: it carries the runner's registration.
+/// The script that turns a machine into a runner. Secret: it contains the runner's registration.
 #[derive(Clone)]
 pub struct UserData(SecretSlice<u8>);
 
 impl UserData {
-    /// Takes the rendered bytes.
+    /// Wraps the rendered bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(SecretSlice::from(bytes))
     }
 
-    /// The bytes; for the launch call only.
+    /// Returns the bytes; for the launch call only.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
@@ -267,25 +268,25 @@ impl fmt::Debug for UserData {
     }
 }
 
-/// One call for one machine.
+/// Request for one machine.
 #[derive(Clone, Debug)]
 pub struct LaunchRequest {
-    /// The decision behind it.
+    /// The launch.
     pub launch: LaunchId,
-    /// Which try it is, from 1. A new try may ask for something else and is a new call; a repeat of the same try is
-    /// the same call.
+    /// Number of the attempt, from 1. A new attempt may request something else and is a new call; a repeat of the same
+    /// attempt is the same call.
     pub attempt: u32,
-    /// Spec name for the tags.
+    /// Pool name for the tags.
     pub spec: String,
     /// GitHub scope for the tags, such as `acme/vision`.
     pub owner: String,
-    /// Who makes it, for the tags: only that controller may end it before its deadline.
+    /// Name of the controller, for the tags: only that controller may end it before its deadline.
     pub controller: String,
     /// The runner's name.
     pub runner_name: String,
-    /// When the machine must be gone.
+    /// The time after which the machine must not exist.
     pub deadline: Deadline,
-    /// What would do, best first; one region, one market, never empty.
+    /// Acceptable offers, best first; one region, one market, never empty.
     pub offers: Vec<Offer>,
     /// Highest spot price accepted.
     pub spot_price_max: Option<UsdPerHour>,
@@ -293,28 +294,29 @@ pub struct LaunchRequest {
     pub user_data: UserData,
     /// Image to boot.
     pub image: Image,
-    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    /// Root disk, GiB; `None`: the provider's default, or what the image needs where that is more.
     pub disk_gib: Option<u32>,
-    /// Where it lives.
+    /// Its network.
     pub network: Network,
-    /// EC2 instance profile (name or ARN) for the job's own use; none by default.
+    /// EC2 instance profile (name or ARN) for the job's own use. Default: none.
     pub instance_profile: Option<String>,
-    /// Snapshot of which the machine gets a volume of its own, gone with it; EC2's id.
+    /// Snapshot from which the machine gets a volume of its own, deleted with it; EC2's id.
     pub cache_snapshot: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
-    /// A local machine runs as one of these users, which no other machine has; without any, as the user that launches it.
+    /// Users for local machines: each runs as one of these, which no other machine has; without any, as the user that
+    /// launches it.
     pub users: Vec<String>,
 }
 
 impl LaunchRequest {
-    /// The idempotency token of this try.
+    /// Returns the idempotency token of this attempt.
     #[must_use]
     pub fn client_token(&self) -> String {
         format!("{}-{}", self.launch, self.attempt)
     }
 
-    /// Our tags and the user's; ours win.
+    /// Returns this program's tags and the user's; this program's take precedence.
     #[must_use]
     pub fn all_tags(&self) -> BTreeMap<String, String> {
         let mut tags = self.tags.clone();
@@ -329,18 +331,18 @@ impl LaunchRequest {
     }
 }
 
-/// What a launch call bought.
+/// Result of a launch call.
 #[derive(Clone, Debug)]
 pub struct Launched {
     /// The machine.
     pub id: InstanceId,
-    /// The offer it came from; the zone is filled in where the provider says it.
+    /// The offer that was bought; the zone is filled in where the provider reports it.
     pub offer: Offer,
-    /// Offers that were refused on the way.
+    /// Offers that were refused before it.
     pub failures: Vec<crate::error::OfferFailure>,
 }
 
-/// Where an instance is in its life.
+/// State of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
@@ -348,11 +350,11 @@ pub enum InstanceState {
     Pending,
     /// Running.
     Running,
-    /// On its way out; may still be billed.
+    /// Ending; may still be billed.
     Stopping,
-    /// Not running, but its disk is still there and billed.
+    /// Not running, but its disk still exists and is billed.
     Stopped,
-    /// Gone.
+    /// It no longer exists.
     Terminated,
 }
 
@@ -368,14 +370,14 @@ impl fmt::Display for InstanceState {
     }
 }
 
-/// What the cloud says exists.
+/// An instance as its cloud reports it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Instance {
     /// The cloud's id.
     pub id: InstanceId,
-    /// The launch it came from; none when the tag was lost.
+    /// The launch that it belongs to; `None` when the tag was lost.
     pub launch: Option<LaunchId>,
-    /// The spec's name; none when the tag was lost.
+    /// The pool's name; `None` when the tag was lost.
     pub spec: Option<String>,
     /// State now.
     pub state: InstanceState,
@@ -387,57 +389,57 @@ pub struct Instance {
     pub instance_type: String,
     /// Spot or on-demand.
     pub market: Market,
-    /// When the cloud started it.
+    /// Time at which the cloud started it.
     pub started_at: Timestamp,
-    /// When it was told to end, and stopped to cost, where the cloud says so.
+    /// Time at which its termination was requested and its billing stopped, where the cloud reports it.
     pub ended_at: Option<Timestamp>,
-    /// When it must be gone; none when the tag was lost.
+    /// The time after which it must not exist; `None` when the tag was lost.
     pub deadline: Option<Deadline>,
     /// GitHub scope.
     pub owner: Option<String>,
-    /// Who made it ([`tag::CONTROLLER`]); none when the tag was lost.
+    /// Name of its controller ([`tag::CONTROLLER`]); `None` when the tag was lost.
     #[serde(default)]
     pub controller: Option<String>,
     /// The runner's name.
     pub runner_name: Option<String>,
-    /// Why it ended, in the cloud's words, where it says so.
+    /// Reason of its end, in the cloud's words, where it is reported.
     pub ended_because: Option<String>,
-    /// Whether the cloud took it back: a spot interruption.
+    /// Whether its end was a spot interruption.
     #[serde(default)]
     pub is_interrupted: bool,
 }
 
 impl Instance {
-    /// True while it may cost money.
+    /// Returns true while it may cost money.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.state != InstanceState::Terminated
     }
 }
 
-/// Which instances to list. Empty fields do not filter.
+/// Filter of a list of instances. Empty fields do not filter.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceFilter {
-    /// Regions to look in; empty: the provider's default region.
+    /// Regions to list; empty: the provider's default region.
     pub regions: Vec<String>,
     /// Only this launch.
     pub launch: Option<LaunchId>,
     /// Only this GitHub scope.
     pub owner: Option<String>,
-    /// Only these, whatever their tags say.
+    /// Only these ids, whatever their tags.
     pub ids: Vec<InstanceId>,
 }
 
-/// A spot price and since when it holds.
+/// A spot price and the time from which it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpotPrice {
-    /// Region of the pool.
+    /// Region of the capacity pool.
     pub region: String,
-    /// Zone of the pool.
+    /// Zone of the capacity pool.
     pub zone: Option<String>,
-    /// Type of the pool.
+    /// Instance type of the capacity pool.
     pub instance_type: String,
-    /// Since when, by the cloud's clock.
+    /// Time from which it holds, by the cloud's clock.
     pub since: Timestamp,
     /// The price.
     pub price: UsdPerHour,

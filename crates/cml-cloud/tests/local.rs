@@ -1,4 +1,4 @@
-//! The local provider with real processes: whatever is killed, nothing stays.
+//! The local provider with real processes: whichever of them is killed, nothing stays.
 
 #![allow(clippy::disallowed_methods, reason = "tests are an edge: real time, real processes")]
 
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use ulid::Ulid;
 
-/// Longer than any of this takes, on a machine that is busy.
+/// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Not a test: the supervisor's process. This test binary is its own supervisor (see [`Lab::new`]).
@@ -30,7 +30,7 @@ fn supervisor() {
     }
 }
 
-/// A machine that lends itself, in a directory of its own.
+/// A machine as a local cloud, in a directory of its own.
 struct Lab {
     dir: TempDir,
     cloud: LocalCloud,
@@ -114,7 +114,7 @@ impl Lab {
         }
     }
 
-    /// Waits for a file of the instance's home and gives its text.
+    /// Waits for a file of the instance's home and returns its text.
     async fn file(&self, launch: LaunchId, name: &str) -> String {
         let path = self.path(launch).join("home").join(name);
         let wanted = async {
@@ -136,7 +136,7 @@ impl Lab {
         self.cloud.console("local", &id).await.expect("a console")
     }
 
-    /// What follows these words on the console.
+    /// Returns the text after these words on the console.
     async fn says(&self, launch: LaunchId, words: &str) -> String {
         let told = async {
             loop {
@@ -196,7 +196,8 @@ fn runs(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Ignores what asks it to end, and hides: another session, no parent, and (if asked) an empty environment.
+/// Returns a script that ignores termination signals, and hides: another session, no parent, and (if requested) an
+/// empty environment.
 fn stubborn(environment: &str) -> String {
     let child = r#"trap "" TERM INT HUP; echo $$ >"$0/hidden"; while :; do sleep 1; done"#;
     format!("trap '' TERM\n(setsid {environment} sh -c '{child}' \"$PWD\" &)\nwhile :; do sleep 1; done\n")
@@ -360,7 +361,7 @@ async fn a_launcher_that_died_before_starting_the_supervisor_can_be_followed() {
     let request = lab.request("echo up >up; while :; do sleep 1; done\n").await;
     let id = lab.cloud.launch(&request, &|| true).await.expect("launched").id;
     lab.cloud.terminate("local", &id).await.expect("ended");
-    // The directory as a launcher leaves it that dies right after making it.
+    // The directory as left by a launcher that dies right after creating it.
     let dir = lab.path(request.launch);
     let record = std::fs::read_to_string(dir.join("record.json")).expect("a record");
     std::fs::write(dir.join("record.json"), record.replace("\"terminated\"", "\"pending\""))
@@ -438,7 +439,7 @@ async fn there_is_one_offer_and_it_is_this_machine() {
     }
 }
 
-/// Users that a Debian has and that run nothing.
+/// Users that exist on Debian and that run nothing.
 const USERS: [&str; 2] = ["games", "news"];
 
 #[tokio::test]
@@ -448,7 +449,7 @@ async fn machines_under_users_of_their_own_see_neither_each_other_nor_what_launc
         println!("not run: it takes root");
         return;
     }
-    // Below a directory that everybody may pass through.
+    // Below a directory that all users may pass through.
     let places = tempfile::Builder::new().prefix("cml-places-").tempdir_in("/var/tmp").expect("a directory");
     let mut lab = Lab::new();
     let mut settings = LocalSettings::new(lab.dir.path().join("state"), lab.dir.path().join("supervisor"));

@@ -1,6 +1,7 @@
-//! A machine under a user of its own: what it may read, signal and trace is that user's, and the user is one machine's at a time.
+//! A machine as a user of its own: it may read, signal and trace what that user may, and the user belongs to one
+//! machine at a time.
 //!
-//! It takes root. The machine's files lie outside of the state directory, which its user cannot enter.
+//! It needs root. The machine's files are outside of the state directory, which its user cannot enter.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -13,17 +14,17 @@ use rustix::process::{Signal, geteuid};
 
 use super::processes;
 
-/// A user that this machine alone has.
+/// A user that only this machine has.
 pub(super) struct Account {
     pub(super) name: String,
     pub(super) uid: u32,
     gid: u32,
-    /// While it is held no other machine gets the user.
+    /// While it is held, no other machine gets the user.
     _lock: File,
 }
 
 impl Account {
-    /// The first of these users that no other machine has, for one whose files will be in `place`.
+    /// Reserves the first of these users that no other machine has, for a machine whose files will be in `place`.
     pub(super) fn take(names: &[String], place: &Path) -> io::Result<Self> {
         if !geteuid().is_root() {
             return Err(refused(
@@ -42,7 +43,7 @@ impl Account {
                 taken.push(format!("{name} has a machine"));
                 continue;
             };
-            // Somebody's own account: its processes would end with the machine, and the job could read what they know.
+            // A person's account: its processes would end with the machine, and the job could read their data.
             if let Some(process) = processes::of_user(uid).first() {
                 taken.push(format!("{name} has processes of its own ({process})"));
                 continue;
@@ -52,7 +53,7 @@ impl Account {
         Err(refused(format!("no user is free: {}", taken.join(", "))))
     }
 
-    /// The machine's own directory with its home, its temporary files and its script.
+    /// Creates the machine's own directory with its home, its temporary files and its script.
     pub(super) fn furnish(&self, place: &Path, script: &Path) -> io::Result<()> {
         remove(place);
         let (home, tmp, copy) = (place.join("home"), place.join("tmp"), place.join("user-data"));
@@ -61,7 +62,7 @@ impl Account {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&copy)?;
         io::copy(&mut File::open(script)?, &mut file)?;
-        // The directory last: until then nobody but root can put anything into it.
+        // The directory last: until then only root can put anything into it.
         [&home, &tmp, &copy].into_iter().try_for_each(|path| self.own(path))?;
         self.own(place)
     }
@@ -70,7 +71,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid))
     }
 
-    /// What runs a command as this user: no privilege is left, and none can be had again.
+    /// Returns the command prefix that runs a command as this user: no privilege is left, and none can be regained.
     pub(super) fn becomes(&self) -> [String; 5] {
         [
             "setpriv".to_owned(),
@@ -81,7 +82,7 @@ impl Account {
         ]
     }
 
-    /// Ends all that the user runs.
+    /// Kills all processes of the user.
     pub(super) fn kill_all(&self) {
         processes::signal(&processes::of_user(self.uid), Signal::KILL);
     }
@@ -99,7 +100,7 @@ fn make_places(places: &Path) -> io::Result<()> {
         let place = places.display();
         return Err(refused(format!("{place} is not root's alone: chown root {place} && chmod 711 {place}")));
     }
-    // Whatever the umask was.
+    // Independent of the umask.
     std::fs::set_permissions(places, Permissions::from_mode(0o711))
 }
 
@@ -108,7 +109,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
 }
 
-/// The system's own word, so that users of a directory service count too.
+/// Returns the system's own id, so that users of a directory service count too.
 fn id(which: &str, name: &str) -> io::Result<u32> {
     let output = Command::new("id").args([which, "--", name]).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,4 @@
-//! A cgroup of its own for each instance, where this user may make one: it holds also what sheds every other mark.
+//! A cgroup for each instance, where this user may create one: it also holds processes that shed every other mark.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use super::Limits;
 use crate::InstanceId;
 
-/// The instance's cgroup (v2), below the one of whoever made it.
+/// The instance's cgroup (v2), below that of the process that created it.
 pub(super) struct Group(PathBuf);
 
 impl Group {
-    /// Makes the group and sets its limits.
+    /// Creates the group and sets its limits.
     pub(super) fn make(id: &InstanceId, limits: Limits) -> io::Result<Self> {
         let path = own()?.join(format!("cml-{id}"));
         std::fs::create_dir(&path)?;
@@ -23,12 +23,12 @@ impl Group {
         Ok(group)
     }
 
-    /// A process enters by writing its id here.
+    /// Returns the file through which a process enters, by writing its id.
     pub(super) fn door(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -40,26 +40,26 @@ impl Drop for Group {
     }
 }
 
-/// The processes in the group of an instance whose supervisor is dead.
+/// Returns the processes in the group of an instance whose supervisor is dead.
 pub(super) fn members_at(group: &Path) -> Vec<i32> {
     let text = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Kills what is in a group.
+/// Kills the processes in a group.
 pub(super) fn kill_at(group: &Path) {
-    // Kernels before 5.14 have no such file, and writing must not make one elsewhere.
+    // Kernels before 5.14 have no such file, and the write must not create one elsewhere.
     let file = group.join("cgroup.kill");
     if file.exists() {
         drop(std::fs::write(file, "1"));
     }
 }
 
-/// The line `0::/path` names the place in the unified hierarchy.
+/// Returns this process's cgroup: the line `0::/path` names the position in the unified hierarchy.
 fn own() -> io::Result<PathBuf> {
     let text = std::fs::read_to_string("/proc/self/cgroup")?;
     let below = text.lines().find_map(|line| line.strip_prefix("0::/")).ok_or(io::ErrorKind::Unsupported)?;
-    // The second place is that of machines that still have version 1 beside it.
+    // The second path is that of machines that still have version 1 mounted, too.
     let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|mount| Path::new(mount).join(below));
     places
         .into_iter()

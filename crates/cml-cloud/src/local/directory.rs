@@ -1,4 +1,4 @@
-//! The instances' directories: made whole or not at all.
+//! Directories of the instances: created completely or not at all.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,11 +16,11 @@ use crate::private;
 use crate::types::LaunchRequest;
 use crate::{InstanceId, LaunchId};
 
-/// Instance ids are this and the launch id.
+/// Prefix of instance ids; the launch id follows.
 const PREFIX: &str = "local-";
-/// As much of the console's end as EC2 gives.
+/// Size of the console's end that is returned; the same as EC2's.
 const CONSOLE_BYTES: u64 = 64 * 1024;
-/// A directory in the making whose maker has been gone for this long, seconds.
+/// Age after which an incomplete directory is removed, seconds.
 const HALF_MADE_FOR: i64 = 3600;
 
 static MADE_HERE: AtomicU32 = AtomicU32::new(0);
@@ -29,7 +29,7 @@ static MADE_HERE: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Debug)]
 pub(super) struct Root(PathBuf);
 
-/// What [`Root::make`] found or made.
+/// Result of [`Root::make`].
 pub(super) struct Made {
     pub(super) directory: Directory,
     pub(super) is_new: bool,
@@ -40,7 +40,7 @@ impl Root {
         Self(path)
     }
 
-    /// Makes the launch's directory, or finds the one that is there: the rename is what only one can do.
+    /// Creates the launch's directory, or finds the existing one: the rename succeeds for one process only.
     pub(super) fn make(
         &self,
         request: &LaunchRequest,
@@ -63,7 +63,7 @@ impl Root {
                 self.sync();
                 Ok(Made { directory, is_new: true })
             }
-            // Somebody else was quicker.
+            // Another process was faster.
             Err(_) if directory.path.exists() => Ok(Made { directory, is_new: false }),
             Err(error) => Err(self.error(&error)),
         }
@@ -112,7 +112,7 @@ impl Root {
         .hint(hint)
     }
 
-    /// All instances' directories, oldest first.
+    /// Returns all instances' directories, oldest first.
     pub(super) fn directories(&self) -> Result<Vec<Directory>, CloudError> {
         let listing = |error: io::Error| {
             CloudError::new(ErrorKind::Transient, format!("listing {}", self.0.display()), error.to_string())
@@ -138,7 +138,7 @@ impl Root {
         path.is_dir().then_some(Directory { path, launch })
     }
 
-    /// Removes an instance that could not be started, unless somebody else could meanwhile.
+    /// Removes an instance that could not be started, unless another process started it meanwhile.
     pub(super) fn remove_unstarted(&self, directory: &Directory) {
         if let Some(_lock) = directory.lock()
             && directory.record().is_ok_and(|record| record.phase == Phase::Pending)
@@ -147,13 +147,13 @@ impl Root {
         }
     }
 
-    /// Removes a directory in a way that nobody sees half of it.
+    /// Removes a directory atomically for readers.
     fn remove(&self, directory: &Directory) {
         let gone = self.0.join(format!(".old-{}", directory.launch));
         drop(std::fs::rename(&directory.path, &gone).and_then(|()| std::fs::remove_dir_all(&gone)));
     }
 
-    /// Removes what ended long ago, and what died in the making. Failing is harmless: the next launch tries again.
+    /// Removes instances that ended long ago, and incomplete ones. A failure is harmless: the next launch tries again.
     pub(super) fn forget_old(&self, now: Timestamp) {
         for directory in self.directories().unwrap_or_default() {
             let is_old = directory.record().is_ok_and(|record| {
@@ -186,11 +186,11 @@ pub(super) struct Directory {
     launch: LaunchId,
 }
 
-/// While it lives, no supervisor does.
+/// A lock that excludes a supervisor while it is held.
 pub(super) struct Lock(#[allow(dead_code, reason = "held, not read: closing it gives the lock back")] File);
 
 impl Directory {
-    /// The directory at `path`, as a supervisor is given it.
+    /// Returns the directory at `path`, the argument of a supervisor.
     pub(super) fn at(path: &Path) -> Option<Self> {
         let launch = path.file_name()?.to_str()?.parse().ok()?;
         Some(Self { path: path.to_owned(), launch })
@@ -212,7 +212,7 @@ impl Directory {
         Record::read(&self.path)
     }
 
-    /// Takes the lock that a supervisor holds for all its life; the kernel gives it back when the holder dies.
+    /// Takes the lock that a supervisor holds for all its life; the kernel releases it when the holder dies.
     pub(super) fn lock(&self) -> Option<Lock> {
         let file = File::open(self.path.join("lock")).ok()?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
@@ -223,7 +223,7 @@ impl Directory {
         self.path.is_dir() && self.lock().is_none()
     }
 
-    /// Leaves the mark that tells the supervisor to end the instance. False when not even that is possible.
+    /// Creates the file that requests the supervisor to end the instance. Returns false when not even that is possible.
     pub(super) fn ask_to_stop(&self) -> bool {
         OpenOptions::new().append(true).create(true).mode(0o600).open(self.path.join("stop")).is_ok()
     }
@@ -236,7 +236,7 @@ impl Directory {
         OpenOptions::new().append(true).create(true).mode(0o600).open(self.path.join("console.log"))
     }
 
-    /// The console's end.
+    /// Returns the console's end.
     pub(super) fn console(&self) -> String {
         let tail = || -> io::Result<Vec<u8>> {
             let mut file = File::open(self.path.join("console.log"))?;

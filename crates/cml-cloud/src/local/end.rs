@@ -1,4 +1,4 @@
-//! What is true of an instance, and how it is ended when its supervisor is dead.
+//! Actual state of an instance, and its end when its supervisor is dead.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use super::{cgroup, processes};
 use crate::error::{CloudError, ErrorKind};
 use crate::types::InstanceState;
 
-/// A launcher needs less than this from writing the record to its supervisor's lock, seconds.
+/// Maximum time from writing the record to the supervisor's lock, seconds; a launcher needs less.
 const STARTING_FOR: i64 = 30;
 
-/// The record and the state, mended where the record says what is no longer so. None when there is no record.
+/// Returns the record and the state, corrected where the record is outdated. `None` when there is no record.
 pub(super) fn truth(
     directory: &Directory,
     now: Timestamp,
@@ -31,7 +31,7 @@ pub(super) fn truth(
         };
         return Ok(Some((record, state)));
     };
-    // Nobody supervises it, and nobody will start to while we hold the lock. It may have ended since we read.
+    // It has no supervisor, and none can start while this lock is held. It may have ended since the read.
     let Some(mut record) = read(directory)? else { return Ok(None) };
     if record.phase == Phase::Terminated {
         return Ok(Some((record, InstanceState::Terminated)));
@@ -60,8 +60,8 @@ pub(super) fn truth(
     Ok(Some((record, InstanceState::Terminated)))
 }
 
-/// Ends what a dead supervisor left running: at once, since nobody is there to wait for it. With a living supervisor
-/// it does nothing.
+/// Kills what a dead supervisor left running: at once, since there is no process to wait for it. With a living
+/// supervisor it does nothing.
 pub(super) fn without_supervisor(directory: &Directory, record: &Record) {
     if let Some(_lock) = directory.lock() {
         processes::signal(&left_running(directory, record), Signal::KILL);
@@ -72,7 +72,7 @@ pub(super) fn without_supervisor(directory: &Directory, record: &Record) {
     }
 }
 
-/// What still runs of an instance whose supervisor is dead.
+/// Returns the remaining processes of an instance whose supervisor is dead.
 fn left_running(directory: &Directory, record: &Record) -> Vec<i32> {
     let mut found = processes::marked(&directory.instance_id().0);
     found.extend(record.cgroup.iter().flat_map(|group| cgroup::members_at(group)));

@@ -1,4 +1,4 @@
-//! What this machine has to offer.
+//! Resources of this machine.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use crate::UsdPerHour;
 use crate::error::{CloudError, ErrorKind};
 use crate::types::{Arch, Gpu, Market, Offer, OfferQuery, Resources};
 
-/// The one offer there is: this machine, for nothing. Regions, types and markets of a query mean other clouds.
+/// Returns the only offer: this machine, free of charge. Regions, types and markets of a query apply to other clouds.
 pub(super) fn offer(query: &OfferQuery) -> Result<Offer, CloudError> {
     let gpu = gpus();
     if let Some(wanted) = query.gpu.as_deref()
@@ -49,7 +49,7 @@ fn memory_mib() -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
-/// The driver makes one device per GPU; their model would need the driver's library.
+/// The driver creates one device per GPU; their model would need the driver's library.
 fn gpus() -> Option<Gpu> {
     let is_gpu = |name: &str| {
         name.strip_prefix("nvidia")
@@ -61,7 +61,7 @@ fn gpus() -> Option<Gpu> {
     (count > 0).then(|| Gpu { name: "nvidia".to_owned(), count, memory_mib: 0 })
 }
 
-/// What an instance sees of its host's environment: where programs are and how words are written. No tokens.
+/// Returns the part of the host's environment that an instance gets: program paths and locale. No tokens.
 pub(super) fn plain_environment() -> Vec<(&'static str, OsString)> {
     #[allow(
         clippy::disallowed_methods,

@@ -1,8 +1,8 @@
-//! How long an instance may live, by a clock that cannot be set.
+//! Lifetime of an instance, by a clock that cannot be set.
 //!
-//! The deadline is a time of the wall clock, and the wall clock of your own computer may be set while a job works: by days, where
-//! it was wrong. So the rest of the lease is counted once, at the start, and then by the time since boot, which goes on
-//! while the computer sleeps.
+//! The deadline is a wall-clock time, and the wall clock of your own computer may be set while a job works: by days,
+//! where it was wrong. So the rest of the lease is computed once, at the start, and then measured by the time since
+//! boot, which also counts while the computer sleeps.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// What is left by the wall clock, but never more than the instance was given: the clock may have been set back since.
+    /// Returns the remaining time by the wall clock, but never more than the instance was granted: the clock may have
+    /// been set back since.
     pub(super) fn of(record: &Record, now: Timestamp, since_boot: Duration) -> Self {
         let given = record.deadline.0.duration_since(record.started_at);
         let left = record.deadline.0.duration_since(now).min(given);
@@ -47,7 +48,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).expect("in range")
     }
 
-    /// A machine that was given one hour at time 0.
+    /// Creates the record of a machine that was granted one hour at time 0.
     fn record() -> Record {
         Record {
             launch: LaunchId::new(Ulid::from_parts(1_800_000_000_000, 7)),

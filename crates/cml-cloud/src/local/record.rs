@@ -1,4 +1,4 @@
-//! What is known of one instance, as its directory keeps it.
+//! The record of one instance, as stored in its directory.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -13,15 +13,15 @@ use super::{LOCAL, Limits};
 use crate::types::{Instance, InstanceState, LaunchRequest, Market, tag};
 use crate::{Deadline, InstanceId, LaunchId};
 
-/// How far an instance has come.
+/// Phase of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Phase {
-    /// Written down; its supervisor has not reported.
+    /// Recorded; its supervisor has not reported.
     Pending,
-    /// A supervisor looks after it, or did.
+    /// Under a supervisor, now or earlier.
     Running,
-    /// Nothing of it runs.
+    /// None of its processes runs.
     Terminated,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Record {
     /// The machine runs as one of these users; without any, as the user that launched it.
     #[serde(default)]
     pub(super) users: Vec<String>,
-    /// Where its files are, if not here.
+    /// Directory of its files, if not this one.
     #[serde(default)]
     pub(super) place: Option<PathBuf>,
     pub(super) started_at: Timestamp,
@@ -102,7 +102,7 @@ impl Record {
         }
     }
 
-    /// Replaces the record in one step: a reader sees the old one or the new one, also after a power failure.
+    /// Replaces the record atomically: a reader sees the old one or the new one, also after a power failure.
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         let new = dir.join(format!("record.json.{}", std::process::id()));
@@ -119,7 +119,7 @@ impl Record {
     }
 }
 
-/// Writes a file that only its owner can read, down to the disk.
+/// Writes a file that only its owner can read, and syncs it to the disk.
 pub(super) fn private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! The supervisor: one process that looks after one instance, and ends with it.
+//! The supervisor: one process that supervises one instance, and ends with it.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -18,40 +18,40 @@ use super::lease::Lease;
 use super::record::{Phase, Record};
 use super::{Limits, TICK, host, now, processes, since_boot};
 
-/// What the processes have to end by themselves.
+/// Time for the processes to end by themselves.
 const GRACE: Duration = Duration::from_secs(5);
-/// After which the supervisor gives up on what cannot be killed (a process in the kernel's hands).
+/// Time after which the supervisor gives up on processes that cannot be killed (stuck in the kernel).
 const KILL_FOR: Duration = Duration::from_secs(15);
-/// Whoever only looks whether the lock is held has it for microseconds.
+/// A process that only checks whether the lock is held has it for microseconds.
 const LOCK_FOR: Duration = Duration::from_secs(2);
-/// The line by which the script says why it ended.
+/// Prefix of the line with which the script reports why it ended.
 const LAST_WORDS: &str = "cml-runner: last words: ";
 
-/// The supervisor could not do its work.
+/// Error of the supervisor.
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
-    /// The directory is not an instance's.
+    /// The directory does not belong to an instance.
     #[error("{0} is not the directory of a local instance")]
     NoInstance(PathBuf),
     /// A file of the instance could not be used.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// Looks after the instance in `dir` from its start to its end; returns when nothing of it runs.
+/// Supervises the instance in `dir` from its start to its end; returns when none of its processes runs.
 ///
-/// This is what `<supervisor> supervise <dir>` calls, with nothing else in the process.
+/// `<supervisor> supervise <dir>` calls this, with nothing else in the process.
 ///
 /// # Errors
 /// When there is no instance, or when it could not be started; one that was started is ended in any case.
 pub fn supervise(dir: &Path) -> Result<(), SuperviseError> {
     // A terminal that closes or a step that is cancelled signals its session: not this one. It fails when there is a
-    // session already, which is as good.
+    // session already, which is equally good.
     setsid().ok();
     let directory = Directory::at(dir).ok_or_else(|| SuperviseError::NoInstance(dir.to_owned()))?;
     let Some(_lock) = take_lock(&directory) else { return Ok(()) };
@@ -61,11 +61,11 @@ pub fn supervise(dir: &Path) -> Result<(), SuperviseError> {
         return Ok(());
     }
     let own = getpid();
-    // So that a daemon, whose parent has gone, becomes our child and not init's.
+    // So that a daemonized process, whose parent has ended, becomes a child of this process and not of init.
     if let Err(error) = set_child_subreaper(Some(own)) {
         note(&format!("cannot adopt orphans: {error}"));
     }
-    // Before this one there may have been another, killed: what it left has no place here.
+    // An earlier supervisor may have been killed: its remaining processes must not stay.
     let left = processes::marked(&directory.instance_id().0);
     processes::signal(&left, Signal::KILL);
     let because = match live(&directory, &mut record, own.as_raw_nonzero().get()) {
@@ -92,7 +92,8 @@ fn take_lock(directory: &Directory) -> Option<Lock> {
     }
 }
 
-/// Starts the script and waits for its end, the deadline or the mark. Returns why it ended, with nothing left alive.
+/// Starts the script and waits for its end, the deadline or the stop request. Returns why it ended, with no process
+/// left.
 fn live(directory: &Directory, record: &mut Record, own: i32) -> Result<String, SuperviseError> {
     let id = directory.instance_id();
     let lease = Lease::of(record, now(), since_boot());
@@ -155,7 +156,8 @@ fn start(
 ) -> std::io::Result<i32> {
     let home = files.join("home");
     let mut command = Command::new("sh");
-    // The shell enters the cgroup, and then gives up its user, before it becomes the script: so nothing is ever outside.
+    // The shell enters the cgroup, and then drops its user, before it becomes the script: so no process is ever
+    // outside.
     let enter = r#"if [ -n "$1" ]; then echo "$$" >"$1" || echo "cml-runner: the cgroup stays empty"; fi; shift; exec "$@""#;
     command.args(["-c", enter, "sh"]).arg(group.map(Group::door).unwrap_or_default());
     command.args(account.iter().flat_map(|account| account.becomes())).arg("sh");
@@ -175,7 +177,7 @@ fn start(
     Ok(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }
 
-/// Takes in all children that have ended, adopted ones too; the script's own end in words.
+/// Reaps all children that have ended, adopted ones too; returns a description of the script's own end.
 fn reap(script: i32) -> Option<String> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -190,13 +192,13 @@ fn reap(script: i32) -> Option<String> {
     ended
 }
 
-/// The script's own words about its end.
+/// Returns the script's own report of its end.
 fn said(directory: &Directory) -> Option<String> {
     let console = directory.console();
     console.lines().rev().find_map(|line| line.strip_prefix(LAST_WORDS)).map(str::to_owned)
 }
 
-/// Asks all processes to end, and kills what is left after the grace.
+/// Asks all processes to end, and kills the remaining ones after the grace period.
 fn end(members: &dyn Fn() -> Vec<i32>, group: Option<&Group>) {
     processes::signal(&members(), Signal::TERM);
     let gone_within = |time: Duration, each: &dyn Fn(&[i32])| {
@@ -224,12 +226,13 @@ fn end(members: &dyn Fn() -> Vec<i32>, group: Option<&Group>) {
     }
 }
 
-/// Writes a line to the console. A full disk is no reason to stop looking after the instance.
+/// Writes a line to the console. A full disk is no reason to stop supervising the instance.
 fn note(text: &str) {
     drop(writeln!(std::io::stdout(), "cml-runner: {text}"));
 }
 
-/// No core dumps: they would hold the registration. The other limits, which a cgroup keeps better, only without one.
+/// Disables core dumps, which would contain the registration. The other limits, which a cgroup enforces better, are set
+/// only without one.
 fn limit(record: &Record, has_cgroup: bool) {
     let limits = if has_cgroup { Limits::default() } else { record.limits };
     let wanted =
