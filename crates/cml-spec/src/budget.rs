@@ -1,4 +1,4 @@
-//! Most money.
+//! Budgets.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::fields::{Fields, join, name, open, pairs};
 use crate::problem::Problems;
 use crate::runners::usd;
 
-/// A stretch of the calendar that money is counted over, UTC.
+/// A calendar period over which money is counted, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
@@ -37,7 +37,7 @@ impl fmt::Display for Period {
     }
 }
 
-/// Most money in a day, a week, a month; none is no limit.
+/// Maximum spending in a day, a week, a month; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// US dollars in a day.
@@ -46,64 +46,64 @@ pub struct Limits {
     pub week: Option<Usd>,
     /// US dollars in a month.
     pub month: Option<Usd>,
-    /// From how much of it on somebody is warned, percent.
+    /// Percentage of a limit from which on a warning is given.
     pub warn_at_percent: u8,
 }
 
 impl Limits {
-    /// From how much of it on somebody is warned where nothing is said.
+    /// Default: 80 percent.
     pub const WARN_AT_PERCENT: u8 = 80;
 
-    /// Only a day's.
+    /// Creates a daily limit only.
     #[must_use]
     pub fn of_day(most: Usd) -> Self {
         Self { day: Some(most), week: None, month: None, warn_at_percent: Self::WARN_AT_PERCENT }
     }
 
-    /// Each limit with its period.
+    /// Returns each limit with its period.
     pub fn each(&self) -> impl Iterator<Item = (Period, Usd)> + use<> {
         let Self { day, week, month, .. } = *self;
         Period::ALL.into_iter().zip([day, week, month]).filter_map(|(period, most)| Some((period, most?)))
     }
 
-    /// The smallest of them.
+    /// Returns the smallest of them.
     #[must_use]
     pub fn smallest(&self) -> Option<(Period, Usd)> {
         self.each().min_by_key(|(_, most)| *most)
     }
 }
 
-/// Most money for the jobs of a repository or a person, over all specs.
+/// Maximum spending for the jobs of a repository or a person, over all pools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// For whose jobs.
+    /// The account.
     pub whose: Whose,
-    /// How much.
+    /// The limits.
     pub limits: Limits,
 }
 
-/// Whose jobs a budget is for.
+/// Account that a budget is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Whose {
-    /// This repository's, `owner/name`; none: each repository has so much for itself.
+    /// This repository, `owner/name`; `None`: each repository has its own limit.
     Repository(Option<String>),
-    /// This login's; none: each person has so much for themselves.
+    /// This login; `None`: each person has their own limit.
     Actor(Option<String>),
 }
 
 pub(crate) const LIMITS_KEYS: &[&str] = &["day", "week", "month", "warn_at"];
 pub(crate) const BUDGETS_KEYS: &[&str] = &["repositories", "actors"];
-/// Stands for each repository or person in place of a name.
+/// Name that stands for each repository or person.
 const EACH: &str = "*";
 
-/// `budget` of a spec.
+/// Reads `budget` of a pool.
 pub(crate) fn of_spec(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Limits> {
     let budget = fields.open("budget", LIMITS_KEYS, problems)?;
     limits(&budget, problems)
 }
 
-/// `budgets` of the file.
+/// Reads `budgets` of the file.
 pub(crate) fn of_file(file: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<Budget> {
     let Some(fields) = file.open("budgets", BUDGETS_KEYS, problems) else { return Vec::new() };
     let mut budgets = Vec::new();
@@ -150,7 +150,7 @@ fn limits(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Limits> {
     Some(Limits { day, week, month, warn_at_percent })
 }
 
-/// `80%`.
+/// Parses `80%`.
 fn percent(text: &str) -> Result<u8, String> {
     let number = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
     number

@@ -1,15 +1,15 @@
-//! What a label and a tag may be, for both ways in: `cml.yaml` and the flags of `launch`.
+//! Checks of labels and tags, for both sources: `cml.yaml` and the flags of `launch`.
 
 use std::collections::BTreeMap;
 
 use cml_cloud::types::tag::OURS;
 
-/// What is wrong with a value, and what would be right.
+/// Error: a wrong value, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// What is wrong.
+    /// The error.
     pub what: String,
-    /// What would be right; may be empty.
+    /// A hint; may be empty.
     pub help: String,
 }
 
@@ -17,7 +17,7 @@ fn wrong(what: impl Into<String>, help: impl Into<String>) -> Wrong {
     Wrong { what: what.into(), help: help.into() }
 }
 
-/// Labels of one runner, by GitHub's own limit, and the characters of one of them, by the runner's.
+/// Maximum number of labels of one runner, by GitHub's own limit, and of characters of one of them, by the runner's.
 /// <https://docs.github.com/en/rest/actions/self-hosted-runners>,
 /// <https://github.com/actions/runner/blob/main/src/Runner.Listener/Configuration/Validators.cs>
 pub(crate) const LABELS_MAX: usize = 100;
@@ -25,15 +25,15 @@ const LABEL_CHARS_MAX: usize = 256;
 /// `self-hosted`, the system and the architecture.
 const DEFAULT_LABELS: usize = 3;
 
-/// Tags of one resource, and the characters of a key and of a value.
+/// Maximum number of tags of one resource, and of characters of a key and of a value.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html>
 const TAGS_MAX: usize = 50;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
-/// The tag that is ours unless the user names the machine.
+/// The tag that the program sets unless the user names the machine.
 const NAME: &str = "Name";
 
-/// Whether a runner may have this label beside the earlier ones.
+/// Checks that a runner may have this label in addition to the earlier ones.
 ///
 /// # Errors
 /// [`Wrong`] where GitHub refuses it, or no job could ask for it.
@@ -60,10 +60,10 @@ pub fn label(label: &str, earlier: &[String]) -> Result<(), Wrong> {
     }
 }
 
-/// Whether a runner may have so many labels, beside those that it has by itself.
+/// Checks that a runner may have so many labels, in addition to its default ones.
 ///
 /// # Errors
-/// [`Wrong`] where GitHub takes fewer.
+/// [`Wrong`] where GitHub accepts fewer.
 pub fn label_count(labels: &[String], default_labels: bool) -> Result<(), Wrong> {
     let defaults = ["self-hosted", "linux", "x64", "arm64"];
     let own = labels.iter().filter(|label| !defaults.iter().any(|known| label.eq_ignore_ascii_case(known)));
@@ -76,10 +76,10 @@ pub fn label_count(labels: &[String], default_labels: bool) -> Result<(), Wrong>
     Err(wrong(format!("{count} labels; GitHub takes {most}{beside}"), "leave some of them out"))
 }
 
-/// Whether a machine may have this tag beside the earlier ones.
+/// Checks that a machine may have this tag in addition to the earlier ones.
 ///
 /// # Errors
-/// [`Wrong`] where EC2 refuses it, or it is one of ours.
+/// [`Wrong`] where EC2 refuses it, or it is reserved for this program.
 pub fn tag(key: &str, value: &str, earlier: &BTreeMap<String, String>) -> Result<(), Wrong> {
     let lower = key.to_ascii_lowercase();
     if lower.starts_with("aws:") || lower.starts_with("cml-runner:") {
@@ -105,10 +105,10 @@ pub fn tag(key: &str, value: &str, earlier: &BTreeMap<String, String>) -> Result
     Ok(())
 }
 
-/// Whether a machine may have so many tags beside ours.
+/// Checks that a machine may have so many tags in addition to this program's.
 ///
 /// # Errors
-/// [`Wrong`] where EC2 takes fewer.
+/// [`Wrong`] where EC2 accepts fewer.
 pub fn tag_count(tags: &BTreeMap<String, String>) -> Result<(), Wrong> {
     let count = tags.keys().filter(|key| *key != NAME).count();
     let most = TAGS_MAX - OURS;

@@ -1,8 +1,8 @@
-//! Lengths of time as people and CML write them. Pure.
+//! Durations as people and CML write them. Pure.
 
 use jiff::SignedDuration;
 
-/// The text is no length of time.
+/// Error: the text is not a duration.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error(
     "{text:?} is not a length of time: write seconds (300), or numbers with units (90s, 5m, 1h 30m, \"1 day 2h\")"
@@ -11,10 +11,10 @@ pub struct BadDuration {
     text: String,
 }
 
-/// Ten years: nothing here lasts longer, and times may be added without overflow.
+/// Maximum of ten years: nothing here lasts longer, and times may be added without overflow.
 const LONGEST_SECONDS: i64 = 10 * 366 * 86_400;
 
-/// A length of time that must be positive, and shorter than ten years.
+/// Parses a duration that must be positive, and shorter than ten years.
 ///
 /// # Errors
 /// [`BadDuration`].
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Result<SignedDuration, BadDuration> {
     if (1..=LONGEST_SECONDS).contains(&seconds) { Ok(SignedDuration::from_secs(seconds)) } else { Err(bad()) }
 }
 
-/// An idle time-out: `never`, `0` and `-1` mean none.
+/// Parses an idle timeout: `never`, `0` and `-1` mean none.
 ///
 /// # Errors
 /// [`BadDuration`].

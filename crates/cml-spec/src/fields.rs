@@ -1,4 +1,4 @@
-//! Keys and values of a mapping, each read as what it has to be; whatever is wrong is noted, and reading goes on.
+//! Keys and values of a mapping, each parsed as its type; problems are recorded, and parsing continues.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct Fields<'a> {
     values: BTreeMap<&'a str, (&'a Node, &'a Node)>,
 }
 
-/// Opens a mapping: unknown and repeated keys are noted.
+/// Opens a mapping; records unknown and repeated keys.
 pub(crate) fn open<'a>(
     node: &'a Node,
     place: Place,
@@ -49,7 +49,7 @@ pub(crate) fn open<'a>(
     Some(Fields { path: path.to_owned(), place, values })
 }
 
-/// The pairs of a mapping whose keys are names of the user's own.
+/// Returns the pairs of a mapping whose keys are names of the user's own.
 pub(crate) fn pairs<'a>(
     node: &'a Node,
     path: &str,
@@ -67,7 +67,7 @@ pub(crate) fn pairs<'a>(
     Some(pairs)
 }
 
-/// A key as a word.
+/// Returns a key as a word.
 pub(crate) fn name<'a>(key: &'a Node, path: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
     let Kind::Text { text, .. } = &key.kind else {
         problems.wrong(key.place, path, "a key that is no word", "");
@@ -100,7 +100,7 @@ impl<'a> Fields<'a> {
         self.values.get(key).map(|(_, value)| *value)
     }
 
-    /// Where the value is, else the mapping.
+    /// Returns the place of the value, else that of the mapping.
     pub(crate) fn place(&self, key: &str) -> Place {
         self.values.get(key).map_or(self.place, |(key, value)| match value.kind {
             Kind::Text { .. } => value.place,
@@ -108,27 +108,27 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Notes that a key is missing.
+    /// Records that a key is missing.
     pub(crate) fn missing(&self, key: &str, help: &str, problems: &mut Problems<'_>) {
         problems.wrong(self.place, &self.path, format!("`{key}` is missing"), help);
     }
 
-    /// A mapping below this one.
+    /// Opens a mapping below this one.
     pub(crate) fn open(&self, key: &str, known: &[&str], problems: &mut Problems<'_>) -> Option<Fields<'a>> {
         open(self.node(key)?, self.place(key), &self.path(key), known, problems)
     }
 
-    /// A value of one line.
+    /// Returns a value of one line.
     pub(crate) fn text(&self, key: &str, example: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
         one_line(self.node(key)?, &self.path(key), example, problems)
     }
 
-    /// A value that may have many lines, such as a script.
+    /// Returns a value that may have many lines, such as a script.
     pub(crate) fn block(&self, key: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
         text(self.node(key)?, &self.path(key), "|", problems)
     }
 
-    /// A value that `read` understands; its error is noted with the example.
+    /// Returns a value parsed by `read`; its error is recorded with the example.
     pub(crate) fn value<T>(
         &self,
         key: &str,
@@ -174,7 +174,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// One of a few words.
+    /// Returns one of a few words.
     pub(crate) fn choice<T: Copy>(
         &self,
         key: &str,
@@ -199,7 +199,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Words with their places; one word alone is a list of one.
+    /// Returns words with their places; a single word is a list of one.
     pub(crate) fn words(
         &self,
         key: &str,
@@ -218,7 +218,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A word with a line break would begin a line of its own somewhere: in a script, in a file of outputs, in a log.
+/// Returns a word without line breaks: a line break would begin a line of its own in a script, in a file of outputs or
+/// in a log.
 fn one_line<'a>(node: &'a Node, path: &str, example: &str, problems: &mut Problems<'_>) -> Option<&'a str> {
     let found = text(node, path, example, problems)?;
     let Err(what) = crate::of_one_line(found) else { return Some(found) };

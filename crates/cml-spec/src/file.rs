@@ -1,4 +1,4 @@
-//! `cml.yaml`: text in, checked specs out.
+//! `cml.yaml`: text in, checked pools out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,35 +15,35 @@ use crate::setup::Setup;
 use crate::spec::Spec;
 use crate::tree::{self, Kind, Node};
 
-/// What a file asks for.
+/// Contents of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Which GitHub, and who we are there; none leaves it to flags and environment.
+    /// GitHub's location and the credentials; `None` leaves them to flags and environment.
     pub github: Option<GitHubConfig>,
-    /// Where the files of reports go; none leaves it to flags and environment.
+    /// Destination of the files of reports; `None` leaves it to flags and environment.
     pub reports: Option<ReportsConfig>,
-    /// Its specs, in the order of their names; none only in a file that is about reports.
+    /// Its pools, in the order of their names; empty only in a file that is about reports.
     pub runners: Vec<Runners>,
-    /// Most money for repositories and persons, over all specs.
+    /// Budgets of repositories and persons, over all pools.
     pub budgets: Vec<Budget>,
-    /// What is right and hardly meant.
+    /// Warnings: valid settings that are probably unintended.
     pub warnings: Vec<Problem>,
-    /// How many more of them there are.
+    /// Number of further warnings.
     pub more_warnings: usize,
 }
 
-/// Which GitHub, and who we are there.
+/// GitHub's location and the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubConfig {
     /// `https://github.com`, or a GitHub Enterprise Server.
     pub url: String,
     /// `owner/name`, an organization, or `enterprises/NAME`.
     pub scope: String,
-    /// Who we are; none leaves it to flags and environment.
+    /// The credentials; `None` leaves them to flags and environment.
     pub auth: Option<AuthConfig>,
 }
 
-/// Who we are at GitHub. A token itself never stands in a file.
+/// Source of the credentials for GitHub. A token itself is never part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthConfig {
     /// A GitHub App.
@@ -52,41 +52,41 @@ pub enum AuthConfig {
         id: u64,
         /// File with its private key (PEM).
         key_file: PathBuf,
-        /// Its installation; found by itself when not given.
+        /// Its installation; determined automatically when not given.
         installation_id: Option<u64>,
     },
     /// The environment variable that holds a token.
     TokenEnv(String),
 }
 
-/// A spec with what its machines are made of.
+/// A pool with its machine template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runners {
-    /// The spec.
+    /// The pool's rules and limits.
     pub spec: Spec,
-    /// Where its machines come from.
+    /// The cloud of its machines.
     pub cloud: CloudName,
     /// Regions in order of preference.
     pub regions: Vec<String>,
     /// Instance types, or CML's sizes.
     pub instance_types: Vec<String>,
-    /// What its machines must have, instead of types.
+    /// Requirements for its machines, instead of types.
     pub needs: Option<InstanceRequirements>,
     /// Highest spot price accepted.
     pub spot_price_max: Option<UsdPerHour>,
     /// Image alias or id.
     pub image: Option<String>,
-    /// Root disk, GiB; none: the provider's default, or what the image needs where that is more.
+    /// Root disk, GiB; `None`: the provider's default, or what the image needs where that is more.
     pub disk_gib: Option<u32>,
     /// Subnets; empty: the default VPC's.
     pub subnets: Vec<String>,
-    /// Security group id or name; none: ours.
+    /// Security group id or name; `None`: this program's.
     pub security_group: Option<String>,
     /// Instance profile of the job.
     pub instance_profile: Option<String>,
     /// The user's own tags.
     pub tags: BTreeMap<String, String>,
-    /// What is done on each machine.
+    /// Setup of each machine.
     pub setup: Setup,
 }
 
@@ -104,14 +104,14 @@ pub(crate) const GITHUB_KEYS: &[&str] = &["url", "scope", "auth"];
 pub(crate) const AUTH_KEYS: &[&str] = &["app", "token_env"];
 pub(crate) const APP_KEYS: &[&str] = &["id", "key_file", "installation_id"];
 
-/// What a spec may buy, as the provider knows it without asking anybody: the hourly on-demand price of each type. An error says
-/// what is wrong with what is asked for, and what would be right.
+/// Lookup of what a pool may buy, as the provider knows it without a call: the hourly on-demand price of each type. An
+/// error contains what is wrong with the request, and how to correct it.
 pub type Market<'a> = dyn Fn(&Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)> + 'a;
 
-/// Reads a file's text; `name` is what its errors call it.
+/// Parses a file's text; `name` is its name in errors.
 ///
 /// # Errors
-/// [`BadFile`] with everything that is wrong.
+/// [`BadFile`] with all problems.
 pub fn read(name: &str, text: &str, market: &Market<'_>) -> Result<Config, BadFile> {
     let mut problems = Problems::of(text);
     let config = config(text, market, &mut problems);
@@ -124,10 +124,10 @@ pub fn read(name: &str, text: &str, market: &Market<'_>) -> Result<Config, BadFi
     }
 }
 
-/// Reads what a file says of reports, and nothing else of it: who reports is not held up by a pool's mistake.
+/// Parses only the part about reports: an error in a pool does not prevent a report.
 ///
 /// # Errors
-/// [`BadFile`] when that is wrong, or the file is no YAML.
+/// [`BadFile`] when that part is wrong, or the file is not YAML.
 pub fn read_reports(name: &str, text: &str) -> Result<ReportsConfig, BadFile> {
     let mut problems = Problems::of(text);
     let said = tree::parse(text, &mut problems).map(|root| {
@@ -194,7 +194,7 @@ fn config(text: &str, market: &Market<'_>, problems: &mut Problems<'_>) -> Optio
     Some(unwarned(github, reports, runners, budgets))
 }
 
-/// What was read, before what is doubtful about it.
+/// Parses without warnings.
 fn unwarned(
     github: Option<GitHubConfig>,
     reports: Option<ReportsConfig>,
@@ -204,8 +204,8 @@ fn unwarned(
     Config { github, reports, runners, budgets, warnings: Vec::new(), more_warnings: 0 }
 }
 
-/// Whether there is what it asks for, and whether its budget buys any of it: a launch is refused unless the money of a whole
-/// lifetime is left.
+/// Checks that the requested machines exist, and that the pool's budget buys any of them: a launch is refused unless
+/// the money for a whole lifetime is left.
 fn bought(runners: &Runners, fields: &Fields<'_>, market: &Market<'_>, problems: &mut Problems<'_>) {
     let key = if runners.needs.is_some() { "needs" } else { "instance_types" };
     let prices = match market(runners) {
@@ -238,12 +238,13 @@ fn bought(runners: &Runners, fields: &Fields<'_>, market: &Market<'_>, problems:
     }
 }
 
-/// Names of specs are tags, labels of metrics and words of messages.
+/// Returns whether a pool may have this name: names are tags, labels of metrics and words of messages.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-/// A job goes to the first by name of specs with the same labels; the others only get what it cannot take.
+/// Warns about pools with the same labels: a job is assigned to the first of them by name; the others only get what it
+/// cannot take.
 fn alike(all: &BTreeMap<&str, (Runners, Fields<'_>)>, problems: &mut Problems<'_>) {
     let key = |runners: &Runners| {
         let labels: BTreeSet<String> = runners.spec.labels.iter().map(|label| label.to_lowercase()).collect();
@@ -264,7 +265,7 @@ fn alike(all: &BTreeMap<&str, (Runners, Fields<'_>)>, problems: &mut Problems<'_
     }
 }
 
-/// Runner groups are of organizations and enterprises.
+/// Checks runner groups, which only organizations and enterprises have.
 /// <https://docs.github.com/en/actions/concepts/runners/runner-groups>
 fn grouped(
     github: Option<&GitHubConfig>,
@@ -309,7 +310,8 @@ fn github(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<GitHubConf
     Some(GitHubConfig { url: url.unwrap_or_else(|| "https://github.com".to_owned()), scope: scope?, auth })
 }
 
-/// An address as the daemon takes it: the token goes there, so that it is read as a program that connects reads it.
+/// Checks an address as the daemon does: the token is sent there, so that it is parsed as a connecting program parses
+/// it.
 fn github_address(text: &str) -> Result<String, &'static str> {
     let no_address = "is no https:// address";
     let url = url::Url::parse(text).map_err(|_| no_address)?;

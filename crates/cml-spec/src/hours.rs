@@ -8,18 +8,18 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Some hours on some days, by the clocks of a place.
+/// Hours on some days, by the clocks of a time zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WarmHours {
     text: String,
     days: Vec<Weekday>,
     from: Time,
-    /// None is the end of the day.
+    /// `None` is the end of the day.
     until: Option<Time>,
     zone: TimeZone,
 }
 
-/// The text is no hours.
+/// Error: the text contains no hours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} names no hours ({why}): write days, hours and a time zone, such as \"Mon-Fri 08:00-19:00 Europe/Berlin\""
@@ -40,8 +40,8 @@ const DAYS: [(&str, Weekday); 7] = [
 ];
 
 impl WarmHours {
-    /// True at this time. Hours over midnight belong to the day on which they begin; an hour that a clock change skips
-    /// does not exist, and one that it repeats counts twice.
+    /// Returns whether they include a time. Hours over midnight belong to the day on which they begin; an hour that a
+    /// clock change skips does not exist, and one that it repeats counts twice.
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
         let here = at.to_zoned_datetime(self.zone.clone());
@@ -55,7 +55,7 @@ impl WarmHours {
         }
     }
 
-    /// When this changes next, looking a week and a day ahead, to the minute; none when it never does.
+    /// Returns when this changes next, within a week and a day, to the minute; `None` when it never does.
     #[must_use]
     pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         let now = self.contains(after);
@@ -101,7 +101,7 @@ impl FromStr for WarmHours {
     }
 }
 
-/// `Mon-Fri`, `Sat,Sun`, `daily`.
+/// Parses `Mon-Fri`, `Sat,Sun`, `daily`.
 fn read_days(text: &str) -> Option<Vec<Weekday>> {
     let text = text.to_ascii_lowercase();
     if text == "daily" {

@@ -1,6 +1,6 @@
-//! What a user wants: `cml.yaml` as checked types. Errors name what is wrong, where, and what would be right.
+//! The user's configuration: `cml.yaml` as checked types. Errors contain the problem, its place, and the correction.
 //!
-//! What may not happen here: I/O (the text comes from the caller), and any decision.
+//! Not allowed here: I/O (the text is passed in by the caller), and any decision.
 
 mod budget;
 pub mod checks;
@@ -26,13 +26,13 @@ pub use setup::{Cache, Proxy, Setup, authorized_keys, is_package_name, of_one_li
 pub use spec::{Allow, Forks, Idle, Reruns, Spec, Warm};
 pub use users::is_user_name;
 
-/// The JSON Schema (2020-12) of a `cml.yaml`, for editors.
+/// Returns the JSON Schema (2020-12) of a `cml.yaml`, for editors.
 #[must_use]
 pub fn schema() -> &'static str {
     include_str!("../../../templates/cml.schema.json")
 }
 
-/// The keys of a spec.
+/// Returns the keys of a pool.
 #[must_use]
 pub fn spec_keys() -> &'static [&'static str] {
     runners::KEYS

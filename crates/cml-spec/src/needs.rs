@@ -1,4 +1,4 @@
-//! `needs:` of a spec: what its machines must have, instead of types by name.
+//! `needs:` of a pool: requirements for its machines, instead of types by name.
 
 use cml_cloud::{Arch, InstanceRequirements, Range};
 
@@ -45,7 +45,7 @@ pub(crate) fn read(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<I
     })
 }
 
-/// `4`, `4..`, `..8` or `4..8`.
+/// Parses `4`, `4..`, `..8` or `4..8`.
 fn span(text: &str, one: impl Fn(&str) -> Option<u64>) -> Result<Range, String> {
     let wrong = || format!("invalid amount `{text}`");
     let span = match text.split_once("..") {

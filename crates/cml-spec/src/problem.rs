@@ -1,47 +1,48 @@
-//! What is wrong with a file: where, what, and what would be right, with the line itself.
+//! Problems of a file: place, error and hint, with the line itself.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Problems of one kind that are told; the others are counted. Nobody reads more, and each repeats its line.
+/// Maximum number of problems of one kind that are reported; the others are counted. More are not read, and each
+/// repeats its line.
 const TOLD_MAX: usize = 50;
-/// Characters of a line that are shown, around the place.
+/// Maximum number of characters of a line that are shown, around the place.
 const SOURCE_CHARS: usize = 200;
-/// Characters of a key, of what is wrong and of what would be right.
+/// Maximum length of a key, of an error and of a hint, in characters.
 const WORDS_CHARS: usize = 300;
 
 /// A place in a text, from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// Line.
+    /// The line.
     pub line: usize,
-    /// Column.
+    /// The column.
     pub column: usize,
-    /// How many characters it is about.
+    /// Length, in characters.
     pub length: usize,
 }
 
-/// One thing that is wrong, or that is hardly meant.
+/// One error, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Where.
+    /// The place.
     #[serde(flatten)]
     pub place: Place,
     /// The key: `runners.gpu.max`.
     pub path: String,
-    /// What is wrong.
+    /// The error.
     pub what: String,
-    /// What would be right.
+    /// A hint: the correction.
     pub help: Option<String>,
-    /// The line, or as much of it as lies around the place.
+    /// The line, or as much of it as is around the place.
     pub source: String,
-    /// How many characters of the line come before that.
+    /// Number of characters of the line before that.
     pub source_from: usize,
 }
 
 impl fmt::Display for Problem {
-    /// The words, then the line with a mark below it. The file's name comes before, from whoever knows it.
+    /// Formats the message, then the line with a mark below it. The file's name is prefixed by the caller.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.path.is_empty() { "" } else { ": " };
         writeln!(out, "{}:{}: {}{colon}{}", self.place.line, self.place.column, self.path, self.what)?;
@@ -60,14 +61,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The text is no `cml.yaml`: everything that is wrong with it, in the order of its lines.
+/// Error: the text is not a valid `cml.yaml`. Contains all problems, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadFile {
     /// The file.
     pub file: String,
-    /// Never empty.
+    /// The problems; never empty.
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// Number of further problems.
     pub more: usize,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct Problems<'a> {
     pub(crate) doubtful: Found,
 }
 
-/// The first of what was found, and how much more there was.
+/// The first problems, and the number of further ones.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) told: Vec<Problem>,
@@ -101,7 +102,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The problems in the order of their lines.
+    /// Sorts the problems in the order of their lines.
     pub(crate) fn sorted(mut self) -> Self {
         self.told.sort_by_key(|problem| problem.place);
         self
@@ -111,7 +112,7 @@ impl Found {
         self.told.is_empty()
     }
 
-    /// Makes the problem only where it is told: a file can have as many as it has characters.
+    /// Creates the problem only where it is reported: a file can have as many as it has characters.
     fn note(&mut self, problem: impl FnOnce() -> Problem) {
         if self.told.len() < TOLD_MAX {
             self.told.push(problem());
@@ -166,7 +167,7 @@ fn problem(place: Place, line: &str, path: &str, what: &str, help: &str) -> Prob
     }
 }
 
-/// A text of a bearable length.
+/// Truncates a text to a readable length.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(WORDS_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -174,7 +175,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// The part of a line around a place, and how many characters come before it. Short lines are shown whole.
+/// Returns the part of a line around a place, and how many characters precede it. Short lines are returned whole.
 fn around(line: &str, at: usize) -> (String, usize) {
     if line.chars().nth(SOURCE_CHARS).is_none() {
         return (line.to_owned(), 0);
@@ -183,7 +184,7 @@ fn around(line: &str, at: usize) -> (String, usize) {
     (line.chars().skip(from).take(SOURCE_CHARS).collect(), from)
 }
 
-/// A line as it may be shown: tokens of GitHub's, which begin like this, become stars of the same length.
+/// Masks tokens of GitHub's in a line: they are recognized by their prefixes, and become stars of the same length.
 /// <https://github.blog/engineering/behind-githubs-new-authentication-token-formats/>
 fn without_tokens(line: &str) -> String {
     const BEGINNINGS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
@@ -202,15 +203,15 @@ fn without_tokens(line: &str) -> String {
     shown
 }
 
-/// The known name that is nearest to a misspelt one, if one is near.
+/// Returns the known name that is nearest to a misspelt one, if one is near.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.into_iter().map(|other| (distance(name, other), other)).min()?;
-    // Half of a word changed is another word.
+    // A word of which half is changed is another word.
     (near.0 * 2 <= name.chars().count().max(2)).then_some(near.1)
 }
 
-/// Edits between two names (Levenshtein).
+/// Returns the number of edits between two names (Levenshtein).
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();

@@ -1,4 +1,4 @@
-//! Where the files of reports go, as `reports:` of a file and `--to` of a command say it.
+//! Destination of the files of reports, from `reports:` of a file and `--to` of a command.
 
 use std::path::{Component, PathBuf};
 use std::str::FromStr;
@@ -8,16 +8,16 @@ use crate::problem::Problems;
 
 pub(crate) const REPORTS_KEYS: &[&str] = &["to", "public_url"];
 
-/// What a file says of reports; flags and environment win over it.
+/// Settings of a file for reports; flags and environment take precedence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportsConfig {
-    /// Where files go; none: the repository.
+    /// Destination of the files; `None`: the repository.
     pub to: Option<ReportPlace>,
-    /// What addresses of files in S3 begin with; none: addresses signed for seven days.
+    /// Prefix of the addresses of files in S3; `None`: addresses signed for seven days.
     pub public_url: Option<String>,
 }
 
-/// Where the files of a report go.
+/// Destination of the files of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportPlace {
     /// The repository itself, on a reference of its own.
@@ -26,19 +26,19 @@ pub enum ReportPlace {
     S3 {
         /// Its name.
         bucket: String,
-        /// What keys begin with; may be empty.
+        /// Prefix of keys; may be empty.
         prefix: String,
     },
     /// A server with CML's upload protocol.
     Server(String),
-    /// A directory of this machine.
+    /// A local directory.
     Directory(PathBuf),
 }
 
 impl FromStr for ReportPlace {
     type Err = String;
 
-    /// A place is told by how it begins.
+    /// Parses a destination by its prefix.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
             Some(("s3", rest)) => {
@@ -73,7 +73,7 @@ pub(crate) fn reports(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Repor
     ReportsConfig { to, public_url }
 }
 
-/// As for the place itself: what readers fetch by it could be another's, without TLS.
+/// Checks a public address, as for the destination itself: without TLS, an attacker could replace what readers fetch.
 fn public_url_of_a_file(text: &str) -> Result<String, String> {
     match text.split_once("://") {
         Some(("https", rest)) if !rest.is_empty() => Ok(text.to_owned()),
@@ -84,7 +84,8 @@ fn public_url_of_a_file(text: &str) -> Result<String, String> {
     }
 }
 
-/// A file of a checkout is anybody's who may change the code: it sends nothing in the clear, and nothing out of the checkout.
+/// Checks a destination from a file of a checkout, which anyone can edit who may change the code: it sends nothing
+/// unencrypted, and nothing out of the checkout.
 fn of_a_file(place: ReportPlace) -> Result<ReportPlace, String> {
     match &place {
         ReportPlace::Server(url) if !url.starts_with("https://") => {

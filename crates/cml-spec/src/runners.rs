@@ -1,4 +1,4 @@
-//! One spec of a `cml.yaml`.
+//! One pool of a `cml.yaml`.
 
 use std::collections::BTreeMap;
 
@@ -60,15 +60,15 @@ pub(crate) const WARM_KEYS: &[&str] = &["count", "hours"];
 pub(crate) const ALLOW_KEYS: &[&str] = &["events", "forks", "actors", "repositories"];
 pub(crate) const RERUNS_KEYS: &[&str] = &["max", "last_on_demand"];
 
-/// What a cold start costs before anything is learned, as seconds of the machine's price.
+/// Cost of a cold start before anything is learned, as seconds of the machine's price.
 const COLD_START: SignedDuration = SignedDuration::from_mins(3);
-/// The longest that `idle_timeout: auto` keeps an idle machine.
+/// Maximum time that `idle_timeout: auto` keeps an idle machine.
 const AUTO_IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
 /// GitHub ends a workflow run after this; no machine is of use for longer.
 /// <https://docs.github.com/en/actions/reference/limits>
 const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(35 * 24);
 
-/// Reads one; none when something that it cannot do without is missing.
+/// Parses one pool; `None` when a required field is missing.
 pub(crate) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Runners> {
     for (key, help) in [
         ("labels", "such as `labels: [cml, gpu]`: a job that asks for these gets such a machine"),
@@ -319,7 +319,7 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
     }
     let total = words.len();
     let mut all: Vec<String> = Vec::new();
-    // What is beyond the limit is wrong already, and each is held against all before it.
+    // Labels beyond the limit are wrong already, and each is compared with all before it.
     for (label, place) in words.into_iter().take(checks::LABELS_MAX) {
         match checks::label(label, &all) {
             Err(wrong) => problems.wrong(place, &path, wrong.what, wrong.help),
@@ -339,7 +339,7 @@ fn labels(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
     all
 }
 
-/// Jobs that ask for such a label alone go to GitHub's machines as well.
+/// Warns about a label of GitHub-hosted runners: jobs that ask for it alone may run there as well.
 fn hosted(label: &str, place: Place, path: &str, problems: &mut Problems<'_>) {
     let lower = label.to_lowercase();
     if ["ubuntu-", "windows-", "macos-"].iter().any(|system| lower.starts_with(system)) {
@@ -348,7 +348,7 @@ fn hosted(label: &str, place: Place, path: &str, problems: &mut Problems<'_>) {
     }
 }
 
-/// A job that asks for a GPU by its label should not get a machine without one.
+/// Warns about GPU labels: a job that asks for a GPU by its label should not get a machine without one.
 fn gpus(
     labels: &[String],
     needs: Option<&InstanceRequirements>,
@@ -372,7 +372,7 @@ fn gpus(
         let mut chars = family.chars();
         let has_gpu =
             matches!(chars.next(), Some('g' | 'p')) && chars.next().is_some_and(|c| c.is_ascii_digit());
-        // CML's sizes name their GPU after a plus sign.
+        // CML's sizes have their GPU after a plus sign.
         if kind.contains('.') && !has_gpu || !kind.contains('.') && !kind.contains('+') {
             let what = format!("`{kind}` has no GPU, and the labels promise one");
             problems.doubtful(
@@ -470,7 +470,7 @@ fn tags(fields: &Fields<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, St
     all
 }
 
-/// `60 USD`.
+/// Parses `60 USD`.
 pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let amount = text.trim().strip_suffix("USD").and_then(|amount| amount.trim().parse::<Decimal>().ok());
     amount
@@ -479,7 +479,7 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
         .ok_or_else(|| format!("invalid amount `{text}`"))
 }
 
-/// `100GiB`.
+/// Parses `100GiB`.
 fn gib(text: &str) -> Result<u32, String> {
     let size = text.trim().strip_suffix("GiB").and_then(|size| size.trim().parse().ok());
     size.filter(|size| (8..=16_384).contains(size))

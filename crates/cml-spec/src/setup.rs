@@ -1,46 +1,47 @@
-//! What the user wants done on each machine before, beside and after its jobs.
+//! The user's setup of each machine before, during and after its jobs.
 
-/// The user's own part of a machine. Scripts run under the interpreter of their first line, else bash.
+/// The user's setup of a machine. Scripts run under the interpreter of their first line, else bash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
-    /// Run as root before the runner (under `cloud: local` as the user).
+    /// Script that runs as root before the runner (under `cloud: local` as the user).
     pub startup_script: Option<Vec<u8>>,
     /// Packages of the image's distribution; see [`is_package_name`].
     pub packages: Vec<String>,
-    /// Run as the runner's user before each job; its failure fails the job.
+    /// Script that runs as the runner's user before each job; its failure fails the job.
     pub pre_job: Option<Vec<u8>>,
-    /// Run as the runner's user after each job, whatever became of it; its failure fails the job.
+    /// Script that runs as the runner's user after each job, whatever its result; its failure fails the job.
     pub post_job: Option<Vec<u8>>,
-    /// Run as the runner's user when the cloud wants the machine back: `CML_NOTICE` is `interruption` or `rebalance`,
-    /// `CML_SECONDS_LEFT` says how long the machine still has.
+    /// Script that runs as the runner's user when the cloud announces an interruption: `CML_NOTICE` is `interruption`
+    /// or `rebalance`, `CML_SECONDS_LEFT` is the time that the machine still has.
     pub on_interruption: Option<Vec<u8>>,
-    /// Jobs work on the machine's own NVMe disks, where it has some.
+    /// Whether jobs work on the machine's own NVMe disks, where it has some.
     pub scratch: bool,
-    /// A volume made of a snapshot, with what jobs need again and again.
+    /// A volume created from a snapshot, with data that jobs need again and again.
     pub cache: Option<Cache>,
-    /// Jobs may speak to the metadata service.
+    /// Whether jobs may access the metadata service.
     pub metadata_open: bool,
-    /// How the machine reaches the world.
+    /// The machine's proxy settings.
     pub proxy: Proxy,
-    /// Certificates (PEM) that the machine trusts beside its own.
+    /// Certificates (PEM) that the machine trusts in addition to its own.
     pub ca_certificates: Option<String>,
-    /// A public key that may log in.
+    /// A public key for SSH access.
     pub ssh_authorized_key: Option<String>,
-    /// Under `cloud: local`: each machine runs as one of these users, which no other machine has at that time.
+    /// Under `cloud: local`: users of which each machine runs as one, which no other machine has at that time.
     pub users: Vec<String>,
 }
 
-/// A volume made of a snapshot for each machine, and gone with it.
+/// A volume created from a snapshot for each machine, and deleted with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
-    /// EC2's id of the snapshot: a file system without partitions. The policy of launches asks for its tag `cml-runner:cache`.
+    /// EC2's id of the snapshot: a file system without partitions. The policy of launches requires its tag
+    /// `cml-runner:cache`.
     pub snapshot: String,
-    /// Where it is mounted.
+    /// Its mount point.
     pub path: String,
 }
 
 impl Cache {
-    /// Reads `snap-…:/where`; none is neither.
+    /// Validates `snap-…` and its mount point; `None` when either is invalid.
     #[must_use]
     pub fn new(snapshot: &str, path: &str) -> Option<Self> {
         let id = snapshot.strip_prefix("snap-")?;
@@ -50,22 +51,22 @@ impl Cache {
     }
 }
 
-/// Proxies, as curl and the runner understand them.
+/// Proxies, in the form of curl and the runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxy {
     /// For `http://` addresses.
     pub http: Option<String>,
     /// For `https://` addresses.
     pub https: Option<String>,
-    /// Names and networks that are reached without, comma-separated.
+    /// Names and networks that are reached without a proxy, comma-separated.
     pub not_for: Option<String>,
 }
 
-/// Whether this is text of one line in which every character can be seen: what names, addresses and other words must be,
-/// whichever way they come in.
+/// Checks that this is text of one line in which every character is visible: required of names, addresses and other
+/// words, whatever their source.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A description of the problem.
 pub fn of_one_line(text: &str) -> Result<(), String> {
     match cml_text::not_of_a_line(text) {
         None => Ok(()),
@@ -74,18 +75,18 @@ pub fn of_one_line(text: &str) -> Result<(), String> {
     }
 }
 
-/// Public keys, one a line, without blank lines and the blanks around them.
+/// Normalizes public keys, one per line, without blank lines and surrounding blanks.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A description of the problem.
 pub fn authorized_keys(text: &str) -> Result<String, String> {
     let keys: Vec<&str> = text.lines().map(str::trim).filter(|key| !key.is_empty()).collect();
     keys.iter().try_for_each(|key| of_one_line(key))?;
     Ok(keys.join("\n"))
 }
 
-/// Whether this can be a package's name for apt-get or dnf, with a version if need be, and nothing that a shell or they
-/// themselves would take for more than a name.
+/// Returns whether this can be a package's name for apt-get or dnf, with an optional version, and without anything that
+/// a shell or they themselves would interpret as more than a name.
 #[must_use]
 pub fn is_package_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())

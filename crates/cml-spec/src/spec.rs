@@ -1,4 +1,4 @@
-//! One named entry of what is wanted.
+//! One pool of the configuration.
 
 use cml_cloud::SpotPolicy;
 use jiff::SignedDuration;
@@ -7,37 +7,37 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Limits;
 use crate::hours::WarmHours;
 
-/// Labels, where and what to launch, limits, lifetimes.
+/// A pool: labels, where and what to launch, limits, lifetimes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     /// Its name; unique.
     pub name: String,
-    /// Labels of its runners, as the user names them.
+    /// Labels of its runners, as configured.
     pub labels: Vec<String>,
-    /// Its runners have GitHub's own labels too: `self-hosted`, the system and the architecture.
+    /// Whether its runners have GitHub's own labels too: `self-hosted`, the system and the architecture.
     #[serde(default = "yes")]
     pub default_labels: bool,
-    /// Runner group; none is the default group.
+    /// Runner group; `None` is the default group.
     pub group: Option<String>,
     /// Markets it may buy from.
     pub spot: SpotPolicy,
-    /// Most machines at any time, those on their way in and out included.
+    /// Maximum number of machines at any time, including those that are starting or ending.
     pub max: u32,
-    /// Machines that are kept at all times, busy ones included.
+    /// Number of machines that are kept at all times, busy ones included.
     pub min: u32,
     /// Idle machines that are kept ready.
     pub warm: Vec<Warm>,
-    /// When an idle machine goes.
+    /// When an idle machine is terminated.
     pub idle: Idle,
-    /// From the launch to the deadline.
+    /// Time from the launch to the deadline.
     pub max_lifetime: SignedDuration,
-    /// From the launch to the runner being online.
+    /// Maximum time from the launch until the runner is online.
     pub boot_timeout: SignedDuration,
-    /// Most money.
+    /// Its budget.
     pub budget: Option<Limits>,
-    /// Whose jobs it takes.
+    /// Policy: the jobs that it accepts.
     pub allow: Allow,
-    /// What happens to jobs whose machine the cloud took back.
+    /// Handling of jobs whose machine was interrupted.
     pub reruns: Reruns,
 }
 
@@ -48,62 +48,62 @@ fn yes() -> bool {
 /// Idle machines that are kept ready, always or in some hours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warm {
-    /// How many.
+    /// Number of machines.
     pub count: u32,
-    /// When; none is always.
+    /// The hours; `None` is always.
     pub hours: Option<WarmHours>,
 }
 
-/// When an idle machine goes.
+/// When an idle machine is terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Idle {
-    /// After this long.
+    /// After this time.
     After(SignedDuration),
     /// Only at its deadline.
     Never,
-    /// After a time learned from the gaps between this spec's jobs.
+    /// After a time learned from the gaps between this pool's jobs.
     Auto {
-        /// What a cold start costs, as seconds of the machine's price: boot, setup and waiting.
+        /// Cost of a cold start, as seconds of the machine's price: boot, setup and waiting.
         cold_start: SignedDuration,
-        /// Never longer than this.
+        /// Maximum time.
         max: SignedDuration,
     },
 }
 
-/// Whose jobs a spec takes. Empty lists allow all.
+/// Policy of a pool: the jobs that it accepts. Empty lists allow all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allow {
     /// Events such as `push` or `pull_request`.
     pub events: Vec<String>,
     /// Whether pull requests from forks may run.
     pub forks: Forks,
-    /// Logins.
+    /// Logins of actors.
     pub actors: Vec<String>,
     /// `owner/name`, without regard to case.
     pub repositories: Vec<String>,
 }
 
 impl Default for Allow {
-    /// Everything but code from forks.
+    /// Returns a policy that allows everything except code from forks.
     fn default() -> Self {
         Self { events: Vec::new(), forks: Forks::Never, actors: Vec::new(), repositories: Vec::new() }
     }
 }
 
-/// Whether code from forks may run: it is anybody's code.
+/// Whether code from forks may run: anyone can have written it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forks {
     /// Never.
     Never,
-    /// As code of the repository itself.
+    /// Like code of the repository itself.
     Always,
 }
 
-/// What happens to jobs whose machine the cloud took back.
+/// Handling of jobs whose machine was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reruns {
-    /// How often one job is run again; 0 is never.
+    /// Maximum number of re-runs of one job; 0 is never.
     pub max: u32,
-    /// The last of them is on-demand, where the spec may buy that.
+    /// Whether the last re-run is on-demand, where the pool may buy that.
     pub last_on_demand: bool,
 }

@@ -1,13 +1,13 @@
-//! YAML as a tree in which everything knows its place. Anchors, aliases and tags are refused: a configuration that is read by
-//! people needs none, and none can then be a bomb.
+//! YAML as a tree whose nodes have their places. Anchors, aliases and tags are refused: a configuration that people
+//! read needs none, and none can then be a bomb.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::problem::{Place, Problems};
 
-/// Longer files are no configuration.
+/// Maximum size: longer files are no configuration.
 const BYTES_MAX: usize = 1024 * 1024;
-/// Deeper ones neither.
+/// Maximum depth: nor are deeper ones.
 const DEPTH_MAX: usize = 32;
 
 pub(crate) struct Node {
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Map(Vec<(Node, Node)>),
 }
 
-/// Reads the one document of a text; none when it cannot be read, which is told.
+/// Parses the one document of a text; `None` when it cannot be parsed, which is recorded as a problem.
 pub(crate) fn parse(text: &str, problems: &mut Problems<'_>) -> Option<Node> {
     let start = Place { line: 1, column: 1, length: 1 };
     if text.len() > BYTES_MAX {
@@ -106,10 +106,10 @@ pub(crate) fn parse(text: &str, problems: &mut Problems<'_>) -> Option<Node> {
     root
 }
 
-/// What is most often behind an error of the parser, which finds it lines after its cause.
+/// Returns the most frequent cause of an error of the parser, which detects it lines after its cause.
 fn help(text: &str, line: usize) -> &'static str {
     let marks = ["<<<<<<<", "=======", ">>>>>>>"];
-    // What follows a mistake is not to blame for it; a mark may stand on the line after the one that is named.
+    // The text after a mistake is not its cause; the mark may be on the line after the reported one.
     if text.lines().take(line + 1).any(|line| marks.iter().any(|mark| line.starts_with(mark))) {
         return "there are the marks of a merge conflict (<<<<<<<, =======, >>>>>>>): settle it";
     }

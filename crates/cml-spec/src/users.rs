@@ -1,14 +1,14 @@
-//! Users of their own for machines of `cloud: local`.
+//! Users for machines of `cloud: local`.
 
 use std::collections::HashSet;
 
 use crate::fields::Fields;
 use crate::problem::Problems;
 
-/// The most users of one spec: a computer has no room for as many machines.
+/// Maximum number of users of one pool: a computer has no room for as many machines.
 const USERS_MAX: usize = 1000;
 
-/// Whether a user can be called so, as `useradd` has it; root is none that a machine may have.
+/// Returns whether this is a valid user name, by the rules of `useradd`; root is refused for machines.
 /// <https://man7.org/linux/man-pages/man8/useradd.8.html>
 #[must_use]
 pub fn is_user_name(name: &str) -> bool {
@@ -18,7 +18,7 @@ pub fn is_user_name(name: &str) -> bool {
     begins && all.all(is_one) && name.len() <= 32 && name != "root"
 }
 
-/// A machine that shares its user with another one shares everything with it: so each has its own.
+/// Reads the users. A machine that shares its user with another one shares everything with it: so each has its own.
 pub(crate) fn read(is_local: bool, fields: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<String> {
     let (place, path) = (fields.place("user"), fields.path("user"));
     let names = fields.words("user", "[job-1, job-2]", problems);

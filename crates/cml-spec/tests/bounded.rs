@@ -1,4 +1,4 @@
-//! Files of strangers: what is said of them is short, whatever they are.
+//! Untrusted files: the messages about them are short, whatever their contents.
 
 use cml_spec::BadFile;
 
@@ -6,7 +6,7 @@ fn refused(text: &str) -> BadFile {
     cml_spec::read("cml.yaml", text, &|_| Ok(Vec::new())).expect_err("is wrong")
 }
 
-/// The first problem's text, from its line on.
+/// Returns the first problem's text, from its line on.
 fn shown(bad: &BadFile) -> String {
     bad.problems[0].to_string()
 }

@@ -1,4 +1,4 @@
-//! Files as people write them, right and wrong: what is said of each, and whether an editor with the schema says so too.
+//! Files as people write them, right and wrong: the messages about each, and whether an editor with the schema agrees.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ fn passes(schema: &jsonschema::Validator, text: &str) -> bool {
     serde_yaml::from_str::<Value>(text).is_ok_and(|value| schema.is_valid(&value))
 }
 
-/// g5.xlarge and nothing else.
+/// Offers g5.xlarge only.
 #[allow(clippy::type_complexity, reason = "as cml_spec::Market has it")]
 const MARKET: fn(&Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)> = |runners| {
     if runners.needs.as_ref().is_some_and(|needs| needs.vcpus.least > 1000) {
