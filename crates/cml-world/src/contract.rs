@@ -1,6 +1,8 @@
-//! Exchanges held against GitHub's own OpenAPI description, so that neither our client nor this simulator drifts from it.
+//! Validation of exchanges against GitHub's own OpenAPI description, so that neither our client nor this simulator
+//! drifts from it.
 //!
-//! `openapi/github-slice.json` is cut from that description; openapi/README.md says how and from where.
+//! `openapi/github-slice.json` is an extract of that description; openapi/README.md documents how it is made and its
+//! source.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +15,8 @@ use crate::exchange::Exchange;
 
 const SLICE: &str = include_str!("../openapi/github-slice.json");
 
-/// What GitHub answers with `null` although its description does not say so: where the code is from, once that fork is deleted.
+/// Fields that GitHub answers with `null` although its description does not allow it: the head repository, once that
+/// fork is deleted.
 /// <https://github.com/github/rest-api-description/issues/1586> (runs),
 /// <https://github.com/github/rest-api-description/issues/1811> (pull requests)
 const NULL_ALL_THE_SAME: [&str; 3] = [
@@ -22,12 +25,12 @@ const NULL_ALL_THE_SAME: [&str; 3] = [
     "/components/schemas/pull-request-simple/properties/head/properties/repo",
 ];
 
-/// Something that GitHub's description does not allow.
+/// A deviation from GitHub's description.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Method, path and status of the exchange, or the webhook's name.
     pub exchange: String,
-    /// Where in it, as a JSON pointer; empty for the whole.
+    /// Position in it, as a JSON pointer; empty for the whole.
     pub pointer: String,
     /// What is wrong. Values are left out: they may be secret.
     pub wrong: String,
@@ -45,14 +48,14 @@ impl fmt::Debug for Violation {
     }
 }
 
-/// Everything that is wrong with these exchanges: requests of the client and answers of the simulator. The answer of a
-/// fault is no answer of GitHub's and is not looked at.
+/// Returns all violations in these exchanges: requests of the client and answers of the simulator. The answer of an
+/// injected fault is not GitHub's and is not checked.
 #[must_use]
 pub fn violations(exchanges: &[Exchange]) -> Vec<Violation> {
     exchanges.iter().flat_map(of_exchange).collect()
 }
 
-/// Everything that is wrong with a `workflow_job` payload.
+/// Returns all violations in a `workflow_job` payload.
 #[must_use]
 pub fn webhook_violations(payload: &Value) -> Vec<Violation> {
     let action = payload["action"].as_str().unwrap_or_default();
@@ -128,7 +131,7 @@ fn request(mut report: Report, operation: &'static Value, exchange: &Exchange) -
             report = report.wrong("", format!("the query parameter {name} is not described"));
         }
     }
-    // The answer to a bad request says so itself; what counts is that a good answer had a good request.
+    // The answer to a bad request reports that itself; the check is that a good answer had a good request.
     if exchange.status >= 400 {
         return report;
     }
@@ -139,7 +142,7 @@ fn request(mut report: Report, operation: &'static Value, exchange: &Exchange) -
     }
     match (serde_json::from_slice(&exchange.request_body), schema) {
         (Ok(sent), schema) if !schema.is_null() => report.valid("the request", schema, &sent),
-        // A body where none is described: GitHub does not look at it.
+        // A body where none is described: GitHub ignores it.
         (Ok(_), _) => report,
         (Err(_), _) => report.wrong("", "the request is no JSON"),
     }
@@ -156,7 +159,7 @@ fn answer(report: Report, operation: &'static Value, exchange: &Exchange) -> Rep
         (_, Some(schema), Some(body)) if !schema.is_null() => report.valid("the answer", schema, &body),
         (_, Some(Value::Null), _) => report,
         (_, Some(_), _) => report.wrong("", "the answer is no JSON"),
-        // Any operation may be refused; what all refusals share is a message.
+        // Any operation may be refused; all refusals have a message in common.
         (400.., None, Some(body)) if body["message"].is_string() => report,
         (_, None, _) => report.wrong("", "this status is not described"),
     }
@@ -176,8 +179,8 @@ fn slice() -> &'static Value {
     })
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema has a type `null`. And where GitHub says `oneOf` it means that any will
-/// do: an error's alternatives have no required fields, so that every error fits several of them.
+/// Converts OpenAPI 3.0 to JSON Schema: `nullable` becomes a type `null`. And `oneOf` becomes `anyOf`: an error's
+/// alternatives have no required fields, so that every error fits several of them.
 fn as_json_schema(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(as_json_schema),
@@ -197,7 +200,7 @@ fn as_json_schema(value: &mut Value) {
     }
 }
 
-/// The thing itself, or what its `$ref` names.
+/// Returns the value itself, or the target of its `$ref`.
 fn resolved(value: &'static Value) -> &'static Value {
     match value.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#')) {
         Some(pointer) => slice().pointer(pointer).map_or(value, resolved),
@@ -205,7 +208,7 @@ fn resolved(value: &'static Value) -> &'static Value {
     }
 }
 
-/// The operation of a path: of several templates that fit, the one with most words of its own.
+/// Returns the operation of a path: of several templates that match, the one with most literal segments.
 fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let paths = slice()["paths"].as_object()?;
     let fitting = paths.iter().filter_map(|(template, operations)| {
@@ -215,8 +218,8 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     fitting.max_by_key(|(words, _)| *words).map(|(_, operation)| operation)
 }
 
-/// How many words of the template are its own, when the path fits it. Paths in a repository and names of references may
-/// have slashes in them.
+/// Returns the number of literal segments of the template, when the path matches it. Paths in a repository and names of
+/// references may contain slashes.
 fn fits(template: &str, path: &str) -> Option<usize> {
     let template: Vec<&str> = template.trim_matches('/').split('/').collect();
     let path: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -226,7 +229,7 @@ fn fits(template: &str, path: &str) -> Option<usize> {
     (length_fits && words_fit).then(|| template.iter().filter(|word| !word.starts_with('{')).count())
 }
 
-/// The compiled schema; compiled once, since most exchanges are alike.
+/// Returns the compiled schema; compiled once, since most exchanges are alike.
 fn validator(schema: &Value) -> Arc<Validator> {
     static COMPILED: OnceLock<Mutex<HashMap<String, Arc<Validator>>>> = OnceLock::new();
     let compiled = COMPILED.get_or_init(Mutex::default);
@@ -236,7 +239,7 @@ fn validator(schema: &Value) -> Arc<Validator> {
     }
     let whole = json!({"allOf": [schema], "components": slice()["components"]});
     let made = jsonschema::options().with_draft(jsonschema::Draft::Draft7).build(&whole);
-    // The slice is part of this crate: one that does not compile is a defect of the build.
+    // The extract is part of this crate: one that does not compile is a defect of the build.
     let made =
         Arc::new(made.unwrap_or_else(|error| panic!("openapi/github-slice.json does not compile: {error}")));
     compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&made));

@@ -1,13 +1,13 @@
-//! What was said over the API, and faults on demand.
+//! Recorded exchanges over the API, and injected faults.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// One request to the API and its answer. The runner program's own protocol is not kept.
+/// One request to the API and its answer. The runner program's own protocol is not recorded.
 #[derive(Clone)]
 pub struct Exchange {
-    /// When the request came.
+    /// Time of the request.
     pub at: Timestamp,
     /// HTTP method.
     pub method: String,
@@ -23,41 +23,41 @@ pub struct Exchange {
     pub status: u16,
     /// Headers of the answer, names in lower case.
     pub response_headers: Vec<(String, String)>,
-    /// Body of the answer; what it would have been when the connection was dropped after the work was done.
+    /// Body of the answer; the intended body when the connection was dropped after the request was carried out.
     pub response_body: Vec<u8>,
     /// True when a fault made this answer.
     pub faulted: bool,
 }
 
 impl std::fmt::Debug for Exchange {
-    /// Without bodies: they may hold a JIT configuration or a token.
+    /// Omits the bodies: they may hold a JIT configuration or a token.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} {} -> {}", self.method, self.path, self.status)?;
         if self.faulted { write!(out, " (fault)") } else { Ok(()) }
     }
 }
 
-/// A fault that the next matching requests meet.
+/// A fault that the next matching requests hit.
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// HTTP method, or `*`.
     pub method: String,
     /// A part of the path.
     pub path_contains: String,
-    /// What happens.
+    /// Kind of the fault.
     pub kind: FaultKind,
-    /// How many requests meet it.
+    /// Number of requests that hit it.
     pub times: u32,
 }
 
-/// What a fault does to a request.
+/// Effect of a fault on a request.
 #[derive(Clone, Debug)]
 pub enum FaultKind {
-    /// This status and body; nothing is done.
+    /// Answered with this status and body; the request is not carried out.
     Status(u16, String),
-    /// The work is done, then answered with this status and body.
+    /// Carried out, then answered with this status and body.
     StatusAfterDoing(u16, String),
-    /// This status, headers and body; nothing is done.
+    /// Answered with this status, headers and body; the request is not carried out.
     Answer {
         /// HTTP status.
         status: u16,
@@ -66,16 +66,16 @@ pub enum FaultKind {
         /// The body.
         body: String,
     },
-    /// The work is done and answered, this much later.
+    /// Carried out and answered after this delay.
     Delay(Duration),
-    /// The connection closes without an answer; nothing is done.
+    /// The connection closes without an answer; the request is not carried out.
     DropBeforeDoing,
-    /// The work is done, then the connection closes without an answer.
+    /// Carried out, then the connection closes without an answer.
     DropAfterDoing,
 }
 
 impl FaultKind {
-    /// The refusal of somebody who writes too fast; nothing is done.
+    /// Returns GitHub's refusal of writes that are too frequent; the request is not carried out.
     #[must_use]
     pub fn secondary_rate_limit(retry_after_seconds: u32) -> Self {
         let message =
@@ -95,7 +95,7 @@ impl Fault {
     }
 }
 
-/// Takes the first fault that meets this request.
+/// Takes the first fault that matches this request.
 pub(crate) fn take_fault(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<FaultKind> {
     let index = faults.iter().position(|fault| fault.times > 0 && fault.meets(method, path))?;
     faults[index].times -= 1;

@@ -1,4 +1,4 @@
-//! A request and an answer as plain values.
+//! Requests and answers as plain values.
 
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -17,17 +17,17 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// One header's value, when it is text.
+    /// Returns the value of a header, when it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// One value of the query.
+    /// Returns the value of a query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         form_value(&self.raw_query, name)
     }
 
-    /// The body as a JSON object; an empty body is an empty object.
+    /// Parses the body as a JSON object; an empty body is an empty object.
     pub(crate) fn json(&self) -> Result<Value, Reply> {
         if self.body.is_empty() {
             return Ok(json!({}));
@@ -43,7 +43,7 @@ impl Request {
         self.query(name).and_then(|text| text.parse().ok()).unwrap_or(default)
     }
 
-    /// The part of these items that the query asks for, and the `Link` header that leads on.
+    /// Returns the page of these items that the query asks for, and the `Link` header to the others.
     pub(crate) fn page<T>(&self, items: Vec<T>, base: &str) -> (Vec<T>, Option<String>) {
         let per_page = self.number("per_page", 30).clamp(1, 100);
         let page = self.number("page", 1).max(1);
@@ -96,7 +96,7 @@ impl Reply {
         Self { status, headers, body: body.into() }
     }
 
-    /// A refusal as GitHub words it.
+    /// Returns a refusal in GitHub's wording.
     pub(crate) fn error(status: u16, message: &str) -> Self {
         let documentation_url = "https://docs.github.com/rest";
         let status_text = status.to_string();
@@ -110,7 +110,7 @@ impl Reply {
         Self::error(404, "Not Found")
     }
 
-    /// The same for operations that tell their errors in words.
+    /// Returns 422 for operations whose errors are plain text.
     pub(crate) fn invalid_in_words(errors: &[&str]) -> Self {
         let documentation = "https://docs.github.com/rest";
         Self::json(
@@ -119,7 +119,7 @@ impl Reply {
         )
     }
 
-    /// 422 for one field: `code` is `missing_field`, `invalid`, `already_exists` and the like.
+    /// Returns 422 for one field: `code` is `missing_field`, `invalid`, `already_exists` and the like.
     pub(crate) fn invalid(resource: &str, field: &str, code: &str) -> Self {
         Self::json(
             422,
@@ -137,7 +137,7 @@ impl Reply {
         self
     }
 
-    /// A page of a list.
+    /// Returns a page of a list.
     pub(crate) fn list(value: &Value, link: Option<String>) -> Self {
         let reply = Self::json(200, value);
         match link {
@@ -147,7 +147,7 @@ impl Reply {
     }
 }
 
-/// Undoes percent encoding. Bytes that are no UTF-8 become replacement characters.
+/// Decodes percent encoding. Bytes that are no UTF-8 become replacement characters.
 pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -165,7 +165,7 @@ pub(crate) fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One value of a form or a query.
+/// Returns a value of a form or a query.
 pub(crate) fn form_value(form: &str, name: &str) -> Option<String> {
     form.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,11 +1,11 @@
 //! The simulated world, in two halves: a GitHub over loopback HTTP with a small runner program that takes its jobs, and
-//! [`fleet`], a whole world in virtual time in which the real controller lives.
+//! [`fleet`], a whole world in virtual time in which the real controller runs.
 //!
-//! `cml-runner demo` and every test that needs a GitHub talk to the first. It keeps state as GitHub does (runners, runs,
-//! jobs, comments, checks, git objects, an App), answers in GitHub's shapes, and can be told to fail. With the feature
-//! `contract` every exchange can be held against GitHub's own OpenAPI description.
+//! `cml-runner demo` and every test that needs a GitHub use the first. It keeps state as GitHub does (runners, runs,
+//! jobs, comments, checks, git objects, an App), answers in GitHub's shapes, and fails on request. With the feature
+//! `contract` every exchange can be validated against GitHub's own OpenAPI description.
 //!
-//! Nothing here listens on anything but the address it is given, and nothing here asks the real GitHub.
+//! Nothing here listens on any address except the one it is given, and nothing here calls the real GitHub.
 
 mod actions;
 mod api;

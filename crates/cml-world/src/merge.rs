@@ -1,4 +1,4 @@
-//! How two lines of commits become one: what they share, what they changed, and whether that fits together.
+//! Merging of two lines of commits: their common ancestor, their changes, and conflicts.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use crate::objects::{Git, Tree};
 pub(crate) type Change<'a> = (Option<&'a Vec<u8>>, Option<&'a Vec<u8>>);
 
 impl Git {
-    /// The newest commit that both have; none when their histories have nothing in common.
+    /// Returns the newest commit that both have; `None` when their histories have nothing in common.
     fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         let theirs = self.history(other);
         let shared = self.history(one).into_iter().filter(|commit| theirs.contains(commit));
         shared.max_by_key(|name| self.history(name).len()).map(str::to_owned)
     }
 
-    /// Whether the two grew from one commit.
+    /// Returns whether the two have a common ancestor.
     pub(crate) fn are_related(&self, one: &str, other: &str) -> bool {
         self.merge_base(one, other).is_some()
     }
 
-    /// The commits that `head` has and `base` has not, oldest first.
+    /// Returns the commits that `head` has and `base` has not, oldest first.
     pub(crate) fn commits_between(&self, base: &str, head: &str) -> Vec<String> {
         let known = self.history(base);
         let new = self.history(head).into_iter().filter(|commit| !known.contains(commit));
@@ -32,7 +32,7 @@ impl Git {
         new.into_iter().map(str::to_owned).collect()
     }
 
-    /// The files that `head` changes since it left `base`.
+    /// Returns the files that `head` changes since it left `base`.
     pub(crate) fn changes(&self, base: &str, head: &str) -> Vec<Change<'_>> {
         let start = self.merge_base(base, head);
         let old = start.as_deref().and_then(|commit| self.tree_of(commit));
@@ -44,18 +44,18 @@ impl Git {
         changed.filter(|(old, new)| old != new).map(|(old, new)| (blob(old), blob(new))).collect()
     }
 
-    /// What `base` is with the changes of `head`; none when both changed one file.
+    /// Returns `base` with the changes of `head`; `None` when both changed one file.
     pub(crate) fn merged(&self, base: &str, head: &str) -> Option<Tree> {
         let start = self.merge_base(base, head)?;
         combined(self.tree_of(&start)?, self.tree_of(base)?, self.tree_of(head)?)
     }
 
-    /// Puts the commits of `head` on top of `base`, one by one; the new tip, or none when one does not fit.
+    /// Rebases the commits of `head` on `base`, one by one, and returns the new tip, or `None` on a conflict.
     pub(crate) fn rebased(&mut self, base: &str, head: &str, at: Timestamp) -> Option<String> {
         let mut tip = base.to_owned();
         for name in self.commits_between(base, head) {
             let commit = self.commit(&name)?;
-            // A merge brings nothing of its own.
+            // A merge has no changes of its own.
             let [parent] = commit.parents.as_slice() else { continue };
             let message = commit.message.clone();
             let tree = combined(self.tree_of(parent)?, self.tree_of(&tip)?, self.tree_of(&name)?)?;
@@ -66,7 +66,7 @@ impl Git {
     }
 }
 
-/// `ours` with what `theirs` changed since `start`; none when both changed one file, each in its way.
+/// Returns `ours` with the changes of `theirs` since `start`; `None` when both changed one file differently.
 fn combined(start: &Tree, ours: &Tree, theirs: &Tree) -> Option<Tree> {
     let mut made = ours.clone();
     for path in start.keys().chain(theirs.keys()) {

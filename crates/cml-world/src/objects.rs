@@ -1,7 +1,7 @@
 //! Git objects and references: enough of a repository to write files, commits and orphan references.
 //!
 //! A tree is kept flat: every path below it and its blob. Object names are hashes of content, as git's are, but not
-//! git's own hashes: nobody may compute them but the server.
+//! git's own hashes: only the server computes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(crate) struct Commit {
 
 /// The repository's objects.
 pub(crate) struct Git {
-    /// When the repository began.
+    /// Time at which the repository was created.
     pub(crate) began: Timestamp,
     blobs: BTreeMap<String, Vec<u8>>,
     trees: BTreeMap<String, Tree>,
@@ -44,7 +44,7 @@ fn name_of(kind: &str, content: &[u8]) -> String {
 }
 
 impl Git {
-    /// A repository with one commit on `main`.
+    /// Creates a repository with one commit on `main`.
     pub(crate) fn new(now: Timestamp) -> Self {
         let mut git = Self {
             began: now,
@@ -84,7 +84,7 @@ impl Git {
         name
     }
 
-    /// Takes in a commit of a repository elsewhere, by its name there.
+    /// Adds a commit of a repository elsewhere, by its name there.
     pub(crate) fn know(&mut self, name: &str, parents: Vec<String>, at: Timestamp) {
         let tree = self.add_tree(Tree::new());
         let message = "A commit of a repository elsewhere".to_owned();
@@ -107,7 +107,7 @@ impl Git {
         self.tree(&self.commit(commit)?.tree)
     }
 
-    /// A file's content in a commit.
+    /// Returns a file's content in a commit.
     pub(crate) fn file(&self, commit: &str, path: &str) -> Option<&Vec<u8>> {
         self.blob(&self.tree_of(commit)?.get(path)?.1)
     }
@@ -132,19 +132,19 @@ impl Git {
         self.refs.remove(name);
     }
 
-    /// Whether a reference stands where this one would need a folder, or the other way round.
+    /// Returns whether an existing reference is where this one would need a folder, or the other way round.
     pub(crate) fn name_is_blocked(&self, name: &str) -> bool {
         let inside =
             |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
         self.refs.keys().any(|other| inside(other, name) || inside(name, other))
     }
 
-    /// The newest commit of `main`.
+    /// Returns the newest commit of `main`.
     pub(crate) fn head(&self) -> String {
         self.refs.get(MAIN).cloned().unwrap_or_default()
     }
 
-    /// The commit that a hash, a branch or a reference stands for.
+    /// Returns the commit that a hash, a branch or a reference names.
     pub(crate) fn resolve(&self, reference: &str) -> Option<String> {
         if self.commits.contains_key(reference) {
             return Some(reference.to_owned());
@@ -153,7 +153,7 @@ impl Git {
         names.iter().find_map(|name| self.refs.get(name)).cloned()
     }
 
-    /// A commit and all its ancestors.
+    /// Returns a commit and all its ancestors.
     pub(crate) fn history<'a>(&'a self, commit: &'a str) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         let mut todo = vec![commit];
@@ -166,7 +166,7 @@ impl Git {
         found
     }
 
-    /// Whether `old` is `new` or one of its ancestors.
+    /// Returns whether `old` is `new` or one of its ancestors.
     pub(crate) fn leads_to(&self, old: &str, new: &str) -> bool {
         self.history(new).contains(old)
     }

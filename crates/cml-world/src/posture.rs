@@ -1,21 +1,21 @@
-//! How the simulated GitHub is set up around its runners: what somebody who looks before trusting finds there.
+//! Security settings of the simulated GitHub around its runners.
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-/// How it is set up. The default is how it should be.
+/// Security settings. The default is the safe configuration.
 #[derive(Clone, Debug)]
 pub struct Posture {
     /// Whether the webhook is switched on.
     pub hook_is_active: bool,
-    /// What the webhook tells of.
+    /// Events of the webhook.
     pub hook_events: Vec<String>,
     /// `json` or `form`.
     pub hook_content_type: String,
-    /// Whose workflows wait for an approval, where the repository is public.
+    /// Whose workflows wait for an approval, in a public repository.
     pub fork_approval: String,
-    /// What workflows of forks may do, where it is private.
+    /// Permissions of workflows from forks, in a private repository.
     pub forks: ForkRights,
     /// Whether public repositories may use the runners of groups.
     pub groups_are_public: bool,
@@ -23,9 +23,9 @@ pub struct Posture {
     pub classic_scopes: BTreeMap<String, String>,
     /// When tokens expire, by token: `2026-12-01 10:00:00 UTC`.
     pub expirations: BTreeMap<String, String>,
-    /// A token that the download of the runner's package takes, as some servers ask for.
+    /// A token required for the download of the runner's package, as some servers require one.
     pub download_token: Option<String>,
-    /// How much GitHub's clock is ahead of this machine's.
+    /// How far GitHub's clock is ahead of this machine's.
     pub clock_ahead: SignedDuration,
 }
 
@@ -46,12 +46,12 @@ impl Default for Posture {
     }
 }
 
-/// What workflows of pull requests from forks may do.
+/// Permissions of workflows of pull requests from forks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ForkRights {
     /// They run.
     pub run: bool,
-    /// They get a token that may write.
+    /// They get a token with write permission.
     pub write_tokens: bool,
     /// They get secrets.
     pub secrets: bool,

@@ -1,4 +1,5 @@
-//! The server: reads a request whole, meets faults, hands it to the API or to the runners' protocol, keeps the exchange.
+//! The server: reads a whole request, applies faults, passes it to the API or to the runners' protocol, records the
+//! exchange.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::{api, clock, shift, web};
 /// The largest request body.
 const BODY_LIMIT: usize = 256 << 20;
 
-/// An error that makes the server close the connection without a word.
+/// An error that makes the server close the connection without an answer.
 #[derive(Debug)]
 struct Cut;
 
@@ -117,11 +118,11 @@ async fn api_answer(shared: &Shared, request: &Request) -> Result<Reply, Cut> {
     if dropped { Err(Cut) } else { Ok(reply) }
 }
 
-/// The path as GitHub's documentation writes it, without the prefix of an Enterprise Server.
+/// Returns the path as in GitHub's documentation, without the prefix of an Enterprise Server.
 pub(crate) fn api_path(path: &str) -> &str {
     match path {
         "/api/graphql" => "/graphql",
-        // An Enterprise Server has it beside the REST API only.
+        // An Enterprise Server has it next to the REST API only.
         "/api/v3/graphql" => path,
         _ => path.strip_prefix("/api/v3").unwrap_or(path),
     }
@@ -159,7 +160,7 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     *response.status_mut() =
         hyper::StatusCode::from_u16(reply.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
-        // A fault may ask for headers that are none.
+        // A fault may specify invalid headers.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
         }

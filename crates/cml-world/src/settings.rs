@@ -1,4 +1,4 @@
-//! What a simulated GitHub is started with.
+//! Settings of a simulated GitHub.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::posture::Posture;
 
-/// How the simulated GitHub starts. Every field has a default that suits a test.
+/// Settings of the simulated GitHub. Every field has a default that suits a test.
 #[derive(Clone)]
 pub struct SimSettings {
     /// The token that may do everything. Callers choose it, so that two simulations never share one.
@@ -22,29 +22,30 @@ pub struct SimSettings {
     pub enterprise: String,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether only people who are signed in see the repository.
+    /// Whether only signed-in people see the repository.
     pub private: bool,
-    /// Branches that take changes from pull requests only, and pull requests with a review only. Nobody reviews here.
+    /// Branches that take changes from pull requests only, and pull requests with a review only. There are no reviewers
+    /// here.
     pub protected: Vec<String>,
-    /// Whether pull requests may be told to merge themselves once they may be merged.
+    /// Whether auto-merge may be enabled for pull requests.
     pub auto_merge: bool,
     /// A GitHub App that is installed on the repository.
     pub app: Option<SimApp>,
     /// Where `workflow_job` events are sent.
     pub webhook: Option<Webhook>,
-    /// How it is set up around its runners.
+    /// Configuration around its runners.
     pub posture: Posture,
-    /// Names of runner groups besides `Default`, whose ids follow 1.
+    /// Names of runner groups in addition to `Default`, whose ids follow 1.
     pub runner_groups: Vec<String>,
     /// Requests that a token may make in an hour; an answer from the cache (304) is free.
     pub rate_limit: u32,
     /// How long a runner without a connection still counts as online.
     pub offline_after: Duration,
-    /// How long a job may wait for its runner to accept it before another may have it. GitHub: 60 s.
+    /// Time for a runner to accept a job before another may have it. GitHub: 60 s.
     pub accept_within: Duration,
-    /// How long a running job may stay without a sign of life before it fails. GitHub: about 10 min.
+    /// Time for which a running job may stay without a request of its runner before it fails. GitHub: about 10 min.
     pub lost_after: Duration,
-    /// The longest that a runner's request for a job stays open.
+    /// Longest time that a runner's request for a job stays open.
     pub poll: Duration,
 }
 
@@ -82,8 +83,8 @@ impl fmt::Debug for SimSettings {
     }
 }
 
-/// What a token may do: names of permissions as GitHub's Apps have them (`administration`, `actions`, `checks`, …), to
-/// `read` or `write`.
+/// Permissions of a token: names as GitHub's Apps have them (`administration`, `actions`, `checks`, …), to `read` or
+/// `write`.
 pub type Permissions = BTreeMap<String, String>;
 
 /// One token and its rights. One that begins with `ghp_` or `github_pat_` is a person's, and as on GitHub no person may
@@ -92,9 +93,9 @@ pub type Permissions = BTreeMap<String, String>;
 pub struct TokenGrant {
     /// The token.
     pub token: String,
-    /// Who it belongs to.
+    /// The login that it belongs to.
     pub login: String,
-    /// What it may do; none means everything.
+    /// Its permissions; none means everything.
     pub permissions: Option<Permissions>,
 }
 
@@ -105,7 +106,7 @@ pub struct SimApp {
     pub id: u64,
     /// Its installation on the repository and its organization.
     pub installation_id: u64,
-    /// What its installation tokens may do.
+    /// Permissions of its installation tokens.
     pub permissions: Permissions,
 }
 

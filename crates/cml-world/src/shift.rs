@@ -1,4 +1,4 @@
-//! Lists that change while somebody turns their pages.
+//! Lists that change while a client reads their pages.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::runner::configuration::{self, NewRunner};
 use crate::server::api_path;
 use crate::world::{Scope, World};
 
-/// What happens right after a page of a list was answered, before the next one is asked for.
+/// A change right after a page of a list was answered, before the next one is requested.
 #[derive(Clone, Debug)]
 pub struct Shift {
     /// The end of the list's path: `/actions/runners`.
@@ -17,7 +17,7 @@ pub struct Shift {
     pub query_contains: String,
     /// The page, from 1.
     pub page: usize,
-    /// What changes.
+    /// The change.
     pub change: ListChange,
     /// How many times.
     pub times: u32,
@@ -26,13 +26,13 @@ pub struct Shift {
 /// A change of a list.
 #[derive(Clone, Debug)]
 pub enum ListChange {
-    /// The repository's oldest runner goes: all others move up by one.
+    /// The repository's oldest runner is removed: all others move up by one.
     OldestRunnerGoes,
-    /// The same, and another one comes at once: there are as many as before.
+    /// The same, and another one is added at once: there are as many as before.
     OldestRunnerIsReplaced,
-    /// The newest run is cancelled: it leaves the lists of those that are open.
+    /// The newest run is cancelled: it leaves the lists of open runs.
     NewestRunIsCancelled,
-    /// The oldest comment goes.
+    /// The oldest comment is deleted.
     OldestCommentGoes,
 }
 

@@ -1,4 +1,4 @@
-//! The handle: starts the simulated GitHub, queues work, looks at it.
+//! The handle: starts the simulated GitHub, queues work, reads its state.
 
 mod repository;
 mod strangers;
@@ -20,7 +20,7 @@ use crate::views::{JobView, RunId, RunView, RunnerView};
 use crate::world::{Shared, World, signed};
 use crate::{clock, server, webhook};
 
-/// How often offers and silent jobs are looked at.
+/// Interval between checks of offers and silent jobs.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// A simulated GitHub that listens on loopback until it is dropped.
@@ -37,7 +37,7 @@ impl std::fmt::Debug for SimGitHub {
 }
 
 impl SimGitHub {
-    /// Starts one.
+    /// Starts a simulated GitHub.
     ///
     /// # Errors
     /// When it cannot listen on the address of the settings.
@@ -64,19 +64,19 @@ impl SimGitHub {
         Ok(Self { shared, web, tasks })
     }
 
-    /// Where people would look: `http://127.0.0.1:PORT`. A workflow's `GITHUB_SERVER_URL`.
+    /// Returns the address of the web pages: `http://127.0.0.1:PORT`. A workflow's `GITHUB_SERVER_URL`.
     #[must_use]
     pub fn web_url(&self) -> String {
         self.web.clone()
     }
 
-    /// Where the API is: `http://127.0.0.1:PORT/api/v3`. A workflow's `GITHUB_API_URL`.
+    /// Returns the address of the API: `http://127.0.0.1:PORT/api/v3`. A workflow's `GITHUB_API_URL`.
     #[must_use]
     pub fn api_url(&self) -> String {
         self.shared.lock().api()
     }
 
-    /// The one repository: `http://127.0.0.1:PORT/acme/vision`.
+    /// Returns the address of the one repository: `http://127.0.0.1:PORT/acme/vision`.
     #[must_use]
     pub fn repo_url(&self) -> String {
         self.shared.lock().repo_web()
@@ -85,16 +85,16 @@ impl SimGitHub {
     /// Starts a run of a workflow file. Jobs without unmet `needs` are queued when this returns.
     ///
     /// # Errors
-    /// When the file says something that cannot be run here; the message names job and step.
+    /// When the file uses something that cannot be run here; the message names job and step.
     pub fn queue_workflow(&self, yaml: &str) -> Result<RunId, WorkflowError> {
         let workflow = Workflow::read(yaml)?;
         Ok(RunId(queue::queue_run(&mut self.shared.lock(), workflow, clock::now())))
     }
 
-    /// Starts a run of a workflow file that a program of the caller's runs as it is.
+    /// Starts a run of a workflow file that a program of the caller runs unmodified.
     ///
     /// # Errors
-    /// When the file is not for the event, or says something about its jobs' order that is not understood here.
+    /// When the file is not for the event, or its jobs' order uses something that is not supported here.
     pub fn queue_verbatim(&self, verbatim: &Verbatim) -> Result<RunId, WorkflowError> {
         let workflow = verbatim.workflow()?;
         let mut world = self.shared.lock();
@@ -102,20 +102,20 @@ impl SimGitHub {
         Ok(RunId(queue::queue_run_of(&mut world, workflow, origin, clock::now())))
     }
 
-    /// All jobs of all attempts, oldest first. A job is listed once what it needs is done.
+    /// Returns all jobs of all attempts, oldest first. A job is listed once what it needs is done.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobView> {
         self.shared.lock().jobs.values().map(crate::actions::Job::view).collect()
     }
 
-    /// All runs, oldest first.
+    /// Returns all runs, oldest first.
     #[must_use]
     pub fn runs(&self) -> Vec<RunView> {
         let world = self.shared.lock();
         world.runs.values().map(|run| run.view(world.jobs.values())).collect()
     }
 
-    /// All registered runners, of every scope.
+    /// Returns all registered runners, of every scope.
     #[must_use]
     pub fn runners(&self) -> Vec<RunnerView> {
         let world = self.shared.lock();
@@ -133,7 +133,7 @@ impl SimGitHub {
         world.runners.values().map(view).collect()
     }
 
-    /// Waits until a job is completed; none when it is not within `timeout`, or unknown.
+    /// Waits until a job is completed; `None` when it is not within `timeout`, or unknown.
     pub async fn wait_for_job(&self, id: u64, timeout: Duration) -> Option<JobView> {
         let find = |world: &World| {
             world.jobs.get(&id).filter(|job| job.conclusion().is_some()).map(crate::actions::Job::view)
@@ -141,7 +141,7 @@ impl SimGitHub {
         self.wait_for(timeout, find).await
     }
 
-    /// Waits until all jobs of a run's latest attempt are completed; none when they are not within `timeout`.
+    /// Waits until all jobs of a run's latest attempt are completed; `None` when they are not within `timeout`.
     pub async fn wait_for_run(&self, id: RunId, timeout: Duration) -> Option<RunView> {
         let find = |world: &World| {
             let view = world.runs.get(&id.0)?.view(world.jobs.values());
@@ -164,25 +164,25 @@ impl SimGitHub {
         tokio::time::timeout(timeout, found).await.ok().flatten()
     }
 
-    /// What a job said, as far as it has been sent.
+    /// Returns a job's log, as far as it has been sent.
     #[must_use]
     pub fn log(&self, job: u64) -> Option<String> {
         self.shared.lock().jobs.get(&job).map(|job| String::from_utf8_lossy(&job.log).into_owned())
     }
 
-    /// What a job wrote to `GITHUB_STEP_SUMMARY`.
+    /// Returns the content that a job wrote to `GITHUB_STEP_SUMMARY`.
     #[must_use]
     pub fn step_summary(&self, job: u64) -> Option<String> {
         self.shared.lock().jobs.get(&job).map(|job| String::from_utf8_lossy(&job.summary).into_owned())
     }
 
-    /// A file that a job put into `$RUNNER_ARTIFACTS`.
+    /// Returns a file that a job put into `$RUNNER_ARTIFACTS`.
     #[must_use]
     pub fn artifact(&self, job: u64, name: &str) -> Option<Vec<u8>> {
         self.shared.lock().jobs.get(&job)?.artifacts.get(name).cloned()
     }
 
-    /// Every exchange over the API so far, oldest first.
+    /// Returns every exchange over the API so far, oldest first.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.shared.lock().exchanges.clone()

@@ -1,4 +1,4 @@
-//! What tests and the demo see of runs, jobs and runners.
+//! Runs, jobs and runners in the form that tests and the demo read.
 
 use jiff::Timestamp;
 
@@ -67,7 +67,7 @@ pub struct StepView {
     pub conclusion: Option<String>,
 }
 
-/// What a comment is on.
+/// Target of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommentOn {
     /// A commit, by its hash.
@@ -81,17 +81,17 @@ pub enum CommentOn {
 pub struct CommentView {
     /// Its id.
     pub id: u64,
-    /// Who wrote it: the owner for the token of the settings, the login of a grant, `cml-runner[bot]` for the App.
+    /// Its author: the owner for the token of the settings, the login of a grant, `cml-runner[bot]` for the App.
     pub author: String,
-    /// What it is on.
+    /// Its target.
     pub on: CommentOn,
-    /// What it says.
+    /// Its text.
     pub body: String,
     /// When it was written.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Where people see it.
+    /// Address of its page.
     pub url: String,
 }
 
@@ -108,7 +108,7 @@ pub struct CheckRunView {
     pub status: String,
     /// `success`, `failure`, `neutral` and the like; none until it is completed.
     pub conclusion: Option<String>,
-    /// Where its creator leads people.
+    /// Address that its creator set for details.
     pub details_url: Option<String>,
     /// The title of its output.
     pub title: Option<String>,
@@ -143,7 +143,7 @@ pub struct PullView {
     pub state: String,
     /// The commit that its merge made; none unless it was merged.
     pub merge_commit: Option<String>,
-    /// `merge`, `squash` or `rebase` when it is told to merge itself.
+    /// `merge`, `squash` or `rebase` when auto-merge is enabled.
     pub auto_merge: Option<String>,
 }
 
@@ -160,7 +160,7 @@ pub struct RunnerView {
     pub busy: bool,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Whether it goes after one job.
+    /// Whether it is removed after one job.
     pub ephemeral: bool,
     /// `acme/vision`, `acme` or `enterprises/acme-inc`.
     pub scope: String,

@@ -1,7 +1,7 @@
-//! The web side: files as a browser gets them, which is how the images of a report are seen.
+//! The web side: files as a browser receives them, which is how the images of a report are seen.
 //!
-//! GitHub leads `blob/…?raw=true` and `raw/…` over redirects to another host; here they answer at once. What no reference
-//! reaches is gone, as it is on GitHub after a garbage collection that nobody can time.
+//! GitHub redirects `blob/…?raw=true` and `raw/…` to another host; here they answer at once. Objects that no reference
+//! reaches are gone, as they are on GitHub after a garbage collection whose time cannot be known.
 
 use crate::http::{Reply, Request};
 use crate::world::World;
@@ -33,14 +33,15 @@ pub(crate) fn answer(world: &World, request: &Request) -> Option<Reply> {
     })
 }
 
-/// Whoever sends a session or credentials. They are not looked at: nobody can sign in here.
+/// Returns whether the request has a session or credentials. They are not checked: there is no sign-in here.
 fn is_signed_in(request: &Request) -> bool {
     let cookies = request.header("cookie").unwrap_or_default();
     request.header("authorization").is_some()
         || cookies.split(';').any(|cookie| cookie.trim().starts_with("user_session="))
 }
 
-/// The path and the content of `REFERENCE/PATH`. Both may have slashes, and at most one way of parting them fits.
+/// Returns the path and the content of `REFERENCE/PATH`. Both may have slashes, and at most one way of splitting them
+/// matches.
 fn file<'a>(world: &'a World, rest: &'a str) -> Option<(&'a str, &'a Vec<u8>)> {
     rest.match_indices('/').find_map(|(at, _)| {
         let (reference, path) = (&rest[..at], &rest[at + 1..]);
@@ -49,7 +50,7 @@ fn file<'a>(world: &'a World, rest: &'a str) -> Option<(&'a str, &'a Vec<u8>)> {
     })
 }
 
-/// The commit of a branch or tag, or a commit by its whole name as long as something leads to it.
+/// Returns the commit of a branch or tag, or a commit by its whole name as long as a reference reaches it.
 fn commit<'a>(world: &'a World, reference: &'a str) -> Option<&'a str> {
     let bare = reference.strip_prefix("refs/").unwrap_or(reference);
     let names = ["refs/heads/", "refs/tags/", "refs/"].map(|folder| format!("{folder}{bare}"));

@@ -1,4 +1,4 @@
-//! `workflow_job` events: told to the configured address, kept for a look back and for sending again.
+//! `workflow_job` events: sent to the configured address, kept for the list of deliveries and for redelivery.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -11,11 +11,11 @@ use crate::clock;
 use crate::settings::Webhook;
 use crate::world::{Shared, World};
 
-/// One event as it was sent, or tried.
+/// One event that was sent, or could not be.
 #[derive(Clone)]
 pub(crate) struct Delivery {
     pub(crate) id: u64,
-    /// `X-GitHub-Delivery`: the same when it is sent again.
+    /// `X-GitHub-Delivery`: the same on redelivery.
     pub(crate) guid: String,
     pub(crate) action: String,
     pub(crate) at: Timestamp,
@@ -26,7 +26,7 @@ pub(crate) struct Delivery {
     pub(crate) seconds: f64,
 }
 
-/// An event on its way.
+/// An event to be sent.
 pub(crate) struct Parcel {
     delivery: u64,
     guid: String,
@@ -34,7 +34,7 @@ pub(crate) struct Parcel {
     content_type: &'static str,
 }
 
-/// Tells the world that a job was queued, is in progress or completed.
+/// Sends the event that a job was queued, is in progress or completed.
 pub(crate) fn job_event(world: &mut World, job: u64, action: &str, now: Timestamp) {
     if world.settings.webhook.is_none() {
         return;
@@ -55,7 +55,7 @@ pub(crate) fn job_event(world: &mut World, job: u64, action: &str, now: Timestam
     deliver(world, guid, action.to_owned(), payload, false, now);
 }
 
-/// Sends what was sent before once more; false when there is no such delivery.
+/// Sends an earlier delivery again; false when there is no such delivery.
 pub(crate) fn redeliver(world: &mut World, delivery: u64, now: Timestamp) -> bool {
     let Some(old) = world.deliveries.get(&delivery).cloned() else { return false };
     deliver(world, old.guid, old.action, old.payload, true, now);
@@ -78,7 +78,7 @@ fn deliver(
         .insert(id, Delivery { id, guid, action, at: now, redelivery, payload, status: 0, seconds: 0.0 });
 }
 
-/// The body as the hook's content type has it; the signature is over it as it is sent.
+/// Returns the body in the hook's content type; the signature covers it as it is sent.
 /// <https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks>
 fn written(content_type: &str, payload: &Value) -> (&'static str, String) {
     let json = payload.to_string();
@@ -94,14 +94,14 @@ fn delivery_guid() -> String {
     format!("{}-{}-{}-{}-{}", &word[..8], &word[8..12], &word[12..16], &word[16..20], &word[20..])
 }
 
-/// `X-Hub-Signature-256` of a body.
+/// Returns `X-Hub-Signature-256` of a body.
 fn signature(secret: &str, body: &str) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(body.as_bytes());
     Some(format!("sha256={}", clock::hex(&mac.finalize().into_bytes())))
 }
 
-/// Sends events in their order until the simulation ends. A receiver that fails is not asked again, as on GitHub.
+/// Sends events in their order until the simulation ends. A delivery that fails is not retried, as on GitHub.
 pub(crate) async fn send_all(
     shared: Shared,
     hook: Option<Webhook>,

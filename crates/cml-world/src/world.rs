@@ -17,7 +17,7 @@ use crate::settings::SimSettings;
 use crate::shift::Shift;
 use crate::webhook::{Delivery, Parcel};
 
-/// Where a runner is registered.
+/// Scope in which a runner is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Repository,
@@ -33,9 +33,9 @@ pub(crate) struct Runner {
     pub(crate) group: u64,
     pub(crate) labels: Vec<Label>,
     pub(crate) ephemeral: bool,
-    /// What the runner program proves itself with.
+    /// The secret with which the runner program authenticates.
     pub(crate) secret: String,
-    /// Whether the runner program has said that it is there, and not that it goes.
+    /// Whether the runner program has opened a session and not closed it.
     pub(crate) session: bool,
     /// Requests of the runner program that are open right now.
     pub(crate) connections: u32,
@@ -50,7 +50,7 @@ pub(crate) struct Runner {
 pub(crate) struct Label {
     pub(crate) id: u64,
     pub(crate) name: String,
-    /// Given by a person, not by the runner program.
+    /// Set by a person, not by the runner program.
     pub(crate) custom: bool,
 }
 
@@ -59,8 +59,8 @@ impl Runner {
         self.session && (self.connections > 0 || now.duration_since(self.seen) < offline_after)
     }
 
-    /// GitHub matches without regard to case; a runner needs all the labels that a job asks for. A job that asks for none is one of
-    /// GitHub's own machines, or of a group.
+    /// Returns whether the labels match. GitHub ignores case; a runner needs all the labels that a job asks for. A job
+    /// that asks for none is for one of GitHub's own machines, or for a group.
     pub(crate) fn has_labels(&self, wanted: &[String]) -> bool {
         !wanted.is_empty()
             && wanted.iter().all(|label| self.labels.iter().any(|own| own.name.eq_ignore_ascii_case(label)))
@@ -76,7 +76,7 @@ pub(crate) struct World {
     /// Issues and pull requests are counted together.
     last_number: u64,
     pub(crate) runners: BTreeMap<u64, Runner>,
-    /// Registration and removal tokens, where they hold and until when.
+    /// Registration and removal tokens, with their scope and expiry.
     pub(crate) registrations: BTreeMap<String, (Scope, Timestamp)>,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) jobs: BTreeMap<u64, Job>,
@@ -131,19 +131,19 @@ impl World {
         }
     }
 
-    /// An id that nothing has yet.
+    /// Returns an unused id.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    /// The number of the next issue or pull request.
+    /// Returns the number of the next issue or pull request.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
 
-    /// Whether this reference is a branch that takes changes from pull requests only.
+    /// Returns whether this reference is a branch that takes changes from pull requests only.
     pub(crate) fn is_protected(&self, reference: &str) -> bool {
         reference
             .strip_prefix("refs/heads/")
@@ -167,7 +167,7 @@ impl World {
         format!("{}/{}", self.web, self.full_name())
     }
 
-    /// The scope as people write it.
+    /// Returns the scope as people write it.
     pub(crate) fn scope_name(&self, scope: Scope) -> String {
         match scope {
             Scope::Repository => self.full_name(),
@@ -176,13 +176,13 @@ impl World {
         }
     }
 
-    /// The runner groups: id and name.
+    /// Returns the runner groups: id and name.
     pub(crate) fn groups(&self) -> Vec<(u64, String)> {
         let names = std::iter::once("Default").chain(self.settings.runner_groups.iter().map(String::as_str));
         (1..).zip(names.map(str::to_owned)).collect()
     }
 
-    /// Wakes whoever waits for something to change.
+    /// Wakes all tasks that wait for a change.
     pub(crate) fn changed(&self) {
         self.changes.send_modify(|version| *version += 1);
     }
@@ -191,7 +191,7 @@ impl World {
         self.changes.subscribe()
     }
 
-    /// Hands a webhook to the task that sends it.
+    /// Passes a webhook to the task that sends it.
     pub(crate) fn send(&self, parcel: Parcel) {
         if self.parcels.send(parcel).is_err() {
             tracing::debug!("a webhook is not sent: the simulation ends");
@@ -208,13 +208,13 @@ impl Shared {
         Self(Arc::new(Mutex::new(world)))
     }
 
-    /// Never held across an await. A panic elsewhere does not take the state with it.
+    /// Locks the state. The lock is never held across an await. A panic elsewhere does not poison the state.
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A limit of the settings as the clock's kind of duration.
+/// Returns a limit of the settings as the clock's kind of duration.
 pub(crate) fn signed(limit: std::time::Duration) -> SignedDuration {
     SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX)
 }

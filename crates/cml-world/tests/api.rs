@@ -1,4 +1,5 @@
-//! The simulated GitHub as any client sees it. Each test ends with every exchange held against GitHub's own description.
+//! The simulated GitHub as any client sees it. Each test ends by validating every exchange against GitHub's own
+//! description.
 #![cfg(feature = "contract")]
 #![allow(missing_docs)]
 
@@ -243,7 +244,7 @@ async fn what_the_caller_has_already_is_not_sent_again_and_is_free() {
     api.keeps_the_contract();
 }
 
-/// Takes one webhook delivery: its headers in lower case and its body.
+/// Receives one webhook delivery and returns its headers in lower case and its body.
 async fn received(listener: &tokio::net::TcpListener) -> (BTreeMap<String, String>, Vec<u8>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), listener.accept())

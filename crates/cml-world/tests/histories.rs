@@ -1,4 +1,5 @@
-//! The real controller, planner and journal in the simulated world: the laws hold in every storm, and calm brings rest.
+//! The real controller, planner and journal in the simulated world: the laws hold under all faults, and calm brings
+//! rest.
 #![allow(missing_docs)]
 
 mod many;
@@ -9,10 +10,10 @@ use std::ops::Range;
 use cml_world::fleet::{Fault, RunConfig, run};
 use many::{JOBS, SEEDS, is_full, play_all};
 
-/// Those of the standard seeds that are played every day.
+/// The standard seeds that run every day.
 const FEW: Range<u64> = 1..201;
 
-/// A job comes within the milliseconds between a look and a removal: once in thousands of seeds.
+/// A job is assigned within the milliseconds between an observation and a removal: once in thousands of seeds.
 const SELDOM: Fault = Fault::BusyRefused;
 
 #[test]
@@ -27,7 +28,7 @@ fn the_laws_hold_in_every_storm_and_calm_brings_rest() {
     if !is_full() {
         return;
     }
-    // Trouble that was never met proves nothing.
+    // A fault that was never observed proves nothing.
     let mut met: BTreeMap<Fault, u64> = BTreeMap::new();
     for history in &histories {
         for (fault, times) in &history.met {

@@ -1,4 +1,4 @@
-//! Deliberate bugs at the seams of the controller: each must be caught by a law within the standard seeds.
+//! Mutants at the boundaries of the controller: a law must catch each of them within the standard seeds.
 #![allow(missing_docs)]
 
 mod many;

@@ -1,4 +1,5 @@
-//! Pull requests, comments and who may write them. Each test ends with every exchange held against GitHub's description.
+//! Pull requests, comments and write permissions. Each test ends by validating every exchange against GitHub's
+//! description.
 #![cfg(feature = "contract")]
 #![allow(missing_docs)]
 
@@ -169,7 +170,7 @@ async fn what_contradicts_its_base_or_is_not_done_is_not_merged() {
     api.keeps_the_contract();
 }
 
-/// Asks that a pull request merges itself; the answer.
+/// Requests auto-merge of a pull request and returns the answer.
 async fn enable_auto_merge(api: &Api, id: &str) -> Value {
     let query = "mutation($id: ID!, $method: PullRequestMergeMethod) { enablePullRequestAutoMerge(input: \
                  {pullRequestId: $id, mergeMethod: $method}) { pullRequest { number } } }";

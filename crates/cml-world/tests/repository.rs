@@ -1,4 +1,4 @@
-//! Files, references and what browsers see of them. Each test ends with every exchange held against GitHub's description.
+//! Files, references and their web pages. Each test ends by validating every exchange against GitHub's description.
 #![cfg(feature = "contract")]
 #![allow(missing_docs)]
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\xff\x00 not much of a picture";
 
-/// An orphan commit with these entries.
+/// Creates an orphan commit with these entries.
 async fn orphan(api: &Api, entries: Value) -> String {
     let tree = api.post(&format!("{REPO}/git/trees"), json!({"tree": entries})).await;
     let commit = json!({"message": "assets", "tree": tree["sha"], "parents": []});
@@ -29,7 +29,7 @@ async fn refused(api: &Api, method: Method, path: &str, body: Value) -> (u16, St
     (status, text(&body["message"]))
 }
 
-/// What somebody gets from the web side: status, content type and bytes.
+/// Returns what a browser receives from the web side: status, content type and bytes.
 async fn seen(api: &Api, path: &str, cookie: &str) -> (StatusCode, String, Vec<u8>) {
     let request = api.client.get(format!("{}{path}", api.sim.repo_url())).header("cookie", cookie);
     let answer = request.send().await.expect("an answer");

@@ -1,15 +1,17 @@
-//! The twenty ways in which provisioners of this kind fail (docs/reliability.md), each as a history of nothing but that trouble.
+//! The twenty ways in which provisioners of this kind fail (docs/reliability.md), each as a history with only that
+//! fault.
 #![allow(missing_docs)]
 
 use cml_world::fleet::{Fault, RunConfig, RunResult, run};
 
-/// Plays ten seeds with only this trouble, as often as given in a thousand chances; gives the histories.
+/// Runs ten seeds with only these faults, at these rates per thousand chances, and returns the results.
 fn histories(jobs: usize, armed: &[(Fault, i64)]) -> Vec<RunResult> {
     let what = |seed| RunConfig { seed, jobs, only: Some(armed.to_vec()), ..RunConfig::default() };
     (1..=10).map(|seed| run(&what(seed))).collect()
 }
 
-/// No law is broken, everything comes to rest (every job has run or has a reason, nothing is left), and the trouble was met.
+/// Asserts that no law is broken, everything comes to rest (every job has run or has a reason, nothing is left), and
+/// the faults were observed.
 fn survives(armed: &[(Fault, i64)], also_met: &[Fault]) {
     let histories = histories(40, armed);
     for history in &histories {
@@ -77,7 +79,7 @@ fn mode_09_throttling_by_the_cloud_stalls_neither_launches_nor_ends() {
 fn mode_10_every_interrupted_job_runs_again_once_its_run_allows() {
     let again = [Fault::Rerun, Fault::FirstHourFree];
     survives(&[(Fault::TakenBack, 150), (Fault::NoNotice, 500)], &again);
-    // Also when nobody hears of it in time.
+    // Also when no notification arrives in time.
     survives(&[(Fault::TakenBack, 150), (Fault::GitHubDown, 500), (Fault::WebhookLost, 800)], &again);
 }
 

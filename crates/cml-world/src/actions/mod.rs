@@ -20,17 +20,17 @@ pub(crate) struct Run {
     pub(crate) workflow: Workflow,
     pub(crate) origin: Origin,
     pub(crate) attempt: u64,
-    /// Who started each attempt, from the first to the latest.
+    /// Login that started each attempt, from the first to the latest.
     pub(crate) started_by: Vec<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     /// When the latest attempt began.
     pub(crate) started_at: Timestamp,
-    /// Asked to cancel: jobs whose turn has not come will not be queued.
+    /// Whether cancellation was requested: jobs that are not queued yet will not be queued.
     pub(crate) cancelled: bool,
 }
 
-/// A job of one attempt of a run. It exists once the jobs that it needs are done.
+/// A job of one attempt of a run. It is created once the jobs that it needs are done.
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) run: u64,
@@ -42,9 +42,9 @@ pub(crate) struct Job {
     pub(crate) completed_at: Option<Timestamp>,
     /// Id, name and group of the runner that took it.
     pub(crate) runner: Option<(u64, String, u64)>,
-    /// Asked to cancel.
+    /// Whether cancellation was requested.
     pub(crate) cancelled: bool,
-    /// The last sign of life of its runner.
+    /// Time of the last request of its runner.
     pub(crate) alive_at: Timestamp,
     pub(crate) steps: Vec<Step>,
     pub(crate) log: Vec<u8>,
@@ -52,17 +52,17 @@ pub(crate) struct Job {
     pub(crate) artifacts: BTreeMap<String, Vec<u8>>,
 }
 
-/// Where a job stands.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobState {
     Queued,
-    /// A runner was told of it at this time and has not accepted yet. GitHub calls this queued.
+    /// Offered to a runner at this time and not accepted yet. GitHub calls this queued.
     Offered(Timestamp),
     Running,
     Completed(Conclusion),
 }
 
-/// How a job ended.
+/// Conclusion of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     Success,
@@ -71,7 +71,7 @@ pub(crate) enum Conclusion {
     Skipped,
 }
 
-/// One step's outcome.
+/// Outcome of one step.
 #[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) name: String,
@@ -166,7 +166,7 @@ impl Step {
     }
 }
 
-/// How an attempt of a run stands, judged by its jobs.
+/// Returns the state of an attempt of a run, derived from its jobs.
 pub(crate) fn attempt_state<'a>(
     run: &Run,
     attempt: u64,
@@ -186,7 +186,7 @@ pub(crate) fn attempt_state<'a>(
 }
 
 impl Run {
-    /// Who started an attempt.
+    /// Returns the login that started an attempt.
     pub(crate) fn starter_of(&self, attempt: u64) -> &str {
         let index = usize::try_from(attempt).ok().and_then(|attempt| attempt.checked_sub(1));
         index.and_then(|index| self.started_by.get(index)).unwrap_or(&self.origin.actor)

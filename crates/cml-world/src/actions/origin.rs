@@ -1,6 +1,6 @@
-//! What a run is of, whose code that is, and who is behind it.
+//! Origin of a run: its commit, the repository of its code, and the login that caused it.
 
-/// What a run is of. For a pull request a job sees the merge, and the run belongs to the head.
+/// Origin of a run. For a pull request a job sees the merge, and the run belongs to the head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// `GITHUB_SHA`
@@ -10,7 +10,7 @@ pub(crate) struct Origin {
     pub(crate) head_sha: String,
     pub(crate) head_branch: String,
     pub(crate) head_repository: HeadRepository,
-    /// The login behind the event. It stays the same when somebody else starts a later attempt.
+    /// The login that caused the event. It stays the same when another login starts a later attempt.
     pub(crate) actor: String,
 }
 
@@ -26,12 +26,12 @@ pub(crate) enum HeadRepository {
 }
 
 impl HeadRepository {
-    /// The one of this name, in this repository.
+    /// Returns the repository of this name, seen from this repository.
     pub(crate) fn named(name: &str, repository: &str) -> Self {
         if name.eq_ignore_ascii_case(repository) { Self::Own } else { Self::Fork(name.to_owned()) }
     }
 
-    /// The login of a fork's owner, who stays known when the fork is deleted; none where it is no fork.
+    /// Returns the login of a fork's owner, which stays known when the fork is deleted; `None` where it is no fork.
     pub(crate) fn fork_owner(&self) -> Option<&str> {
         match self {
             Self::Own => None,
@@ -39,7 +39,7 @@ impl HeadRepository {
         }
     }
 
-    /// Takes notice of a fork's end.
+    /// Marks a fork as deleted.
     pub(crate) fn forget(&mut self, fork: &str) {
         if *self == Self::Fork(fork.to_owned()) {
             *self = Self::DeletedFork(fork.to_owned());
@@ -47,7 +47,7 @@ impl HeadRepository {
     }
 }
 
-/// The owner in `owner/name`.
+/// Returns the owner in `owner/name`.
 pub(crate) fn owner_of(repository: &str) -> &str {
     repository.split_once('/').map_or(repository, |(owner, _)| owner)
 }

@@ -1,4 +1,4 @@
-//! From queued to completed: which runner gets which job, and what happens when either goes away.
+//! Lifecycle of jobs from queued to completed: assignment to runners, and loss of either.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::{Conclusion, Job, JobState, Run};
 use crate::webhook;
 use crate::world::{World, signed};
 
-/// Starts a run of this workflow on the newest commit of `main`; its id.
+/// Starts a run of this workflow on the newest commit of `main` and returns its id.
 pub(crate) fn queue_run(world: &mut World, workflow: Workflow, now: Timestamp) -> u64 {
     let sha = world.git.head();
     let origin = Origin {
@@ -22,7 +22,7 @@ pub(crate) fn queue_run(world: &mut World, workflow: Workflow, now: Timestamp) -
     queue_run_of(world, workflow, origin, now)
 }
 
-/// Starts a run of this workflow; its id.
+/// Starts a run of this workflow and returns its id.
 pub(crate) fn queue_run_of(world: &mut World, workflow: Workflow, origin: Origin, now: Timestamp) -> u64 {
     let id = world.next_id();
     let number = world.runs.len() as u64 + 1;
@@ -86,11 +86,11 @@ fn add_job(world: &mut World, run: u64, spec: JobSpec, end: Option<Conclusion>, 
     webhook::job_event(world, id, if end.is_some() { "completed" } else { "queued" }, now);
 }
 
-/// The job that this runner is to take: the oldest that it may take and that nobody was offered.
+/// Returns the job that this runner is to take: the oldest one that it may take and that has not been offered.
 pub(crate) fn offer(world: &mut World, runner: u64, now: Timestamp) -> Option<u64> {
     let taker = world.runners.get(&runner).filter(|taker| taker.session)?;
     if let Some(job) = taker.job {
-        // Asked again: the answer to its first request was lost.
+        // A repeated request: the answer to the first one was lost.
         let waits = world.jobs.get(&job).is_some_and(|job| matches!(job.state, JobState::Offered(_)));
         return waits.then_some(job);
     }
@@ -104,7 +104,7 @@ pub(crate) fn offer(world: &mut World, runner: u64, now: Timestamp) -> Option<u6
     Some(id)
 }
 
-/// The runner accepts the job that it was offered; false when that offer no longer holds.
+/// Accepts the job that the runner was offered; false when that offer has expired.
 pub(crate) fn accept(world: &mut World, runner: u64, job: u64, now: Timestamp) -> bool {
     let holds = world.runners.get(&runner).is_some_and(|runner| runner.job == Some(job));
     let Some(one) = world.jobs.get_mut(&job).filter(|one| holds && matches!(one.state, JobState::Offered(_)))
@@ -120,7 +120,7 @@ pub(crate) fn accept(world: &mut World, runner: u64, job: u64, now: Timestamp) -
     true
 }
 
-/// A job ends. Its ephemeral runner vanishes, and what needed the job may begin.
+/// Completes a job, removes its ephemeral runner, and queues the jobs that needed it.
 pub(crate) fn finish(world: &mut World, job: u64, conclusion: Conclusion, now: Timestamp) {
     let Some(one) = world.jobs.get_mut(&job).filter(|one| one.conclusion().is_none()) else { return };
     one.state = JobState::Completed(conclusion);
@@ -131,7 +131,7 @@ pub(crate) fn finish(world: &mut World, job: u64, conclusion: Conclusion, now: T
     let run = one.run;
     let runner = one.runner.as_ref().map(|runner| runner.0);
     touch_run(world, job, now);
-    // Told while the runner is still known: the event names it.
+    // Sent while the runner is still registered, because the event names it.
     webhook::job_event(world, job, "completed", now);
     if let Some(runner) = runner.and_then(|id| world.runners.get_mut(&id)).filter(|one| one.job == Some(job))
     {
@@ -151,7 +151,7 @@ fn touch_run(world: &mut World, job: u64, now: Timestamp) {
     }
 }
 
-/// Takes back a job that was offered and not accepted.
+/// Withdraws a job that was offered and not accepted.
 pub(crate) fn withdraw(world: &mut World, runner: u64) {
     let Some(job) = world.runners.get(&runner).and_then(|runner| runner.job) else { return };
     if let Some(one) = world.jobs.get_mut(&job).filter(|one| matches!(one.state, JobState::Offered(_))) {
@@ -164,7 +164,7 @@ pub(crate) fn withdraw(world: &mut World, runner: u64) {
     }
 }
 
-/// Lets time pass: offers that nobody accepted return, jobs whose runner fell silent fail.
+/// Expires offers that were not accepted in time, and fails jobs whose runner has stopped responding.
 pub(crate) fn sweep(world: &mut World, now: Timestamp) {
     let accept_within = signed(world.settings.accept_within);
     let lost_after = signed(world.settings.lost_after);
@@ -186,7 +186,7 @@ pub(crate) fn sweep(world: &mut World, now: Timestamp) {
     }
 }
 
-/// Asks a run to stop; false when it is over.
+/// Requests the cancellation of a run; false when it is completed.
 pub(crate) fn cancel(world: &mut World, run: u64, force: bool, now: Timestamp) -> bool {
     let Some(one) = world.runs.get_mut(&run) else { return false };
     one.cancelled = true;
@@ -199,7 +199,7 @@ pub(crate) fn cancel(world: &mut World, run: u64, force: bool, now: Timestamp) -
         .collect();
     for (id, state) in &open {
         if *state == JobState::Running && !force {
-            // Its runner hears of it and reports the end.
+            // Its runner receives the cancellation and reports the end.
             if let Some(job) = world.jobs.get_mut(id) {
                 job.cancelled = true;
             }
@@ -214,7 +214,7 @@ pub(crate) fn cancel(world: &mut World, run: u64, force: bool, now: Timestamp) -
     !open.is_empty()
 }
 
-/// Which jobs a new attempt runs again.
+/// The jobs that a new attempt runs again.
 pub(crate) enum Again {
     All,
     Failed,
@@ -222,7 +222,8 @@ pub(crate) enum Again {
     One(u64),
 }
 
-/// Has this login start a new attempt of a run that is over; false when it is not. What is not run again is carried over.
+/// Starts a new attempt of a completed run as this login; false when the run is not completed. Jobs that are not run
+/// again are carried over.
 pub(crate) fn rerun(world: &mut World, run: u64, again: &Again, by: &str, now: Timestamp) -> bool {
     let Some(one) = world.runs.get(&run) else { return false };
     let attempt = one.attempt;

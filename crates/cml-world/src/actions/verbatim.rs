@@ -1,5 +1,5 @@
-//! Workflow files that run as they are, by a program of the caller's: only what decides who runs what, and when, is read
-//! here. That is the event, the jobs, their labels, their `needs` and their matrix.
+//! Workflow files that run unmodified, by a program of the caller. Only the parts that decide which jobs run, where and
+//! when are read here: the event, the jobs, their labels, their `needs` and their matrix.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,30 +10,30 @@ use serde_yaml::{Mapping, Value};
 use super::origin::{HeadRepository, Origin, owner_of};
 use super::workflow::{JobSpec, StepSpec, Workflow, WorkflowError, events, labels, words};
 
-/// A workflow file, what has happened in the repository, and the program that runs the file's jobs.
+/// A workflow file, the event that starts it, and the program that runs the file's jobs.
 #[derive(Clone)]
 pub struct Verbatim {
     /// The file's text.
     pub yaml: String,
-    /// `push`, `pull_request`, …: one of those that the file is for.
+    /// `push`, `pull_request`, …: one of the events that the file runs on.
     pub event: String,
-    /// What GitHub tells of the event. A pull request's head is taken from it, and who is behind the event.
+    /// GitHub's payload of the event. A pull request's head and the login that caused the event are read from it.
     pub payload: serde_json::Value,
     /// The job's `GITHUB_SHA`.
     pub sha: String,
     /// The job's `GITHUB_REF`.
     pub reference: String,
-    /// Runs one job on its runner, in the runner's workspace. Besides the variables that GitHub sets it is given
-    /// `CML_EXECUTE_WORKFLOW` and `CML_EXECUTE_EVENT` (the texts), `CML_EXECUTE_JOB` (the job's key in the file) and
-    /// `CML_EXECUTE_MATRIX` (a line `key:value` for each key of the matrix). What it prints is the job's log, its exit
-    /// code the result; `SIGTERM` cancels.
+    /// Program that runs one job on its runner, in the runner's workspace. In addition to the variables that GitHub
+    /// sets it receives `CML_EXECUTE_WORKFLOW` and `CML_EXECUTE_EVENT` (the texts), `CML_EXECUTE_JOB` (the job's key in
+    /// the file) and `CML_EXECUTE_MATRIX` (a line `key:value` for each key of the matrix). Its output is the job's log,
+    /// its exit code the result; `SIGTERM` cancels.
     pub executor: PathBuf,
-    /// Further variables for it.
+    /// Additional variables for it.
     pub env: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Verbatim {
-    /// Without the variables: there are secrets among them.
+    /// Omits the variables: there are secrets among them.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Verbatim")
             .field("event", &self.event)
@@ -73,7 +73,7 @@ struct RawStrategy {
 type Combination = Vec<(String, String)>;
 
 impl Verbatim {
-    /// What the run is of, in this repository (`owner/name`).
+    /// Returns the origin of the run in this repository (`owner/name`).
     pub(crate) fn origin(&self, repository: &str) -> Origin {
         let head = &self.payload["pull_request"]["head"];
         let branch = self.reference.trim_start_matches("refs/heads/");
@@ -87,7 +87,7 @@ impl Verbatim {
         }
     }
 
-    /// The jobs, each with one step: the executor.
+    /// Returns the jobs, each with one step: the executor.
     pub(crate) fn workflow(&self) -> Result<Workflow, WorkflowError> {
         let raw: RawWorkflow = serde_yaml::from_str(&self.yaml)?;
         if !events(&raw.on).contains(&self.event) {
@@ -107,7 +107,7 @@ impl Verbatim {
         }
         let mut jobs = Vec::new();
         for (key, name, labels, needs, combinations) in &read {
-            // A job that needs a matrix needs every job of it; what it needs and nobody has stays, to be told.
+            // A job that needs a matrix needs every job of it; an unknown need is kept, so that it is reported.
             let needed = needs.iter().flat_map(|need| match read.iter().find(|other| other.0 == *need) {
                 Some(other) => other.4.iter().map(|one| titled(need, one)).collect(),
                 None => vec![need.clone()],
@@ -150,8 +150,8 @@ impl Verbatim {
     }
 }
 
-/// Where the head of a pull request is. GitHub always names a repository, or says `null` once it is deleted; a payload that
-/// has no such key is cut short, and means the repository's own.
+/// Returns the repository of a pull request's head. GitHub always names a repository, or sends `null` once it is
+/// deleted; a payload without that key is abbreviated, and means the repository's own.
 fn head_repository(head: &serde_json::Value, repository: &str) -> HeadRepository {
     match head.get("repo") {
         None => HeadRepository::Own,
@@ -164,13 +164,13 @@ fn head_repository(head: &serde_json::Value, repository: &str) -> HeadRepository
     }
 }
 
-/// `build (3.9, linux)`, as GitHub names the jobs of a matrix.
+/// Returns `build (3.9, linux)`, as GitHub names the jobs of a matrix.
 fn titled(name: &str, combination: &Combination) -> String {
     let values: Vec<&str> = combination.iter().map(|(_, value)| value.as_str()).collect();
     if values.is_empty() { name.to_owned() } else { format!("{name} ({})", values.join(", ")) }
 }
 
-/// Every combination of the matrix's values; one empty combination without a matrix.
+/// Returns every combination of the matrix's values; one empty combination without a matrix.
 fn combinations(matrix: &Mapping) -> Result<Vec<Combination>, String> {
     let mut all = vec![Combination::new()];
     for (key, values) in matrix {

@@ -1,13 +1,13 @@
-//! Reads the part of a workflow file that the simulated GitHub can run.
+//! Parser for the part of a workflow file that the simulated GitHub can run.
 //!
-//! What it cannot run is an error that names the job and the step, never silently left out.
+//! Anything that it cannot run is an error that names the job and the step; nothing is ignored silently.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_yaml::Value;
 
-/// A workflow file, understood.
+/// A parsed workflow file.
 #[derive(Clone, Debug)]
 pub(crate) struct Workflow {
     pub(crate) name: String,
@@ -38,32 +38,32 @@ pub(crate) struct StepSpec {
     pub(crate) working_directory: Option<String>,
 }
 
-/// Why a workflow cannot be queued.
+/// Reason why a workflow cannot be queued.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
-    /// It is no YAML, or not a workflow's.
+    /// It is not YAML, or not a workflow.
     #[error("not a workflow: {0}")]
     Syntax(#[from] serde_yaml::Error),
     /// The workflow does not run on this event.
     #[error("the workflow is not for `{0}`")]
     Event(String),
-    /// A job says something that this GitHub does not understand.
+    /// A job uses something that this GitHub does not support.
     #[error("job `{job}`: {problem}")]
     Job {
         /// The job's key.
         job: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be accepted.
         problem: String,
     },
-    /// A step says something that this GitHub does not understand.
+    /// A step uses something that this GitHub does not support.
     #[error("job `{job}`, step {step}: {problem}")]
     Step {
         /// The job's key.
         job: String,
         /// The step's number, from 1, and its name when it has one.
         step: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be accepted.
         problem: String,
     },
 }
@@ -88,7 +88,7 @@ struct RawJob {
     #[serde(default)]
     env: BTreeMap<String, Value>,
     steps: Vec<Value>,
-    // What limits or allows, and changes nothing here.
+    // Keys that limit or allow, and have no effect here.
     #[serde(rename = "permissions")]
     _permissions: Option<Value>,
     #[serde(rename = "timeout-minutes")]
@@ -116,7 +116,7 @@ struct RawStep {
 }
 
 impl Workflow {
-    /// Reads a workflow file.
+    /// Parses a workflow file.
     pub(crate) fn read(yaml: &str) -> Result<Self, WorkflowError> {
         let raw: RawWorkflow = serde_yaml::from_str(yaml)?;
         let mut jobs = Vec::new();
@@ -131,7 +131,7 @@ impl Workflow {
     }
 
     pub(super) fn check_needs(&self) -> Result<(), WorkflowError> {
-        // Each round takes the jobs whose needs were taken before: what is left needs itself, or nobody knows what.
+        // Each round takes the jobs whose needs were taken before: the rest needs itself, or an unknown job.
         let mut left: Vec<&JobSpec> = self.jobs.iter().collect();
         let mut done: Vec<&str> = Vec::new();
         while !left.is_empty() {
@@ -158,7 +158,7 @@ fn event(on: &Value) -> String {
     events(on).into_iter().next().unwrap_or_else(|| "push".to_owned())
 }
 
-/// What a workflow is for.
+/// Returns the events that a workflow runs on.
 pub(super) fn events(on: &Value) -> Vec<String> {
     match on {
         Value::Mapping(events) => events.keys().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -185,7 +185,7 @@ pub(super) fn labels(runs_on: &Value) -> Result<Vec<String>, String> {
         Value::Mapping(map) => map.get("labels").unwrap_or(&Value::Null),
         other => other,
     };
-    // A group alone asks for no label.
+    // A group alone requires no label.
     let names_group = matches!(runs_on, Value::Mapping(map) if map.contains_key("group"));
     let labels = words(value).unwrap_or_default();
     if (labels.is_empty() && !names_group) || labels.iter().any(|label| label.contains("${{")) {
@@ -232,7 +232,7 @@ fn variables(raw: &BTreeMap<String, Value>) -> Result<BTreeMap<String, String>, 
         .collect()
 }
 
-/// One step; none when there is nothing to run, as for a checkout of the (empty) repository.
+/// Parses one step; `None` when there is nothing to run, as for a checkout of the (empty) repository.
 fn step(job: &str, number: usize, value: Value) -> Result<Option<StepSpec>, WorkflowError> {
     let name = value.get("name").and_then(Value::as_str).map(|name| format!(" ({name})")).unwrap_or_default();
     let problem = |problem: String| WorkflowError::Step {

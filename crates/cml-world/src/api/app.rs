@@ -1,4 +1,4 @@
-//! The App: its installation, its tokens, and a look back at the webhooks it was sent.
+//! Endpoints of the App: its installation, its tokens, and past webhook deliveries.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ fn access_token(world: &mut World, app: &SimApp, request: &Request) -> Result<Re
     Ok(Reply::json(201, &answer))
 }
 
-/// What was sent to the webhook, the latest first.
+/// Returns the deliveries to the webhook, the latest first.
 pub(crate) fn deliveries(world: &World, app: Option<&SimApp>, request: &Request) -> Reply {
     let newest_first = world.deliveries.values().rev();
     let all: Vec<Value> = newest_first.map(|one| delivery_shape(world, app, one, false)).collect();

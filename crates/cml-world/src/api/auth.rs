@@ -1,4 +1,4 @@
-//! Who asks, and what they may do.
+//! Authentication and permissions of callers.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,11 +8,11 @@ use crate::http::{Reply, Request};
 use crate::settings::Permissions;
 use crate::world::World;
 
-/// Who asks.
+/// The caller of a request.
 pub(crate) struct Caller {
-    /// What its requests are counted under.
+    /// Key under which its requests are counted.
     pub(crate) key: String,
-    /// Who its comments are from.
+    /// Author of its comments.
     pub(crate) login: String,
     pub(crate) kind: Kind,
 }
@@ -24,10 +24,10 @@ pub(crate) enum Kind {
     App,
 }
 
-/// The name that an App writes under.
+/// The login of an App.
 const APP_LOGIN: &str = "cml-runner[bot]";
 
-/// The caller, when its credentials are good.
+/// Returns the caller, when its credentials are valid.
 pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
     let header = request.header("authorization")?;
     let (scheme, credential) = header.split_once(' ')?;
@@ -56,7 +56,7 @@ pub(crate) fn caller(world: &World, request: &Request) -> Option<Caller> {
     })
 }
 
-/// Whether this JWT has the claims that GitHub asks for. Its signature is not checked.
+/// Returns whether this JWT has the claims that GitHub requires. Its signature is not checked.
 fn is_app(world: &World, jwt: &str, now: i64) -> bool {
     let parts: Vec<&str> = jwt.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else { return false };
@@ -81,7 +81,7 @@ fn is_app(world: &World, jwt: &str, now: i64) -> bool {
         && expires - now <= 600
 }
 
-/// Why this caller may not do this, when it may not.
+/// Returns the refusal when this caller may not do this.
 pub(crate) fn refusal(world: &World, caller: &Caller, method: &str, segments: &[&str]) -> Option<Reply> {
     let wants_app =
         matches!(segments, ["app", ..] | ["repos", _, _, "installation"] | ["orgs", _, "installation"]);
@@ -106,7 +106,7 @@ fn has(permissions: &Permissions, name: &str, write: bool) -> bool {
     held == Some("write") || (held == Some("read") && !write)
 }
 
-/// Whether this caller may write to what a permission is for.
+/// Returns whether this caller may write to what a permission covers.
 pub(crate) fn may_write(caller: &Caller, permission: &str) -> bool {
     match &caller.kind {
         Kind::Token(None) => true,
@@ -115,7 +115,7 @@ pub(crate) fn may_write(caller: &Caller, permission: &str) -> bool {
     }
 }
 
-/// What the caller may do to the repository, as an answer says it.
+/// Returns the caller's permissions on the repository, in the form of an answer.
 pub(crate) fn repository_permissions(caller: &Caller) -> Value {
     let (admin, push) = (may_write(caller, "administration"), may_write(caller, "contents"));
     json!({"admin": admin, "maintain": admin, "push": push, "triage": push, "pull": true})
@@ -125,7 +125,7 @@ fn writes_checks(segments: &[&str]) -> bool {
     matches!(segments, ["repos", _, _, "check-runs", ..])
 }
 
-/// A person's token, known by how it begins.
+/// Returns whether this is a person's token, recognized by its prefix.
 fn is_personal(token: &str) -> bool {
     token.starts_with("ghp_") || token.starts_with("github_pat_")
 }
@@ -134,7 +134,7 @@ fn forbidden() -> Reply {
     Reply::error(403, "Resource not accessible by integration")
 }
 
-/// The permissions of which an operation needs one: `read` for GET, `write` for the rest.
+/// Returns the permissions of which an operation needs one: `read` for GET, `write` for the rest.
 fn permissions_for(world: &World, segments: &[&str]) -> &'static [&'static str] {
     match segments {
         ["repos", _, _, "actions", "runs" | "jobs", ..] => &["actions"],
@@ -157,7 +157,7 @@ fn permissions_for(world: &World, segments: &[&str]) -> &'static [&'static str] 
     }
 }
 
-/// A pull request may be commented with either permission.
+/// Returns the permissions for an issue. A pull request may be commented with either permission.
 fn of_issue(world: &World, number: Option<u64>) -> &'static [&'static str] {
     let is_pull = number.is_some_and(|number| world.pulls.contains_key(&number));
     if is_pull { &["issues", "pull_requests"] } else { &["issues"] }

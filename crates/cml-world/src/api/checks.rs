@@ -13,7 +13,7 @@ use crate::world::World;
 const TEXT_LIMIT: usize = 65_535;
 const ANNOTATION_LIMIT: usize = 50;
 
-/// A check run: what its creator said, later words over earlier ones.
+/// A check run as its creator described it; later values replace earlier ones.
 pub(crate) struct CheckRun {
     pub(crate) id: u64,
     fields: BTreeMap<String, Value>,
@@ -134,7 +134,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     Ok(reply)
 }
 
-/// The check runs of a commit, newest first. Of those with one name only the newest, unless all are asked for.
+/// Returns the check runs of a commit, newest first. Of those with one name only the newest, unless all are requested.
 fn of_commit(world: &World, sha: &str, request: &Request) -> Reply {
     let all = request.query("filter").as_deref() == Some("all");
     let wanted = |check: &&CheckRun| {
@@ -167,7 +167,7 @@ fn take_in(check: &mut CheckRun, body: &Value, request: &Request) {
     for (name, value) in body.as_object().into_iter().flatten() {
         check.fields.insert(name.clone(), value.clone());
     }
-    // Annotations of later requests come on top.
+    // Annotations of later requests are added.
     check.annotations += body["output"]["annotations"].as_array().map_or(0, Vec::len);
     if body.get("conclusion").is_some() {
         check.fields.insert("status".to_owned(), "completed".into());

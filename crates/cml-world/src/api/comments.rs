@@ -8,7 +8,7 @@ use crate::http::{Reply, Request};
 use crate::views::{CommentOn, CommentView};
 use crate::world::World;
 
-/// The longest body that GitHub names in its error, in characters.
+/// The longest body according to GitHub's error, in characters.
 const BODY_LIMIT: usize = 65_536;
 
 /// A comment.
@@ -21,7 +21,7 @@ pub(crate) struct Comment {
     pub(crate) updated_at: Timestamp,
 }
 
-/// What a comment is on.
+/// Target of a comment.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum On {
     /// A commit, and a line of the diff when given: path, position, line.
@@ -35,7 +35,7 @@ pub(crate) enum On {
 }
 
 impl On {
-    /// The number of the issue or pull request.
+    /// Returns the number of the issue or pull request.
     pub(crate) fn issue(&self) -> Option<u64> {
         match self {
             Self::Issue(number) => Some(*number),
@@ -82,7 +82,7 @@ pub(crate) fn route(
     })
 }
 
-/// A pull request is an issue too.
+/// Returns the number of an issue. A pull request is an issue too.
 fn issue(world: &World, number: &str) -> Option<u64> {
     number.parse().ok().filter(|number| world.issues.contains(number) || world.pulls.contains_key(number))
 }
@@ -153,7 +153,7 @@ fn one(world: &mut World, method: &str, id: &str, of_issue: bool, request: &Requ
     Some(Reply::json(200, &shape(world, world.comments.get(&id)?)))
 }
 
-/// Where people see a comment.
+/// Returns the address of a comment's page.
 fn web_url(world: &World, comment: &Comment) -> String {
     let (web, id) = (world.repo_web(), comment.id);
     match &comment.on {
@@ -165,7 +165,7 @@ fn web_url(world: &World, comment: &Comment) -> String {
     }
 }
 
-/// A comment as tests see it.
+/// Returns a comment in the form that tests read.
 pub(crate) fn view(world: &World, comment: &Comment) -> CommentView {
     CommentView {
         id: comment.id,

@@ -1,4 +1,4 @@
-//! Files of a branch: read, and written with a commit of their own.
+//! Files of a branch: read, and written with a separate commit each.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::http::{Reply, Request};
 use crate::objects::Tree;
 use crate::world::World;
 
-/// The largest file that comes inside an answer.
+/// The largest file whose content is part of an answer.
 const INLINE_LIMIT: usize = 1 << 20;
 
 /// Routes below `…/contents`.
@@ -81,7 +81,7 @@ fn entry_shape(
 
 fn file_shape(world: &World, path: &str, sha: &str, content: &[u8], reference: &str) -> Value {
     let mut value = entry_shape(world, path, ("file", sha.to_owned(), content.len()), reference);
-    // A larger file comes without its content, by the raw media type only.
+    // A larger file is answered without its content, which is served by the raw media type only.
     let inline = content.len() <= INLINE_LIMIT;
     value["encoding"] = if inline { "base64" } else { "none" }.into();
     value["content"] = if inline { STANDARD.encode(content) } else { String::new() }.into();

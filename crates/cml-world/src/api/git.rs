@@ -1,4 +1,4 @@
-//! Blobs, trees and commits, as the API shows and takes them.
+//! Blobs, trees and commits, as the API returns and accepts them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,8 @@ use crate::http::{Reply, Request};
 use crate::objects::Tree;
 use crate::world::World;
 
-/// The longest content of a blob in a request. GitHub tells no number; it does refuse what is too large, in these words.
+/// The longest content of a blob in a request. GitHub documents no number; it does refuse what is too large, with this
+/// message.
 const BLOB_LIMIT: usize = 64 << 20;
 const BLOB_IS_TOO_LARGE: &str = "Sorry, your input was too large to process. Consider creating the blob in a local clone \
      of the repository and then pushing it to GitHub.";
@@ -58,7 +59,7 @@ fn create_blob(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     Ok(Reply::json(201, &json!({"sha": sha, "url": url})))
 }
 
-/// Base64 with or without line breaks.
+/// Decodes base64 with or without line breaks.
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let bare: String = text.split_whitespace().collect();
     STANDARD.decode(bare).ok()
@@ -113,7 +114,7 @@ fn put_entry(world: &mut World, tree: &mut Tree, entry: &Value) -> Result<(), Re
         (Some(Value::Null), None) => {
             let before = tree.len();
             tree.retain(|old, _| old != path && !old.starts_with(&below));
-            // What is not there cannot be removed, and this is how GitHub says it.
+            // A missing path cannot be removed, and this is GitHub's error for it.
             let removed = tree.len() < before;
             return if removed { Ok(()) } else { Err(refused("GitRPC::BadObjectState")) };
         }
@@ -121,7 +122,7 @@ fn put_entry(world: &mut World, tree: &mut Tree, entry: &Value) -> Result<(), Re
         (None, Some(content)) if mode != "040000" => world.git.add_blob(content.as_bytes().to_vec()),
         _ => return Err(refused(either_or)),
     };
-    // A file takes the place of a folder of its name, and a folder that of a file.
+    // A file replaces a folder of its name, and a folder a file.
     tree.retain(|old, _| {
         !old.starts_with(&below) && !path.strip_prefix(old.as_str()).is_some_and(|rest| rest.starts_with('/'))
     });
@@ -170,7 +171,7 @@ fn create_commit(world: &mut World, request: &Request) -> Result<Reply, Reply> {
     Ok(Reply::json(201, &shape))
 }
 
-/// A commit as git has it.
+/// Returns a commit in the form of the git API.
 pub(crate) fn commit_shape(world: &World, name: &str) -> Option<Value> {
     let commit = world.git.commit(name)?;
     let api = world.repo_api();

@@ -1,7 +1,7 @@
-//! The one thing that GitHub offers by GraphQL only: a pull request that merges itself once it may.
+//! The one operation that GitHub offers by GraphQL only: auto-merge of a pull request.
 //!
-//! No GraphQL is read here beyond the arguments of that mutation, and the answer has every field that a caller may have
-//! asked for.
+//! No GraphQL is parsed here except the arguments of that mutation, and the answer has every field that a caller may
+//! have requested.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(crate) fn answer(world: &mut World, caller: &Caller, request: &Request) -> R
     }
 }
 
-/// The pull request when auto merge is on, or the error's type and message.
+/// Enables auto-merge and returns the pull request, or the error's type and message.
 fn enable(
     world: &mut World,
     caller: &Caller,
@@ -62,7 +62,8 @@ fn enable(
         return Err(refused("Pull request is closed"));
     }
     match merging::mergeability(world, pull) {
-        // Said twice, as GitHub does: https://github.com/peter-evans/enable-pull-request-automerge/issues/1118
+        // The sentence is repeated, as GitHub does:
+        // https://github.com/peter-evans/enable-pull-request-automerge/issues/1118
         Mergeability::Clean => return Err(refused("Pull request Pull request is in clean status")),
         Mergeability::Draft => return Err(refused("Pull request Pull request is in draft status")),
         Mergeability::Dirty => return Err(refused("Pull request Pull request is in dirty status")),
@@ -75,7 +76,7 @@ fn enable(
     Ok(json!({"id": id, "number": number, "autoMergeRequest": {"mergeMethod": method}}))
 }
 
-/// The value of an argument: written in the query, or a variable, or a field of the variable `input`.
+/// Returns the value of an argument: written in the query, or a variable, or a field of the variable `input`.
 fn argument(query: &str, variables: &Value, name: &str) -> Option<String> {
     let written =
         query.split_once(name).map(|(_, rest)| rest.trim_start().trim_start_matches(':').trim_start());
@@ -87,7 +88,7 @@ fn argument(query: &str, variables: &Value, name: &str) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// The name or the node id at the beginning of a text.
+/// Returns the name or the node id at the beginning of a text.
 fn word(text: &str) -> &str {
     let end = text.find(|one: char| !(one.is_ascii_alphanumeric() || "_-=".contains(one)));
     &text[..end.unwrap_or(text.len())]

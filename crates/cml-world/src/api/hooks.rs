@@ -1,4 +1,4 @@
-//! The webhook of the repository and its organization, as its owner sees it, and what was sent to it.
+//! The webhook of the repository and its organization as its owner sees it, and its deliveries.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(crate) fn route(
     }
 }
 
-/// Where the webhook goes; its secret is never told.
+/// Returns the webhook's configuration; its secret is never included.
 pub(crate) fn config(world: &World) -> Value {
     match &world.settings.webhook {
         Some(hook) => json!({

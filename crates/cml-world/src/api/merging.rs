@@ -1,4 +1,4 @@
-//! Whether a pull request may be merged, and what is there when it was.
+//! Mergeability of a pull request, and the commit that a merge makes.
 
 use serde_json::json;
 
@@ -7,20 +7,20 @@ use super::refs;
 use crate::http::{Reply, Request};
 use crate::world::World;
 
-/// How a pull request stands to its base.
+/// State of a pull request relative to its base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mergeability {
-    /// Its author is not done.
+    /// It is a draft.
     Draft,
-    /// Both sides changed one file.
+    /// Both sides changed the same file.
     Dirty,
-    /// The base wants a review, and nobody reviews here.
+    /// The base requires a review, and there are no reviewers here.
     Blocked,
     Clean,
 }
 
 impl Mergeability {
-    /// As `mergeable_state` has it.
+    /// Returns the value of `mergeable_state`.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -31,7 +31,7 @@ impl Mergeability {
     }
 }
 
-/// How an open pull request stands.
+/// Returns the mergeability of an open pull request.
 pub(crate) fn mergeability(world: &World, pull: &Pull) -> Mergeability {
     let base = world.git.branch(&pull.base);
     if base.and_then(|base| world.git.merged(base, &pull.head_sha)).is_none() {

@@ -1,4 +1,4 @@
-//! The API: who asks, whether they may, what they ask for.
+//! The API: authentication, permissions, routes.
 
 pub(crate) mod app;
 mod auth;
@@ -26,7 +26,7 @@ use crate::http::{Reply, Request, decode};
 use crate::server::api_path;
 use crate::world::{Scope, World};
 
-/// Answers a request, and adds what every answer of GitHub has.
+/// Answers a request, and adds the headers that every answer of GitHub has.
 pub(crate) fn answer(world: &mut World, request: &Request) -> Reply {
     let path = api_path(&request.path).to_owned();
     let segments: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
@@ -147,7 +147,7 @@ fn repository(
     }
 }
 
-/// Who may have code run here. GitHub has each of these for its own kind of repository only.
+/// Returns the settings of what code may run here. GitHub has each of these for its own kind of repository only.
 fn permissions(world: &World, what: &str) -> Option<Reply> {
     let posture = &world.settings.posture;
     match (what, world.settings.private) {
@@ -167,14 +167,14 @@ fn permissions(world: &World, what: &str) -> Option<Reply> {
     }
 }
 
-/// Only the versions that GitHub serves; no header means the oldest of them.
+/// Refuses API versions that GitHub does not serve; no header means the oldest of them.
 fn known_version(request: &Request) -> Option<Reply> {
     let version = request.header("x-github-api-version")?;
     let known = matches!(version, "2022-11-28" | "2026-03-10");
     (!known).then(|| Reply::error(400, "The specified API version is not supported"))
 }
 
-/// An answer that the caller has already is not sent again.
+/// Answers 304 when the caller has this answer already.
 fn conditional(request: &Request, reply: &mut Reply) {
     if request.method != "GET" || reply.status != 200 {
         return;

@@ -1,4 +1,4 @@
-//! GitHub's shapes of a pull request: the short one of lists, and the whole.
+//! GitHub's shapes of a pull request: the short one of lists, and the full one.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::pulls::Pull;
 use super::shapes;
 use crate::world::World;
 
-/// A pull request in a list.
+/// Returns a pull request as an entry of a list.
 pub(crate) fn simple(world: &World, pull: &Pull) -> Value {
     let number = pull.number;
     let api = format!("{}/pulls/{number}", world.repo_api());
@@ -55,7 +55,7 @@ pub(crate) fn simple(world: &World, pull: &Pull) -> Value {
     })
 }
 
-/// A pull request by itself.
+/// Returns a pull request in its full form.
 pub(crate) fn full(world: &World, pull: &Pull) -> Value {
     let mut value = simple(world, pull);
     let base = world.git.branch(&pull.base).map_or("", String::as_str);
@@ -63,7 +63,7 @@ pub(crate) fn full(world: &World, pull: &Pull) -> Value {
     let comments = world.comments.values().filter(|comment| comment.on.issue() == Some(pull.number)).count();
     let changes = world.git.changes(base, &pull.head_sha);
     let merger = pull.merged.as_ref().map(|_| shapes::user(world, &world.settings.owner));
-    // A changed file counts as rewritten: nobody reads these numbers but people.
+    // A changed file counts as rewritten: no program reads these numbers, only people do.
     let lines = |blob: Option<&Vec<u8>>| blob.map_or(0, |text| text.split(|byte| *byte == b'\n').count());
     let more = json!({
         "merged": pull.merged.is_some(), "merged_by": merger,

@@ -1,4 +1,4 @@
-//! Pull requests: opened, listed, changed. What they look like is in [`pull_shape`], how they end in [`merging`].
+//! Pull requests: opened, listed, changed. Their shapes are in [`pull_shape`], merging in [`merging`].
 //!
 //! [`pull_shape`]: super::pull_shape
 //! [`merging`]: super::merging
@@ -18,18 +18,18 @@ pub(crate) struct Pull {
     pub(crate) number: u64,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
-    /// Where the branch with the changes is.
+    /// Repository of the branch with the changes.
     pub(crate) head_repository: HeadRepository,
     /// The branch with the changes, and its newest commit.
     pub(crate) head: String,
     pub(crate) head_sha: String,
-    /// The branch that they go to.
+    /// The base branch.
     pub(crate) base: String,
     pub(crate) draft: bool,
     pub(crate) open: bool,
-    /// When it was merged, and the commit that this made.
+    /// Time of the merge, and its commit.
     pub(crate) merged: Option<(Timestamp, String)>,
-    /// The method by which it will be merged once it may be.
+    /// Method of the auto-merge, if it is enabled.
     pub(crate) auto_merge: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -69,17 +69,17 @@ impl Pull {
         self.closed_at = Some(now);
     }
 
-    /// Whether its changes are on this branch of the repository.
+    /// Returns whether its changes are on this branch of the repository.
     pub(crate) fn is_of_branch(&self, name: &str) -> bool {
         self.head_repository == HeadRepository::Own && self.head == name
     }
 
-    /// `owner:branch` of its head, in a repository of this owner.
+    /// Returns `owner:branch` of its head, in a repository of this owner.
     pub(crate) fn label(&self, owner: &str) -> String {
         format!("{}:{}", self.head_repository.fork_owner().unwrap_or(owner), self.head)
     }
 
-    /// The newest commit of the branch with the changes; none when that branch or its repository is gone.
+    /// Returns the newest commit of the branch with the changes; `None` when that branch or its repository is gone.
     fn newest_head(&self, world: &World) -> Option<String> {
         match self.head_repository {
             HeadRepository::Own => world.git.branch(&self.head).cloned(),
@@ -152,7 +152,7 @@ pub(crate) fn of_commit(world: &World, sha: &str, request: &Request) -> Reply {
 fn list(world: &World, request: &Request) -> Reply {
     let state = request.query("state").unwrap_or_else(|| "open".to_owned());
     let base = request.query("base");
-    // GitHub takes no notice of a branch without its owner.
+    // GitHub ignores a branch without its owner.
     let head = request.query("head").filter(|head| head.contains(':'));
     let wanted = |pull: &&Pull| {
         (state == "all" || state == pull.state())
@@ -174,7 +174,7 @@ fn invalid(field: &str, code: &str) -> Reply {
     Reply::invalid("PullRequest", field, code)
 }
 
-/// 422 with a sentence.
+/// Returns 422 with a message.
 fn refused(message: &str) -> Reply {
     let error = json!({"resource": "PullRequest", "code": "custom", "message": message});
     let documentation = "https://docs.github.com/rest/pulls/pulls#create-a-pull-request";
@@ -250,7 +250,7 @@ fn update(world: &mut World, number: u64, request: &Request) -> Result<Reply, Re
     }
     pull.updated_at = request.at;
     if let (true, Some(head_sha)) = (reopens, head_sha) {
-        // The branch may have moved while nobody looked.
+        // The branch may have moved while the pull request was closed.
         (pull.open, pull.head_sha, pull.closed_at) = (true, head_sha, None);
     } else if body["state"] == "closed" && pull.open {
         pull.close(request.at);

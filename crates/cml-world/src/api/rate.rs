@@ -1,4 +1,4 @@
-//! The primary rate limit: so many requests per token and hour.
+//! The primary rate limit: requests per token and hour.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -16,13 +16,13 @@ fn spent(world: &mut World, caller: &Caller, now: Timestamp) -> (u32, Timestamp)
     *entry
 }
 
-/// 403 when this caller has used up its hour.
+/// Returns 403 when this caller has used up its hour.
 pub(crate) fn refusal(world: &mut World, caller: &Caller, now: Timestamp) -> Option<Reply> {
     let (count, _) = spent(world, caller, now);
     (count >= world.settings.rate_limit).then(|| Reply::error(403, "API rate limit exceeded"))
 }
 
-/// Counts an answered request, and says what is left. What the caller had already, and this very question, are free.
+/// Counts an answered request, and adds the remaining number. A 304 and this endpoint itself are free.
 pub(crate) fn spend(
     world: &mut World,
     caller: &Caller,

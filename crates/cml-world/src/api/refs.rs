@@ -1,4 +1,4 @@
-//! References: made, moved, removed and found by how their names begin.
+//! References: created, moved, removed and found by prefix.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::shapes;
 use crate::http::{Reply, Request};
 use crate::world::World;
 
-/// What GitHub says when a branch takes changes from pull requests only.
+/// GitHub's error when a branch takes changes from pull requests only.
 pub(crate) const PROTECTED: &str = "Changes must be made through a pull request.";
 
 /// Routes of references below `…/git`.
@@ -27,7 +27,7 @@ fn full(name: &[&str]) -> String {
     format!("refs/{}", name.join("/"))
 }
 
-/// Sets a reference or removes it. Pull requests follow their branch, and end with it.
+/// Sets a reference or removes it. Pull requests follow their branch, and close when it is removed.
 pub(crate) fn move_reference(world: &mut World, name: &str, to: Option<&str>, now: Timestamp) {
     match to {
         Some(commit) => world.git.set_reference(name, commit.to_owned()),
@@ -46,13 +46,13 @@ pub(crate) fn move_reference(world: &mut World, name: &str, to: Option<&str>, no
     }
 }
 
-/// Every reference whose name begins so; none is no error.
+/// Returns every reference with this prefix; an empty list is no error.
 fn matching(world: &World, beginning: &str) -> Reply {
     let names = world.git.references().keys().filter(|name| name.starts_with(beginning));
     Reply::json(200, &names.filter_map(|name| shape(world, name)).collect::<Vec<_>>().into())
 }
 
-/// The commit that a body names.
+/// Returns the commit that a body names.
 fn target(world: &World, body: &Value) -> Result<String, Reply> {
     let sha = body["sha"].as_str().ok_or_else(|| Reply::invalid("Reference", "sha", "missing_field"))?;
     match world.git.commit(sha) {
@@ -72,7 +72,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Reply> {
         return Err(Reply::error(422, "Reference already exists"));
     }
     let sha = target(world, &body)?;
-    // GitHub does not say why: https://github.com/github/rest-api-description/issues/4887
+    // GitHub does not give the reason: https://github.com/github/rest-api-description/issues/4887
     if world.git.name_is_blocked(name) || name.split('/').any(str::is_empty) {
         return Err(Reply::error(422, "Reference update failed"));
     }

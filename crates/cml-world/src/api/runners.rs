@@ -94,7 +94,7 @@ fn jit(world: &mut World, scope: Scope, request: &Request) -> Result<Reply, Repl
     Ok(Reply::json(201, &json!({"runner": runner, "encoded_jit_config": encoded})))
 }
 
-/// One token serves to register and to remove, as on GitHub.
+/// Issues a token. One token serves to register and to remove, as on GitHub.
 fn token(world: &mut World, scope: Scope, request: &Request) -> Reply {
     let token = clock::fresh_word(29).to_uppercase();
     let until = request.at + SignedDuration::from_hours(1);

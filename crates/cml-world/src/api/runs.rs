@@ -77,7 +77,7 @@ fn jobs(world: &World, run: &Run, request: &Request, wanted: impl Fn(&Job) -> bo
     Reply::list(&json!({"total_count": total, "jobs": jobs}), link)
 }
 
-/// A new attempt, or 403 as long as the last one runs.
+/// Starts a new attempt, or answers 403 as long as the last one runs.
 pub(crate) fn rerun(world: &mut World, caller: &Caller, run: u64, again: &Again, request: &Request) -> Reply {
     if let Err(refusal) = request.json() {
         return refusal;

@@ -1,4 +1,4 @@
-//! GitHub's shapes of the things that several operations answer with, every required field present.
+//! GitHub's shapes of the objects that several operations return, with every required field present.
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::clock;
 use crate::world::{Runner, Scope, World, signed};
 use sha2::{Digest, Sha256};
 
-/// A time as GitHub writes it: whole seconds.
+/// Formats a time as GitHub writes it: whole seconds.
 pub(crate) fn time(at: Timestamp) -> String {
     let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
     at.round(whole).unwrap_or(at).to_string()
@@ -19,17 +19,17 @@ fn maybe_time(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| time(at).into())
 }
 
-/// A number that stays the same for a name.
+/// Returns a stable number for a name.
 fn number_of(name: &str) -> u64 {
     name.bytes().fold(7, |sum, byte| (sum * 31 + u64::from(byte)) % 100_000_000)
 }
 
-/// An opaque node id.
+/// Returns an opaque node id.
 pub(crate) fn node(kind: &str, id: impl std::fmt::Display) -> String {
     format!("{kind}_{}", &clock::hex(&Sha256::digest(format!("{kind}{id}")))[..20])
 }
 
-/// The parts of a user, a bot or an organization's account.
+/// Returns the parts of a user, a bot or an organization's account.
 pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
     let url = format!("{}/users/{}", world.api(), login.replace('[', "%5B").replace(']', "%5D"));
     let page = match login.strip_suffix("[bot]") {
@@ -59,7 +59,7 @@ pub(crate) fn account(world: &World, login: &str, kind: &str) -> Value {
     })
 }
 
-/// Whoever asks, as GitHub tells the holder of a token.
+/// Returns the authenticated user in the form that GitHub sends to the holder of a token.
 pub(crate) fn private_user(world: &World, login: &str, at: Timestamp) -> Value {
     let mut value = user(world, login);
     for name in ["name", "company", "location", "email", "hireable", "bio"] {
@@ -90,7 +90,7 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
     account(world, login, if login.ends_with("[bot]") { "Bot" } else { "User" })
 }
 
-/// The organization as webhooks have it.
+/// Returns the organization in the form of webhooks.
 pub(crate) fn organization(world: &World) -> Value {
     let login = &world.settings.owner;
     let url = format!("{}/orgs/{login}", world.api());
@@ -111,7 +111,7 @@ pub(crate) fn organization(world: &World) -> Value {
     })
 }
 
-/// Names of a repository's `*_url` fields and what they end with.
+/// Names of a repository's `*_url` fields and the suffixes of their values.
 const REPOSITORY_URLS: [(&str, &str); 36] = [
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -151,12 +151,12 @@ const REPOSITORY_URLS: [(&str, &str); 36] = [
     ("trees_url", "/git/trees{/sha}"),
 ];
 
-/// The repository as it stands inside other answers.
+/// Returns the repository as it is embedded in other answers.
 pub(crate) fn repository(world: &World) -> Value {
     minimal_repository(world, &world.full_name(), "Organization")
 }
 
-/// Where the code of a run comes from, as it stands inside other answers. GitHub says `null` once a fork is deleted:
+/// Returns the head repository of a run as it is embedded in other answers. GitHub sends `null` once a fork is deleted:
 /// <https://github.com/github/rest-api-description/issues/1586>
 fn head_repository(world: &World, head: &HeadRepository) -> Value {
     match head {
@@ -170,7 +170,7 @@ fn head_repository(world: &World, head: &HeadRepository) -> Value {
     }
 }
 
-/// A repository whose owner is of this kind.
+/// Returns a repository whose owner is of this kind.
 fn minimal_repository(world: &World, full_name: &str, kind: &str) -> Value {
     let api = format!("{}/repos/{full_name}", world.api());
     let owner = owner_of(full_name);
@@ -197,12 +197,12 @@ fn minimal_repository(world: &World, full_name: &str, kind: &str) -> Value {
     Value::Object(fields)
 }
 
-/// The repository by itself.
+/// Returns the repository in its full form.
 pub(crate) fn full_repository(world: &World) -> Value {
     completed(world, repository(world))
 }
 
-/// Where the code of a pull request comes from, as it stands in one; `null` once the fork is deleted:
+/// Returns the head repository of a pull request as it is embedded there; `null` once the fork is deleted:
 /// <https://github.com/github/rest-api-description/issues/1811>
 pub(crate) fn full_head_repository(world: &World, head: &HeadRepository) -> Value {
     match head_repository(world, head) {
@@ -211,7 +211,7 @@ pub(crate) fn full_head_repository(world: &World, head: &HeadRepository) -> Valu
     }
 }
 
-/// A repository with what only its long form has.
+/// Adds the fields that only the full form of a repository has.
 fn completed(world: &World, mut value: Value) -> Value {
     let web = value["html_url"].as_str().unwrap_or_default().to_owned();
     let more = json!({
@@ -271,7 +271,7 @@ pub(crate) fn group(world: &World, scope: Scope, (id, name): &(u64, String)) -> 
     })
 }
 
-/// An attempt of a run.
+/// Returns an attempt of a run.
 pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
     let (status, conclusion) = attempt_state(run, attempt, world.jobs.values());
     let url = format!("{}/actions/runs/{}", world.repo_api(), run.id);
@@ -319,7 +319,7 @@ pub(crate) fn run(world: &World, run: &Run, attempt: u64) -> Value {
     })
 }
 
-/// A job, in answers and in webhooks.
+/// Returns a job, in the form of answers and webhooks.
 pub(crate) fn job(world: &World, job: &Job, run: &Run) -> Value {
     let accepted = job.runner.as_ref().filter(|_| job.started_at.is_some());
     let group = accepted.map(|runner| runner.2);
@@ -342,7 +342,7 @@ pub(crate) fn job(world: &World, job: &Job, run: &Run) -> Value {
         "status": job.status(),
         "conclusion": job.conclusion().map(|one| one.word()),
         "created_at": time(job.queued_at),
-        // GitHub gives the time of queueing until the job starts.
+        // GitHub sends the time of queueing until the job starts.
         "started_at": time(job.started_at.unwrap_or(job.queued_at)),
         "completed_at": maybe_time(job.completed_at),
         "steps": steps,

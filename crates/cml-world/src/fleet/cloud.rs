@@ -1,4 +1,4 @@
-//! The simulated cloud as a controller meets it: EC2's semantics behind the product's own trait.
+//! The simulated cloud as the controller calls it: EC2's semantics behind the product's own trait.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use super::market::{SAME_LETTER_TYPE, SHARED_TYPE, quota_of, region_of, second_o
 use super::mutant::Mutant;
 use super::world::{OWNER, World};
 
-/// EC2's token buckets, per region: how many there are at most, and how many come back in a second.
+/// EC2's token buckets, per region: capacity and refill per second.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 const BUCKETS: [(&str, i64, i64); 3] = [("describe", 100, 20), ("launch", 50, 5), ("terminate", 100, 5)];
-/// Of what a mutated reader sees.
+/// Number of entries that a mutated reader sees.
 const FIRST_PAGE: usize = 4;
 
 /// Tokens of each kind of call, in thousandths, and when they were counted.
@@ -43,7 +43,7 @@ impl Buckets {
     }
 }
 
-/// The cloud, as one life of a process reaches it.
+/// The cloud, as seen by one life of a process.
 pub(crate) struct SimCloud {
     pub(crate) life: Life,
 }
@@ -53,7 +53,7 @@ fn error(kind: ErrorKind, doing: &str, cause: &str) -> CloudError {
 }
 
 impl SimCloud {
-    /// The way there: outages, throttling, failures before anything is done.
+    /// Passes a call through outages, throttling, and failures before anything is carried out.
     async fn call(&self, bucket: &'static str, doing: &str) -> Result<(), CloudError> {
         self.life.travel().await;
         let refused = {
@@ -103,7 +103,7 @@ impl Cloud for SimCloud {
         sold
     }
 
-    /// Where nothing shows late, it shows at once, as this very machine's directories do.
+    /// Without delayed visibility, machines are visible at once, as with the directories of `cloud: local`.
     fn shows_within(&self, _region: &str) -> SignedDuration {
         let world = self.life.shared.now();
         if world.shows_late && !world.is(Mutant::NoGrace) { UNSEEN_GRACE } else { SignedDuration::ZERO }
@@ -176,7 +176,7 @@ impl Cloud for SimCloud {
     }
 }
 
-/// As a provider ranks: by price in each market, whatever the region.
+/// Ranks offers as a provider does: by price in each market, across regions.
 fn ranked(mut answer: ByRegion<Offer>) -> ByRegion<Offer> {
     answer.found.sort_by_key(|offer| (offer.market, offer.price));
     answer
@@ -188,7 +188,7 @@ impl World {
         self.buckets.take(bucket, self.now, are_small)
     }
 
-    /// A region that gives no answer, or that the account has not enabled.
+    /// Returns the error of a region that does not answer, or that the account has not enabled.
     fn closed(&mut self, region: &str, doing: &str) -> Result<(), CloudError> {
         if self.silent_until.get(region).is_some_and(|until| self.now < *until) {
             return Err(error(ErrorKind::Transient, doing, "503"));
@@ -215,7 +215,7 @@ impl World {
         self.sell(request)
     }
 
-    /// EC2's `CreateFleet` of type `instant`: one attempt, an error for each pool that has none.
+    /// Implements EC2's `CreateFleet` of type `instant`: one attempt, with an error for each pool that has no capacity.
     fn sell(&mut self, request: &LaunchRequest) -> Result<Launched, CloudError> {
         let token = match (self.is(Mutant::ReuseTheToken), self.tokens.keys().next()) {
             (true, Some(first)) => first.clone(),
@@ -288,7 +288,7 @@ impl World {
             .and_then(|spec| super::specs::recipes(std::slice::from_ref(spec), &[]).remove(&spec.name));
         let idle_timeout = recipe.and_then(|recipe| recipe.idle_timeout).map(|timeout| timeout.as_secs());
         let stretch = if self.is(Mutant::IgnoreTheDeadline) { 6 * 3600 } else { 0 };
-        // The clock of whoever decided may be off by some minutes.
+        // The clock of the process that decided may be off by some minutes.
         let deadline = deadline_second(request.deadline) + stretch;
         let zone = offer.zone.clone().unwrap_or_default();
         let spot = offer.market == Market::Spot;
@@ -349,7 +349,7 @@ impl World {
         machine
     }
 
-    /// Falling back was really met: the machine lies elsewhere than where most are bought.
+    /// Records that a launch fell back: the machine is in another place than where most are bought.
     fn met_elsewhere(&mut self, request: &LaunchRequest, offer: &Offer) {
         let Some(before) = self.machines.iter().rev().find(|it| it.spec == request.spec && !it.by_hand)
         else {
@@ -363,7 +363,7 @@ impl World {
         self.faults.meet(if other_region { Fault::OtherRegion } else { Fault::OtherZone });
     }
 
-    /// `DescribeInstances`.
+    /// Implements `DescribeInstances`.
     fn shown(&self, filter: &InstanceFilter) -> Vec<Instance> {
         let now = self.now;
         let mut all: Vec<Instance> = self.machines.iter().filter_map(|machine| machine.shown(now)).collect();
@@ -389,7 +389,7 @@ impl World {
         all
     }
 
-    /// `TerminateInstances`.
+    /// Implements `TerminateInstances`.
     fn end_by_call(&mut self, id: &InstanceId, process: usize) {
         let Some(machine) = self.machines.iter().position(|machine| machine.id == *id) else { return };
         self.note(|| format!("process {process} ends machine {machine}"));

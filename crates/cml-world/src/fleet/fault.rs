@@ -1,4 +1,5 @@
-//! What goes wrong. A site is armed or not for the whole history of a seed, then fires by chance: so histories differ in kind,
+//! Faults of the simulated world. A fault is armed or not for the whole history of a seed, then fires by chance: so
+//! histories differ in kind, not only in luck.
 //! not only in luck.
 
 use std::collections::BTreeMap;
@@ -7,23 +8,24 @@ use super::rng::Rng;
 
 macro_rules! faults {
     ($($name:ident $word:literal $most:literal)*) => {
-        /// One kind of trouble.
+        /// One kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
             $(#[doc = $word] $name,)*
         }
 
         impl Fault {
-            /// All of them.
+            /// All faults.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// In words.
+            /// Returns its description.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// Fires at most so often, in a thousand chances; 0 is not drawn but met.
+            /// Returns its highest rate, per thousand chances; 0 means that it is not drawn but is a consequence of
+            /// others.
             fn most(self) -> i64 {
                 match self { $(Self::$name => $most,)* }
             }
@@ -96,7 +98,7 @@ faults! {
     RequestRefused "request not taken for a while" 150
     MoreDisks "image with more disks" 1000
     TwoTypes "two types of one quota, two quotas of one letter" 1000
-    // Not drawn: these come of the others, and must be met too.
+    // Not drawn: these are consequences of other faults, and must be observed too.
     Stolen "stolen runner" 0
     WrittenByAnother "refused: another process has written" 0
     RerunRefused "re-run refused while the run is active" 0
@@ -110,7 +112,7 @@ faults! {
     Warm "kept warm" 0
 }
 
-/// Which sites are armed, and how often each has fired.
+/// The armed faults, and how often each has fired.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     rates: BTreeMap<Fault, i64>,
@@ -118,7 +120,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Draws them for a seed; one in twenty has none at all.
+    /// Draws the armed faults for a seed; one in twenty has none at all.
     pub(crate) fn draw(chance: &mut Rng) -> Self {
         let mut faults = Self::default();
         if chance.per_mille(50) {
@@ -136,7 +138,7 @@ impl Faults {
         Self { rates: armed.iter().copied().collect(), met: BTreeMap::new() }
     }
 
-    /// True for a history without any trouble.
+    /// Returns true for a history without any fault.
     pub(crate) fn none(&self) -> bool {
         self.rates.is_empty()
     }
@@ -145,7 +147,7 @@ impl Faults {
         self.rates.contains_key(&fault)
     }
 
-    /// Lets chance decide at an armed site.
+    /// Decides by chance whether an armed fault fires.
     pub(crate) fn fires(&mut self, fault: Fault, chance: &mut Rng) -> bool {
         let fires = self.rates.get(&fault).is_some_and(|rate| chance.per_mille(*rate));
         if fires {
@@ -158,7 +160,7 @@ impl Faults {
         *self.met.entry(fault).or_default() += 1;
     }
 
-    /// No more trouble.
+    /// Disarms all faults.
     pub(crate) fn calm(&mut self) {
         self.rates.clear();
     }

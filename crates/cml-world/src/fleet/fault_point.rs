@@ -1,4 +1,5 @@
-//! Every point at which a process waits: a call to somebody takes its time, and the process may die or be stopped there.
+//! Fault points: every point at which a process waits. A call takes its time, and the process may crash or be paused
+//! there.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::fault::Fault;
 use super::world::World;
 
-/// A process that is stopped for longer than this between its decision and its call, while another one runs, is beyond what is
-/// promised.
+/// The longest pause between a decision and its call, while another process runs, for which the laws are promised.
 const PAUSE_MAX: i64 = 120_000;
 
 /// A world that several processes and the flow of time share.
@@ -26,7 +26,7 @@ impl Shared {
         Self { world: Arc::new(Mutex::new(world)), begun: Instant::now() }
     }
 
-    /// The world as it is now.
+    /// Returns the world, advanced to the present.
     pub(crate) fn now(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let now = i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -40,7 +40,7 @@ impl Shared {
 pub(crate) struct Life {
     pub(crate) shared: Shared,
     pub(crate) process: usize,
-    /// Which life of which process.
+    /// Name of the process and of this life.
     pub(crate) name: String,
     died: Arc<Notify>,
 }
@@ -51,12 +51,12 @@ impl Life {
         Self { shared: shared.clone(), process, name, died: Arc::new(Notify::new()) }
     }
 
-    /// Waits for its death.
+    /// Waits for its crash.
     pub(crate) async fn death(&self) {
         self.died.notified().await;
     }
 
-    /// A point at which the process waits. It may not come back.
+    /// Passes a point at which the process waits. It may never return.
     pub(crate) async fn pass(&self) {
         let (dies, pause) = {
             let mut world = self.shared.now();
@@ -81,7 +81,7 @@ impl Life {
         }
     }
 
-    /// A call on its way out or its answer on its way back.
+    /// Delays a call on its way out or its answer on its way back.
     pub(crate) async fn travel(&self) {
         self.pass().await;
         let time = {

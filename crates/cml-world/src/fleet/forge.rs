@@ -1,4 +1,4 @@
-//! The simulated GitHub as a controller meets it.
+//! The simulated GitHub as the controller calls it.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use super::world::{OWNER, World, at};
 
 /// Points of a minute. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 const POINTS_PER_MINUTE: u32 = 900;
-/// Of what a mutated reader sees.
+/// Number of entries that a mutated reader sees.
 const FIRST_PAGE: usize = 3;
 
-/// GitHub, as one life of a process reaches it.
+/// GitHub, as seen by one life of a process.
 pub(crate) struct SimForge {
     pub(crate) life: Life,
 }
@@ -118,7 +118,7 @@ impl Forge for SimForge {
     async fn jobs(&self, followed: &[TrackedJob], _only: &BTreeSet<String>) -> Result<JobList, GitHubError> {
         self.call(2).await?;
         if self.life.shared.now().is(Mutant::TrustWebhooks) {
-            // The first list there ever was, for ever.
+            // The first list ever made, for the rest of the history.
             return Ok(JobList::default());
         }
         let jobs = self.life.shared.now().list_jobs(followed);
@@ -157,7 +157,7 @@ impl World {
         Ok(JitRunner { id, name: request.name.clone(), encoded })
     }
 
-    /// One runner, asked for by its id or name: what GitHub says of it is true.
+    /// Returns one runner, requested by its id or name: unlike lists, this answer is always true.
     fn one_runner(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<Runner> {
         let (id, runner) = self.runners.iter().find(|(id, runner)| is_it(**id, &runner.name))?;
         if self.is(Mutant::TrustOneList) && !self.listed.contains(id) {
@@ -184,7 +184,7 @@ impl World {
                 labels: runner.labels.clone(),
             });
         }
-        // Another one goes between two pages, and this one moves from the second page to the first.
+        // Another runner is removed between two pages, and this one moves from the second page to the first.
         if !all.is_empty() && self.fires(Fault::ListShort) {
             let gone = self.chance.below(i64::try_from(all.len()).unwrap_or(1));
             all.remove(usize::try_from(gone).unwrap_or(0));
@@ -201,7 +201,7 @@ impl World {
         if self.is(Mutant::UnknownIsIdle) {
             return Removal::Removed;
         }
-        // GitHub refuses while a job runs, even when the runner is out of reach.
+        // GitHub refuses while a job runs, even when the runner is unreachable.
         if runner.busy {
             self.faults.meet(Fault::BusyRefused);
             return Removal::Busy;
@@ -215,7 +215,7 @@ impl World {
         self.note(|| format!("runner {id} is removed"));
         let machine = runner.machine;
         self.runners.remove(&id);
-        // The program of an idle runner hears that it is not wanted any more.
+        // The program of an idle runner learns that its registration is gone.
         if let Some(machine) = machine
             && self.machines[machine].lives()
             && !self.machines[machine].hangs

@@ -1,4 +1,4 @@
-//! GitHub's side of a simulated world: runs, jobs, runners, who gets which job, and webhooks.
+//! GitHub's side of a simulated world: runs, jobs, runners, assignment, and webhooks.
 
 use cml_planner::{Job, JobId, JobState, labels};
 
@@ -9,21 +9,21 @@ use super::mutant::Mutant;
 use super::stranger::{self, Stranger};
 use super::world::{SimEvent, World, at};
 
-/// A job that nobody takes is given up. <https://docs.github.com/en/actions/reference/limits>
+/// Time after which GitHub cancels a job that is still queued. <https://docs.github.com/en/actions/reference/limits>
 const QUEUE_LIMIT: i64 = 24 * 3600 * 1000;
 /// The first id of a job.
 const JOB_IDS: u64 = 1000;
 
-/// Where a job is.
+/// Phase of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not there yet.
+    /// Not created yet.
     Hidden,
     /// Waits for an approval.
     Waiting,
-    /// Is announced as queued, and cannot run yet.
+    /// Announced as queued, but cannot run yet.
     Held,
-    /// Wants a runner.
+    /// Waits for a runner.
     Queued,
     Running,
     Failed,
@@ -37,17 +37,17 @@ pub(crate) struct SimJob {
     pub(crate) attempt: u32,
     pub(crate) name: String,
     pub(crate) labels: Vec<String>,
-    /// The rule by which no spec takes it.
+    /// The rule by which every pool refuses it.
     pub(crate) stranger: Option<Stranger>,
     pub(crate) phase: Phase,
     pub(crate) queued: i64,
-    /// Seconds that it takes.
+    /// Its duration, seconds.
     pub(crate) length: i64,
     pub(crate) runner: Option<String>,
     pub(crate) started: Option<i64>,
     pub(crate) succeeded: bool,
     pub(crate) cancelled: bool,
-    /// It lost its machine: true when the cloud took it back.
+    /// Whether it lost its machine: true when the cloud took it back.
     pub(crate) lost_by: Option<bool>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn job_index(id: JobId) -> usize {
 }
 
 impl World {
-    /// A job that will come.
+    /// Adds a job that will be queued later.
     pub(crate) fn plan_job(&mut self, job: SimJob) -> usize {
         let index = self.jobs.len();
         let run = self.runs.entry(job.run).or_default();
@@ -108,7 +108,7 @@ impl World {
             let after = self.chance.between(1_000, 600_000);
             self.after(after, SimEvent::JobCancelled(job));
         }
-        // In some histories GitHub is less patient, so that its limit is met at all.
+        // In some histories GitHub's limit is shorter, so that it is reached at all.
         let limit = if self.faults.is_armed(Fault::QueueLimit) { QUEUE_LIMIT / 24 } else { QUEUE_LIMIT };
         self.after(limit, SimEvent::JobTimesOut(job));
     }
@@ -116,7 +116,7 @@ impl World {
     pub(crate) fn job_may_run(&mut self, job: usize) {
         if matches!(self.jobs[job].phase, Phase::Waiting | Phase::Held) {
             self.jobs[job].phase = Phase::Queued;
-            // The approval announces the job once more, and once again.
+            // The approval announces the job once more, and then again.
             self.publish(job);
             self.publish(job);
         }
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// GitHub has heard that its runner is gone, or has waited for it for ten minutes.
+    /// Fails a job: GitHub has been notified that its runner is gone, or has waited for it for ten minutes.
     pub(crate) fn job_fails(&mut self, job: usize) {
         if self.jobs[job].phase != Phase::Running {
             return;
@@ -152,7 +152,7 @@ impl World {
         }
         for machine in &mut self.machines {
             if machine.job == Some(job) {
-                // Only a machine that hangs still believes in it.
+                // Only a machine that hangs still holds it.
                 machine.job = None;
                 self.jobs[job].lost_by = Some(false);
             }
@@ -165,7 +165,7 @@ impl World {
         self.runs.get(&run).is_some_and(|run| run.jobs.iter().all(over))
     }
 
-    /// Runs failed jobs again in a new attempt; false while the run is under way.
+    /// Re-runs failed jobs in a new attempt; false while the run is in progress.
     pub(crate) fn rerun(&mut self, run: u64, only: Option<usize>) -> bool {
         if !self.run_is_over(run) {
             self.faults.meet(Fault::RerunRefused);
@@ -184,7 +184,7 @@ impl World {
         self.faults.meet(Fault::Rerun);
         let attempt = known.attempt + 1;
         self.runs.insert(run, Run { attempt, jobs: Vec::new() });
-        // The others are carried over as they are.
+        // The others are carried over unchanged.
         let others: Vec<usize> = known.jobs.into_iter().filter(|job| !again.contains(job)).collect();
         for job in again {
             let before = self.jobs[job].clone();
@@ -211,7 +211,7 @@ impl World {
         id
     }
 
-    /// GitHub gives the oldest job to any runner that may take it: not to the one that was meant for it.
+    /// Assigns the oldest job to any runner that may take it: not to the one that was launched for it.
     pub(crate) fn assign(&mut self) {
         if self.now < self.unassigned_until {
             return;
@@ -260,7 +260,7 @@ impl World {
         self.publish(job);
     }
 
-    /// A job as GitHub tells it.
+    /// Returns a job as GitHub's API reports it.
     pub(crate) fn told(&self, index: usize) -> Job {
         let job = &self.jobs[index];
         let state = match job.phase {
@@ -294,7 +294,7 @@ impl World {
         stranger::sign(told, job.stranger)
     }
 
-    /// Webhooks to every process: lost, twice, late, in any order.
+    /// Sends webhooks to every process: lost, twice, late, in any order.
     pub(crate) fn publish(&mut self, job: usize) {
         for process in 0..self.processes.len() {
             if self.fires(Fault::WebhookLost) {
@@ -307,7 +307,7 @@ impl World {
                     delay += self.chance.between(10_000, 1_200_000);
                 }
                 let told = self.told(job);
-                // A job that has failed is over, as far as the webhook can tell.
+                // A job that has failed is completed, as far as the webhook shows.
                 let state =
                     if matches!(told.state, JobState::Failed { .. }) { JobState::Over } else { told.state };
                 let job = Box::new(Job { state, ..told });
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    /// A process that is down hears nothing.
+    /// Delivers a webhook. A process that is down misses it.
     pub(crate) fn deliver(&mut self, process: usize, job: Job) {
         if let Some(news) = self.processes.get(process).and_then(|process| process.news.clone()) {
             news.send_job(job, Instant::now());

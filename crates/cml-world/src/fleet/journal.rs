@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::fault_point::Life;
 use super::mutant::Mutant;
 
-/// Lines that all processes see.
+/// Records that all processes see.
 pub(crate) type Lines = Arc<Mutex<Vec<Record>>>;
 
-/// The journal, as one life of a process has it open.
+/// The journal, as one life of a process has opened it.
 pub(crate) struct SimJournal {
     pub(crate) lines: Lines,
     pub(crate) life: Life,
@@ -23,7 +23,7 @@ impl SimJournal {
         JournalError::Busy { path: "the journal".into() }
     }
 
-    /// What a mutated process writes instead.
+    /// Returns the events that a mutated process writes instead.
     fn mutated(mutant: Option<Mutant>, events: &[Event]) -> Vec<Event> {
         let mut events = events.to_vec();
         match mutant {

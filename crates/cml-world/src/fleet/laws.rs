@@ -1,4 +1,4 @@
-//! The laws of DESIGN, checked against the truth: never against what a controller believes.
+//! The laws (docs/architecture.md), checked against the truth: never against what a controller believes.
 
 use std::io::Read;
 
@@ -13,19 +13,20 @@ use super::machine::{FORGOTTEN_AFTER, Machine};
 use super::stranger;
 use super::world::{BEGIN, World, at};
 
-/// A machine's own timers are a minute late at most.
+/// The longest delay of a machine's own timers, seconds.
 const OWN_SLACK: i64 = 60;
-/// The clock of whoever decided may be off by less than this.
+/// The largest error of the clock of the process that decided, seconds.
 const CLOCK_SLACK: i64 = 300;
-/// A machine that hangs is the controller's to end: its grace, a clock that is off, an outage, and some looks.
+/// Time within which the controller ends a machine that hangs: its grace, a wrong clock, an outage, and some
+/// observations.
 const HELP_SLACK: i64 = 20 * 60;
-/// Prices are waited for for half an hour, and looks take their time.
+/// Prices are waited for for half an hour, and observations take their time.
 const SILENT_FOR: i64 = 20 * 60;
-/// Calls of one process in a minute: more is a storm.
+/// Most calls of one process in a minute: more is a storm.
 const CALLS_PER_MINUTE: u32 = 400;
 
 impl World {
-    /// After everything that happens.
+    /// Checks the laws that must hold after every event.
     pub(crate) fn watch_laws(&mut self) {
         let second = self.second();
         let mut broken: Vec<(&str, String)> = Vec::new();
@@ -37,7 +38,7 @@ impl World {
             let in_calm = self.calm_since.is_some_and(|since| second > since / 1000 + HELP_SLACK);
             let late = match machine.hangs {
                 false => second > limit + OWN_SLACK,
-                // Not while the cloud takes no orders, and only what is known to be ours.
+                // Not while the cloud takes no calls, and only machines that are known to be ours.
                 true => in_calm && machine.is_tagged && second > limit + HELP_SLACK,
             };
             if late {
@@ -49,14 +50,14 @@ impl World {
         }
     }
 
-    /// When a machine is bought.
+    /// Checks a purchase.
     pub(crate) fn watch_purchase(&mut self, index: usize, request: &LaunchRequest) {
         let (launch, spec_name) = (self.machines[index].launch, self.machines[index].spec.clone());
         if self.machines.iter().filter(|machine| machine.launch == launch && !machine.by_hand).count() > 1 {
             self.violate("L4", &format!("two machines of launch {launch}"));
         }
         let Some(spec) = self.specs.iter().find(|spec| spec.name == spec_name).cloned() else { return };
-        // What a person has made invisible cannot be counted.
+        // Machines that a person has made invisible cannot be counted.
         let counted = |machine: &&Machine| {
             machine.spec == spec_name && !machine.by_hand && machine.is_tagged && !machine.gone
         };
@@ -74,7 +75,7 @@ impl World {
         self.watch_policy(launch);
     }
 
-    /// L5: the machine gets its own registration and no other; nothing else that is told carries it.
+    /// L5: checks that the machine gets its own registration and no other, and that no other field carries it.
     fn watch_secrets(&mut self, index: usize, request: &LaunchRequest) {
         let name = self.machines[index].runner_name.clone();
         let script = String::from_utf8_lossy(&unpacked(request.user_data.expose())).into_owned();
@@ -104,7 +105,8 @@ impl World {
         }
     }
 
-    /// L8, at every decision: without the jobs that a policy or an empty purse refuses the very same would be done, and each of them has a reason.
+    /// L8, at every decision: checks that the same would be done without the jobs that a policy or a spent budget
+    /// refuses, and that each of these jobs has a reason.
     pub(crate) fn watch_strangers(&mut self, observed: &PlanningInput, plan: &Plan, now: Timestamp) {
         let is_refused = |job: &Job| {
             stranger::is_poor(job, observed) || is_refused(&observed.specs, &observed.offers, job)
@@ -129,7 +131,7 @@ impl World {
         }
     }
 
-    /// When a controller ends a machine.
+    /// Checks the end of a machine by a controller.
     pub(crate) fn watch_end(&mut self, index: usize) {
         let machine = &self.machines[index];
         let at_work = machine.job.is_some() && machine.lives();
@@ -143,7 +145,7 @@ impl World {
         }
     }
 
-    /// When a process calls anybody.
+    /// Counts a call of a process.
     pub(crate) fn watch_calls(&mut self, process: usize) {
         let minute = self.now.div_euclid(60_000);
         let Some(known) = self.processes.get_mut(process) else { return };
@@ -156,7 +158,7 @@ impl World {
         }
     }
 
-    /// What a spec has spent today and has promised, at the prices of the purchases.
+    /// Returns what a pool has spent today and has reserved, at the prices of the purchases.
     fn committed(&self, spec: &str) -> Usd {
         let today = |second: i64| (super::world::BEGIN + second).div_euclid(86_400);
         let now = self.second();
@@ -168,7 +170,7 @@ impl World {
         {
             sum += match machine.ended {
                 None => {
-                    // By a clock that is off the deadline may be some minutes off too.
+                    // With a wrong clock the deadline may be some minutes off too.
                     let lease = (machine.deadline - machine.started).min(machine.lifetime);
                     let paid = machine.offer.price.map_or(machine.promised, |price| price.0);
                     let disk = machine.offer.disk.map_or(Decimal::ZERO, |disk| disk.hourly_at_most().0);
@@ -181,12 +183,12 @@ impl World {
         Usd(sum)
     }
 
-    /// The cloud's own bill for a machine that has ended, second by second.
+    /// Returns the cloud's own bill for a machine that has ended, second by second.
     pub(crate) fn bill(&self, machine: &Machine) -> Decimal {
         machine.ended.map_or(Decimal::ZERO, |end| self.bill_until(machine, end.second))
     }
 
-    /// Its bill, had it ended or when it ended in this second.
+    /// Returns its bill if it ended in this second, or at its end when that was earlier.
     pub(crate) fn bill_until(&self, machine: &Machine, second: i64) -> Decimal {
         self.machine_until(machine, second) + self.disk_until(machine, second)
     }
@@ -213,7 +215,7 @@ impl World {
         sum / Decimal::from(3600)
     }
 
-    /// What still has to come to rest; empty once nothing has.
+    /// Returns everything that is not at rest; empty once everything is.
     pub(crate) fn unrest(&self, lines: &[Record]) -> Vec<String> {
         let mut unrest = Vec::new();
         let state = State::of(lines);
@@ -221,7 +223,7 @@ impl World {
             let has_reason = self.reasons.contains_key(&job_id(index));
             match job.phase {
                 Phase::Over => {}
-                // Nobody can run again what came and went between two polls, its webhooks lost.
+                // A job that was queued and failed between two polls, its webhooks lost, cannot be re-run.
                 Phase::Failed if !state.knows(job_id(index)) => {}
                 Phase::Failed => unrest.extend(self.why_failed(index)),
                 _ if has_reason && self.is_refused_for_good(index) => {}
@@ -258,15 +260,16 @@ impl World {
         unrest
     }
 
-    /// A job may stay failed when its machine died by itself, by its deadline or by hand, or its re-runs are used up.
+    /// Returns why a job may stay failed: its machine died by itself, by its deadline or by hand, or its re-runs are
+    /// used up.
     fn why_failed(&self, index: usize) -> Option<String> {
         let job = &self.jobs[index];
         let superseded = self
             .runs
             .get(&job.run)
             .is_some_and(|run| run.attempt > job.attempt && run.jobs.iter().all(|known| *known != index));
-        // While another job of the run waits, for money or for good, GitHub allows no re-run.
-        // GitHub gave a stranger's job a machine; it is not run again for it.
+        // While another job of the run waits, for money or permanently, GitHub allows no re-run. If GitHub assigned a
+        // machine to a stranger's job, that job is not re-run.
         if superseded || job.stranger.is_some() || job.lost_by != Some(true) || !self.run_is_over(job.run) {
             return None;
         }
@@ -276,7 +279,7 @@ impl World {
         let max = self.specs.iter().map(|spec| spec.reruns.max).max().unwrap_or(0);
         let is_by_hand = |name: &String| self.machines.iter().any(|it| it.by_hand && it.runner_name == *name);
         let by_hand = job.runner.as_ref().is_some_and(is_by_hand);
-        // Nobody knows of a machine whose tags were taken off before its purchase was known.
+        // A machine whose tags were removed before its purchase was known is known to no process.
         let on_unknown = self
             .machines
             .iter()
@@ -286,7 +289,7 @@ impl World {
             .then(|| format!("L2: job {index} lost its machine and has not run again"))
     }
 
-    /// Only policy refuses for good. A budget refuses until the day is over.
+    /// Returns whether a job is refused permanently: only policy does that. A budget refuses until the day is over.
     fn is_refused_for_good(&self, index: usize) -> bool {
         let job = &self.jobs[index];
         let has_budget = self.specs.iter().any(|spec| spec.budget.is_some());
@@ -295,7 +298,8 @@ impl World {
             || (has_budget && job.labels.iter().any(|label| label == "gpu"))
     }
 
-    /// L6: every machine is in the ledger once, with the cloud's own bill; and every launch that is open has a machine.
+    /// L6: checks that every machine is in the ledger once, with the cloud's own bill, and that every open launch has a
+    /// machine.
     fn wrong_in_the_journal(&self, state: &State) -> Vec<String> {
         let mut wrong = Vec::new();
         for record in state.launches() {
@@ -325,11 +329,11 @@ impl World {
                         ));
                     }
                 }
-                // The daemon says that it does not know better.
+                // The daemon marks this entry as unknown.
                 [entry]
                     if entry.estimated
                         && (self.was_silent_after(machine) || self.was_silent_at(machine, entry.to)) => {}
-                // Nobody can know of a machine whose answer was lost and whose tags were taken off.
+                // A machine whose answer was lost and whose tags were removed is known to no process.
                 [] if !machine.is_tagged => {}
                 [] => wrong.push(format!("L6: launch {} is in no ledger, and cost {bill}", machine.launch)),
                 [entry] => wrong.push(format!(
@@ -350,14 +354,15 @@ impl World {
         wrong
     }
 
-    /// Its region gave no answer when it was taken for gone, an hour after its deadline.
+    /// Returns whether its region did not answer when it was declared gone, an hour after its deadline.
     fn was_silent_at(&self, machine: &Machine, at: Timestamp) -> bool {
         let now = (at.as_second() - BEGIN) * 1000;
         let of_region = self.silences.iter().filter(|(region, _)| *region == machine.offer.region);
         of_region.map(|(_, silence)| silence).any(|silence| silence.contains(&now))
     }
 
-    /// For so long after its end its region gave no answer that its end or its prices may have come too late.
+    /// Returns whether its region did not answer for so long after its end that its end or its prices may have been
+    /// recorded too late.
     fn was_silent_after(&self, machine: &Machine) -> bool {
         let Some(end) = machine.ended else { return false };
         let (from, until) = (end.second * 1000, (end.second + FORGOTTEN_AFTER) * 1000);
@@ -372,7 +377,7 @@ impl World {
         sum >= SILENT_FOR * 1000
     }
 
-    /// What must hold once everything is at rest.
+    /// Checks the laws that must hold once everything is at rest.
     pub(crate) fn last_laws(&mut self, lines: &[Record]) {
         if lines.iter().any(|line| serde_json::to_string(&line.event).is_ok_and(|text| text.contains(SECRET)))
         {
@@ -396,7 +401,7 @@ impl World {
         if over {
             self.violate("cap", "a job lost its machine more often than it may run again");
         }
-        // Without any trouble one job is one machine, and nobody waits in a pool that has room.
+        // Without any fault one job is one machine, and no job waits in a pool that has room.
         if self.had_no_faults {
             let specs: Vec<_> =
                 self.specs.iter().filter(|spec| spec.min == 0 && spec.warm.is_empty()).cloned().collect();
@@ -417,8 +422,8 @@ impl World {
 }
 
 impl World {
-    /// Its disks' part of the bill: the price of a month is divided by the days of the month of each minute. The disks are what
-    /// the image brings, whatever was said of them.
+    /// Returns its disks' part of the bill: the price of a month is divided by the days of the month of each minute.
+    /// The disks are those of the image, whatever the offers listed.
     fn disk_until(&self, machine: &Machine, second: i64) -> Decimal {
         let Some(disk) = machine.offer.disk else { return Decimal::ZERO };
         let gib = disk.gib - self.market.told_gib + self.market.image_gib;
@@ -435,15 +440,15 @@ impl World {
     }
 }
 
-/// Begins every secret of this world.
+/// Prefix of every secret of this world.
 pub(crate) const SECRET: &str = "jit-secret-of-";
 
-/// The registration's secret of a runner.
+/// Returns the registration secret of a runner.
 pub(crate) fn secret(runner_name: &str) -> String {
     format!("{SECRET}{runner_name}-end")
 }
 
-/// User data as cloud-init sees it.
+/// Returns user data as cloud-init sees it.
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain) {

@@ -1,4 +1,4 @@
-//! A machine's own life: boot, runner, timers, end. It needs nobody's help to end itself, unless it hangs.
+//! A machine's own life: boot, runner, timers, end. It ends itself without help, unless it hangs.
 
 use cml_cloud::{Instance, InstanceId, InstanceState, LaunchId, Offer};
 
@@ -9,34 +9,35 @@ use super::github_model::Phase;
 use super::market::second_of;
 use super::world::{OWNER, SimEvent, World, at};
 
-/// EC2 forgets what ended an hour ago.
+/// Time after which EC2 forgets a terminated instance.
 pub(crate) const FORGOTTEN_AFTER: i64 = 3600;
-/// A dead machine may show as a running one for so many milliseconds.
+/// Time for which a dead machine may be listed as running, milliseconds.
 const SHOWS_DEAD_FOR: i64 = 45_000;
 
-/// One machine and what became of it.
+/// One machine and its history.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub(crate) launch: LaunchId,
     pub(crate) id: InstanceId,
     pub(crate) spec: String,
-    /// Who made it, as its tag says.
+    /// The controller in its tag.
     pub(crate) controller: Option<String>,
     pub(crate) runner_name: String,
     pub(crate) offer: Offer,
-    /// The dearest that its buyer asked for, US dollars per hour: a budget can promise no more than what was known.
+    /// The highest price that its buyer asked for, US dollars per hour: a budget can reserve no more than what was
+    /// known.
     pub(crate) promised: Decimal,
     /// Second of its purchase.
     pub(crate) started: i64,
-    /// Second after which it must not be, as its tag says.
+    /// Second after which it must not exist, according to its tag.
     pub(crate) deadline: i64,
-    /// The longest it may live by its spec.
+    /// The longest lifetime by its pool.
     pub(crate) lifetime: i64,
     pub(crate) boot_timeout: i64,
     pub(crate) idle_timeout: Option<i64>,
     pub(crate) is_tagged: bool,
     pub(crate) by_hand: bool,
-    /// Millisecond from which on it shows.
+    /// Millisecond from which it is listed.
     pub(crate) shows_at: i64,
     pub(crate) online: bool,
     /// Millisecond since which it has had no job.
@@ -47,11 +48,11 @@ pub(crate) struct Machine {
     pub(crate) taken_at: Option<i64>,
     pub(crate) ended: Option<End>,
     pub(crate) gone: bool,
-    /// Millisecond at which the cloud was done with it.
+    /// Millisecond at which the cloud has finished its termination.
     pub(crate) gone_at: i64,
 }
 
-/// How a machine ended.
+/// End of a machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     /// Second at which the bill stops.
@@ -61,17 +62,17 @@ pub(crate) struct End {
 }
 
 impl Machine {
-    /// It runs, and costs.
+    /// Returns whether it runs, and costs.
     pub(crate) fn lives(&self) -> bool {
         self.ended.is_none()
     }
 
-    /// It has ended and the cloud is not done with it: it counts against quotas.
+    /// Returns whether it has ended but the cloud has not finished its termination: it counts against quotas.
     pub(crate) fn is_going(&self) -> bool {
         self.ended.is_some() && !self.gone
     }
 
-    /// As the cloud shows it now, with or without tags; none while it does not show, or not any more.
+    /// Returns the instance as the cloud lists it now, with or without tags; `None` before and after it is listed.
     pub(crate) fn shown(&self, now: i64) -> Option<Instance> {
         if now < self.shows_at || (self.gone && now - self.gone_at > FORGOTTEN_AFTER * 1000) {
             return None;
@@ -109,7 +110,7 @@ impl Machine {
 }
 
 impl World {
-    /// A machine was bought: it begins its life.
+    /// Starts the life of a machine that was bought.
     pub(crate) fn begin_life(&mut self, mut machine: Machine) -> usize {
         let index = self.machines.len();
         machine.shows_at = self.now;
@@ -187,7 +188,7 @@ impl World {
         }
     }
 
-    /// GitHub forgets a runner that has waited for some minutes (actions/runner#4726); its program ends.
+    /// Removes a runner that has waited for some minutes, as GitHub does (actions/runner#4726); its program ends.
     pub(crate) fn vanishes(&mut self, machine: usize, since: i64) {
         let it = &self.machines[machine];
         if it.lives() && it.idle_since == Some(since) {
@@ -206,7 +207,7 @@ impl World {
         }
     }
 
-    /// It ends itself: its runner has time to tell GitHub, but not to take its registration away.
+    /// Powers a machine off by itself: its runner has time to notify GitHub, but not to remove its registration.
     pub(crate) fn powers_off(&mut self, machine: usize, why: &str) {
         if self.machines[machine].lives() {
             self.ends(machine, false, true, why);
@@ -219,7 +220,7 @@ impl World {
         }
     }
 
-    /// Nothing on it moves any more, its timers neither; the cloud shows it running.
+    /// Hangs a machine: nothing on it runs any more, including its timers; the cloud lists it as running.
     pub(crate) fn hangs(&mut self, machine: usize) {
         if !self.machines[machine].lives() {
             return;
@@ -236,7 +237,7 @@ impl World {
         }
     }
 
-    /// The cloud decides to take it back: two minutes' notice, or none.
+    /// Interrupts a machine: two minutes' notice, or none.
     pub(crate) fn take_back(&mut self, machine: usize) {
         let notice = if self.fires(Fault::NoNotice) { 0 } else { 120_000 };
         self.machines[machine].taken_at = Some(self.now + notice);
@@ -256,7 +257,7 @@ impl World {
         self.ends(machine, true, had_notice, "the cloud takes it back");
     }
 
-    /// It is over. With `gently` its runner still tells GitHub; else GitHub finds out after ten minutes.
+    /// Ends a machine. With `gently` its runner still notifies GitHub; else GitHub finds out after ten minutes.
     pub(crate) fn ends(&mut self, machine: usize, taken_back: bool, gently: bool, why: &str) {
         let why = why.to_owned();
         self.note(|| format!("machine {machine} ends: {why}"));
@@ -294,7 +295,7 @@ impl World {
         }
     }
 
-    /// The job is done: a single-use runner is gone from GitHub, its machine powers off.
+    /// Completes a job: a single-use runner is removed from GitHub, its machine powers off.
     pub(crate) fn job_ends(&mut self, job: usize, machine: usize) {
         let it = &self.machines[machine];
         if !it.lives() || it.hangs || it.job != Some(job) || self.jobs[job].phase != Phase::Running {
@@ -318,7 +319,8 @@ impl World {
         self.after(after, SimEvent::PowersOff(machine));
     }
 
-    /// A person starts a machine and a runner of their own, with the same labels: it takes jobs, and is nobody's business.
+    /// Adds a machine and a runner that a person made by hand, with the same labels: it takes jobs, and is not ours to
+    /// manage.
     pub(crate) fn make_by_hand(&mut self) {
         let Some(spec) = self.specs.first().cloned() else { return };
         self.ids += 1;
@@ -327,8 +329,9 @@ impl World {
         self.make_for_others(&spec, launch, name, None);
     }
 
-    /// A step of a workflow launches one in the same scope, or a daemon with another configuration does, whose pools may have the
-    /// same names. It has our tags, takes jobs that ask for its labels, and ends itself.
+    /// Adds a machine of another controller: a step of a workflow launches one in the same scope, or a daemon with
+    /// another configuration does, whose pools may have the same names. It has our tags, takes jobs that ask for its
+    /// labels, and ends itself.
     pub(crate) fn make_by_another(&mut self) {
         let Some(mut spec) = self.specs.first().cloned() else { return };
         let launch = self.new_id(0);
@@ -387,7 +390,7 @@ impl World {
         self.is_idle(index);
     }
 
-    /// Chance has its say when a job begins.
+    /// Draws what happens to a machine when a job begins.
     pub(crate) fn fate_of(&mut self, machine: usize, length: i64) {
         let within = self.chance.between(1, length.max(2)) * 1000;
         if self.fires(Fault::Dies) {
@@ -398,7 +401,7 @@ impl World {
     }
 }
 
-/// The deadline of a request as a second of the world.
+/// Returns the deadline of a request as a second of the world.
 pub(crate) fn deadline_second(deadline: cml_cloud::Deadline) -> i64 {
     second_of(deadline.0)
 }

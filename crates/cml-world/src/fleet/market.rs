@@ -1,4 +1,5 @@
-//! What the simulated cloud sells: pools of one type in one zone and market, with capacity and prices from a real trace.
+//! The market of the simulated cloud: capacity pools of one type in one zone and market, with capacity and prices from
+//! a real trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +14,14 @@ use super::world::{SimEvent, World, at};
 
 /// A machine with a GPU: its spot market is the trace's.
 pub(crate) const GPU_TYPE: &str = "p3.2xlarge";
-/// A machine without: nearly always there.
+/// A machine without a GPU: nearly always available.
 pub(crate) const CPU_TYPE: &str = "m7i.xlarge";
-/// Another one, which EC2 counts against the same quota.
+/// Another CPU type, which EC2 counts against the same quota.
 pub(crate) const SHARED_TYPE: &str = "t3.xlarge";
-/// One with an accelerator, whose name begins as that one's does and whose quota is another.
+/// A type with an accelerator, whose name begins with the same letter and which counts against another quota.
 pub(crate) const SAME_LETTER_TYPE: &str = "trn1.2xlarge";
 
-/// The quota that EC2 counts a type against.
+/// Returns the quota that EC2 counts a type against.
 /// <https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html>
 pub(crate) fn quota_of(instance_type: &str) -> &'static str {
     match instance_type {
@@ -31,47 +32,48 @@ pub(crate) fn quota_of(instance_type: &str) -> &'static str {
     }
 }
 
-/// A kind of machine that is sold.
+/// An instance type that is sold.
 #[derive(Clone, Debug)]
 pub struct Kind {
-    /// What it has. One with a GPU has the trace's spot market, any other is always there at 40 % of the list price.
+    /// Its resources. One with a GPU has the trace's spot market, any other is always available at 40 % of the list
+    /// price.
     pub resources: Resources,
     /// The list price.
     pub on_demand: UsdPerHour,
 }
 
-/// A zone with the history that its spot market follows.
+/// A zone with the history of its spot market.
 struct Zone {
     name: String,
     trace: &'static ZoneTrace,
 }
 
-/// Everything for sale.
+/// The whole market.
 pub(crate) struct Market {
-    /// Where in the trace this world begins.
+    /// The tick of the trace at which this world begins.
     first_tick: i64,
     zones: Vec<Zone>,
     kinds: BTreeMap<String, Kind>,
     /// Zones that do not sell GPUs at all.
     unsupported: BTreeSet<String>,
     pub(crate) dry_regions: BTreeSet<String>,
-    /// Virtual processors that a region gives to one market and kind of machine; none is no limit.
+    /// Virtual CPUs that a region grants to one market and kind of machine; none is no limit.
     pub(crate) quota_vcpus: Option<u32>,
-    /// Price changes beside the trace's: a factor in percent, by zone and since a second.
+    /// Price changes in addition to the trace's: a factor in percent, by zone and since a second.
     jumps: BTreeMap<String, Vec<(i64, i64)>>,
-    /// What the image brings beside the root disk, GiB; and how much of that is told with the offers.
+    /// Size of the image's disks in addition to the root disk, GiB; and how much of that the offers list.
     pub(crate) image_gib: u32,
     pub(crate) told_gib: u32,
-    /// In the calm everything is there.
+    /// In the calm everything is available.
     is_calm: bool,
 }
 
-/// The root disk that a machine here has.
+/// Returns the root disk of a machine.
 fn disk(gib: u32) -> Disk {
     Disk { gib, price: UsdPerGibMonth(Decimal::new(8, 2)) }
 }
 
-/// What the trace's machine costs by the list.
+/// Returns the list price of the trace's machine.
 fn trace_list_price() -> Decimal {
     Decimal::new(306, 2)
 }
@@ -105,7 +107,7 @@ pub(crate) fn region_of(zone: &str) -> &str {
 impl Market {
     pub(crate) fn open(chance: &mut Rng, faults: &Faults) -> Self {
         let all = v100();
-        // Four zones in two or three regions: enough to fall back to, few enough to run dry.
+        // Four zones in two or three regions: enough to fall back to, few enough to be exhausted.
         let first = chance.below(i64::try_from(all.len()).unwrap_or(1));
         let zones: Vec<Zone> = (0..4)
             .map(|step| &all[usize::try_from((first + step * 2) % 9).unwrap_or(0)])
@@ -132,8 +134,8 @@ impl Market {
         }
     }
 
-    /// These kinds in three zones of each of these regions. Each zone has the history of the trace's zone of the same name, else
-    /// of another one.
+    /// Returns a market of these kinds in three zones of each of these regions. Each zone has the history of the
+    /// trace's zone of the same name, else of another one.
     pub(crate) fn of(regions: &[String], kinds: BTreeMap<String, Kind>, first_tick: i64) -> Self {
         let names = regions.iter().flat_map(|region| ["a", "b", "c"].map(|zone| format!("{region}{zone}")));
         let all = v100();
@@ -177,7 +179,7 @@ impl Market {
         self.first_tick + second.div_euclid(195)
     }
 
-    /// Whether a spot machine can be had, before chance has its say.
+    /// Returns whether a spot machine is available, before chance decides.
     pub(crate) fn has_spot(&self, instance_type: &str, zone: &str, second: i64) -> bool {
         if self.dry_regions.contains(region_of(zone)) {
             return false;
@@ -192,7 +194,7 @@ impl Market {
         !self.has_gpu(instance_type) || self.is_calm || !self.unsupported.contains(zone)
     }
 
-    /// One zone at least of this region sells every type.
+    /// Returns whether at least one zone of this region sells every type.
     pub(crate) fn sells_all_in(&self, region: &str) -> bool {
         let mut zones = self.zones.iter().filter(|zone| region_of(&zone.name) == region);
         zones.any(|zone| !self.unsupported.contains(&zone.name))
@@ -222,7 +224,7 @@ impl Market {
         self.jumps.entry(zone.to_owned()).or_default().push((second, percent));
     }
 
-    /// Seconds at which the price of a zone may change, from `from` to `to`.
+    /// Returns the seconds at which the price of a zone may change, from `from` to `to`.
     pub(crate) fn changes(&self, zone: &str, from: i64, to: i64) -> Vec<i64> {
         let mut seconds = vec![from];
         let mut tick = from.div_euclid(195) + 1;
@@ -237,7 +239,7 @@ impl Market {
         seconds
     }
 
-    /// What is for sale for a query, cheapest spot first, then on-demand.
+    /// Returns the offers for a query, cheapest spot first, then on-demand.
     pub(crate) fn offers(&self, query: &OfferQuery, second: i64) -> Vec<Offer> {
         let wanted = |zone: &&Zone| {
             query.regions.is_empty() || query.regions.iter().any(|region| region == region_of(&zone.name))
@@ -270,7 +272,8 @@ impl Market {
         }
     }
 
-    /// Changes of spot prices as the cloud's history tells them: the one in force at `since`, and those after it.
+    /// Returns changes of spot prices in the form of the cloud's history: the one in force at `since`, and those after
+    /// it.
     pub(crate) fn history(
         &self,
         region: &str,
@@ -302,7 +305,7 @@ impl Market {
 }
 
 impl World {
-    /// A zone that runs dry takes its spot machines back.
+    /// Interrupts the spot machines of a zone without capacity.
     pub(crate) fn market_tick(&mut self) {
         self.after(195_000, SimEvent::MarketTick);
         let second = self.second();
@@ -335,7 +338,7 @@ impl World {
             }
             let (kind, zone) = (it.offer.instance_type.clone(), it.offer.zone.clone().unwrap_or_default());
             let dry = !self.market.has_spot(&kind, &zone, second);
-            // Nearly all of a pool go together (facts of the traces), some later.
+            // Nearly all of a capacity pool are interrupted together (facts of the traces), some later.
             if (dry && self.chance.per_mille(700)) || self.fires(Fault::TakenBack) {
                 self.take_back(machine);
             } else if self.fires(Fault::Rebalance) {
@@ -345,7 +348,7 @@ impl World {
     }
 }
 
-/// A time as a second of the world.
+/// Returns a time as a second of the world.
 pub(crate) fn second_of(at: Timestamp) -> i64 {
     at.as_second() - super::world::BEGIN
 }

@@ -1,9 +1,9 @@
-//! A whole simulated world for the fleet: clock, market, machines, GitHub, people and trouble.
+//! A whole simulated world for the fleet: clock, market, machines, GitHub, people and faults.
 //!
-//! The real controller, planner and journal run in it, in one thread and in virtual time. One seed is one history, byte for
-//! byte. The laws are checked against the truth after everything that happens.
+//! The real controller, planner and journal run in it, in one thread and in virtual time. One seed is one history, byte
+//! for byte. The laws are checked against the truth after every event.
 //!
-//! What may not happen here: any look at the real clock, any thread, any map without an order.
+//! Forbidden here: reads of the real clock, threads, maps without an order.
 
 mod cloud;
 mod fault;

@@ -1,6 +1,7 @@
-//! Deliberate bugs, put where the controller meets its world: each must be caught by a law, or the laws are worth nothing.
+//! Mutants: deliberate bugs at the boundary between the controller and its world. A law must catch each of them, or the
+//! laws are worth nothing.
 //!
-//! They sit in the simulated world's own hands, so that the product carries no switch that could be left on.
+//! They are part of the simulated world, so that the product carries no switch that could be left on.
 
 /// One deliberate bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ pub enum Mutant {
     TrustWebhooks,
     /// Only the first page of every list is read.
     SkipPagination,
-    /// A machine that the cloud took back in its first hour is billed.
+    /// A machine that was interrupted in its first hour is billed.
     BillTheFirstHour,
     /// Interrupted jobs run again without end.
     NoRerunCap,
@@ -29,11 +30,11 @@ pub enum Mutant {
     LeakTheSecret,
     /// Registrations without a machine stay.
     KeepOrphans,
-    /// Nobody counts the money.
+    /// Money is not counted.
     NoBudget,
-    /// Who was overtaken by another process goes on.
+    /// A process continues after a conflict.
     GoOnOvertaken,
-    /// What does not show at once counts as never bought.
+    /// A machine that is not listed at once counts as never bought.
     NoGrace,
     /// Code from forks gets machines.
     ServeForks,
@@ -43,7 +44,7 @@ pub enum Mutant {
     TrustTheClock,
     /// The end of a machine is when it was seen, not when it was.
     EndWhenSeen,
-    /// What hangs is left to itself.
+    /// Hung machines are never terminated.
     NeverTerminate,
     /// A runner that one list lacks is gone.
     TrustOneList,
@@ -60,7 +61,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    /// All of them.
+    /// All mutants.
     pub const ALL: &[Self] = &[
         Self::ForgetTheIntent,
         Self::ReuseTheToken,

@@ -1,4 +1,4 @@
-//! One seed, one history: trouble first, then calm, in which everything must come to rest.
+//! One seed, one history: faults first, then calm, in which everything must come to rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,48 +23,49 @@ use super::specs;
 use super::stranger::{self, Stranger};
 use super::world::World;
 
-/// Trouble ends after this.
+/// Time after which faults end.
 const STORM_SECONDS: i64 = specs::JOBS_WITHIN + 1800;
-/// Within this everything must be at rest afterwards: all jobs through the smallest pool, and the longest deadline.
+/// Time within which everything must be at rest afterwards: all jobs through the smallest pool, and the longest
+/// deadline.
 const CALM_SECONDS: i64 = 16 * 3600;
-/// All jobs are asked for so often.
+/// Interval between polls of all jobs.
 const POLL_EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// Rest is looked for so often.
+/// Interval between checks for rest.
 const REST_EVERY: Duration = Duration::from_secs(60);
-/// What is at rest stays at rest for so many looks.
+/// Number of consecutive checks for which the world must stay at rest.
 const REST_LOOKS: u32 = 2;
 
-/// What is played.
+/// Configuration of a history.
 #[derive(Clone, Debug, Default)]
 pub struct RunConfig {
     /// The seed.
     pub seed: u64,
-    /// Jobs that come.
+    /// Number of jobs.
     pub jobs: usize,
-    /// A deliberate bug.
+    /// The mutant, if any.
     pub mutant: Option<Mutant>,
-    /// Keep the history in words.
+    /// Whether to keep a log of the history.
     pub log: bool,
-    /// These faults with their rates in a thousand, in place of those that the seed draws.
+    /// These faults with their rates per thousand, instead of those that the seed draws.
     pub only: Option<Vec<(Fault, i64)>>,
 }
 
-/// What came of it.
+/// Result of a history.
 #[derive(Clone, Debug, Default)]
 pub struct RunResult {
     /// The seed.
     pub seed: u64,
     /// Broken laws, each with its time.
     pub violations: Vec<String>,
-    /// How often each kind of trouble was met.
+    /// How often each fault was observed.
     pub met: BTreeMap<Fault, u64>,
-    /// Machines that lived.
+    /// Number of machines that lived.
     pub lives: usize,
-    /// Everything that happened, if it was kept.
+    /// Log of everything that happened, if it was kept.
     pub log: String,
 }
 
-/// Plays a history.
+/// Runs a history.
 #[must_use]
 pub fn run(what: &RunConfig) -> RunResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -147,7 +148,7 @@ pub(crate) fn begin(world: &mut World, jobs: Vec<SimJob>, processes: usize) {
     }
 }
 
-/// Lets time flow, ends the trouble, and looks for rest.
+/// Advances the time, ends the faults, and checks for rest.
 async fn time(shared: &Shared, lines: &Lines, stop: &CancellationToken) {
     let mut rest_looks = 0;
     loop {
@@ -178,7 +179,7 @@ async fn time(shared: &Shared, lines: &Lines, stop: &CancellationToken) {
     }
 }
 
-/// One process: lives, dies, is started again.
+/// Runs one process: starts, crashes, is started again.
 pub(crate) async fn process(
     shared: Shared,
     lines: Lines,
@@ -262,12 +263,12 @@ async fn live_once(
     let Ok(controller) = Controller::open(&cloud, &forge, journal, settings) else { return };
     if let Err(error) = controller.run(&news, stop).await {
         shared.now().violate("journal", &error.to_string());
-        // It would be started again and again.
+        // It would be started again forever.
         stop.cancel();
     }
 }
 
-/// The reason in two words, for counting.
+/// Returns the kind of a wait reason in two words, for counting.
 fn kind_of(why: &WaitReason) -> &'static str {
     match why {
         WaitReason::NoSpec { .. } | WaitReason::NoLabels | WaitReason::NoGroup { .. } => "no spec",
@@ -281,7 +282,7 @@ fn kind_of(why: &WaitReason) -> &'static str {
     }
 }
 
-/// The plan of who gives refused jobs the machines that are free, and buys them none.
+/// Returns the plan of a mutant that reserves free machines for refused jobs, and buys them none.
 fn reserving_for_strangers(observed: &PlanningInput, now: Timestamp) -> Plan {
     let mut as_ours = observed.clone();
     let mut strangers = BTreeSet::new();
@@ -298,7 +299,7 @@ fn reserving_for_strangers(observed: &PlanningInput, now: Timestamp) -> Plan {
     plan
 }
 
-/// What a mutated process believes to be wanted.
+/// Returns the spec that a mutated process uses.
 fn mutated(spec: &Spec, mutant: Option<Mutant>) -> Spec {
     let mut spec = spec.clone();
     match mutant {

@@ -1,4 +1,4 @@
-//! What the user of a simulated world wants, and the jobs that come.
+//! The pools of a simulated world, and its jobs.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,11 @@ use super::stranger::Stranger;
 /// Root disk of every machine, GiB.
 const DISK_GIB: u32 = 50;
 
-/// Jobs come within this, seconds.
+/// Seconds within which jobs are queued.
 pub(crate) const JOBS_WITHIN: i64 = 3 * 3600;
 
-/// Specs of a seed: a GPU pool that prefers spot, a CPU pool, sometimes a third one that others overlap with.
+/// Draws the pools of a seed: a GPU pool that prefers spot, a CPU pool, sometimes a third one that overlaps with
+/// others.
 pub(crate) fn draw(chance: &mut Rng, two_types: bool) -> Vec<Spec> {
     let mut gpu = spec("gpu", &["cml", "gpu"], 6);
     let mut cpu = spec("cpu", &["cml", "cpu"], 3);
@@ -102,7 +103,7 @@ pub(crate) fn recipes(specs: &[Spec], regions: &[String]) -> BTreeMap<String, Ma
     specs.iter().map(|spec| (spec.name.clone(), recipe(spec, query(spec, regions)))).collect()
 }
 
-/// A machine of this spec, bought by this query.
+/// Returns a machine template of this pool, bought by this query.
 pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> MachineTemplate {
     MachineTemplate {
         spec: spec.name.clone(),
@@ -117,7 +118,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> MachineTemplate {
         tags: BTreeMap::new(),
         boot_timeout: spec.boot_timeout,
         idle_timeout: match spec.idle {
-            // A machine that is kept ready must not end itself for want of a job.
+            // A machine that is kept warm must not end itself when it has no job.
             _ if spec.min > 0 || !spec.warm.is_empty() => None,
             Idle::After(timeout) | Idle::Auto { max: timeout, .. } => Some(timeout),
             Idle::Never => None,
@@ -131,7 +132,7 @@ pub(crate) fn recipe(spec: &Spec, query: OfferQuery) -> MachineTemplate {
     }
 }
 
-/// The jobs of a seed, in runs of one to three.
+/// Draws the jobs of a seed, in runs of one to three.
 pub(crate) fn jobs(chance: &mut Rng, specs: &[Spec], count: usize, strangers: &[Stranger]) -> Vec<SimJob> {
     let has = |label: &str| specs.iter().any(|spec| spec.labels.iter().any(|known| known == label));
     let mut jobs = Vec::new();

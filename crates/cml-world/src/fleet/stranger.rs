@@ -1,4 +1,4 @@
-//! Jobs that no spec of the world takes, one kind for each rule: they may cost nothing (L8).
+//! Jobs that every pool of the world refuses, one kind for each rule: they may cost nothing (L8).
 
 use cml_cloud::Usd;
 use cml_planner::{Job, PlanningInput};
@@ -9,14 +9,14 @@ use super::fault::{Fault, Faults};
 use super::rng::Rng;
 use super::world::OWNER;
 
-/// Of a hundred runs so many are of each kind that is armed.
+/// Percentage of runs of each kind that is armed.
 const PER_HUNDRED: i64 = 5;
-/// The repository that has no money.
+/// The repository whose budget is spent.
 const POOR: &str = "acme/poor";
 const EVENT: &str = "push";
 const ACTOR: &str = "mona";
 
-/// Why no spec takes a job.
+/// Reason why every pool refuses a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stranger {
     Fork,
@@ -40,17 +40,17 @@ impl Stranger {
         }
     }
 
-    /// Those that come in this history.
+    /// Returns the kinds that are armed in this history.
     pub(crate) fn armed(faults: &Faults) -> Vec<Self> {
         Self::ALL.into_iter().filter(|kind| faults.is_armed(kind.fault())).collect()
     }
 
-    /// Whether a run is a stranger's, and by which rule.
+    /// Draws whether a run is a stranger's, and by which rule.
     pub(crate) fn draw(armed: &[Self], chance: &mut Rng) -> Option<Self> {
         armed.iter().copied().find(|_| chance.below(100) < PER_HUNDRED)
     }
 
-    /// Every spec refuses those that come; what else it allows stays.
+    /// Makes every pool refuse these kinds; its other rules stay.
     pub(crate) fn refuse(armed: &[Self], specs: &mut [Spec]) {
         for allow in specs.iter_mut().map(|spec| &mut spec.allow) {
             for kind in armed {
@@ -71,7 +71,7 @@ impl Stranger {
     }
 }
 
-/// Whose a job is, as GitHub says it.
+/// Sets the repository, actor and origin of a job as GitHub reports them.
 pub(crate) fn sign(job: Job, stranger: Option<Stranger>) -> Job {
     let is = |kind: Stranger| stranger == Some(kind);
     let repository = match stranger {
@@ -83,14 +83,15 @@ pub(crate) fn sign(job: Job, stranger: Option<Stranger>) -> Job {
     Job {
         from_fork: is(Stranger::Fork),
         event: if is(Stranger::Event) { "issue_comment" } else { EVENT }.to_owned(),
-        // GitHub names whose token asked for an attempt.
+        // GitHub names the login whose token requested an attempt.
         actor: if job.attempt > 1 { "cml-runner[bot]" } else { actor }.to_owned(),
         repository: repository.to_owned(),
         ..job
     }
 }
 
-/// A budget refuses it, whatever a machine costs, unless GitHub has given a job of its repository a machine.
+/// Returns whether a budget refuses a job, whatever a machine costs, unless GitHub has assigned a machine to a job of
+/// its repository.
 pub(crate) fn is_poor(job: &Job, observed: &PlanningInput) -> bool {
     let is_given = || observed.launches.iter().any(|record| record.repository.as_deref() == Some(POOR));
     job.repository == POOR && !is_given()

@@ -1,4 +1,4 @@
-//! Spot capacity and prices as they were on real markets (data/README.md).
+//! Spot capacity and prices as recorded on real markets (data/README.md).
 
 use std::sync::OnceLock;
 
@@ -13,25 +13,25 @@ pub struct ZoneTrace {
     pub zone: String,
     /// Seconds of a tick.
     pub tick_seconds: i64,
-    /// Whether a machine could be had, run by run: value and ticks.
+    /// Availability, run-length encoded: value and ticks.
     available: Vec<(bool, i64)>,
     prices: Vec<(Decimal, i64)>,
 }
 
 impl ZoneTrace {
-    /// Ticks in all.
+    /// Returns the total number of ticks.
     #[must_use]
     pub fn ticks(&self) -> i64 {
         self.available.iter().map(|(_, ticks)| ticks).sum()
     }
 
-    /// Whether a machine could be had in this tick; the history repeats.
+    /// Returns whether a machine was available in this tick; the history repeats.
     #[must_use]
     pub fn available(&self, tick: i64) -> bool {
         at(&self.available, tick.rem_euclid(self.ticks())).unwrap_or(false)
     }
 
-    /// The price in this tick, US dollars per hour; the history repeats.
+    /// Returns the price in this tick, US dollars per hour; the history repeats.
     #[must_use]
     pub fn price(&self, tick: i64) -> Decimal {
         at(&self.prices, tick.rem_euclid(self.ticks())).unwrap_or(Decimal::ONE)
@@ -46,7 +46,7 @@ fn at<T: Copy>(runs: &[(T, i64)], tick: i64) -> Option<T> {
     })
 }
 
-/// One V100 on AWS in nine zones over 45 days.
+/// Returns the traces of one V100 on AWS in nine zones over 45 days.
 pub fn v100() -> &'static [ZoneTrace] {
     static ZONES: OnceLock<Vec<ZoneTrace>> = OnceLock::new();
     ZONES.get_or_init(|| read(V100))

@@ -1,4 +1,5 @@
-//! A user's what-if: these specs and these jobs, on the simulated cloud without any trouble but that of a real spot market.
+//! What-if for a user: these pools and these jobs, on the simulated cloud without any fault except the interruptions of
+//! a real spot market.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,25 +24,25 @@ use super::specs::recipe;
 use super::stranger::Stranger;
 use super::world::World;
 
-/// Rest is looked for so often.
+/// Interval between checks for rest.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
-/// The history begins so long before the first job.
+/// Time between the beginning of the history and the first job.
 const LEAD_SECONDS: i64 = 600;
 
-/// A job that came once, or might.
+/// A job of the past, or a hypothetical one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastJob {
-    /// When it came.
+    /// Time at which it was queued.
     pub queued_at: Timestamp,
     /// Labels it asks for.
     pub labels: Vec<String>,
     /// How long it runs, seconds.
     pub seconds: i64,
-    /// Its code comes from a fork.
+    /// Whether its code is from a fork.
     pub from_fork: bool,
 }
 
-/// A spec with what its machines may be.
+/// A pool with the machines that it may use.
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// The spec.
@@ -54,71 +55,71 @@ pub struct Wish {
     pub disk_gib: u32,
 }
 
-/// What is asked.
+/// Input of a what-if.
 #[derive(Clone, Debug)]
 pub struct WhatIf {
     /// The specs.
     pub wishes: Vec<Wish>,
-    /// What is sold, by instance type.
+    /// The types that are sold, by name.
     pub kinds: BTreeMap<String, Kind>,
     /// The jobs.
     pub jobs: Vec<PastJob>,
-    /// Where in the market's history it begins, and the luck of the rest.
+    /// Seed for the point of the market's history where it begins, and for all other chance.
     pub seed: u64,
 }
 
-/// What one spec came to.
+/// Figures of one pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Jobs that belong to it.
+    /// Jobs of this pool.
     pub jobs: usize,
-    /// Of these, done.
+    /// Completed jobs among them.
     pub done: usize,
-    /// From being queued to being started, seconds, sorted.
+    /// Times from queued to started, seconds, sorted.
     pub waits_seconds: Vec<i64>,
     /// Machines bought.
     pub machines: usize,
-    /// Of these, on-demand.
+    /// On-demand machines among them.
     pub on_demand: usize,
-    /// Jobs that lost their machine to the spot market.
+    /// Jobs that were interrupted on the spot market.
     pub interruptions: usize,
     /// The cloud's bill.
     pub cost: Decimal,
-    /// Of it, what was paid while no job ran that came to its end.
+    /// Part of the cost that was paid while no job ran that completed.
     pub wasted: Decimal,
     /// The bill by day, from the first job's day on.
     pub cost_by_day: BTreeMap<i64, Decimal>,
 }
 
 impl Figures {
-    /// The wait that so many percent of the jobs did not exceed, seconds.
+    /// Returns the wait that this percentage of the jobs did not exceed, seconds.
     #[must_use]
     pub fn wait_seconds(&self, percent: usize) -> Option<i64> {
         let last = self.waits_seconds.len().checked_sub(1)?;
         self.waits_seconds.get(last * percent / 100).copied()
     }
 
-    /// The bill.
+    /// Returns the cloud's bill.
     #[must_use]
     pub fn cost(&self) -> Usd {
         Usd(self.cost)
     }
 }
 
-/// What it came to.
+/// Result of a what-if.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// By spec.
     pub specs: BTreeMap<String, Figures>,
-    /// Jobs that no spec serves.
+    /// Jobs that no pool serves.
     pub unserved: usize,
-    /// Jobs that were refused for a time or for good, by the kind of reason.
+    /// Jobs that were refused temporarily or permanently, by the kind of reason.
     pub refused: BTreeMap<&'static str, usize>,
-    /// It was broken off.
+    /// Whether it was cancelled.
     pub is_partial: bool,
 }
 
-/// Plays it. `progress` hears how far it is, from 0 to 1; `cancelled` breaks it off.
+/// Runs a what-if. `progress` is called with the progress from 0 to 1; `cancelled` stops it.
 ///
 /// # Errors
 /// When there is no job, or the runtime cannot start.
@@ -129,7 +130,7 @@ pub fn what_if(
 ) -> Result<Outcome, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    // What the simulated controller warns of is nobody's business.
+    // Warnings of the simulated controller are of no interest to the user.
     let quiet = tracing::subscriber::NoSubscriber::default();
     tracing::subscriber::with_default(quiet, || runtime.block_on(live(asked, progress, cancelled)))
 }
@@ -194,7 +195,7 @@ async fn live(
     Ok(outcome)
 }
 
-/// Waits until every job is over and every machine that is not kept is gone.
+/// Waits until every job is completed and every machine that is not kept warm is gone.
 async fn watch(
     shared: &Shared,
     last: i64,
@@ -215,7 +216,7 @@ async fn watch(
             .sum();
         let alive = world.machines.iter().filter(|machine| machine.lives()).count();
         let at_rest = over && alive <= usize::try_from(kept).unwrap_or(usize::MAX);
-        // Interrupted jobs come again for at most as long as GitHub keeps them queued.
+        // Interrupted jobs are re-run for at most as long as GitHub keeps them queued.
         let is_late = world.second() > last + 3 * 86_400;
         if cancelled.load(Ordering::Relaxed) || (at_rest && world.second() > last) || is_late {
             stop.cancel();

@@ -23,10 +23,10 @@ use super::rng::Rng;
 pub(crate) const BEGIN: i64 = 1_800_000_000;
 /// The GitHub scope.
 pub(crate) const OWNER: &str = "acme/vision";
-/// Once a minute chance may change the weather.
+/// Interval at which chance may change outages, clocks and people's actions.
 const WEATHER_EVERY: i64 = 60_000;
 
-/// Something that is going to happen.
+/// A future event of the simulated world.
 #[derive(Clone, Debug)]
 pub(crate) enum SimEvent {
     JobComes(usize),
@@ -50,24 +50,24 @@ pub(crate) enum SimEvent {
     Webhook { process: usize, job: Box<Job> },
 }
 
-/// One process that drives the fleet.
+/// One process that runs the controller.
 #[derive(Default)]
 pub(crate) struct Process {
     pub(crate) news: Option<Arc<Mailbox>>,
-    /// Its clock is so many seconds off.
+    /// Error of its clock, seconds.
     pub(crate) skew_seconds: i64,
-    /// The life that it is in; none while it is down.
+    /// Its current life; none while it is down.
     pub(crate) life: Option<String>,
-    /// What time it was at GitHub when it last answered this life of it.
+    /// The time in GitHub's last answer to this life.
     pub(crate) github_time: Option<GitHubTime>,
-    /// It dies at the next point where it waits.
+    /// Whether it crashes at the next point where it waits.
     pub(crate) dying: bool,
-    /// It is stopped until this millisecond: all of it.
+    /// The millisecond until which the whole process is paused.
     pub(crate) paused_until: i64,
     pub(crate) calls_this_minute: (i64, u32),
 }
 
-/// Everything that is true.
+/// The truth.
 pub(crate) struct World {
     /// Milliseconds since second 0.
     pub(crate) now: i64,
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) budgets: Vec<Budget>,
     pub(crate) market: Market,
     pub(crate) machines: Vec<Machine>,
-    /// Which machine a client token has bought.
+    /// The machine that each client token has bought.
     pub(crate) tokens: BTreeMap<String, usize>,
     pub(crate) buckets: Buckets,
     pub(crate) jobs: Vec<SimJob>,
@@ -89,21 +89,21 @@ pub(crate) struct World {
     pub(crate) runners: BTreeMap<u64, SimRunner>,
     pub(crate) next_runner: u64,
     pub(crate) processes: Vec<Process>,
-    /// The job that a launch was decided for, as the journal says.
+    /// The job that a launch was decided for, according to the journal.
     pub(crate) meant: BTreeMap<LaunchId, Option<JobId>>,
     pub(crate) cloud_down_until: i64,
     pub(crate) github_down_until: i64,
-    /// Machines may show late in this world.
+    /// Whether machines may be listed late in this world.
     pub(crate) shows_late: bool,
-    /// Regions that give no answer, until when.
+    /// Regions that do not answer, with the time when they do again.
     pub(crate) silent_until: BTreeMap<String, i64>,
-    /// When regions gave no answer, in milliseconds.
+    /// Periods in which regions did not answer, milliseconds.
     pub(crate) silences: Vec<(String, std::ops::Range<i64>)>,
     /// A region that the account has not enabled.
     pub(crate) not_enabled: Option<String>,
     /// A region in which a policy denies launches.
     pub(crate) no_launches: Option<String>,
-    /// What the process of this world tags its machines with.
+    /// The controller's name in the tags of its machines.
     pub(crate) controller: Option<String>,
     /// Runners of the last list.
     pub(crate) listed: BTreeSet<u64>,
@@ -113,11 +113,11 @@ pub(crate) struct World {
     pub(crate) mutant: Option<Mutant>,
     pub(crate) calm_since: Option<i64>,
     pub(crate) had_no_faults: bool,
-    /// Jobs that a process last gave a reason for not getting a machine.
+    /// The last reasons that a process gave for jobs without a machine.
     pub(crate) reasons: BTreeMap<JobId, String>,
     /// Jobs that were ever refused, by the kind of reason.
     pub(crate) refused: BTreeMap<&'static str, BTreeSet<JobId>>,
-    /// Registrations that were made by hand, and machines: nobody's business.
+    /// Registrations and machines that were made by hand: not ours to manage.
     pub(crate) by_hand: BTreeSet<u64>,
     pub(crate) ids: u128,
 }
@@ -185,7 +185,7 @@ impl World {
         self.mutant == Some(mutant)
     }
 
-    /// Writes into the history, if one is kept.
+    /// Appends to the log of the history, if one is kept.
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         let now = self.now;
         if let Some(log) = &mut self.log {
@@ -210,13 +210,13 @@ impl World {
         fires
     }
 
-    /// Lets something happen so many milliseconds from now.
+    /// Schedules an event in so many milliseconds from now.
     pub(crate) fn after(&mut self, milliseconds: i64, what: SimEvent) {
         self.queued += 1;
         self.queue.insert((self.now + milliseconds.max(0), self.queued), what);
     }
 
-    /// Lets everything happen that is due, each thing at its own time, and looks at the laws after each.
+    /// Runs all events that are due, each at its own time, and checks the laws after each.
     pub(crate) fn advance(&mut self, now: i64) {
         while let Some(entry) = self.queue.first_entry() {
             let at = entry.key().0;
@@ -259,13 +259,13 @@ impl World {
         }
     }
 
-    /// What people, outages and clocks do once in a while.
+    /// Draws what people, outages and clocks do from time to time.
     fn weather(&mut self) {
         if self.calm() {
             return;
         }
         let minutes = |world: &mut Self, most: i64| world.chance.between(60_000, most * 60_000);
-        // Outages begin seldom and last.
+        // Outages are rare and long.
         if self.chance.per_mille(50) && self.fires(Fault::CloudDown) {
             self.cloud_down_until = self.now + minutes(self, 20);
         }
@@ -276,14 +276,14 @@ impl World {
             self.unassigned_until = self.now + minutes(self, 15);
         }
         if self.chance.per_mille(60) && self.fires(Fault::ClockStep) {
-            // Less than what counts as wrong.
+            // Less than the skew that counts as wrong.
             let step = self.chance.between(-240, 240);
             if let Some(process) = self.processes.first_mut() {
                 process.skew_seconds = step;
             }
         }
         if self.chance.per_mille(60) && self.fires(Fault::ClockWrong) {
-            // By ten minutes to three days, until somebody sets it right.
+            // By ten minutes to three days, until a person corrects it.
             let off = self.chance.between(600, 3 * 86_400);
             let step = if self.chance.per_mille(500) { off } else { -off };
             if let Some(process) = self.processes.first_mut() {
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// The name of the life that a process begins now.
+    /// Starts a new life of a process and returns its name.
     pub(crate) fn start_process(&mut self, process: usize) -> String {
         self.ids += 1;
         let name = format!("{process}-{}", self.ids);
@@ -325,7 +325,7 @@ impl World {
         name
     }
 
-    /// The clock on a process's wall.
+    /// Returns the time on a process's clock.
     pub(crate) fn wall(&self, process: usize) -> Timestamp {
         let skew = self.processes.get(process).map_or(0, |process| process.skew_seconds);
         Timestamp::from_millisecond((BEGIN + skew) * 1000 + self.now).unwrap_or(Timestamp::MAX)
@@ -337,10 +337,10 @@ impl World {
         LaunchId::new(ulid::Ulid::from_parts(milliseconds, self.ids))
     }
 
-    /// Regions that are closed to this account, for good: people do not mend them while the world lasts.
+    /// Draws the regions that are closed to this account for the whole history: people do not enable them meanwhile.
     fn draw_regions(&mut self) {
         let mut regions = self.market.regions();
-        // One at least is open, and sells everything somewhere.
+        // At least one is open, and sells everything in some zone.
         regions.sort_by_key(|region| !self.market.sells_all_in(region));
         let mut closed = regions.iter().skip(1);
         if self.faults.is_armed(Fault::RegionDenied) {
@@ -351,7 +351,7 @@ impl World {
         }
     }
 
-    /// Faults stop: what follows must come to rest.
+    /// Ends all faults: everything must come to rest afterwards.
     pub(crate) fn begin_calm(&mut self) {
         self.note(|| "calm".to_owned());
         self.faults.calm();
@@ -362,7 +362,7 @@ impl World {
         for process in &mut self.processes {
             process.skew_seconds = 0;
         }
-        // What was stuck moves again.
+        // Paused and hung machines and processes continue.
         for machine in 0..self.machines.len() {
             if self.machines[machine].is_going() {
                 self.after(1000, SimEvent::Gone(machine));
@@ -371,7 +371,7 @@ impl World {
     }
 }
 
-/// A second of the world as a time.
+/// Returns a second of the world as a time.
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(BEGIN + second).unwrap_or(Timestamp::MAX)
 }

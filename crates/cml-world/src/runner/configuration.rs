@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::world::{Label, Runner, Scope, World};
 
-/// What a new runner is to be.
+/// Parameters of a new runner.
 pub(crate) struct NewRunner {
     pub(crate) name: String,
     pub(crate) scope: Scope,
@@ -20,7 +20,7 @@ pub(crate) struct NewRunner {
     pub(crate) ephemeral: bool,
 }
 
-/// Registers a runner; none when its name is taken in its scope.
+/// Registers a runner; `None` when its name is taken in its scope.
 pub(crate) fn register(world: &mut World, new: NewRunner, now: Timestamp) -> Option<u64> {
     let taken = |runner: &Runner| runner.scope == new.scope && runner.name.eq_ignore_ascii_case(&new.name);
     if world.runners.values().any(taken) {
@@ -51,7 +51,7 @@ pub(crate) fn register(world: &mut World, new: NewRunner, now: Timestamp) -> Opt
     Some(id)
 }
 
-/// The `.runner` and `.credentials` files of a runner.
+/// Returns the `.runner` and `.credentials` files of a runner.
 pub(crate) fn files(world: &World, runner: &Runner, work_folder: &str) -> (String, String) {
     let settings = json!({
         "AgentId": runner.id.to_string(),
@@ -80,7 +80,7 @@ pub(crate) fn files(world: &World, runner: &Runner, work_folder: &str) -> (Strin
     (settings.to_string(), credentials.to_string())
 }
 
-/// The JIT configuration of a runner: as long as a real one, for it must fit into user data.
+/// Returns the JIT configuration of a runner: as long as a real one, for it must fit into user data.
 pub(crate) fn jit(world: &World, runner: &Runner, work_folder: &str) -> String {
     let (settings, credentials) = files(world, runner, work_folder);
     let number = |bytes| Value::from(clock::fresh_number(bytes));

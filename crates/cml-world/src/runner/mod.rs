@@ -1,7 +1,7 @@
-//! The small runner program and what the simulated GitHub tells it.
+//! The small runner program and its side of the simulated GitHub.
 //!
-//! The real runner cannot be fetched where there is no network, and nobody but GitHub speaks its protocol. This one has
-//! its outside: the same files, words, hooks, signals and exit codes. What it says to the server is its own.
+//! The real runner cannot be downloaded without a network, and only GitHub implements its protocol. This one has the
+//! same interface: the same files, messages, hooks, signals and exit codes. Its protocol with the server is its own.
 
 pub(crate) mod configuration;
 mod order;

@@ -1,4 +1,4 @@
-//! What a runner is told to do, as lines of words: values are base64, so that a line is a line.
+//! Job messages for a runner, as lines of words: values are base64, so that a value never spans lines.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::actions::Job;
 use crate::world::World;
 
-/// The lines of a job: `name`, `repo`, `env NAME VALUE`, and for each step, by its number from 0, `step`, `step-env`.
+/// Returns the lines of a job: `name`, `repo`, `env NAME VALUE`, and for each step, by its number from 0, `step`,
+/// `step-env`.
 /// A value that may be empty ends its line.
 pub(crate) fn order(world: &World, job: u64) -> String {
     let Some(job) = world.jobs.get(&job) else { return String::new() };
@@ -37,7 +38,7 @@ pub(crate) fn order(world: &World, job: u64) -> String {
     lines
 }
 
-/// The variables that GitHub sets.
+/// Returns the variables that GitHub sets.
 fn context(world: &World, job: &Job) -> BTreeMap<String, String> {
     let run = world.runs.get(&job.run);
     let origin = run.map(|run| &run.origin);
@@ -63,7 +64,7 @@ fn context(world: &World, job: &Job) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A reference without its kind: `main` of `refs/heads/main`, `1/merge` of `refs/pull/1/merge`.
+/// Returns a reference without its kind: `main` of `refs/heads/main`, `1/merge` of `refs/pull/1/merge`.
 fn short(reference: &str) -> &str {
     let kinds = ["refs/heads/", "refs/tags/", "refs/pull/"];
     kinds.iter().find_map(|kind| reference.strip_prefix(kind)).unwrap_or(reference)

@@ -1,7 +1,7 @@
 //! The runner program's own protocol: lines of words below `/_runner`, because a shell must read them.
 //!
-//! A runner proves itself with the secret of its `.credentials`. Requests that wait for news stay open for a bounded
-//! time and are answered at once when the news comes.
+//! A runner authenticates with the secret of its `.credentials`. Requests that wait for news stay open for a bounded
+//! time and are answered at once when there is news.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -68,7 +68,7 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-/// The runner whose secret came with the request.
+/// Returns the runner whose secret is in the request.
 fn authenticated(world: &mut World, request: &Request) -> Option<u64> {
     let secret = request.header("authorization")?.strip_prefix("Bearer ")?;
     let runner = world.runners.values_mut().find(|runner| runner.secret == secret)?;
@@ -76,7 +76,7 @@ fn authenticated(world: &mut World, request: &Request) -> Option<u64> {
     Some(runner.id)
 }
 
-/// Counts an open request, so that a runner is known to be there as long as it waits.
+/// Counts an open request, so that a runner counts as connected as long as it waits.
 struct Connection {
     shared: Shared,
     runner: u64,
@@ -100,7 +100,7 @@ impl Drop for Connection {
     }
 }
 
-/// Waits until `look` has an answer; 204 when it has none in time.
+/// Waits until `look` returns an answer; 204 when it returns none in time.
 async fn wait_for(shared: &Shared, look: impl Fn(&mut World, Timestamp) -> Option<Reply>) -> Reply {
     let (mut changes, limit) = {
         let world = shared.lock();

@@ -1,4 +1,4 @@
-//! The runner program as a tarball that is the same, byte for byte, each time.
+//! The runner program as a reproducible tarball, the same byte for byte each time.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ const FILES: [(&str, &str); 4] = [
     ("./bin/common.sh", include_str!("program/bin/common.sh")),
 ];
 
-/// The version that the program says it has.
+/// The version that the program reports.
 pub(crate) const VERSION: &str = "2.336.0";
 
 /// A packed runner program.
@@ -24,17 +24,17 @@ pub(crate) struct Package {
     pub(crate) sha256: String,
 }
 
-/// The packed program; it is one for all architectures.
+/// Returns the packed program; it is one for all architectures.
 pub(crate) fn package() -> &'static Package {
     static PACKAGE: OnceLock<Package> = OnceLock::new();
     PACKAGE.get_or_init(|| {
-        // Writing to memory does not fail; an empty package would be seen at its first use.
+        // Writing to memory does not fail; an empty package would be noticed at its first use.
         let bytes = pack().unwrap_or_default();
         Package { sha256: clock::hex(&Sha256::digest(&bytes)), bytes }
     })
 }
 
-/// The file name of an architecture's package.
+/// Returns the file name of an architecture's package.
 pub(crate) fn file_name(architecture: &str) -> String {
     format!("actions-runner-linux-{architecture}-{VERSION}.tar.gz")
 }

@@ -1,4 +1,4 @@
-//! The handle's side of the repository: what tests prepare there, and what they find afterwards.
+//! The handle's methods for the repository: what tests prepare there, and what they find afterwards.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::clock;
 use crate::views::{CheckRunView, CommentView, PullView};
 
 impl SimGitHub {
-    /// Opens a pull request to `main` whose head is this commit, on a branch of its own; its number. None stands for the
-    /// newest commit of `main`.
+    /// Opens a pull request to `main` whose head is this commit, on a separate branch, and returns its number. `None`
+    /// means the newest commit of `main`.
     pub fn open_pull(&self, head_sha: Option<&str>) -> u64 {
         let now = clock::now();
         let mut world = self.shared.lock();
@@ -23,24 +23,25 @@ impl SimGitHub {
         number
     }
 
-    /// Lets a reference (`refs/heads/main`) point at a commit of a repository elsewhere, as a push does. Its files stay there.
+    /// Points a reference (`refs/heads/main`) at a commit of a repository elsewhere, as a push does. Its files stay
+    /// there.
     pub fn know_commit(&self, sha: &str, reference: &str) {
         let now = clock::now();
         let mut world = self.shared.lock();
-        // One that is there already is not its own parent.
+        // A commit that exists already is not its own parent.
         let parents = world.git.reference(reference).filter(|old| *old != sha).cloned().into_iter().collect();
         world.git.know(sha, parents, now);
         refs::move_reference(&mut world, reference, Some(sha), now);
     }
 
-    /// Closes a pull request without merging it. One that is closed stays as it is.
+    /// Closes a pull request without merging it. Has no effect on a closed one.
     pub fn close_pull(&self, number: u64) {
         if let Some(pull) = self.shared.lock().pulls.get_mut(&number).filter(|pull| pull.open) {
             pull.close(clock::now());
         }
     }
 
-    /// Opens an issue; its number. Issues and pull requests are counted together.
+    /// Opens an issue and returns its number. Issues and pull requests are counted together.
     pub fn open_issue(&self) -> u64 {
         let mut world = self.shared.lock();
         let number = world.next_number();
@@ -48,8 +49,8 @@ impl SimGitHub {
         number
     }
 
-    /// Commits these files on top of a branch, which begins at `main` when it is not there; the commit. Protection does not
-    /// hold here.
+    /// Commits these files on top of a branch, which is created from `main` if it does not exist, and returns the
+    /// commit. Protection is not enforced here.
     pub fn commit_files(&self, files: &[(&str, &[u8])], branch: &str) -> String {
         let now = clock::now();
         let mut world = self.shared.lock();
@@ -65,12 +66,12 @@ impl SimGitHub {
         commit
     }
 
-    /// Somebody comments on an issue or a pull request; where it is seen.
+    /// Comments on an issue or a pull request as a user, and returns the comment's address.
     pub fn say(&self, number: u64, body: &str) -> String {
         self.say_as("octocat", number, body)
     }
 
-    /// The same by a member of this name.
+    /// Comments as a member of this name.
     pub fn say_as(&self, login: &str, number: u64, body: &str) -> String {
         let now = clock::now();
         let mut world = self.shared.lock();
@@ -88,38 +89,38 @@ impl SimGitHub {
         url
     }
 
-    /// All comments on commits, issues and pull requests, oldest first.
+    /// Returns all comments on commits, issues and pull requests, oldest first.
     #[must_use]
     pub fn comments(&self) -> Vec<CommentView> {
         let world = self.shared.lock();
         world.comments.values().map(|comment| comments::view(&world, comment)).collect()
     }
 
-    /// All check runs, oldest first.
+    /// Returns all check runs, oldest first.
     #[must_use]
     pub fn check_runs(&self) -> Vec<CheckRunView> {
         self.shared.lock().checks.values().map(crate::api::checks::CheckRun::view).collect()
     }
 
-    /// All pull requests, oldest first.
+    /// Returns all pull requests, oldest first.
     #[must_use]
     pub fn pulls(&self) -> Vec<PullView> {
         self.shared.lock().pulls.values().map(Pull::view).collect()
     }
 
-    /// The commit of a reference, by its whole name: `refs/heads/main`.
+    /// Returns the commit of a reference, by its whole name: `refs/heads/main`.
     #[must_use]
     pub fn reference(&self, name: &str) -> Option<String> {
         self.shared.lock().git.reference(name).cloned()
     }
 
-    /// All references, by their whole names, and their commits.
+    /// Returns all references, by their whole names, and their commits.
     #[must_use]
     pub fn references(&self) -> BTreeMap<String, String> {
         self.shared.lock().git.references().clone()
     }
 
-    /// A file's content in a commit, a branch or any other reference.
+    /// Returns a file's content in a commit, a branch or any other reference.
     #[must_use]
     pub fn file_at(&self, reference_or_sha: &str, path: &str) -> Option<Vec<u8>> {
         let world = self.shared.lock();

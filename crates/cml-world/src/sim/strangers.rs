@@ -1,4 +1,4 @@
-//! The handle's side of strangers: pull requests from forks, forks that are deleted, attempts that others start.
+//! The handle's methods for strangers: pull requests from forks, forks that are deleted, attempts that others start.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::views::RunId;
 use crate::world::World;
 
 impl SimGitHub {
-    /// Has this login open a pull request from a fork (`owner/name`), and starts a run of a workflow file for it.
+    /// Opens a pull request from a fork (`owner/name`) as this login, and starts a run of a workflow file for it.
     ///
     /// # Errors
     /// As [`SimGitHub::queue_workflow`].
@@ -24,8 +24,8 @@ impl SimGitHub {
         Ok(RunId(queue::queue_run_of(&mut world, workflow, origin, now)))
     }
 
-    /// Deletes the fork that a run is of. Runs and pull requests from it stay, and GitHub no longer says where they are from.
-    /// A run of the repository's own code stays as it is.
+    /// Deletes the fork of a run. Runs and pull requests from it stay, and GitHub no longer names their repository. Has
+    /// no effect on a run of the repository's own code.
     pub fn forget_fork(&self, run: RunId) {
         let mut world = self.shared.lock();
         let head = world.runs.get(&run.0).map(|run| run.origin.head_repository.clone());
@@ -35,19 +35,19 @@ impl SimGitHub {
         world.changed();
     }
 
-    /// Cancels a run; jobs that no runner has are over at once.
+    /// Cancels a run; jobs without a runner are completed at once.
     pub fn cancel_run(&self, run: RunId) {
         queue::cancel(&mut self.shared.lock(), run.0, false, clock::now());
     }
 
-    /// Has this login run all jobs of a run again; false as long as the latest attempt is not over.
+    /// Re-runs all jobs of a run as this login; false as long as the latest attempt is not completed.
     #[must_use]
     pub fn rerun_by(&self, run: RunId, login: &str) -> bool {
         queue::rerun(&mut self.shared.lock(), run.0, &Again::All, login, clock::now())
     }
 }
 
-/// Opens a pull request with one commit of the fork's; what its run is of.
+/// Opens a pull request with one commit of the fork, and returns the origin of its run.
 fn open_pull(world: &mut World, fork: &str, actor: &str, now: Timestamp) -> Origin {
     let number = world.next_number();
     let main = world.git.head();

@@ -10,13 +10,13 @@ pub(crate) const JOBS: usize = 50;
 /// The standard seeds.
 pub(crate) const SEEDS: Range<u64> = 1..2001;
 
-/// Whether everything is to run, as in CI (CONTRIBUTING.md, Tests).
+/// Returns whether everything is to run, as in CI (CONTRIBUTING.md, Tests).
 #[allow(clippy::disallowed_methods, reason = "the tests' edge: which tier runs")]
 pub(crate) fn is_full() -> bool {
     std::env::var("CML_TESTS").is_ok_and(|tier| tier == "full")
 }
 
-/// Plays seeds on all processors until `until` is true; gives what was played.
+/// Runs seeds on all processors until `until` is true, and returns the results.
 pub(crate) fn play_all(
     seeds: Range<u64>,
     mutant: Option<Mutant>,
