@@ -26,7 +26,7 @@ pub(crate) fn write(plan: &Plan) -> String {
 
 fn github(plan: &Plan) -> Vec<(String, &'static str)> {
     let host = plan.repository.as_ref().map_or("github.com", |repository| repository.host.as_str());
-    // A scope that is made up would be asked for jobs.
+    // The daemon would query jobs of a made-up scope.
     let start = if plan.repository.is_some() { "" } else { "# " };
     [
         ("github:".to_owned(), ""),
@@ -82,7 +82,7 @@ fn aws(plan: &Plan) -> Vec<(String, &'static str)> {
     ]
 }
 
-/// How reports may leave the repository.
+/// Targets of reports outside the repository.
 const REPORTS: &str = "
 # reports:                          # files that reports show; without this they stay in the repository
 #   to: s3://my-bucket/reports

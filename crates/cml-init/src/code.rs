@@ -1,4 +1,4 @@
-//! Which languages, how what they need is installed, and whether a GPU is likely.
+//! Detection of languages, of how to install their packages, and of the need for a GPU.
 
 use serde::Serialize;
 
@@ -7,24 +7,24 @@ use crate::folder::{Folder, Skipped};
 /// A language of the repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Language {
-    /// Which.
+    /// Name of the language.
     pub name: LanguageName,
-    /// What it needs.
+    /// File that lists its packages.
     pub needs: Option<Needs>,
 }
 
-/// The file that lists what a language needs.
+/// The file that lists the packages of a language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Needs {
     /// Its path.
     pub file: String,
-    /// What reads it.
+    /// Tool that reads it.
     pub installer: Installer,
-    /// The environment that it names, where it is conda's.
+    /// Name of the environment, for conda.
     pub environment: Option<String>,
 }
 
-/// Languages that are known.
+/// Known languages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum LanguageName {
     /// Python.
@@ -35,7 +35,7 @@ pub enum LanguageName {
     Julia,
 }
 
-/// What installs what a language needs.
+/// Tool that installs packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Installer {
@@ -57,7 +57,7 @@ pub enum Installer {
     Pkg,
 }
 
-/// Files that say it, the most exact first.
+/// Files that list packages, the most exact first.
 const NEEDS: [(&str, LanguageName, Installer); 11] = [
     ("uv.lock", LanguageName::Python, Installer::Uv),
     ("poetry.lock", LanguageName::Python, Installer::Poetry),
@@ -85,7 +85,7 @@ pub(crate) fn languages(folder: &Folder, files: &[String], skipped: &mut Vec<Ski
     named
         .into_iter()
         .filter_map(|(name, has_files)| {
-            // A DESCRIPTION alone may be anything; a requirements.txt is Python's.
+            // A DESCRIPTION alone may be of another kind; a requirements.txt is Python's.
             let by = |installer| installer != Installer::Description || has_files;
             let needs = NEEDS
                 .iter()
@@ -102,7 +102,7 @@ pub(crate) fn languages(folder: &Folder, files: &[String], skipped: &mut Vec<Ski
         .collect()
 }
 
-/// The name of a conda environment, where nothing of it needs quoting.
+/// Returns the name of a conda environment, if it needs no quoting.
 fn environment(folder: &Folder, file: &str, skipped: &mut Vec<Skipped>) -> Option<String> {
     let text = folder.text(file, skipped)?;
     let name = text.lines().find_map(|line| line.strip_prefix("name:"))?.trim();
@@ -111,7 +111,7 @@ fn environment(folder: &Folder, file: &str, skipped: &mut Vec<Skipped>) -> Optio
         .then(|| name.to_owned())
 }
 
-/// True when a package is listed already.
+/// Returns true when a package is listed already.
 pub(crate) fn lists(folder: &Folder, package: &str, skipped: &mut Vec<Skipped>) -> bool {
     let lists = ["requirements.txt", "environment.yml", "environment.yaml", "conda.yaml", "pyproject.toml"];
     lists.iter().any(|file| {
@@ -148,7 +148,7 @@ const GPU_PACKAGES: [&str; 22] = [
     "flux",
 ];
 
-/// Why a GPU is likely to be of use: `torch in requirements.txt`.
+/// Returns why a GPU is likely to be useful: `torch in requirements.txt`.
 pub(crate) fn gpu(folder: &Folder, skipped: &mut Vec<Skipped>) -> Option<String> {
     let lists = [
         "requirements.txt",
@@ -163,7 +163,7 @@ pub(crate) fn gpu(folder: &Folder, skipped: &mut Vec<Skipped>) -> Option<String>
     ];
     lists.iter().find_map(|file| {
         let text = folder.text(file, skipped)?;
-        // Somebody chose the build without CUDA.
+        // The build without CUDA was chosen.
         if text.contains("whl/cpu") || text.contains("+cpu") || text.contains("cpuonly") {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What DVC's own files say.
+//! Facts from DVC's own files.
 
 use serde::Serialize;
 
@@ -7,18 +7,18 @@ use crate::folder::{Folder, Skipped};
 /// Use of DVC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dvc {
-    /// There is a pipeline: `dvc repro` runs it.
+    /// Whether there is a pipeline: `dvc repro` runs it.
     pub pipeline: bool,
-    /// Its pipeline names metrics.
+    /// Whether its pipeline names metrics.
     pub metrics: bool,
-    /// The repository's own list of packages names it.
+    /// Whether the repository's own list of packages contains it.
     pub listed: bool,
-    /// Where the data is.
+    /// Location of the data.
     pub remote: Option<Remote>,
 }
 
 impl Dvc {
-    /// The package to install, where the repository does not list it.
+    /// Returns the package to install, if the repository does not list it.
     pub(crate) fn package(&self) -> Option<String> {
         (!self.listed).then(|| self.remote.as_ref().map_or_else(|| "dvc".to_owned(), Remote::package))
     }
@@ -29,14 +29,14 @@ impl Dvc {
 pub struct Remote {
     /// `s3`, `gs`, `azure`, `gdrive`, `ssh`, `http`, `local`, …
     pub kind: String,
-    /// What the address names first: a bucket, a host.
+    /// First part of the address: a bucket, a host.
     pub place: String,
-    /// It speaks S3 but is not AWS.
+    /// Whether it implements S3's API but is not AWS.
     pub other_s3: bool,
 }
 
 impl Remote {
-    /// The extra of the `dvc` package that speaks to it.
+    /// Returns the extra of the `dvc` package for this kind of remote.
     pub(crate) fn package(&self) -> String {
         match self.kind.as_str() {
             extra @ ("s3" | "gs" | "azure" | "gdrive" | "ssh" | "hdfs" | "oss" | "webdav" | "webhdfs") => {
@@ -46,12 +46,12 @@ impl Remote {
         }
     }
 
-    /// It is S3 itself, where a role takes the place of keys.
+    /// Returns whether it is S3 itself, where a role replaces keys.
     pub(crate) fn is_aws(&self) -> bool {
         self.kind == "s3" && !self.other_s3
     }
 
-    /// Variables that DVC reads and secrets to take them from.
+    /// Returns the variables that DVC reads, which are also the names of secrets.
     pub(crate) fn secrets(&self) -> &'static [&'static str] {
         match self.kind.as_str() {
             "s3" if self.other_s3 => &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],

@@ -1,4 +1,4 @@
-//! Proposed files beside those that are there. All are written, or none.
+//! Proposed files and their differences from existing ones. All are written, or none.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use similar::TextDiff;
 
 use crate::folder::{Folder, Read};
 
-/// A file that is proposed.
+/// A proposed file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proposed {
     /// Its path in the repository.
@@ -18,17 +18,17 @@ pub struct Proposed {
     pub text: String,
 }
 
-/// How a proposed file stands to what is there.
+/// State of a proposed file relative to the existing one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum State {
-    /// Nothing is there.
+    /// The file does not exist.
     New,
-    /// The same text is there.
+    /// The file exists with the same text.
     Same,
-    /// Another text is there.
+    /// The file exists with another text.
     Differs {
-        /// The unified diff from what is there to what is proposed.
+        /// The unified diff from the existing to the proposed text.
         diff: String,
     },
 }
@@ -39,32 +39,32 @@ pub struct WrittenFile {
     /// The file.
     #[serde(flatten)]
     pub file: Proposed,
-    /// How it stands to what is there.
+    /// Its state relative to the existing file.
     #[serde(flatten)]
     pub state: State,
 }
 
-/// A file cannot be written.
+/// Error: a file cannot be written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct Unwritable {
     /// Its path.
     pub path: String,
-    /// Why.
+    /// Reason.
     pub why: String,
-    /// What is needed.
+    /// What the user needs to do.
     pub help: String,
 }
 
-/// Where the text goes that `write` takes the place of.
+/// Returns where the text is moved that `write` replaces.
 pub(crate) fn before(path: &str) -> String {
     format!("{path}.before")
 }
 
-/// Says how proposed files stand to those that are there.
+/// Compares proposed files with existing ones.
 ///
 /// # Errors
-/// [`Unwritable`] where something is in the way that is no text.
+/// [`Unwritable`] where something that is not text has the path of a file.
 pub fn place(folder: &Folder, files: Vec<Proposed>) -> Result<Vec<WrittenFile>, Unwritable> {
     files
         .into_iter()
@@ -89,13 +89,14 @@ fn in_the_way(path: &str, why: String) -> Unwritable {
     }
 }
 
-/// The unified diff of two texts.
+/// Returns the unified diff of two texts.
 pub(crate) fn diff(path: &str, there: &str, proposed: &str) -> String {
     let diff = TextDiff::from_lines(there, proposed);
     diff.unified_diff().context_radius(3).header(path, &format!("{path} (proposed)")).to_string()
 }
 
-/// Writes what is new, and with `over` what differs: the text that was there goes to `FILE.before`. Returns the paths written.
+/// Writes new files, and with `over` those that differ: the old text is moved to `FILE.before`. Returns the paths
+/// written.
 ///
 /// # Errors
 /// [`Unwritable`] when one of them cannot be written; then none has been, unless the disk failed in between.
@@ -118,7 +119,7 @@ pub fn write(folder: &Folder, files: &[WrittenFile], over: bool) -> Result<Vec<S
             }
         }
     }
-    // Everything is written beside its place before anything takes it.
+    // Every file is written to a temporary path before any is moved to its place.
     let mut beside = Vec::new();
     for (target, text, _, path) in &ready {
         match write_beside(target, text) {
@@ -152,7 +153,7 @@ pub fn write(folder: &Folder, files: &[WrittenFile], over: bool) -> Result<Vec<S
     Ok(written)
 }
 
-/// Where the old text goes: never over an older one.
+/// Returns where the old text is moved: never over an older one.
 fn kept(folder: &Folder, path: &str) -> Result<PathBuf, Unwritable> {
     let name = before(path);
     let target = target(folder, &name)?;
@@ -174,7 +175,7 @@ fn write_beside(target: &Path, text: &str) -> std::io::Result<PathBuf> {
     fs::create_dir_all(directory)?;
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let temporary = directory.join(format!(".{name}.new"));
-    // Of a run that was killed; were it a link, the link itself goes.
+    // Left over from a run that was killed; if it is a link, the link itself is removed.
     drop(fs::remove_file(&temporary));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     file.write_all(text.as_bytes())
@@ -183,7 +184,7 @@ fn write_beside(target: &Path, text: &str) -> std::io::Result<PathBuf> {
     Ok(temporary)
 }
 
-/// Where a file goes, if neither it nor a directory above it leads out of the repository.
+/// Returns the path of a file, if neither it nor a directory above it leads out of the repository.
 fn target(folder: &Folder, path: &str) -> Result<PathBuf, Unwritable> {
     let mut target = folder.root().to_owned();
     for part in Path::new(path) {

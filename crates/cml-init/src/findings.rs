@@ -1,4 +1,4 @@
-//! What is in a repository: facts only, nothing is concluded here.
+//! Findings about a repository: facts only, without conclusions.
 
 use serde::Serialize;
 
@@ -9,30 +9,30 @@ use crate::git::{self, Git};
 use crate::others::{self, Use};
 use crate::training::{self, Training};
 
-/// What is in a repository.
+/// Findings about a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Findings {
-    /// What git says.
+    /// Facts from git.
     pub git: Git,
     /// Its languages.
     pub languages: Vec<Language>,
-    /// How training is run.
+    /// Command that runs the training.
     pub training: Training,
     /// Use of DVC.
     pub dvc: Option<Dvc>,
-    /// Why a GPU is likely to be of use; none: nothing says so.
+    /// Why a GPU is likely to be useful; `None` without evidence.
     pub gpu: Option<String>,
     /// Metrics files in git that a report can show.
     pub metrics: Vec<String>,
-    /// The workflows that are there.
+    /// Existing workflows.
     pub workflows: Vec<String>,
-    /// What gives runners or reports now.
+    /// Tools that provide runners or reports now.
     pub uses: Vec<Use>,
-    /// What could not be read.
+    /// Files that could not be read.
     pub skipped: Vec<Skipped>,
 }
 
-/// Looks at a repository. A file that cannot be read is skipped, and told.
+/// Examines a repository. A file that cannot be read is skipped and reported.
 #[must_use]
 pub fn look(folder: &Folder) -> Findings {
     let mut skipped = Vec::new();

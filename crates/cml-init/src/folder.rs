@@ -1,4 +1,4 @@
-//! The one way to read a repository: plain files of a bearable size that lie inside it.
+//! The only way to read a repository: plain files of limited size inside it.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// Nothing that is read here is longer in earnest.
+/// Size limit of a file. None of the files that are read here is longer in practice.
 const BYTES_MAX: u64 = 1024 * 1024;
-/// How far down files are listed.
+/// Depth to which files are listed.
 const DEPTH_MAX: usize = 4;
-/// How many entries are looked at, so that a data set of millions of files costs nothing.
+/// Number of entries that are examined, so that a data set of millions of files costs nothing.
 const ENTRIES_MAX: usize = 20_000;
-/// Directories that hold other people's files.
+/// Directories that contain third-party files.
 const NOT_OURS: [&str; 7] =
     ["node_modules", "venv", "env", "site-packages", "__pycache__", "target", "third_party"];
 
-/// A file that could not be read, or was not for good reason.
+/// A file that could not be read, or was skipped on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Its path in the repository.
     pub path: String,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
-/// The directory cannot be looked at.
+/// Error: the directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct BadFolder {
-    /// As it was named.
+    /// The path as it was given.
     pub path: String,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
@@ -41,7 +41,7 @@ pub struct Folder {
     root: PathBuf,
 }
 
-/// What came of reading a file.
+/// Result of reading a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
     Absent,
@@ -50,7 +50,7 @@ pub(crate) enum Read {
 }
 
 impl Folder {
-    /// Opens a directory. Inside a git repository its root is taken: GitHub reads workflows from there only.
+    /// Opens a directory. Inside a git repository its root is opened: GitHub reads workflows from there only.
     ///
     /// # Errors
     /// [`BadFolder`] when there is no such directory.
@@ -64,19 +64,19 @@ impl Folder {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// Opens this very directory.
+    /// Opens exactly this directory.
     pub(crate) fn exactly(path: &Path) -> Option<Self> {
         let root = fs::canonicalize(path).ok()?;
         root.is_dir().then_some(Self { root })
     }
 
-    /// Where it is, without symbolic links.
+    /// Returns its path, without symbolic links.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Reads one text.
+    /// Reads one text file.
     pub(crate) fn read(&self, relative: &str) -> Read {
         let path = self.root.join(relative);
         if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
@@ -91,7 +91,7 @@ impl Folder {
             return Err("is a symbolic link that leads out of the directory".to_owned());
         }
         let kind = fs::metadata(&real).map_err(|error| error.to_string())?;
-        // A pipe or a device would never end, or never begin.
+        // A pipe or a device may block, or never end.
         if !kind.is_file() {
             return Err(if kind.is_dir() { "is a directory" } else { "is no plain file" }.to_owned());
         }
@@ -104,7 +104,7 @@ impl Folder {
         String::from_utf8(bytes).map(Read::Text).map_err(|_| "is no UTF-8 text".to_owned())
     }
 
-    /// Reads one text; what cannot be read is noted.
+    /// Reads one text file; one that cannot be read is added to `skipped`.
     pub(crate) fn text(&self, relative: &str, skipped: &mut Vec<Skipped>) -> Option<String> {
         match self.read(relative) {
             Read::Text(text) => Some(text),
@@ -118,7 +118,7 @@ impl Folder {
         }
     }
 
-    /// The plain files of one directory, by name.
+    /// Returns the names of the plain files of one directory.
     pub(crate) fn names(&self, relative: &str) -> Vec<String> {
         let Ok(real) = fs::canonicalize(self.root.join(relative)) else { return Vec::new() };
         if !real.starts_with(&self.root) {
@@ -131,7 +131,7 @@ impl Folder {
         names
     }
 
-    /// Paths of plain files, from the root down, without hidden directories, links and other people's files.
+    /// Returns paths of plain files, from the root down, without hidden directories, links and third-party files.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut looked_at = 0;
@@ -157,7 +157,7 @@ impl Folder {
                 }
             }
         }
-        // What lies higher is more likely to be meant.
+        // Files higher up are more likely to be the right ones.
         found.sort_by_key(|path| (path.matches('/').count(), path.clone()));
         found
     }

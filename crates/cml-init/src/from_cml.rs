@@ -1,4 +1,4 @@
-//! Which workflow is to be translated.
+//! Selection of the workflow to translate.
 
 use std::fs;
 use std::path::Path;
@@ -7,30 +7,30 @@ use crate::findings::Findings;
 use crate::folder::{Folder, Read};
 use crate::others::Tool;
 
-/// No workflow can be taken.
+/// Reasons why no workflow can be selected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWorkflow {
-    /// None uses CML.
+    /// No workflow uses CML.
     #[error("no workflow in .github/workflows uses CML")]
     None,
-    /// Several do.
+    /// Several workflows use CML.
     #[error("several workflows use CML: {}", .0.join(", "))]
     Several(Vec<String>),
-    /// It lies elsewhere.
+    /// The file is not in the workflows' directory.
     #[error("{0} is not in the repository")]
     Elsewhere(String),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{path}: {why}")]
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// Reason.
         why: String,
     },
 }
 
 impl NoWorkflow {
-    /// What to do.
+    /// Returns what the user should do.
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
@@ -44,10 +44,10 @@ impl NoWorkflow {
     }
 }
 
-/// The path in the repository and the text of the workflow that is named, or of the only one that uses CML.
+/// Returns the path and the text of the named workflow, or of the only one that uses CML.
 ///
 /// # Errors
-/// [`NoWorkflow`] says why there is none.
+/// [`NoWorkflow`] with the reason.
 pub fn workflow(
     folder: &Folder,
     findings: &Findings,
@@ -76,7 +76,7 @@ pub fn workflow(
     }
 }
 
-/// A path as typed, from where the user is or from the repository's root.
+/// Resolves a path as typed, from the current directory or from the repository's root.
 fn in_repository(folder: &Folder, named: &Path) -> Result<String, NoWorkflow> {
     let shown = || named.display().to_string();
     let found = [named.to_owned(), folder.root().join(named)]

@@ -1,10 +1,10 @@
-//! What git knows of the repository, read from its own files: no git is started.
+//! Facts about the repository from git's own files: git is not run.
 
 use serde::Serialize;
 
 use crate::folder::{Folder, Skipped};
 
-/// A repository at a GitHub.
+/// A repository on a GitHub server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repository {
     /// github.com, or the host of a GitHub Enterprise Server (with its port, where it has one).
@@ -16,25 +16,25 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// `owner/name`.
+    /// Returns `owner/name`.
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// Its address for people.
+    /// Returns the address of its page.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}/{}/{}", self.host, self.owner, self.name)
     }
 
-    /// True on github.com.
+    /// Returns true on github.com.
     #[must_use]
     pub fn is_on_github_com(&self) -> bool {
         self.host == "github.com"
     }
 
-    /// Reads what people and git call a repository: `https://HOST/OWNER/NAME`, `git@HOST:OWNER/NAME.git`,
+    /// Parses the forms of a repository that people and git use: `https://HOST/OWNER/NAME`, `git@HOST:OWNER/NAME.git`,
     /// `ssh://git@HOST/OWNER/NAME`, or `OWNER/NAME` on github.com.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -42,7 +42,7 @@ impl Repository {
         let (host, path) = if let Some((scheme, rest)) = text.split_once("://") {
             let (authority, path) = rest.split_once('/')?;
             let host = authority.rsplit('@').next()?;
-            // The port of SSH is not that of the web.
+            // The port of SSH is not that of HTTPS.
             let host = if scheme.contains("ssh") { host.split(':').next()? } else { host };
             (host.to_owned(), path)
         } else if let Some((authority, path)) = text.split_once(':') {
@@ -66,22 +66,22 @@ impl Repository {
     }
 }
 
-/// What GitHub allows in names; nothing of it needs quoting in YAML, a shell or an address.
+/// Returns whether GitHub allows this name; such names need no quoting in YAML, a shell or an address.
 fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
     !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed) && !text.chars().all(|c| c == '.')
 }
 
-/// What git says.
+/// Facts from git.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Git {
     /// True inside a git repository.
     pub is_repository: bool,
-    /// What the remote `origin` names, if it names one at a GitHub.
+    /// The repository of the remote `origin`, if it is on a GitHub server.
     pub repository: Option<Repository>,
-    /// Why `origin` names none, where it names something.
+    /// Why `origin` is not such a repository, if it is set.
     pub remote_problem: Option<String>,
-    /// The default branch, as far as it can be told.
+    /// The default branch, if it can be determined.
     pub default_branch: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn look(folder: &Folder, skipped: &mut Vec<Skipped>) -> Git {
         return Git::default();
     }
     let mut git = Git { is_repository: true, ..Git::default() };
-    // In a work tree `.git` is a file that names another directory, outside of this one: that is git's own doing.
+    // In a work tree `.git` is a file that names another directory, outside of this one: git writes it itself.
     let directory = if root.join(".git").is_dir() { None } else { work_tree(folder) };
     let elsewhere = directory.and_then(|path| GitDirectory::open(&path));
     let text = |name: &str, skipped: &mut Vec<Skipped>| match &elsewhere {
@@ -114,7 +114,7 @@ pub(crate) fn look(folder: &Folder, skipped: &mut Vec<Skipped>) -> Git {
     git
 }
 
-/// The directory that the repository of a work tree shares with the others.
+/// Returns the directory that the repository of a work tree shares with the others.
 fn work_tree(folder: &Folder) -> Option<std::path::PathBuf> {
     let crate::folder::Read::Text(text) = folder.read(".git") else { return None };
     let own = folder.root().join(text.strip_prefix("gitdir:")?.trim());
@@ -122,7 +122,7 @@ fn work_tree(folder: &Folder) -> Option<std::path::PathBuf> {
     Some(shared.map_or(own.clone(), |shared| own.join(shared.trim())))
 }
 
-/// A directory of git's outside of the repository's own.
+/// A directory of git outside the repository.
 struct GitDirectory(Folder);
 
 impl GitDirectory {
@@ -135,7 +135,7 @@ impl GitDirectory {
     }
 }
 
-/// The address of `origin` in git's configuration.
+/// Returns the address of `origin` in git's configuration.
 fn origin(config: &str) -> Option<String> {
     let mut inside = false;
     for line in config.lines().map(str::trim) {
@@ -151,7 +151,7 @@ fn origin(config: &str) -> Option<String> {
     None
 }
 
-/// A problem never repeats the address: it may hold a password.
+/// Parses the address of a remote. The error never repeats the address: it may contain a password.
 fn served(url: &str) -> Result<Repository, String> {
     let Some(repository) = Repository::parse(url) else {
         return Err("the git remote \"origin\" is no address of a repository at a GitHub".to_owned());
@@ -166,7 +166,7 @@ fn served(url: &str) -> Result<Repository, String> {
     Ok(repository)
 }
 
-/// Needs no quoting in YAML.
+/// Returns whether a branch name needs no quoting in YAML.
 fn is_branch(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))

@@ -1,22 +1,22 @@
-//! The files of `templates/iam` that come with the program, so that an installed one needs no checkout.
+//! The files of `templates/iam`, embedded in the program, so that an installed one needs no checkout.
 
 /// One of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// A CloudFormation template: role, boundary, and for a daemon its queue.
     CloudFormation,
-    /// What `launch` may do.
+    /// Permissions of `launch`.
     LaunchPolicy,
-    /// What the daemon may do beside what `launch` may.
+    /// Permissions of the daemon in addition to those of `launch`.
     DaemonPolicy,
-    /// Who may become the role: workflows of one repository.
+    /// Trust policy of the role: workflows of one repository.
     OidcTrust,
-    /// What the role can never do, whatever is attached to it.
+    /// Permissions that the role can never exceed, whatever policies are attached to it.
     Boundary,
 }
 
 impl Document {
-    /// Its text.
+    /// Returns its text.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! The first hour of a user: what is in this repository, which files and which steps give it machines.
+//! Setup of a repository: its findings, and the files and steps with which its jobs get machines.
 //!
-//! [`look`] reads a directory and returns [`Findings`]; [`propose`] makes files and next steps of them; [`translate`] rewrites a
-//! workflow of CML's; [`place`] says how proposed files stand to those that are there, and [`write`] writes them.
+//! [`look`] reads a directory and returns [`Findings`]; [`propose`] makes files and next steps of them; [`translate`]
+//! rewrites a workflow of CML; [`place`] compares proposed files with existing ones, and [`write`] writes them.
 //!
-//! What may not happen here: network, environment, clock, printing, other programs. No content of a file may lead to a
-//! panic, to a file outside the directory being read or written, or to a file being lost.
+//! Forbidden here: network, environment, clock, printing, other programs. No content of a file may lead to a panic, to
+//! a file outside the directory being read or written, or to a file being lost.
 
 mod cml_yaml;
 mod code;
@@ -48,7 +48,7 @@ pub const CONFIG: &str = "cml.yaml";
 /// The workflow's file.
 pub const WORKFLOW: &str = ".github/workflows/cml.yaml";
 
-/// The files that a plan proposes.
+/// Returns the files that a plan proposes.
 #[must_use]
 pub fn propose(findings: &Findings, plan: &Plan) -> Vec<Proposed> {
     vec![

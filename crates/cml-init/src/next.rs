@@ -1,4 +1,4 @@
-//! What is left to do at AWS and at GitHub, as commands.
+//! Remaining steps at AWS and at GitHub, as commands.
 
 use serde::Serialize;
 
@@ -8,16 +8,16 @@ use crate::role::{data, role};
 use crate::steps;
 use crate::translate::Translation;
 
-/// One thing to do.
+/// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What.
+    /// What to do.
     pub what: String,
-    /// Why, and what to know.
+    /// Why, and background.
     pub why: String,
     /// Commands.
     pub commands: Vec<String>,
-    /// A page, where clicking is as good.
+    /// A page where the same can be done by hand.
     pub link: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn step(what: &str, why: &str, commands: &[&str], link: Option<&str>)
     }
 }
 
-/// The steps after the files are there.
+/// Returns the steps after the files are written.
 #[must_use]
 pub fn next_steps(findings: &Findings, plan: &Plan) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -68,7 +68,7 @@ fn check(is_pool: bool) -> Step {
     )
 }
 
-/// The steps after a workflow was translated.
+/// Returns the steps after a workflow was translated.
 #[must_use]
 pub fn next_steps_of(translation: &Translation, plan: &Plan) -> Vec<Step> {
     let region = translation.role_in.clone().filter(|region| !region.contains("${{"));

@@ -1,4 +1,4 @@
-//! What else gives this repository its runners or reports now.
+//! Other tools that provide this repository's runners or reports now.
 
 use serde::Serialize;
 
@@ -23,23 +23,23 @@ pub enum Tool {
     ActionsRunnerController,
 }
 
-/// Where it is in use.
+/// A place where a tool is in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Use {
-    /// What.
+    /// The tool.
     pub tool: Tool,
     /// The file.
     pub file: String,
-    /// The first line of it that says so, counted from 1.
+    /// The first line that shows it, counted from 1.
     pub line: usize,
 }
 
-/// Where workflows lie.
+/// Directory of workflows.
 const WORKFLOWS: &str = ".github/workflows";
-/// How many workflows, Terraform files and manifests are read at most.
+/// Limit on the number of workflows, Terraform files and manifests that are read.
 const FILES_MAX: usize = 200;
 
-/// The workflows' paths.
+/// Returns the workflows' paths.
 pub(crate) fn workflows(folder: &Folder) -> Vec<String> {
     let is_yaml = |name: &String| name.ends_with(".yml") || name.ends_with(".yaml");
     let names = folder.names(WORKFLOWS).into_iter().filter(is_yaml).take(FILES_MAX);
@@ -98,7 +98,7 @@ fn note(uses: &mut Vec<Use>, tool: Tool, file: &str, line: Option<usize>) {
     }
 }
 
-/// The first line, comments aside, that says something.
+/// Returns the first line, except comments, that matches.
 fn first(text: &str, says: impl Fn(&str) -> bool) -> Option<usize> {
     let comment = |line: &str| ["#", "//"].iter().any(|start| line.trim_start().starts_with(start));
     text.lines().position(|line| !comment(line) && says(line)).map(|index| index + 1)

@@ -1,4 +1,4 @@
-//! What is proposed, in a few words: which cloud, where, how large.
+//! The decisions behind a proposal: cloud, place, size.
 
 use serde::Serialize;
 
@@ -11,38 +11,38 @@ use crate::git::Repository;
 pub enum Cloud {
     /// Amazon EC2.
     Aws,
-    /// A machine of one's own.
+    /// The user's own machine.
     Local,
 }
 
-/// What the user asks for.
+/// Options of the user.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
     /// Where machines come from.
     pub cloud: Cloud,
     /// The region.
     pub region: String,
-    /// Pools that a daemon keeps, not a launching job.
+    /// Whether a daemon manages pools, and not a job that launches.
     pub pool: bool,
-    /// The repository, where the user names it.
+    /// The repository, if the user names it.
     pub repo: Option<String>,
     /// The version of this program.
     pub version: String,
 }
 
-/// A wish that cannot be granted.
+/// An option that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadOption {
-    /// It is no region.
+    /// Not a region.
     #[error("--region {0:?} is no AWS region")]
     Region(String),
-    /// It is no repository.
+    /// Not a repository.
     #[error("--repo {0:?} names no repository")]
     Repo(String),
 }
 
 impl BadOption {
-    /// What would be right.
+    /// Returns what would be correct.
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl BadOption {
     }
 }
 
-/// What is proposed.
+/// The decisions behind a proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// The repository, if it is known.
@@ -63,9 +63,9 @@ pub struct Plan {
     pub cloud: Cloud,
     /// The region, on AWS.
     pub region: String,
-    /// Pools that a daemon keeps.
+    /// Whether a daemon manages pools.
     pub pool: bool,
-    /// Machines have a GPU.
+    /// Whether machines have a GPU.
     pub gpu: bool,
     /// The version of the action.
     pub version: String,
@@ -79,7 +79,7 @@ const REGIONS: [(&str, &str); 4] = [
     ("eu-west", "eu-west-1"),
 ];
 
-/// The region of a name; none when it is none.
+/// Returns the region of a name; `None` when there is no such region.
 pub(crate) fn region(name: &str) -> Option<String> {
     if let Some((_, full)) = REGIONS.iter().find(|(short, _)| *short == name) {
         return Some((*full).to_owned());
@@ -92,10 +92,10 @@ pub(crate) fn region(name: &str) -> Option<String> {
 }
 
 impl Plan {
-    /// Puts findings and wishes together.
+    /// Combines findings and options.
     ///
     /// # Errors
-    /// [`BadWish`] when something asked for does not exist.
+    /// [`BadOption`] when an option names something that does not exist.
     pub fn new(findings: &Findings, wishes: &InitOptions) -> Result<Self, BadOption> {
         let repository = match &wishes.repo {
             Some(text) => Some(Repository::parse(text).ok_or_else(|| BadOption::Repo(text.clone()))?),
@@ -105,30 +105,30 @@ impl Plan {
             repository,
             cloud: wishes.cloud,
             region: region(&wishes.region).ok_or_else(|| BadOption::Region(wishes.region.clone()))?,
-            // Nobody can launch from GitHub's machines onto one at home: there a daemon asks for jobs.
+            // GitHub's machines cannot launch on a machine at home: there a daemon polls for jobs.
             pool: wishes.pool || wishes.cloud == Cloud::Local,
             gpu: findings.gpu.is_some(),
             version: wishes.version.clone(),
         })
     }
 
-    /// `owner/name`, or what stands for it.
+    /// Returns `owner/name`, or a placeholder.
     #[must_use]
     pub fn repository_name(&self) -> String {
         self.repository.as_ref().map_or_else(|| "OWNER/NAME".to_owned(), Repository::full_name)
     }
 
-    /// The spec's name.
+    /// Returns the pool's name.
     pub(crate) fn spec(&self) -> &'static str {
         if self.gpu { "gpu" } else { "cpu" }
     }
 
-    /// The size of machines.
+    /// Returns the size of machines.
     pub(crate) fn size(&self) -> &'static str {
         if self.gpu { "m+t4" } else { "m" }
     }
 
-    /// The disk, GB: a GPU image with its drivers takes most of the usual 35.
+    /// Returns the disk size, GB: a GPU image with its drivers takes most of the usual 35.
     pub(crate) fn disk(&self) -> u32 {
         if self.gpu { 100 } else { 35 }
     }

@@ -1,4 +1,5 @@
-//! The steps that make roles at AWS. What they make is called after the repository, so that an account can have several.
+//! The steps that create roles at AWS. Their resources are named after the repository, so that an account can have
+//! several.
 
 use crate::next::{Step, step};
 use crate::plan::Plan;
@@ -21,7 +22,7 @@ pub(crate) fn role(plan: &Plan) -> Step {
         &["cml-runner init --print cloudformation > cml-runner-aws.yaml"],
         None,
     );
-    // A daemon's role trusts an instance, not a subject of GitHub's.
+    // A daemon's role trusts an instance, not a subject of GitHub's tokens.
     let ids = if !plan.pool && is_on_github_com(plan) {
         let ask = |what: &str| format!("$(gh api repos/{repository} --jq {what})");
         format!(" OwnerId={} RepositoryId={}", ask(".owner.id"), ask(".id"))
@@ -60,7 +61,8 @@ pub(crate) fn role(plan: &Plan) -> Step {
     step
 }
 
-/// Whether GitHub's numbers are those that a trust in github.com means: an Enterprise Server has its own.
+/// Returns whether GitHub's ids are those that a trust policy of github.com refers to: an Enterprise Server has its
+/// own.
 fn is_on_github_com(plan: &Plan) -> bool {
     plan.repository.as_ref().is_none_or(crate::Repository::is_on_github_com)
 }
@@ -110,8 +112,8 @@ pub(crate) fn data(plan: &Plan, bucket: &str) -> Step {
     }
 }
 
-/// `kind-OWNER-NAME`, of letters, digits and hyphens. Where something had to be changed or cut for that, a number made of
-/// the repository's own name ends it: another repository that is cut to the same does not get the same stack.
+/// Returns `kind-OWNER-NAME`, of letters, digits and hyphens. If something was replaced or cut for that, a hash of the
+/// repository's own name is appended: another repository that is cut to the same does not get the same stack.
 fn named(kind: &str, repository: &str, longest: usize) -> String {
     let is_kept = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let plain: String = repository.chars().map(|c| if is_kept(c) { c } else { '-' }).collect();
@@ -124,7 +126,7 @@ fn named(kind: &str, repository: &str, longest: usize) -> String {
     format!("{}{end}", &whole[..room.min(whole.len())])
 }
 
-/// The same on every day and machine (FNV-1a).
+/// Returns a hash that is the same on every day and machine (FNV-1a).
 fn number(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,11 +1,11 @@
-//! The steps of the training job: what the language needs, the data, the training, the report.
+//! The steps of the training job: installation of packages, data, training, report.
 
 use crate::code::{Installer, LanguageName};
 use crate::findings::Findings;
 use crate::plan::{Cloud, Plan};
 use crate::training::Way;
 
-/// Lines of the steps, indented for a job.
+/// Returns the lines of the steps, indented for a job.
 pub(crate) fn write(findings: &Findings, plan: &Plan) -> String {
     let mut steps = Steps(String::new());
     steps.add(&[
@@ -42,7 +42,7 @@ impl Steps {
     }
 }
 
-/// The remote that another machine can pull from.
+/// Returns the remote, if another machine can pull from it.
 pub(crate) fn remote(findings: &Findings) -> Option<&crate::dvc::Remote> {
     findings.dvc.as_ref()?.remote.as_ref().filter(|remote| remote.kind != "local")
 }
@@ -121,7 +121,7 @@ fn install(findings: &Findings, steps: &mut Steps) {
     }
 }
 
-/// What stands before a command so that it sees the packages.
+/// Returns the prefix with which a command sees the packages.
 fn prefix(findings: &Findings) -> &'static str {
     match installer(findings) {
         Some(Installer::Poetry) => "poetry run ",
@@ -130,7 +130,7 @@ fn prefix(findings: &Findings) -> &'static str {
     }
 }
 
-/// The same for a tool that the packages do not bring along: uv does.
+/// Returns the same for a tool that is not one of the packages: uv provides it.
 fn with(findings: &Findings, tool: Option<&str>) -> String {
     match (installer(findings), tool) {
         (Some(Installer::Uv), Some(tool)) => format!("uv run --with \"{tool}\" "),
@@ -138,13 +138,13 @@ fn with(findings: &Findings, tool: Option<&str>) -> String {
     }
 }
 
-/// The same for DVC.
+/// Returns the same for DVC.
 fn dvc(findings: &Findings) -> String {
     let package = findings.dvc.as_ref().and_then(crate::Dvc::package);
     with(findings, package.as_deref())
 }
 
-/// A step that runs commands, in the shell that its environment needs.
+/// Appends a step that runs commands, in the shell that its environment needs.
 fn run(findings: &Findings, steps: &mut Steps, keys: &[String], lines: &[&str]) {
     let mut all: Vec<String> = Vec::new();
     all.extend(keys.iter().cloned());

@@ -1,4 +1,4 @@
-//! Findings in words, each with what follows from it.
+//! Findings as text, each with its implication.
 
 use serde::Serialize;
 
@@ -11,11 +11,11 @@ use crate::training::Way;
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What it is about.
+    /// Subject.
     pub about: &'static str,
     /// What was found.
     pub found: String,
-    /// What follows from it.
+    /// Implication.
     pub implication: String,
 }
 
@@ -23,7 +23,7 @@ fn line(about: &'static str, found: impl Into<String>, so: impl Into<String>) ->
     Line { about, found: found.into(), implication: so.into() }
 }
 
-/// Tells what was found, in the order in which it matters.
+/// Returns what was found, the most important first.
 #[must_use]
 pub fn tell(findings: &Findings, plan: &Plan) -> Vec<Line> {
     let mut lines = vec![repository(findings, plan)];

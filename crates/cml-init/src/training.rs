@@ -1,20 +1,20 @@
-//! How training is run here.
+//! Detection of the command that runs the training.
 
 use serde::Serialize;
 
 use crate::dvc::Dvc;
 use crate::folder::{Folder, Skipped};
 
-/// How training is run, and how that is known.
+/// The command that runs the training, and the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Training {
-    /// The way.
+    /// Kind of command.
     pub way: Way,
-    /// The file that told it.
+    /// The file that shows it.
     pub file: Option<String>,
 }
 
-/// Ways of running it.
+/// Kinds of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -30,9 +30,9 @@ pub enum Way {
     Julia,
     /// A shell script.
     Shell,
-    /// A notebook, run from its beginning to its end.
+    /// A notebook, run from start to end.
     Notebook,
-    /// Nothing tells.
+    /// Unknown.
     Unknown,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn look(
     }
     let files = || files.iter().filter(|path| needs_no_quoting(path));
     for (name, way) in SCRIPTS {
-        // Files come from the root down: the highest is taken.
+        // Files are sorted from the root down: the highest is used.
         if let Some(path) = files().find(|path| path.rsplit('/').next() == Some(name)) {
             return by(way, path);
         }
@@ -78,7 +78,7 @@ pub(crate) fn look(
     }
 }
 
-/// Neither a shell nor YAML sees anything but a word in it.
+/// Returns whether shells and YAML read it as one plain word.
 fn needs_no_quoting(path: &str) -> bool {
     path.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && !path.starts_with(['-', '/'])
 }

@@ -4,10 +4,10 @@ use crate::next::Step;
 use crate::summary::Line;
 use crate::translate::Change;
 
-/// Where words are wrapped.
+/// Width at which text is wrapped.
 const WIDTH: usize = 100;
 
-/// Findings, one below the other.
+/// Formats findings, one below the other.
 #[must_use]
 pub fn findings_text(lines: &[Line]) -> String {
     let width = lines.iter().map(|line| line.about.len()).max().unwrap_or(0);
@@ -24,7 +24,7 @@ pub fn findings_text(lines: &[Line]) -> String {
     text
 }
 
-/// Steps, numbered, with their commands.
+/// Formats steps, numbered, with their commands.
 #[must_use]
 pub fn steps_text(steps: &[Step]) -> String {
     let mut text = String::new();
@@ -40,7 +40,7 @@ pub fn steps_text(steps: &[Step]) -> String {
     text
 }
 
-/// Changes, by line.
+/// Formats changes, by line.
 #[must_use]
 pub fn changes_text(changes: &[Change]) -> String {
     let mut text = String::new();

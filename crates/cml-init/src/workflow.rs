@@ -7,7 +7,7 @@ use crate::steps;
 /// The label that only this run's machine has.
 pub(crate) const LABEL: &str = "cml-${{ github.run_id }}-${{ github.run_attempt }}";
 
-/// No machine for strangers: pull requests from forks get no secrets, and a launch would fail.
+/// Condition against launches for strangers: pull requests from forks get no secrets, and a launch would fail.
 const NOT_FROM_FORKS: &str = "    if: github.event_name != 'pull_request' || github.event.pull_request.head.repo.full_name == github.repository\n";
 
 const LAUNCH: &str = "  launch:

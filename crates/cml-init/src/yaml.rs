@@ -1,8 +1,8 @@
-//! YAML as a tree in which everything knows its line: texts are edited by line, never written anew.
+//! YAML as a tree in which every node has its line: texts are edited by line, never regenerated.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-/// Deeper files are no workflows.
+/// Deeper files are not workflows.
 const DEPTH_MAX: usize = 64;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
-    /// An alias: what it stands for is not looked at.
+    /// An alias: its target is not resolved.
     Alias,
 }
 
@@ -40,7 +40,7 @@ impl Node {
         if let Kind::List(items) = &self.kind { items } else { &[] }
     }
 
-    /// A key and its value.
+    /// Returns a key and its value.
     pub(crate) fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         self.pairs().iter().find(|(name, _)| name.text() == Some(key))
     }
@@ -49,7 +49,7 @@ impl Node {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// A scalar alone or a list of them.
+    /// Returns a scalar alone or the scalars of a list.
     pub(crate) fn words(&self) -> Vec<&str> {
         match &self.kind {
             Kind::Text { text, .. } => vec![text],
@@ -59,7 +59,7 @@ impl Node {
     }
 }
 
-/// Reads the first document of a text.
+/// Parses the first document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
     let mut open: Vec<(Node, Vec<Node>)> = Vec::new();
     let mut root = None;

@@ -1,4 +1,4 @@
-//! Whatever files hold, nothing panics, and what is proposed is right all the same.
+//! Whatever files contain, nothing panics, and the proposal is still valid.
 #![allow(missing_docs)]
 
 mod support;
@@ -26,7 +26,7 @@ const PATHS: [&str; 14] = [
     "x y\u{e9}/train.py",
 ];
 
-/// Pieces of workflows, so that random texts come as far as the edits.
+/// Fragments of workflows, so that random texts reach the edits.
 const PIECES: [&str; 30] = [
     "jobs:\n",
     "  a:\n",
@@ -96,7 +96,7 @@ proptest! {
         let text: String = pieces.into_iter().map(|index| PIECES[index]).collect();
         for text in [text.clone(), text.replace('\n', "\r\n"), text.trim_end().to_owned(), format!("jobs:\n  a:\n    runs-on: cml\n{text}")] {
             if let Ok(done) = translate(&text, "0.1.0") {
-                // Every comment is still there.
+                // Every comment is kept.
                 prop_assert!(done.text.matches("# a comment").count() >= text.matches("# a comment").count(), "{}", done.text);
                 prop_assert!(done.has_changes() || done.text == text, "{}", done.text);
             }

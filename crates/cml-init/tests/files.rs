@@ -1,4 +1,4 @@
-//! What is there is never lost, and nothing is written outside of the repository.
+//! Existing files are never lost, and nothing is written outside of the repository.
 #![allow(missing_docs)]
 
 mod support;
@@ -118,7 +118,7 @@ fn a_directory_in_the_place_of_a_file_is_told() {
 fn when_one_file_cannot_be_written_none_is() {
     let (directory, folder) = with(&[(".github/workflows/x.txt", "")]);
     let placed = place(&folder, proposed()).expect("can be placed");
-    // A directory where the text is prepared: root may write anywhere, but not over this.
+    // A directory at the temporary path of the text: root may write anywhere, but not over this.
     fs::create_dir(directory.path().join(".github/workflows/.cml.yaml.new")).expect("a directory");
     let error = write(&folder, &placed, false).expect_err("is refused");
     assert!(error.why.contains("cannot be written"), "{error}");

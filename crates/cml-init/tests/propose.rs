@@ -1,4 +1,4 @@
-//! What is found in small repositories, and what is proposed for them.
+//! Findings in small repositories, and the proposals for them.
 #![allow(missing_docs)]
 
 mod support;
@@ -72,7 +72,7 @@ fn every_proposed_configuration_is_right_and_without_a_warning() {
     }
 }
 
-/// The labels that a job asks for.
+/// Returns the labels that a job asks for.
 fn labels(job: &Value) -> Vec<&str> {
     match &job["runs-on"] {
         Value::String(label) => vec![label],

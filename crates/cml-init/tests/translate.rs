@@ -1,4 +1,4 @@
-//! Workflows of CML's and what becomes of them.
+//! Translations of CML's workflows.
 #![allow(missing_docs)]
 
 mod support;
@@ -7,7 +7,7 @@ use cml_init::{Refused, changes_text, translate};
 use serde_yaml::Value;
 use support::SEED;
 
-/// As CML's own documentation has it, with an owner's comments.
+/// The example of CML's own documentation, with an owner's comments.
 const CLOUD: &str = r###"name: CML
 on: [push]   # every push
 
@@ -110,7 +110,7 @@ fn a_workflow_of_older_spellings() {
     insta::assert_snapshot!(shown(OLDER));
 }
 
-/// Lines of the original that are not in the translation, in the same order.
+/// Returns the lines of the original that are not in the translation, in the same order.
 fn gone(text: &str, translated: &str) -> Vec<String> {
     let mut rest: Vec<&str> = translated.lines().collect();
     let mut gone = Vec::new();

@@ -1,4 +1,4 @@
-//! Long-lived AWS keys: a launching job becomes a role instead; keys of data stay, and are told.
+//! Long-lived AWS keys: a launching job gets a role instead; keys for data are kept and reported.
 
 use super::changes::Changes;
 use super::edits::{Edits, indent};
@@ -13,7 +13,7 @@ const WHY: &str = "the job becomes a role at AWS for an hour (OpenID Connect): n
                    its name: `gh variable set CML_AWS_ROLE`";
 pub(crate) const ROLE: &str = "role-to-assume: ${{ vars.CML_AWS_ROLE }}";
 
-/// Takes keys out of a launching job; true when it becomes a role.
+/// Removes keys from a launching job; true when it gets a role.
 pub(crate) fn role(launch: &Launch<'_>, root: &Node, edits: &mut Edits, changes: &mut Changes) -> bool {
     if !launch.is_on_aws() {
         return false;
@@ -53,7 +53,7 @@ pub(crate) fn role(launch: &Launch<'_>, root: &Node, edits: &mut Edits, changes:
     true
 }
 
-/// Deletes keys from an `env:` whose entries have lines of their own.
+/// Deletes keys from an `env:` whose entries are on separate lines.
 fn take_keys(parent: &Node, end: usize, edits: &mut Edits, changes: &mut Changes) -> bool {
     let Some((key, env)) = parent.entry("env") else { return false };
     let keys: Vec<&(Node, Node)> =
@@ -88,7 +88,7 @@ fn take_keys(parent: &Node, end: usize, edits: &mut Edits, changes: &mut Changes
     true
 }
 
-/// The same where AWS's own action takes keys.
+/// Replaces the keys that AWS's own action takes with a role.
 fn role_of_action(with: &Node, edits: &mut Edits, changes: &mut Changes) -> bool {
     let inputs = ["aws-access-key-id", "aws-secret-access-key", "aws-session-token"];
     let keys: Vec<&Node> = with
@@ -116,7 +116,7 @@ fn role_of_action(with: &Node, edits: &mut Edits, changes: &mut Changes) -> bool
     true
 }
 
-/// Keys of a job that trains are its data's, and not always AWS's: they stay.
+/// Reports keys of a job that trains. They are for its data, and not always AWS's: they are kept.
 pub(crate) fn keys_of_data(job: &Job<'_>, changes: &mut Changes) {
     let nodes = job.steps.iter().map(|step| step.node).chain([job.body]);
     let env = nodes
@@ -133,7 +133,7 @@ pub(crate) fn keys_of_data(job: &Job<'_>, changes: &mut Changes) {
     }
 }
 
-/// Keys that every job sees.
+/// Reports keys that every job sees.
 pub(crate) fn keys_of_all(root: &Node, has_launch: bool, changes: &mut Changes) {
     let env =
         root.get("env").and_then(|env| env.pairs().iter().find(|(name, _)| name.text() == Some(KEYS[0])));

@@ -1,4 +1,4 @@
-//! What is told of a translation.
+//! The report of a translation.
 
 use super::Change;
 
@@ -6,12 +6,12 @@ use super::Change;
 pub(crate) struct Changes(Vec<Change>);
 
 impl Changes {
-    /// A line (counted from 0) was changed.
+    /// Records that a line (counted from 0) was changed.
     pub(crate) fn done(&mut self, line: usize, what: impl Into<String>, why: impl Into<String>) {
         self.0.push(Change { line: Some(line + 1), done: true, what: what.into(), why: why.into() });
     }
 
-    /// A line was left, and there is something to know.
+    /// Records that a line was kept, with a remark.
     pub(crate) fn left(&mut self, line: usize, what: impl Into<String>, why: impl Into<String>) {
         self.0.push(Change { line: Some(line + 1), done: false, what: what.into(), why: why.into() });
     }

@@ -23,7 +23,7 @@ impl Edits {
         }
     }
 
-    /// A line as it is by now; nothing beyond the end.
+    /// Returns a line with the edits so far; empty beyond the end.
     pub(crate) fn line(&self, index: usize) -> &str {
         self.lines.get(index).map(String::as_str).unwrap_or_default()
     }
@@ -38,7 +38,7 @@ impl Edits {
         }
     }
 
-    /// Puts a text into a line, at a byte.
+    /// Inserts a text into a line, at a byte.
     pub(crate) fn insert_at(&mut self, index: usize, byte: usize, text: &str) {
         if let Some(line) = self.lines.get_mut(index)
             && line.is_char_boundary(byte)
@@ -51,7 +51,7 @@ impl Edits {
         self.deleted.insert(index);
     }
 
-    /// Puts lines above a line, and above the comments that belong to it.
+    /// Inserts lines above a line, and above the comments that belong to it.
     pub(crate) fn insert_above(&mut self, index: usize, new: &[String]) {
         let indent = indent(self.line(index));
         let is_its_comment = |line: &str| line.trim_start().starts_with('#') && self::indent(line) == indent;
@@ -62,7 +62,7 @@ impl Edits {
         self.before.entry(at).or_default().extend_from_slice(new);
     }
 
-    /// Puts lines right above a line.
+    /// Inserts lines directly above a line.
     pub(crate) fn insert_below(&mut self, index: usize, new: &[String]) {
         self.before.entry(index + 1).or_default().extend_from_slice(new);
     }
@@ -77,7 +77,7 @@ impl Edits {
                 lines.push(line);
             }
         }
-        // Below a last line without an end.
+        // Below a last line without a line end.
         if let Some(new) = self.before.get(&self.lines.len()) {
             lines.extend(new.iter().map(String::as_str));
         }
@@ -85,12 +85,12 @@ impl Edits {
     }
 }
 
-/// Blanks at the beginning.
+/// Returns the number of leading blanks.
 pub(crate) fn indent(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// The byte of a character's column.
+/// Returns the byte of a character's column.
 pub(crate) fn byte_of(line: &str, column: usize) -> usize {
     line.char_indices().nth(column).map_or(line.len(), |(byte, _)| byte)
 }

@@ -17,11 +17,11 @@ pub(crate) struct Job<'a> {
 /// A step.
 pub(crate) struct Step<'a> {
     pub(crate) node: &'a Node,
-    /// It begins with `- ` on a line of its own.
+    /// Whether it begins with `- ` on a separate line.
     pub(crate) is_block: bool,
-    /// The line behind its last one.
+    /// The line after its last one.
     pub(crate) end: usize,
-    /// Commands of CML's and their lines.
+    /// CML's commands and their lines.
     pub(crate) commands: Vec<(usize, Command)>,
     /// Lines that install CML.
     pub(crate) installs: Vec<usize>,
@@ -30,7 +30,7 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The lines of a command: on from one that ends with a backslash, and those that begin with a flag.
+    /// Returns the lines of a command: continuation lines after a backslash, and those that begin with a flag.
     pub(crate) fn run_from(&self, line: usize) -> Vec<(usize, String)> {
         let mut lines: Vec<(usize, String)> = Vec::new();
         for (index, text) in self.run.iter().filter(|(index, _)| *index >= line) {
@@ -52,7 +52,7 @@ impl Step<'_> {
     }
 }
 
-/// The jobs of a workflow.
+/// Returns the jobs of a workflow.
 pub(crate) fn all<'a>(root: &'a Node, jobs: &'a Node, edits: &Edits) -> Vec<Job<'a>> {
     let jobs_line = root.entry("jobs").map_or(0, |(key, _)| key.line);
     let later = root.pairs().iter().map(|(key, _)| key.line).filter(|line| *line > jobs_line).min();
@@ -66,7 +66,7 @@ pub(crate) fn all<'a>(root: &'a Node, jobs: &'a Node, edits: &Edits) -> Vec<Job<
     .collect()
 }
 
-/// The end of an entry's lines: where the next key of the same mapping begins.
+/// Returns the end of an entry's lines: the line where the next key of the same mapping begins.
 pub(crate) fn end_of(parent: &Node, key: &Node, end: usize) -> usize {
     parent.pairs().iter().map(|(other, _)| other.line).filter(|line| *line > key.line).min().unwrap_or(end)
 }
@@ -101,7 +101,7 @@ fn steps<'a>(body: &'a Node, end: usize, edits: &Edits) -> Vec<Step<'a>> {
 }
 
 impl Job<'_> {
-    /// Its keys stand on lines of their own.
+    /// Returns whether its keys are on separate lines.
     pub(crate) fn is_block(&self) -> bool {
         self.body.line > self.line && self.steps.iter().all(|step| step.is_block)
     }
@@ -110,7 +110,7 @@ impl Job<'_> {
         self.steps.iter().flat_map(|step| step.commands.iter().map(|(_, command)| command.kind))
     }
 
-    /// The image of its container, and the line.
+    /// Returns the image of its container, and the line.
     pub(crate) fn image(&self) -> Option<(&str, usize)> {
         let container = self.body.get("container")?;
         let node = container.get("image").unwrap_or(container);
@@ -124,7 +124,7 @@ impl Job<'_> {
         image || self.steps.iter().any(step)
     }
 
-    /// The lines for a new key go above its steps.
+    /// Inserts the lines for a new key above its steps.
     pub(crate) fn add(&self, lines: &[String], edits: &mut Edits) -> bool {
         let Some((key, _)) = self.body.entry("steps") else { return false };
         let blanks = " ".repeat(indent(edits.line(key.line)));
@@ -133,12 +133,12 @@ impl Job<'_> {
         true
     }
 
-    /// How long it may take, in minutes, where a number says it.
+    /// Returns its timeout in minutes, if it is a number.
     pub(crate) fn minutes(&self) -> Option<u64> {
         self.body.get("timeout-minutes")?.text()?.parse().ok()
     }
 
-    /// Says how long it may take.
+    /// Sets its timeout.
     pub(crate) fn timeout(&self, launches: bool, served: bool, edits: &mut Edits, changes: &mut Changes) {
         if self.body.get("timeout-minutes").is_some() {
             return;

@@ -1,5 +1,5 @@
-//! A step that launches a machine. Its command stays: CML's flags are understood. What is added is a label of its own and a
-//! lifetime that bears the jobs.
+//! A step that launches a machine. Its command stays: CML's flags are supported. Two things are added: a label that
+//! only this run has, and a lifetime that covers the jobs.
 
 use super::changes::Changes;
 use super::edits::{Edits, byte_of, indent};
@@ -15,7 +15,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) step: &'a Step<'a>,
     line: usize,
     command: &'a Command,
-    /// What stands in the lines of the command, joined.
+    /// The text of the command's lines, joined.
     text: String,
     /// Its lines.
     lines: Vec<usize>,
@@ -24,7 +24,7 @@ pub(crate) struct Launch<'a> {
 
 /// Labels that every runner on Linux has.
 const SYSTEM: [&str; 3] = ["self-hosted", "linux", "x64"];
-/// CML's flags that mean something else here, or nothing.
+/// CML's flags that have another meaning here, or none.
 const FLAGS: [(&str, &str); 11] = [
     ("cloud-spot", "spot first, then on-demand; CML had spot or nothing: --spot only"),
     (
@@ -46,10 +46,10 @@ const FLAGS: [(&str, &str); 11] = [
 ];
 /// The longest life of a machine, minutes: GitHub ends a run after 35 days.
 const MINUTES_MAX: u64 = 35 * 24 * 60;
-/// What bears no more than 12 hours, less the boot.
+/// Longest sum of timeouts that 12 hours cover, less the boot.
 const MINUTES_USUAL: u64 = 11 * 60;
 
-/// Every launching command.
+/// Returns every launching command.
 pub(crate) fn all<'a>(jobs: &'a [Job<'a>]) -> Vec<Launch<'a>> {
     let mut launches = Vec::new();
     for job in jobs {
@@ -63,7 +63,7 @@ pub(crate) fn all<'a>(jobs: &'a [Job<'a>]) -> Vec<Launch<'a>> {
 }
 
 /// # Errors
-/// When a job launches at a cloud that is not served.
+/// When a job launches at a cloud that is not supported.
 pub(crate) fn refuse_other_clouds(job: &Job<'_>, root: &Node) -> Result<(), Refused> {
     for step in &job.steps {
         for (line, command) in step.commands.iter().filter(|(_, command)| command.kind == Kind::Runner) {
@@ -100,7 +100,7 @@ impl<'a> Launch<'a> {
         launch
     }
 
-    /// The value of a flag.
+    /// Returns the value of a flag.
     fn flag(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| flag(line, name).map(|at| &line[at]))
     }
@@ -116,7 +116,7 @@ impl<'a> Launch<'a> {
             || named.into_iter().any(has_gpu)
     }
 
-    /// The region, in AWS's words; CML's own default where none is named.
+    /// Returns the region, by AWS's name; CML's own default where none is named.
     pub(crate) fn region(&self) -> String {
         let named = self
             .flag("cloud-region")
@@ -132,7 +132,7 @@ impl<'a> Launch<'a> {
             .unwrap_or_else(|| "us-west-1".to_owned())
     }
 
-    /// Says what is to be known of its flags.
+    /// Reports differences of its flags.
     pub(crate) fn tell(&self, changes: &mut Changes) {
         changes.left(
             self.line,
@@ -181,7 +181,7 @@ impl<'a> Launch<'a> {
         line.get(self.command.at.clone()).unwrap_or_default().to_owned()
     }
 
-    /// True when a job asks for nothing but what this runner has.
+    /// Returns true when a job asks only for labels that this runner has.
     pub(crate) fn serves(&self, job: &Job<'_>) -> bool {
         let wanted = job.body.get("runs-on").map(Node::words).unwrap_or_default();
         let has = |label: &str| self.labels.iter().any(|own| own.eq_ignore_ascii_case(label));
@@ -190,7 +190,7 @@ impl<'a> Launch<'a> {
         asks && wanted.iter().all(|label| has(label) || is_system(label))
     }
 
-    /// Gives the machine a label that only this run's jobs ask for.
+    /// Adds a label to the machine that only this run's jobs ask for.
     pub(crate) fn own_label(&self, jobs: &[Job<'_>], edits: &mut Edits, changes: &mut Changes) {
         let served: Vec<&Job<'_>> = jobs.iter().filter(|job| self.serves(job)).collect();
         if served.is_empty() || self.labels.iter().any(|label| label.contains("github.run_id")) {
@@ -233,7 +233,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Lets the machine live as long as its jobs may take.
+    /// Sets the lifetime of the machine to the timeouts of its jobs.
     pub(crate) fn lifetime(&self, jobs: &[Job<'_>], edits: &mut Edits, changes: &mut Changes) {
         let longest = jobs.iter().filter(|job| self.serves(job)).filter_map(Job::minutes).max().unwrap_or(0);
         if longest <= MINUTES_USUAL || self.flag("max-lifetime").is_some() || self.flag("cloud").is_none() {
@@ -253,7 +253,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// Adds the run's label to what a job asks for; without edits only says whether it could.
+/// Adds the run's label to a job's `runs-on`; without edits only returns whether it could.
 fn add_label(job: &Job<'_>, edits: Option<&mut Edits>) -> bool {
     let Some((key, value)) = job.body.entry("runs-on") else { return false };
     match &value.kind {
@@ -267,7 +267,7 @@ fn add_label(job: &Job<'_>, edits: Option<&mut Edits>) -> bool {
             true
         }
         Yaml::List(items) if setup::is_flow(value, key) => {
-            // On one line, whose last bracket is the list's: a comment may hold others.
+            // On one line, where the last bracket is the list's: a comment may contain others.
             let Some(last) = items.last().filter(|last| last.line == key.line) else { return false };
             let Some(edits) = edits else { return true };
             let line = edits.line(key.line).to_owned();

@@ -1,4 +1,5 @@
-//! A workflow of CML's becomes one of ours: edited by line, so that every comment and blank of the rest stays.
+//! Translation of a workflow from CML to cml-runner, edited by line, so that every comment and blank of the rest is
+//! kept.
 
 mod aws;
 mod changes;
@@ -18,52 +19,52 @@ use job::Job;
 
 pub(crate) use words::says_cml;
 
-/// A workflow in our words.
+/// A translated workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Translation {
     /// The text.
     pub text: String,
-    /// What is different, and what is to be known, in the order of the lines.
+    /// Changes and remarks, in the order of the lines.
     pub changes: Vec<Change>,
-    /// It launches machines on AWS.
+    /// Whether it launches machines on AWS.
     pub launches: bool,
-    /// The region of the role that it becomes.
+    /// The region of the role that replaces keys.
     pub role_in: Option<String>,
-    /// Its machines have GPUs.
+    /// Whether its machines have GPUs.
     pub gpu: bool,
 }
 
 impl Translation {
-    /// True when a line is different.
+    /// Returns true when a line is different.
     #[must_use]
     pub fn has_changes(&self) -> bool {
         self.changes.iter().any(|change| change.done)
     }
 }
 
-/// One change, or one thing to know.
+/// One change, or one remark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The line of the original, counted from 1; none: the whole file.
+    /// The line of the original, counted from 1; `None`: the whole file.
     pub line: Option<usize>,
-    /// True: it was changed. False: it was left, and is to be known or done by hand.
+    /// True: the line was changed. False: it was kept, and the user should read the remark or do something by hand.
     pub done: bool,
-    /// What.
+    /// What was changed or kept.
     pub what: String,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
-/// The file cannot be translated.
+/// Error: the file cannot be translated.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is no YAML.
+    /// The file is not YAML.
     #[error("{0}")]
     NotYaml(String),
     /// It has no jobs.
     #[error("it is no workflow: it has no `jobs:` with jobs below it")]
     NotAWorkflow,
-    /// A cloud that is not served.
+    /// The workflow uses a cloud that is not supported.
     #[error("line {line}: `--cloud {cloud}`: machines of {cloud} are not served, only aws and local are")]
     Cloud {
         /// The line, counted from 1.
@@ -71,13 +72,13 @@ pub enum Refused {
         /// The cloud.
         cloud: String,
     },
-    /// The edits do not fit together.
+    /// The edits conflict with each other.
     #[error("it is written in a way that cannot be edited by line")]
     NotEditable,
 }
 
 impl Refused {
-    /// What to do.
+    /// Returns what the user should do.
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ impl Refused {
     }
 }
 
-/// Translates a workflow; `version` is that of the action.
+/// Translates a workflow; `version` is the version of the action.
 ///
 /// # Errors
 /// [`Refused`] when it cannot be done.
@@ -151,7 +152,7 @@ pub fn translate(text: &str, version: &str) -> Result<Translation, Refused> {
     })
 }
 
-/// The net below the edits: what comes out must be YAML with the same jobs and no fewer steps.
+/// Validates the result of the edits: it must be YAML with the same jobs and no fewer steps.
 fn same_jobs(text: &str, before: &[Job<'_>]) -> Result<(), Refused> {
     let root = yaml::parse(text).map_err(|_| Refused::NotEditable)?;
     let jobs: &[(Node, Node)] = root.get("jobs").map(Node::pairs).unwrap_or_default();

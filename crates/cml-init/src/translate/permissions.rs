@@ -1,4 +1,4 @@
-//! What the workflow's own token may do in a job: what its commands need, and nothing that was not there.
+//! Permissions of the workflow's own token in a job: those that its commands need, and none that were not there.
 
 use super::changes::Changes;
 use super::edits::{Edits, indent};
@@ -9,7 +9,7 @@ use crate::yaml::Node;
 
 type Scopes = Vec<(&'static str, &'static str)>;
 
-/// Grants a job what its commands need.
+/// Grants a job the permissions that its commands need.
 pub(crate) fn grant(
     job: &Job<'_>,
     root: &Node,
@@ -52,7 +52,7 @@ pub(crate) fn grant(
     if all.is_some_and(|all| missing(&needed, all).is_empty()) {
         return;
     }
-    // A job's own permissions take the place of the workflow's: those go along.
+    // A job's own permissions replace the workflow's: those are copied.
     let mut lines = vec!["permissions:".to_owned()];
     for (scope, access) in all.map(Node::pairs).unwrap_or_default() {
         if let (Some(scope), Some(access)) = (scope.text(), access.text())
@@ -76,7 +76,7 @@ pub(crate) fn grant(
     }
 }
 
-/// What each of them is for.
+/// Returns the purpose of each permission.
 fn why(needed: &Scopes) -> String {
     let reasons = needed.iter().map(|scope| match *scope {
         ("contents", "write") => "contents for images of reports and comments on commits",
@@ -109,7 +109,7 @@ fn needed(job: &Job<'_>, becomes_role: bool) -> Scopes {
     scopes
 }
 
-/// What is not there yet.
+/// Returns the permissions that are missing.
 fn missing(needed: &Scopes, there: &Node) -> Scopes {
     if there.text() == Some("write-all") {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Where CML's commands come from: our action, in each job that uses them.
+//! Installation of the commands: our action, in each job that uses them.
 
 use super::changes::Changes;
 use super::edits::{Edits, byte_of, indent};
@@ -6,7 +6,7 @@ use super::job::{Job, Step, end_of};
 use super::words::{IMAGES, Kind, PACKAGE, SETUP};
 use crate::yaml::{Kind as Yaml, Node};
 
-/// Puts our commands on the job's PATH before the first of them is used.
+/// Installs our commands on the job's PATH before the first of them is used.
 pub(crate) fn commands(job: &Job<'_>, action: &str, edits: &mut Edits, changes: &mut Changes) {
     let mut is_set_up = job.steps.iter().any(|step| step.uses("cml-runner/cml-runner"));
     for step in &job.steps {
@@ -60,7 +60,7 @@ fn replace_setup(step: &Step<'_>, action: &str, edits: &mut Edits, changes: &mut
     true
 }
 
-/// CML's action takes a version and ways of installing; ours takes none of them.
+/// Removes the inputs of CML's action, such as the version and ways of installing; ours takes none of them.
 fn drop_with(step: &Step<'_>, key: &Node, with: &Node, edits: &mut Edits, changes: &mut Changes) {
     let names: Vec<&str> = with.pairs().iter().filter_map(|(name, _)| name.text()).collect();
     let is_on_lines_of_its_own = key.line != step.node.line
@@ -88,7 +88,7 @@ fn drop_with(step: &Step<'_>, key: &Node, with: &Node, edits: &mut Edits, change
     );
 }
 
-/// `npm install -g @dvcorg/cml` would put CML's own commands before ours.
+/// Replaces `npm install -g @dvcorg/cml`, which would put CML's own commands before ours.
 fn replace_install(
     step: &Step<'_>,
     line: usize,
@@ -127,7 +127,7 @@ fn replace_install(
                 format!("`{}` is a comment now", command.trim()),
                 "CML's npm package would stand before ours on the PATH",
             );
-            // A step of nothing but a comment is right, too; our action is still to come.
+            // A step with only a comment is valid, too; our action is inserted later.
             false
         }
         _ => {
@@ -141,7 +141,7 @@ fn replace_install(
     }
 }
 
-/// CML's images bring DVC and Python, which the job may need: they stay.
+/// Reports CML's images. They contain DVC and Python, which the job may need: they are kept.
 pub(crate) fn container(job: &Job<'_>, changes: &mut Changes) {
     let Some((image, line)) = job.image() else { return };
     if IMAGES.iter().any(|name| image.contains(name)) {
@@ -154,7 +154,7 @@ pub(crate) fn container(job: &Job<'_>, changes: &mut Changes) {
     }
 }
 
-/// True where a mapping is written in one line.
+/// Returns true if a mapping is written on one line.
 pub(crate) fn is_flow(node: &Node, key: &Node) -> bool {
     node.line == key.line && matches!(node.kind, Yaml::Map(_) | Yaml::List(_))
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-/// What a command is for.
+/// Kind of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// It launches or is a runner.
+    /// It launches a runner, or is one.
     Runner,
     Publish,
     Comment,
@@ -24,7 +24,7 @@ pub(crate) struct Command {
     pub(crate) at: Range<usize>,
 }
 
-/// Programs, and words behind `cml`.
+/// Programs, and words after `cml`.
 const PROGRAMS: [(&str, Kind); 8] = [
     ("cml-publish", Kind::Publish),
     ("cml-send-comment", Kind::Comment),
@@ -58,7 +58,7 @@ pub(crate) const IMAGES: [&str; 4] =
 pub(crate) const SETUP: &str = "iterative/setup-cml";
 pub(crate) const PACKAGE: &str = "@dvcorg/cml";
 
-/// True when a line of a workflow is CML's.
+/// Returns true when a line of a workflow mentions CML.
 pub(crate) fn says_cml(line: &str) -> bool {
     line.contains(SETUP)
         || line.contains(PACKAGE)
@@ -66,7 +66,7 @@ pub(crate) fn says_cml(line: &str) -> bool {
         || !commands(line).is_empty()
 }
 
-/// CML's commands in one line of shell.
+/// Returns CML's commands in one line of shell.
 pub(crate) fn commands(line: &str) -> Vec<Command> {
     if line.trim_start().starts_with('#') {
         return Vec::new();
@@ -99,7 +99,7 @@ pub(crate) fn commands(line: &str) -> Vec<Command> {
     found
 }
 
-/// Where words are: what a shell would not split, as far as names of programs go.
+/// Returns the ranges of words: what a shell would not split, as far as names of programs are concerned.
 fn spans(line: &str) -> Vec<Range<usize>> {
     let is_word = |c: char| c.is_alphanumeric() || "-_./@".contains(c);
     let mut spans = Vec::new();
@@ -117,7 +117,8 @@ fn spans(line: &str) -> Vec<Range<usize>> {
     spans
 }
 
-/// The value of a flag in a line: the bytes between its quotes, or up to the next blank. Empty where it has none.
+/// Returns the value of a flag in a line: the bytes between its quotes, or up to the next blank. Empty where it has
+/// none.
 pub(crate) fn flag(line: &str, name: &str) -> Option<Range<usize>> {
     let wanted = format!("--{name}");
     let mut from = 0;
@@ -146,7 +147,7 @@ fn value(line: &str, at: usize) -> Range<usize> {
     }
     let mut end = at;
     while let Some(c) = line[end..].chars().next() {
-        // An expression of GitHub's has blanks of its own.
+        // GitHub's expressions contain blanks.
         if let Some(inside) = line[end..].strip_prefix("${{") {
             end = inside.find("}}").map_or(line.len(), |length| end + 3 + length + 2);
             continue;
