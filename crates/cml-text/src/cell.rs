@@ -1,12 +1,13 @@
-//! Text of strangers in a cell of a Markdown table.
+//! Untrusted text in a cell of a Markdown table.
 
 use crate::acts;
 
 /// Longer texts are cut.
 const CHARACTERS_MAX: usize = 200;
 
-/// A text as one cell: it cannot end the cell or the line, be markup, or mention anybody. What could goes into
-/// `<code>`, where GitHub links no `@name`, `#1` or address, with every sign written as its number.
+/// Returns a text as one cell: it cannot end the cell or the line, be markup, or mention anybody. Text that could is
+/// put into `<code>`, where GitHub links no `@name`, `#1` or address, with every punctuation character as a numeric
+/// reference.
 #[must_use]
 pub fn table_cell(text: &str) -> String {
     let cut: String = text.chars().take(CHARACTERS_MAX).collect();
@@ -32,7 +33,7 @@ pub fn table_cell(text: &str) -> String {
     format!("<code>{code}{more}</code>")
 }
 
-/// Whether Markdown leaves a text as it is: an underscore, for one, has to stand inside a word.
+/// Returns whether Markdown keeps a text unchanged: an underscore, for one, has to be inside a word.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_word = |at: Option<usize>| {

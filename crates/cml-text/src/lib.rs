@@ -1,7 +1,8 @@
-//! Text that others wrote (names of jobs and branches, messages of AWS and GitHub, consoles of machines) on its way to a
-//! place where some characters do something. One function for each place; what goes there goes through it.
+//! Escaping of untrusted text (names of jobs and branches, messages of AWS and GitHub, consoles of machines) for places
+//! where some characters have an effect. There is one function for each place; all text for that place passes through
+//! it.
 //!
-//! What may not happen here: any input or output.
+//! Forbidden here: input and output.
 
 mod cell;
 
@@ -9,14 +10,16 @@ use std::borrow::Cow;
 
 pub use cell::table_cell;
 
-/// One line for a terminal or a log: no character moves the cursor, changes colours, turns the direction of writing or
-/// begins a line, and GitHub Actions finds no command in it. What would is shown as an escape: `\u{1b}`.
+/// Returns one line for a terminal or a log: no character moves the cursor, changes colours, changes the direction of
+/// writing or begins a line, and GitHub Actions finds no command in it. Characters that would are shown as an escape:
+/// `\u{1b}`.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, false)
 }
 
-/// Many lines for a terminal or a log, each as [`line`] has it: line feeds stay, and a carriage return before one goes.
+/// Returns many lines for a terminal or a log, each escaped as by [`line`]: line feeds stay, and a carriage return
+/// before one is removed.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, true)
@@ -28,7 +31,7 @@ fn escaped(text: &str, may_break: bool) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    // Only blanks so far: here a command of Actions begins.
+    // Only blanks so far: a command of Actions could begin here.
     let mut begins = true;
     let mut rest = text.char_indices().peekable();
     while let Some((at, c)) = rest.next() {
@@ -52,8 +55,8 @@ fn escaped(text: &str, may_break: bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character does something other than being seen: control characters (C0, C1, DEL), line and paragraph
-/// separators, and those that turn the direction of writing or have no width.
+/// Returns whether a character has an effect instead of a glyph: control characters (C0, C1, DEL), line and paragraph
+/// separators, and those that change the direction of writing or have no width.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -61,14 +64,14 @@ fn acts(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A character that a name, a label, a tag or any other word of one line may not have: it would begin a line of its own in a
-/// script, a file of lines or a log, or hide what the word says.
+/// Returns the first character that a name, a label, a tag or any other word of one line may not have: it would begin a
+/// new line in a script, a file of lines or a log, or hide the content of the word.
 #[must_use]
 pub fn not_of_a_line(text: &str) -> Option<char> {
     text.chars().find(|c| acts(*c) && !matches!(c, '\u{200c}' | '\u{200d}'))
 }
 
-/// Text between backticks in Markdown: nothing in it is markup, and it cannot end before its end.
+/// Returns text between backticks in Markdown: nothing in it is markup, and it cannot end the code span early.
 #[must_use]
 pub fn code(text: &str) -> String {
     let shown = line(text);
@@ -79,8 +82,8 @@ pub fn code(text: &str) -> String {
     format!("{fence}{blank}{shown}{blank}{fence}")
 }
 
-/// One value for `GITHUB_OUTPUT` or `GITHUB_ENV`, whatever is in it. None when the delimiter stands in the value: take
-/// another one. A delimiter that nobody can guess is what GitHub asks for.
+/// Returns one value for `GITHUB_OUTPUT` or `GITHUB_ENV`, whatever it contains. `None` when the value contains the
+/// delimiter: use another one. GitHub requires an unguessable delimiter.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#multiline-strings>
 #[must_use]
 pub fn named_value(name: &str, value: &str, delimiter: &str) -> Option<String> {
