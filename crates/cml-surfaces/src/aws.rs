@@ -1,4 +1,4 @@
-//! AWS's answers, or those of whatever stands at its address.
+//! Answers of AWS, or of any other server at its address.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,16 +13,16 @@ use serde_json::json;
 
 use crate::github::split;
 
-/// The longest that is told of an answer, characters: a sentence, and the longest name that AWS gives to a thing.
+/// The longest message about an answer, characters: a sentence, and the longest name that AWS gives to a resource.
 const TOLD_MAX: usize = 2_200;
 
-/// A body, or a text within one, as every answer that is read here.
+/// Parses a body, or a text within one, as every answer that is read here.
 pub(crate) fn answer(bytes: &[u8]) {
     refused(bytes);
     bill(bytes);
     list_prices(bytes);
     let text = String::from_utf8_lossy(bytes);
-    // A page of the price list has its products as texts.
+    // A page of the price list contains its products as texts.
     list_prices(json!({"PriceList": [text]}).to_string().as_bytes());
     permissions(bytes);
     match parameter::read(bytes) {
@@ -42,7 +42,7 @@ fn bounded(told: &str) {
     assert!(told.chars().count() <= TOLD_MAX, "{} bytes are told of an answer", told.len());
 }
 
-/// A refusal by its body alone, and by a header, the first line, and the rest.
+/// Parses a refusal by its body alone, and by a header, the first line, and the rest.
 fn refused(bytes: &[u8]) {
     let (header, body) = split(bytes);
     let header = String::from_utf8_lossy(header);
@@ -92,7 +92,7 @@ fn permissions(bytes: &[u8]) {
     }
 }
 
-/// What EC2 writes about a machine: its id, its tags, and when it ended.
+/// Parses EC2's facts about a machine: its id, its tags, and the time of its end.
 fn machine(text: &str) {
     if instance::is_id(text) {
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{text:?}");

@@ -1,9 +1,9 @@
-//! What GitHub sends, and what somebody sends in its name.
+//! Messages of GitHub, and forged ones.
 
 use cml_github::{Location, WebhookSecret, read_delivery, understood_as};
 use secrecy::SecretString;
 
-/// A delivery: the first line is the signature's header, the rest the body.
+/// Parses a delivery: the first line is the signature's header, the rest the body.
 pub(crate) fn webhook(bytes: &[u8]) {
     let (header, body) = split(bytes);
     if let Ok(secret) = WebhookSecret::new(SecretString::from("not in any corpus")) {
@@ -15,7 +15,7 @@ pub(crate) fn webhook(bytes: &[u8]) {
     }
 }
 
-/// An answer of the API, and an address of a repository.
+/// Parses an answer of the API, and an address of a repository.
 pub(crate) fn answer(bytes: &[u8]) {
     let _ = understood_as(bytes);
     if let Ok(text) = std::str::from_utf8(bytes)
@@ -30,7 +30,7 @@ pub(crate) fn answer(bytes: &[u8]) {
     }
 }
 
-/// The first line, and what comes after it.
+/// Returns the first line, and the rest.
 pub(crate) fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),

@@ -1,4 +1,4 @@
-//! Lines of a journal, one a line: `cost` reads journals that were handed over.
+//! Records of a journal, one a line: `cost` reads journals of others.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use cml_journal::{Event, Journal, Record, SqliteJournal, State};
 use cml_prices::Book;
 use jiff::{SignedDuration, Timestamp};
 
-/// Lines that are read; more of them are no other code.
+/// Limit on the lines that are read; more of them exercise no other code.
 const LINES_MAX: usize = 200;
 
 pub(crate) fn journal(bytes: &[u8]) {
@@ -33,7 +33,7 @@ pub(crate) fn journal(bytes: &[u8]) {
     }
 }
 
-/// The same lines in a real journal, and the cost reports of it.
+/// Writes the same lines to a real journal, and reports its cost.
 fn in_a_file(lines: &[Record], now: Timestamp) {
     let Ok(dir) = tempfile::tempdir() else { return };
     let file = dir.path().join("journal.db");

@@ -1,10 +1,10 @@
-//! Where text of strangers comes in: one function for each surface. The fuzzer (`fuzz/`) and the everyday test that replays its
-//! corpora call the same functions, so that the two cannot drift.
+//! Entry points of untrusted text: one function for each surface. The fuzzer (`fuzz/`) and the everyday test that
+//! replays its corpora call the same functions, so that the two cannot drift.
 //!
-//! A surface takes any bytes, hands them to the parsers as the program does, and panics where something does not hold. What
-//! holds everywhere: no panic, no overflow, and messages and results of a bounded size.
+//! A surface takes any bytes, passes them to the parsers as the program does, and panics where a property does not
+//! hold. Properties that hold everywhere: no panic, no overflow, and messages and results of a bounded size.
 //!
-//! What may not happen here: a check that depends on anything but the bytes. Only tests depend on this crate.
+//! Forbidden here: a check that depends on anything but the bytes. Only tests depend on this crate.
 
 mod aws;
 mod github;
@@ -14,12 +14,12 @@ mod report;
 mod spec;
 mod user_data;
 
-/// A surface by its name: the name of its fuzz target and of its corpus.
+/// A surface and its name: that of its fuzz target and of its corpus.
 #[derive(Clone, Copy)]
 pub struct Surface {
     /// `cml_yaml`.
     pub name: &'static str,
-    /// Takes bytes; panics where something does not hold.
+    /// Takes bytes; panics where a property does not hold.
     pub run: fn(&[u8]),
 }
 
@@ -42,7 +42,7 @@ pub const SURFACES: [Surface; 12] = [
 /// Runs one surface; for fuzz targets.
 ///
 /// # Panics
-/// When there is no such surface, and where something does not hold.
+/// When there is no such surface, and where a property does not hold.
 pub fn run(name: &str, bytes: &[u8]) {
     let surface = SURFACES.iter().find(|surface| surface.name == name);
     (surface.unwrap_or_else(|| panic!("no surface is called {name}")).run)(bytes);

@@ -1,11 +1,11 @@
-//! Metrics and tables, which a stranger's training writes.
+//! Metrics and tables, which untrusted training writes.
 
 use cml_metrics::{Directions, MarkdownOptions, MetricsFile, Table, compare};
 use cml_plot::{Chart, ConfusionMatrix, Kind, Series, roc};
 
 use crate::github::split;
 
-/// Most rows of a chart that are drawn here: drawing is slow, and longer ones are no other code.
+/// Limit on the rows of a chart that are drawn here: drawing is slow, and longer ones exercise no other code.
 const ROWS_DRAWN: usize = 64;
 
 pub(crate) fn json(bytes: &[u8]) {
@@ -28,7 +28,7 @@ pub(crate) fn csv(bytes: &[u8]) {
     }
 }
 
-/// Reads a file, compares it with itself and with an empty side, and writes it as Markdown.
+/// Parses a file, compares it with itself and with an empty side, and formats it as Markdown.
 fn metrics(path: &str, bytes: &[u8]) {
     let file = match MetricsFile::read(path, bytes) {
         Ok(file) => [file],
@@ -49,7 +49,7 @@ fn metrics(path: &str, bytes: &[u8]) {
     }
 }
 
-/// A table as every kind of plot: the first line is the file's name, the rest the file.
+/// Draws a table as every kind of plot: the first line is the file's name, the rest the file.
 pub(crate) fn plot(bytes: &[u8]) {
     let (name, rest) = split(bytes);
     let table = match Table::read(&String::from_utf8_lossy(name), rest, None) {

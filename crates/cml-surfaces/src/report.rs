@@ -1,4 +1,4 @@
-//! Reports, which may be made of what a stranger wrote.
+//! Reports, which may contain untrusted text.
 
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
-//! `cml.yaml`, which anybody may change who may open a pull request.
+//! `cml.yaml`, which any author of a pull request may change.
 
 use cml_cloud::UsdPerHour;
 use cml_spec::Runners;
 use rust_decimal::Decimal;
 
-/// The longest message about a file, bytes: fifty problems, each with a line that is cut.
+/// The longest message about a file, bytes: fifty problems, each with a truncated line.
 const TOLD_MAX: usize = 64 * 1024;
 
 pub(crate) fn cml_yaml(bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! Labels and what else a user names, on the way into a script that runs as root.
+//! Labels and other names from users, in a script that runs as root.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use ulid::Ulid;
 
-/// Values, one for each place, separated by the byte 0xff, which is in no text.
+/// Renders user data from values, one for each place, separated by the byte 0xff, which is in no text.
 pub(crate) fn user_data(bytes: &[u8]) {
     let mut values =
         bytes.split(|byte| *byte == 0xff).map(|value| String::from_utf8_lossy(value).into_owned());
@@ -47,7 +47,7 @@ pub(crate) fn user_data(bytes: &[u8]) {
     assert!(parses(&script), "sh does not parse the script");
 }
 
-/// Whether a shell reads the whole script as it is meant; nothing is run.
+/// Returns whether a shell parses the whole script; nothing is run.
 fn parses(script: &str) -> bool {
     let child = Command::new("sh")
         .arg("-n")
@@ -55,7 +55,7 @@ fn parses(script: &str) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    // Without a shell nothing is said.
+    // Without a shell there is no result.
     let Ok(mut child) = child else { return true };
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(script.as_bytes());

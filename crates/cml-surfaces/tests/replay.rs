@@ -1,4 +1,4 @@
-//! Every input that the fuzzer has kept, through the very functions that it calls.
+//! Replay of every input that the fuzzer has kept, through the same functions that it calls.
 
 use std::path::{Path, PathBuf};
 
