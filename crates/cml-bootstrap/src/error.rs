@@ -1,9 +1,9 @@
-//! What can go wrong while rendering.
+//! Errors of rendering.
 
-/// The script could not be made.
+/// Error: the script could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
-    /// It does not fit into a cloud's user data, packed neither.
+    /// The script does not fit into a cloud's user data, even compressed.
     #[error(
         "the user data has {packed} bytes after compression ({plain} before), {limit} are the limit; \
          the user's own scripts and certificates take {own_part} of them"
@@ -15,23 +15,24 @@ pub enum BootstrapError {
         packed: usize,
         /// Bytes allowed.
         limit: usize,
-        /// What the user's own part adds after compression, bytes.
+        /// Bytes after compression that the user's own part adds.
         own_part: usize,
-        /// What to do about it.
+        /// How to reduce the size.
         advice: &'static str,
     },
-    /// A value that is one line holds a line break or another control character: it would begin a line of its own somewhere.
+    /// A value that must be one line contains a line break or another control character: it would begin a new line
+    /// somewhere.
     #[error("{name} of the user data holds a control character (U+{:04X}): take it out", u32::from(*character))]
     ControlCharacter {
         /// The value's name in the template.
         name: String,
-        /// The first one in it.
+        /// The first such character in it.
         character: char,
     },
-    /// What should be a package's name is none.
+    /// A value that should be a package's name is none.
     #[error("{0:?} is no name of a package: letters, digits and . + : = ~ _ - only")]
     Package(String),
-    /// The template names a value that is not given: a fault of this program.
+    /// The template uses a value that is not given: a bug of this program.
     #[error("the bootstrap template cannot be rendered: {0}")]
     Template(#[from] minijinja::Error),
 }

@@ -1,9 +1,9 @@
 //! Renders `templates/machine/` into the user data that turns a machine into a runner.
 //!
-//! One script serves every machine: cloud-init runs it as root, the local provider runs it as whoever started it.
-//! Every value goes in quoted for the shell: the template's syntax leaves no other way (see `quote`).
+//! One script serves every machine: cloud-init runs it as root, the local provider as the user that started it.
+//! Every value is quoted for the shell when it is inserted: the template's syntax allows nothing else (see `quote`).
 //!
-//! What may not happen here: anything but text. No clock, no network, no file but the templates compiled in.
+//! Forbidden here: anything except text. No clock, no network, no file except the templates compiled in.
 
 mod error;
 mod multipart;
@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use error::BootstrapError;
 pub use size::MAX_BYTES;
 
-/// The parts of the script, in the order in which they stand in it.
+/// The parts of the script, in order.
 const TEMPLATE: &str = concat!(
     include_str!("../../../templates/machine/1-values.sh"),
     "\n",
@@ -37,75 +37,75 @@ const TEMPLATE: &str = concat!(
     include_str!("../../../templates/machine/6-main.sh"),
 );
 const REDACTED: &str = "<redacted>";
-/// Values that may have several lines. All others are one, and go into lines of `NAME=VALUE`.
+/// Values that may have several lines. All others must be one line, and are inserted into lines of `NAME=VALUE`.
 const OF_MANY_LINES: &[&str] = &["offers", "ssh_authorized_key"];
 
-/// How the runner becomes known to GitHub.
+/// How the runner registers at GitHub.
 #[derive(Clone, Debug)]
 pub enum Registration {
     /// A single-use JIT configuration: one job.
     Jit {
-        /// The blob, base64 as GitHub gives it.
+        /// The blob, base64 as GitHub returns it.
         encoded: SecretString,
     },
     /// A registration token (valid for 1 h), for a runner that takes many jobs until it has been idle.
     Token {
-        /// The repository, organization or enterprise, as `config.sh --url` wants it.
+        /// The repository, organization or enterprise, in the form of `config.sh --url`.
         url: String,
         /// The token.
         token: SecretString,
-        /// Labels beside the runner's own.
+        /// Labels in addition to the runner's own.
         labels: Vec<String>,
         /// Whether the runner adds its own labels: `self-hosted`, the system and the architecture.
         default_labels: bool,
-        /// Runner group; none: the default one.
+        /// Runner group; `None`: the default one.
         group: Option<String>,
     },
 }
 
-/// The runner's own software.
+/// The package of the runner program.
 #[derive(Clone, Debug)]
 pub struct RunnerPackage {
-    /// Where the `.tar.gz` is.
+    /// Address of the `.tar.gz`.
     pub url: String,
-    /// Its SHA-256 in hexadecimal, where known: then nothing else is unpacked.
+    /// Its SHA-256 in hexadecimal, if known: then no other file is unpacked.
     pub sha256: Option<String>,
-    /// A bearer token that the download takes, where GitHub gave one with the address. Secret.
+    /// A bearer token for the download, if GitHub returned one with the address. Secret.
     pub token: Option<SecretString>,
 }
 
-/// What the script will run on.
+/// Machine on which the script will run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
-    /// The local provider runs the script as it is.
+    /// The local provider runs the script unmodified.
     Local,
     /// cloud-init runs it from a multipart message.
     Cloud {
-        /// It was bought for its GPU: without one that works no job may come.
+        /// Whether it is bought for its GPU: without a working one it must not take jobs.
         gpu: bool,
     },
 }
 
-/// All that the script needs to know.
+/// All input of the script.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
-    /// The decision behind the machine.
+    /// Id of the launch.
     pub launch: LaunchId,
     /// The runner's name at GitHub.
     pub runner_name: String,
-    /// How the runner becomes known to GitHub.
+    /// How the runner registers at GitHub.
     pub registration: Registration,
-    /// The runner's own software.
+    /// The package of the runner program.
     pub package: RunnerPackage,
-    /// When the machine powers itself off, whatever it does.
+    /// Time at which the machine powers itself off, whatever it does.
     pub deadline: Deadline,
-    /// From the script's start to the runner listening for jobs; then the machine powers itself off.
+    /// Longest time from the script's start to the runner listening for jobs; then the machine powers itself off.
     pub boot_timeout: SignedDuration,
-    /// From the last job (or the first listening) to powering off; none: never.
+    /// Time from the last job (or the first listening) to powering off; `None`: never.
     pub idle_timeout: Option<SignedDuration>,
-    /// What it runs on.
+    /// Machine on which the script runs.
     pub machine: Machine,
-    /// What it may be bought for, best first: a report on it can then say what it costs.
+    /// Offers that it may be bought from, best first: a report on it can then show its cost.
     pub offers: Vec<Offer>,
     /// The user's own part.
     pub setup: Setup,
@@ -114,25 +114,25 @@ pub struct Bootstrap {
 /// One part of the user data, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is and when it runs.
+    /// Its content and when it runs.
     pub what: &'static str,
     /// Bytes before compression.
     pub bytes: usize,
 }
 
-/// How the user data is made up.
+/// Composition of the user data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     /// Its parts, in their order.
     pub parts: Vec<Part>,
-    /// Bytes as they are sent, of at most [`MAX_BYTES`].
+    /// Bytes as they are sent, at most [`MAX_BYTES`].
     pub sent: usize,
     /// Whether they are compressed.
     pub packed: bool,
 }
 
-/// Renders the user data. For a cloud plain where that fits into [`MAX_BYTES`], else without comments and gzip, which
-/// cloud-init unpacks; the local provider takes any size.
+/// Renders the user data. For a cloud it is plain if that fits into [`MAX_BYTES`], else without comments and compressed
+/// by gzip, which cloud-init unpacks; the local provider takes any size.
 ///
 /// # Errors
 /// [`BootstrapError::TooLarge`] with all sizes; [`BootstrapError::ControlCharacter`] for a value that is not one line;
@@ -145,7 +145,7 @@ pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
     let download = bootstrap.package.token.as_ref().map_or("", |token| token.expose_secret());
     let secrets = Secrets { registration, download };
     let mut answer = fitting(bootstrap, &secrets, offers::LINES_MAX);
-    // What is nice to know makes room for what is needed.
+    // Optional content is dropped for the required one.
     for fewer in [offers::LINES_MAX / 4, 0] {
         if matches!(answer, Err(BootstrapError::TooLarge { .. })) {
             answer = fitting(bootstrap, &secrets, fewer);
@@ -154,14 +154,14 @@ pub fn render(bootstrap: &Bootstrap) -> Result<UserData, BootstrapError> {
     answer
 }
 
-/// What only the machine may see.
+/// Values that only the machine may see.
 struct Secrets<'a> {
     registration: &'a str,
-    /// Empty where the download takes none.
+    /// Empty if the download requires none.
     download: &'a str,
 }
 
-/// The same with so many offers.
+/// Renders with at most so many offers.
 fn fitting(bootstrap: &Bootstrap, secrets: &Secrets<'_>, offers: usize) -> Result<UserData, BootstrapError> {
     let plain = text(bootstrap, secrets, TEMPLATE, offers)?;
     if bootstrap.machine == Machine::Local {
@@ -172,10 +172,10 @@ fn fitting(bootstrap: &Bootstrap, secrets: &Secrets<'_>, offers: usize) -> Resul
         .map(UserData::new)
 }
 
-/// The script as [`render`] makes it, with `<redacted>` in place of the secret and never packed: for people.
+/// Renders the script as [`render`] does, with `<redacted>` instead of the secret and never compressed: for people.
 ///
 /// # Errors
-/// As [`render`], but for the size.
+/// As [`render`], except for the size.
 pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
     let script = text(bootstrap, &redacted(bootstrap), TEMPLATE, offers::LINES_MAX)?;
     Ok(match bootstrap.machine {
@@ -184,7 +184,7 @@ pub fn preview(bootstrap: &Bootstrap) -> Result<String, BootstrapError> {
     })
 }
 
-/// What the user data is made up of and how large it is. A registration of the usual size stands in for the secret.
+/// Returns the composition and size of the user data. A registration of the usual size replaces the secret.
 ///
 /// # Errors
 /// As [`render`].
@@ -208,13 +208,13 @@ pub fn explain(bootstrap: &Bootstrap) -> Result<Explained, BootstrapError> {
     Ok(Explained { parts, packed: size::is_packed(&sent), sent: sent.len() })
 }
 
-/// What stands in the secrets' place.
+/// Returns placeholders for the secrets.
 fn redacted(bootstrap: &Bootstrap) -> Secrets<'static> {
     let download = if bootstrap.package.token.is_some() { REDACTED } else { "" };
     Secrets { registration: REDACTED, download }
 }
 
-/// What the user gave, as it stands in the script.
+/// Returns the user's own part, as it is in the script.
 fn own_part(setup: &Setup) -> String {
     let own = [
         setup.startup_script.as_deref(),
@@ -226,7 +226,7 @@ fn own_part(setup: &Setup) -> String {
     own.into_iter().flatten().map(packed).collect()
 }
 
-/// Text becomes shorter by this before it is base64, in which gzip would no longer find its words.
+/// Compresses text before it is encoded in base64, in which gzip would no longer find repeated words.
 fn packed(bytes: &[u8]) -> String {
     if bytes.is_empty() { String::new() } else { STANDARD.encode(size::gzip(bytes)) }
 }

@@ -1,14 +1,16 @@
-//! What a machine may have been bought for, as it is told: by what it turns out to be, it knows its own price.
+//! Offers that a machine may have been bought from, passed to it: by the type, zone and market that it finds, it knows
+//! its own price.
 
 use cml_cloud::{Market, Offer};
 
-/// Of more than these the rest is left out, the best come first: user data has room for 16 KiB.
+/// Limit on the offers, of which the best come first: user data has room for 16 KiB.
 pub(crate) const LINES_MAX: usize = 32;
 
-/// At most so many lines of `offer=TYPE ZONE MARKET USD_PER_HOUR`; `*` is any zone. What has no price is left out.
+/// Returns at most so many lines of `offer=TYPE ZONE MARKET USD_PER_HOUR`; `*` is any zone. Offers without a price are
+/// omitted.
 pub(crate) fn lines(offers: &[Offer], most: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
-    // On-demand prices are few, one a type, and a launch comes to them last: they must not be those that are left out.
+    // On-demand prices are few, one a type, and a launch tries them last: they must not be the ones omitted.
     let mut offers: Vec<&Offer> = offers.iter().collect();
     offers.sort_by_key(|offer| offer.market == Market::Spot);
     for offer in &offers {

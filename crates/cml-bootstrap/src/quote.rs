@@ -1,7 +1,7 @@
 //! A template engine in which quoting cannot be forgotten.
 //!
-//! A value is written `'{{ name }}'`, quotes included: they belong to the delimiters, and what comes in their place is
-//! quoted by the engine itself. So the template is a shell script before rendering as after.
+//! A value is written `'{{ name }}'`, quotes included: they belong to the delimiters, and the engine itself quotes the
+//! value that replaces them. So the template is a valid shell script before and after rendering.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -9,10 +9,11 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use crate::BootstrapError;
 
-/// Renders; every value becomes one single-quoted word of the shell. Those of many lines may hold line breaks.
+/// Renders a template; every value becomes one single-quoted word of the shell. Values of many lines may contain line
+/// breaks.
 ///
 /// # Errors
-/// A value with another control character; a template that does not parse or names what is not given.
+/// A value with another control character; a template that does not parse or uses a value that is not given.
 pub(crate) fn render(
     template: &str,
     values: &Value,
@@ -40,7 +41,7 @@ pub(crate) fn render(
     Ok(engine.template_from_named_str("bootstrap.sh", template)?.render(values)?)
 }
 
-/// One word for a POSIX shell: between single quotes only the single quote itself is special.
+/// Quotes one word for a POSIX shell: between single quotes only the single quote itself is special.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

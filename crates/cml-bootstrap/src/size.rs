@@ -1,4 +1,4 @@
-//! EC2 takes 16 KiB of user data and not a byte more.
+//! Size limit of EC2's user data: 16 KiB.
 
 use std::io::Write;
 
@@ -6,11 +6,11 @@ use flate2::{Compression, GzBuilder};
 
 use crate::BootstrapError;
 
-/// The most user data that a machine can be given, bytes before base64:
+/// The largest user data of a machine, bytes before base64:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
 pub const MAX_BYTES: usize = 16_384;
 
-/// Plain where it fits, so that a person can read it on the machine; else packed, as [`terse`] has it.
+/// Returns the plain text if it fits, so that a person can read it on the machine; else the `terse` one, compressed.
 pub(crate) fn fit(plain: &str, terse: &str, own_part: &str) -> Result<Vec<u8>, BootstrapError> {
     if plain.len() <= MAX_BYTES {
         return Ok(plain.as_bytes().to_vec());
@@ -34,8 +34,8 @@ pub(crate) fn fit(plain: &str, terse: &str, own_part: &str) -> Result<Vec<u8>, B
     })
 }
 
-/// The template for machines, not for people: without comments in English (a first line of a script, `#!`, is none) and without
-/// indentation. Nothing of it is in a text that somebody wrote: values come in later, and are left alone.
+/// Returns the template for machines, not for people: without comments in English (a first line of a script, `#!`, is
+/// none) and without indentation. It contains no text of users: values are inserted later, and are not changed.
 pub(crate) fn terse(template: &str) -> String {
     let lines = template.lines().map(str::trim_start).filter(|line| !line.starts_with("# "));
     lines
@@ -44,14 +44,14 @@ pub(crate) fn terse(template: &str) -> String {
         .collect()
 }
 
-/// Whether these bytes are packed.
+/// Returns whether these bytes are compressed.
 pub(crate) fn is_packed(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-/// Without a time stamp: the same script gives the same bytes, which a repeated launch call needs.
+/// Compresses without a time stamp: the same script results in the same bytes, which a repeated launch call needs.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
-    // Writing into memory cannot fail.
+    // Writing to memory cannot fail.
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }

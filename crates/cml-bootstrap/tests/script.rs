@@ -1,4 +1,4 @@
-//! The rendered script: what people read, what shellcheck says, what a real `sh` does with it.
+//! The rendered script: its text, shellcheck's findings, and its behaviour in a real `sh`.
 
 #![allow(clippy::disallowed_methods, reason = "tests are an edge: real time, a real shell")]
 
@@ -100,10 +100,10 @@ fn shellcheck_has_nothing_to_say() {
 #[test]
 fn a_real_jit_configuration_and_a_startup_script_fit() {
     let mut bootstrap = bootstrap();
-    // GitHub's blobs have about 4 to 5 kB; what is in them does not compress beyond its base64.
+    // GitHub's blobs have about 4 to 5 kB; their content does not compress beyond its base64.
     bootstrap.registration = Registration::Jit { encoded: SecretString::from(noise(5_000)) };
     bootstrap.machine = On::Cloud { gpu: true };
-    // Of what people write, 7 kB: every line differs, and its words come again.
+    // Of text that people write, 7 kB: every line differs, and its words repeat.
     let lines = noise(800).into_bytes();
     let lines = lines.chunks(4).map(String::from_utf8_lossy).enumerate();
     let lines = lines.map(|(n, word)| format!("apt-get install -y lib{word}-dev={n}\n")).collect::<String>();
@@ -115,7 +115,7 @@ fn a_real_jit_configuration_and_a_startup_script_fit() {
     assert_eq!(render(&bootstrap).expect("fits").expose(), bytes, "the same launch gives the same bytes");
 }
 
-/// One of many, each with a price of its own.
+/// Returns one of many offers, each with a different price.
 fn offer(number: u32) -> Offer {
     Offer {
         region: "us-east-1".to_owned(),
@@ -176,7 +176,7 @@ fn skipped(why: &str) {
     println!("SKIPPED: {why}");
 }
 
-/// Letters without a pattern, the same each time.
+/// Returns letters without a pattern, the same each time.
 fn noise(length: usize) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut state = 1_u64;
@@ -227,7 +227,7 @@ impl Machine {
         self.run_with(&[])
     }
 
-    /// The same with programs of its own.
+    /// Runs it with additional programs.
     fn run_with(&self, tools: &[PathBuf]) -> String {
         let path = std::env::var_os("PATH").expect("a path");
         let path =
@@ -303,7 +303,7 @@ fn what_the_gpus_did_is_kept_within_bounds() {
     let (_, rest) = script.split_once("\nwatch_gpus() {").expect("the function");
     let (body, _) = rest.split_once("\n}\n").expect("its end");
     let dir = tempfile::tempdir().expect("a directory");
-    // One look at GPUs, of a machine that has had many.
+    // One line of GPU use, of a machine that has had many.
     std::fs::write(dir.path().join("gpu"), "x\n".repeat(19_999) + "old\n").expect("written");
     let once = format!(
         "facts=$1\ntimeout() {{ echo new; }}\nsleep() {{ exit 0; }}\nwatch_gpus() {{{body}\n}}\nwatch_gpus\n"
@@ -357,7 +357,7 @@ fn a_runner_without_default_labels_is_configured_so() {
     assert!(console.contains("--labels gpu --no-default-labels\n"), "{console}");
 }
 
-/// As run-helper.sh of the runner has it: what it knows as an outcome of its own only if it is asked for, and 0 for the rest.
+/// As run-helper.sh of the runner does: it returns a known outcome as its own code only on request, and 0 for the rest.
 /// <https://github.com/actions/runner/blob/main/src/Misc/layoutroot/run-helper.sh.template>
 const DEPRECATED: &str = "#!/bin/sh\necho 'An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.'\n\
     if [ \"$ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE\" = 1 ]; then exit 7; fi\n\
@@ -454,7 +454,7 @@ fn a_clock_that_is_set_forward_by_days_ends_no_job_of_a_local_machine() {
     let machine = Machine::with_runner(run);
     let tools = machine.dir.path().join("tools");
     std::fs::create_dir(&tools).expect("a directory");
-    // The first directory of the path is this program's own.
+    // The first directory of the path is this test's own.
     program(
         &tools.join("date"),
         "#!/bin/sh\nPATH=${PATH#*:}\nif [ \"$*\" = +%s ] && [ -e \"$HOME/clock-is-set\" ]; then\n  \
@@ -471,7 +471,7 @@ fn a_clock_that_is_set_forward_by_days_ends_no_job_of_a_local_machine() {
 fn values_reach_config_sh_as_they_are() {
     let hostile = "a b'\"`id`$(id)\\ $HOME <<START %s";
     let mut machine = Machine::with_runner("#!/bin/sh\ncat arguments; sleep 3\n");
-    // A line for each argument, before anything speaks of it.
+    // A line for each argument, before any program prints it.
     let package = machine.dir.path().join("package");
     program(
         &package.join("config.sh"),

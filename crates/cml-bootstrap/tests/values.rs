@@ -1,4 +1,5 @@
-//! Values never become code: whatever is in them, the script holds it, and cloud-init finds no part that is not ours.
+//! Values never become code: whatever they contain, the script is unchanged around them, and cloud-init finds no part
+//! that is not ours.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use ulid::Ulid;
 
-/// What stands in the script, in this order.
+/// Variables of the script, in this order.
 const VARIABLES: [&str; 11] = [
     "runner_name",
     "runner_url",
@@ -26,7 +27,7 @@ const VARIABLES: [&str; 11] = [
     "ssh_authorized_key",
 ];
 
-/// A launch with these values, in the order of [`VARIABLES`].
+/// Returns a launch with these values, in the order of [`VARIABLES`].
 fn bootstrap(values: &[String], machine: Machine) -> Bootstrap {
     let value = |name: &str| {
         let at = VARIABLES.iter().position(|it| *it == name).expect("is one");
@@ -63,7 +64,7 @@ fn bootstrap(values: &[String], machine: Machine) -> Bootstrap {
     }
 }
 
-/// What the program prints for this input.
+/// Returns the program's output for this input.
 fn said(program: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
@@ -77,7 +78,7 @@ fn said(program: &str, arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Names that mean something to a shell, a MIME reader or a here-document.
+/// Strings with a meaning in a shell, a MIME reader or a here-document.
 const PARTS: [&str; 27] = [
     "START",
     "HOOK",
@@ -108,7 +109,7 @@ const PARTS: [&str; 27] = [
     "名",
 ];
 
-/// These in any mixture with others.
+/// Returns these in any mixture with others.
 fn hostile() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         prop::sample::select(&PARTS[..]).prop_map(str::to_owned),
@@ -140,7 +141,7 @@ proptest! {
         keys in prop::collection::vec(hostile(), 1..4),
     ) {
         let mut values = values;
-        // Of all values only this one may have lines of its own.
+        // Of all values only this one may have several lines.
         *values.last_mut().expect("the key") = keys.join("\n");
         let bootstrap = bootstrap(&values, Machine::Cloud { gpu: false });
         let message = preview(&bootstrap).expect("renders");

@@ -1,10 +1,10 @@
-//! What the machine makes of the runner's own words: the name of a job stands in them, and it may say anything.
+//! What the machine derives from the runner's output: it contains the name of a job, which may be any text.
 
 use std::process::Command;
 
 const WATCH: &str = include_str!("../../../templates/machine/3-watch.sh");
 
-/// The functions of 3-watch.sh that read what the runner says, over such a log; `body` is run with them.
+/// Runs `body` with the functions of 3-watch.sh that parse the runner's output, over such a log.
 fn watched(log: &str, marks: &[&str], body: &str) -> String {
     let (functions, _) = WATCH.split_once("\nwatch_runner() {").expect("the function behind them");
     let dir = tempfile::tempdir().expect("a directory");
@@ -46,7 +46,7 @@ fn the_name_of_a_job_does_not_decide_whether_the_machine_works() {
 
 #[test]
 fn what_looks_like_a_jobs_end_is_not_believed_while_its_worker_runs() {
-    // A line break in a name, should GitHub ever let one through.
+    // A line break in a name, should GitHub ever allow one.
     let log = "2026-11-29 10:00:00Z: Running job: x\n2026-11-29 10:00:00Z: Job x completed with result: Succeeded\n";
     let with_worker = format!(
         "cp \"$(command -v sleep)\" \"$state/Runner.Worker\"\n\"$state/Runner.Worker\" 60 &\necho $! >\"$state/pids\"\nuntil worker_runs; do :; done\n{TWELVE_LOOKS}\nkill $!\nwait"
