@@ -1,4 +1,4 @@
-//! Whether metrics are as good as they have to be.
+//! Checks of metrics against requirements and a baseline.
 
 use std::collections::HashSet;
 
@@ -11,50 +11,50 @@ use crate::requirement::Requirement;
 use crate::tolerance::Tolerance;
 use crate::value::{MetricsFile, Value};
 
-/// Significant digits in what is said about a metric.
+/// Significant digits of values in messages.
 const DIGITS: usize = 5;
-/// How many names like an unknown one are told.
+/// Limit on the suggestions for an unknown name.
 const NEAR_MAX: usize = 5;
-/// How like they have to be, by Jaro and Winkler, from 0 to 1.
+/// Least similarity of a suggestion, by Jaro and Winkler, from 0 to 1.
 const NEAR_MIN: f64 = 0.75;
 
-/// What the metrics are compared with.
+/// Metrics to compare with.
 #[derive(Clone, Copy, Debug)]
 pub struct Baseline<'a> {
-    /// What people call it, as `main`.
+    /// Its display name, such as `main`.
     pub title: &'a str,
     /// Its metrics.
     pub files: &'a [MetricsFile],
-    /// Whether metrics may not be worse, beyond a tolerance; none: it is only told beside the requirements.
+    /// Whether metrics may not be worse, beyond a tolerance; `None`: it is only shown next to the requirements.
     pub no_worse: Option<Tolerance>,
 }
 
-/// A requirement that cannot be judged, for it is not known of what.
+/// A requirement that cannot be judged, because its metric is not identified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// No file has such a path.
+    /// No file has this path.
     #[error("`{requirement}`: there is no file {}; known: {}", quoted(.path), list(.there))]
     UnknownFile {
         /// The requirement.
         requirement: String,
         /// The path in it.
         path: String,
-        /// The paths of the files that are there.
+        /// The paths of the existing files.
         there: Vec<String>,
     },
-    /// No metric has such a name.
+    /// No metric has this name.
     #[error("`{requirement}`: there is no metric {}{}", quoted(.name), hint(.near, .there))]
     UnknownMetric {
         /// The requirement.
         requirement: String,
         /// The name in it.
         name: String,
-        /// Names that are much like it, the most alike first.
+        /// Similar names, the most similar first.
         near: Vec<String>,
         /// All names.
         there: Vec<String>,
     },
-    /// Several files have it.
+    /// Several files have this metric.
     #[error("`{requirement}`: {} all have `{name}`; put one of them in front, as in `{}:{name}`", list(.paths), .paths.first().map_or("", String::as_str))]
     Ambiguous {
         /// The requirement.
@@ -73,13 +73,13 @@ fn hint(near: &[String], there: &[String]) -> String {
     format!("; did you mean {}?", near.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(" or "))
 }
 
-/// Judges metrics by requirements, and against a baseline.
+/// Checks metrics against requirements and a baseline.
 ///
-/// Against a baseline, every metric is judged that is on both sides and has a direction; the others are listed as not
-/// judged. NaN satisfies nothing, neither does text.
+/// With a baseline, every metric is judged that is on both sides and has a direction; the others are listed as not
+/// judged. NaN satisfies no requirement, and neither does text.
 ///
 /// # Errors
-/// When a requirement names a metric or file that is not there, or a metric that is in several files.
+/// When a requirement names a metric or file that does not exist, or a metric that is in several files.
 pub fn check(
     files: &[MetricsFile],
     requirements: &[Requirement],
@@ -137,7 +137,7 @@ fn find<'a>(
     }
 }
 
-/// Names like one, or of which it is the last part.
+/// Returns names similar to one, or of which it is the last part.
 fn near(name: &str, there: &[String]) -> Vec<String> {
     let folded = name.to_lowercase();
     let likeness = |other: &str| {
@@ -185,7 +185,7 @@ fn required(
     Finding { rule: requirement.to_string(), path: file.path.clone(), metric: name.clone(), outcome, why }
 }
 
-/// A value for a sentence, with as many digits as tell it from another one.
+/// Formats a value for a sentence, with enough digits to distinguish it from another one.
 fn plain(value: &Value, other: &Number) -> String {
     let Value::Number(number) = value else {
         return value.to_string();
@@ -229,7 +229,7 @@ fn no_worse(row: &Row, tolerance: Tolerance, title: &str) -> (Outcome, String) {
         Direction::Higher => old_number.minus(new_number),
         Direction::Lower => new_number.minus(old_number),
     };
-    // 0.91 - 0.9 is a little more than 0.01: a tolerance is not missed by such noise.
+    // 0.91 - 0.9 is a little more than 0.01: such noise does not violate a tolerance.
     let noise = old_number.value().abs() * 4.0 * f64::EPSILON;
     if lost.is_finite() && lost <= allowed + noise {
         return (Outcome::Passed, format!("{is}: worse, within the tolerance of {tolerance}"));

@@ -1,4 +1,4 @@
-//! What changed between two sets of metrics files.
+//! Comparison of two sets of metrics files.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,34 +7,34 @@ use serde::Serialize;
 use crate::direction::{Direction, Directions};
 use crate::value::{MetricsFile, Value};
 
-/// What became of a metric.
+/// Change of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
-    /// It says the same.
+    /// Same value.
     Unchanged,
-    /// It was not there.
+    /// Not in the old file.
     New,
-    /// It is not there any more.
+    /// Not in the new file.
     Removed,
-    /// Both are finite numbers.
+    /// Another value; both are finite numbers.
     Moved {
         /// New less old.
         absolute: f64,
-        /// That, as a part of the old one's size (0.01 is 1 %); none where the old one is 0.
+        /// The same as a fraction of the old value's size (0.01 is 1 %); `None` where the old one is 0.
         relative: Option<f64>,
     },
-    /// It says something else, and a difference cannot be told: text, NaN, infinity.
+    /// Another value without a difference: text, NaN, infinity.
     Replaced,
 }
 
-/// Whether a change is welcome.
+/// Whether a change is an improvement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
-    /// It went the way its direction says.
+    /// It changed in its direction.
     Better,
-    /// It went the other way, or became NaN.
+    /// It changed against its direction, or became NaN.
     Worse,
 }
 
@@ -43,28 +43,28 @@ pub enum Judgement {
 pub struct Row {
     /// The dotted name.
     pub name: String,
-    /// What it was.
+    /// The old value.
     pub old: Option<Value>,
-    /// What it is.
+    /// The new value.
     pub new: Option<Value>,
-    /// What became of it; none where there is nothing to compare with.
+    /// Its change; `None` where there is nothing to compare with.
     pub change: Option<Change>,
-    /// Which way it gets better, where that is known.
+    /// The direction in which it improves, where that is known.
     pub direction: Option<Direction>,
-    /// Whether the change is welcome, where that can be told.
+    /// Whether the change is an improvement, where that can be judged.
     pub judgement: Option<Judgement>,
 }
 
 /// The metrics of one file on both sides.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileComparison {
-    /// Its path; the new one where they differ.
+    /// Its path; the new one if they differ.
     pub path: String,
     /// Its metrics in the order of the new file, then those that were removed.
     pub metrics: Vec<Row>,
 }
 
-/// How many metrics went which way.
+/// Numbers of metrics by change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Judged better.
@@ -81,19 +81,19 @@ pub struct Summary {
     pub removed: usize,
 }
 
-/// Two sets of metrics files, compared. Its JSON is made for programs.
+/// Comparison of two sets of metrics files. Its JSON is made for programs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// Whether there was anything to compare with.
     pub compared: bool,
-    /// How many metrics went which way.
+    /// Numbers of metrics by change.
     pub summary: Summary,
     /// File by file.
     pub files: Vec<FileComparison>,
 }
 
-/// Compares by path and dotted name. One file on each side is compared whatever the paths are. Without an old side
-/// the metrics are only listed.
+/// Compares by path and dotted name. One file on each side is compared whatever the paths are. Without an old side the
+/// metrics are only listed.
 #[must_use]
 pub fn compare(old: Option<&[MetricsFile]>, new: &[MetricsFile], directions: &Directions) -> Comparison {
     let files: Vec<_> = pairs(old.unwrap_or_default(), new)
@@ -120,7 +120,7 @@ pub fn compare(old: Option<&[MetricsFile]>, new: &[MetricsFile], directions: &Di
 
 type Pair<'a> = (&'a str, Option<&'a MetricsFile>, Option<&'a MetricsFile>);
 
-/// Which file is compared with which.
+/// Returns the pairs of files to compare.
 pub(crate) fn pairs<'a>(old: &'a [MetricsFile], new: &'a [MetricsFile]) -> Vec<Pair<'a>> {
     if let ([old], [new]) = (old, new) {
         return vec![(&new.path, Some(old), Some(new))];
@@ -178,7 +178,8 @@ fn change(old: Option<&Value>, new: Option<&Value>) -> Option<Change> {
     })
 }
 
-/// NaN is worse than any number, and so is what is no number any more: a training that diverged is no success.
+/// Judges a change. NaN is worse than any number, and so is a value that is no longer a number: a training that
+/// diverged is no success.
 fn judge(old: &Value, new: &Value, direction: Direction) -> Option<Judgement> {
     let real = |value: &Value| value.as_number().filter(|number| !number.value().is_nan()).cloned();
     let better = match (real(old), real(new)) {

@@ -91,7 +91,7 @@ const LOWER: &[&str] = &[
     "wer",
 ];
 
-/// After these nothing before them counts: `accuracy_std`, `loss_weight`, `time_step`.
+/// After one of these words, the words before it are ignored: `accuracy_std`, `loss_weight`, `time_step`.
 const NEITHER: &[&str] = &[
     "count",
     "decay",
@@ -122,15 +122,15 @@ const NEITHER: &[&str] = &[
     "weights",
 ];
 
-/// Of these less is better, of the size of a batch or a vocabulary it is not.
+/// For the size of these less is better; for the size of a batch or a vocabulary it is not.
 const SIZED: &[&str] = &["artifact", "binary", "checkpoint", "disk", "download", "file", "image", "model"];
 
 const TIME_UNITS: &[&str] = &["s", "sec", "second", "seconds", "min", "minute", "minutes", "hour", "h"];
 
-/// How many parts of a dotted name, from its end, are looked at.
+/// Number of parts of a dotted name, from its end, that are examined.
 const PARTS: usize = 2;
 
-/// The direction that the last telling word of the last two parts gives; positions in lists are no parts.
+/// Returns the direction of the last known word in the last two parts; positions in lists are not parts.
 pub(crate) fn direction(name: &str) -> Option<Direction> {
     let is_position = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
     let parts = name.rsplit('.').filter(|part| !is_position(part)).take(PARTS);
@@ -177,7 +177,8 @@ fn of_word(word: &str, before: Option<&str>) -> Told {
             _ => Told::Direction(Direction::Lower),
         };
     }
-    // `f1` is a word as it is; of `map50` and `rouge1` the digits go; `valLoss` and `rougeL` are words of words.
+    // `f1` is a word as it is; of `map50` and `rouge1` the digits are removed; `valLoss` and `rougeL` consist of
+    // several words.
     let without_digits = folded.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
     let candidates = [folded, without_digits].into_iter().chain(humps(word).into_iter().rev());
     for candidate in candidates {
@@ -193,7 +194,7 @@ fn of_word(word: &str, before: Option<&str>) -> Told {
     Told::Nothing
 }
 
-/// The words of `camelCase`, folded.
+/// Returns the words of `camelCase`, in lower case.
 fn humps(word: &str) -> Vec<String> {
     let mut humps: Vec<String> = Vec::new();
     let mut after_lower = true;

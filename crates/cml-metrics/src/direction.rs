@@ -1,10 +1,10 @@
-//! Whether more of a metric is better.
+//! Direction in which a metric improves.
 
 use serde::Serialize;
 
 use crate::defaults;
 
-/// Which way a metric gets better.
+/// Direction in which a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -14,7 +14,7 @@ pub enum Direction {
     Lower,
 }
 
-/// What is configured about directions; what is not, goes by the words in a metric's name.
+/// Configured directions; other metrics are judged by the words in their names.
 #[derive(Clone, Debug, Default)]
 pub struct Directions {
     higher: Vec<String>,
@@ -22,16 +22,16 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// Patterns for whole dotted names, in which `*` stands for any text and `?` for one character; case does not
-    /// matter. They go before the words in a name.
+    /// Creates directions from patterns for whole dotted names, in which `*` matches any text and `?` one character;
+    /// case does not matter. They take precedence over the words in a name.
     #[must_use]
     pub fn new(higher: &[String], lower: &[String]) -> Self {
         let folded = |patterns: &[String]| patterns.iter().map(|pattern| pattern.to_lowercase()).collect();
         Self { higher: folded(higher), lower: folded(lower) }
     }
 
-    /// The direction of a metric; none where nothing tells it. Where patterns of both kinds match, the one with more
-    /// letters of its own decides; if both have as many, neither does.
+    /// Returns the direction of a metric; `None` if it is unknown. Where patterns of both kinds match, the one with
+    /// more literal characters decides; if both have as many, neither does.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<Direction> {
         let folded = name.to_lowercase();
@@ -48,7 +48,7 @@ impl Directions {
     }
 }
 
-/// Whether a whole text is what a pattern describes. On a mismatch only the last `*` takes one character more: the time
+/// Returns whether a pattern matches a whole text. On a mismatch only the last `*` takes one character more: the time
 /// is bounded by the product of both lengths.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());

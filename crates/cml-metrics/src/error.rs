@@ -1,4 +1,4 @@
-//! Why a file could not be read.
+//! Errors of reading a file.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use crate::format::{Format, VALUES_MAX};
 use crate::tree::{DEPTH_MAX, NAME_MAX};
 use crate::value::METRICS_MAX;
 
-/// Characters of what a parser says.
+/// Limit on the characters of a parser's message.
 const WHY_CHARS: usize = 300;
 
-/// A place in a text, counted from 1.
+/// A position in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
     /// Line.
     pub line: usize,
-    /// Column in characters, where the format tells it.
+    /// Column in characters, if the format has one.
     pub column: Option<usize>,
 }
 
@@ -27,28 +27,28 @@ impl fmt::Display for Location {
     }
 }
 
-/// A file that could not be read, and where in it.
+/// Error: a file could not be read, with the position.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}{}: {problem}", at.map(|at| format!(":{at}")).unwrap_or_default())]
 pub struct ReadError {
     /// The file's path as it was given.
     pub path: String,
-    /// Where in it, where that is known.
+    /// Position in it, if known.
     pub at: Option<Location>,
     /// What is wrong.
     pub problem: Problem,
 }
 
-/// What is wrong with a file.
+/// Problem with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Nothing, or nothing but white space.
+    /// Empty, or only white space.
     #[error("the file is empty; did what writes it end early?")]
     Empty,
     /// UTF-16, as PowerShell's `>` writes it.
     #[error("the file is UTF-16; write it as UTF-8 (in PowerShell: `… | Out-File -Encoding utf8`)")]
     Utf16,
-    /// Some other encoding, or no text at all.
+    /// Some other encoding, or not text at all.
     #[error("this is not UTF-8 text; write the file as UTF-8")]
     NotUtf8,
     /// The format's own rules are broken.
@@ -56,13 +56,13 @@ pub enum Problem {
     Syntax {
         /// The format it was read as.
         format: Format,
-        /// What its parser says.
+        /// Its parser's message.
         why: String,
     },
-    /// A key or dotted name is there twice, and which one counts nobody can tell.
+    /// A key or dotted name occurs twice, and it is unknown which one counts.
     #[error("{} is there twice; rename one of them", quoted(.0))]
     Duplicate(String),
-    /// Maps in maps in maps.
+    /// Maps are nested too deeply.
     #[error("maps and lists are nested more than {DEPTH_MAX} levels deep; write the metrics flatter")]
     TooDeep,
     /// More values than any table shows.
@@ -70,25 +70,25 @@ pub enum Problem {
         "there are more than {METRICS_MAX} values; this looks like data: plot it, or write the final values alone"
     )]
     TooMany,
-    /// More than is read.
+    /// Longer than the limit.
     #[error(
         "the file is longer than {most_mib} MiB, which is the most that is read of {format}: write fewer rows or columns"
     )]
     TooLong {
         /// The format it was read as.
         format: Format,
-        /// The most, MiB.
+        /// The limit, MiB.
         most_mib: usize,
     },
-    /// More values than are read.
+    /// More values than the limit.
     #[error(
         "there are more than {VALUES_MAX} values, which is the most that is read: write fewer rows or columns"
     )]
     TooManyCells,
-    /// A name of such a length is data as well.
+    /// A name of this length is data as well.
     #[error("a name is longer than {NAME_MAX} bytes; shorten the keys")]
     LongName,
-    /// Aliases (`*name`) that multiply into too much.
+    /// Aliases (`*name`) that expand to too much.
     #[error("its aliases (`*name`) multiply into too much; write the values out")]
     Aliases,
     /// A value without a name.
@@ -102,17 +102,17 @@ pub enum Problem {
     /// There are several lists of rows.
     #[error("there are several lists of rows; choose one of {}", list(.0))]
     SeveralLists(Vec<String>),
-    /// The list of rows that was asked for is not there.
+    /// The requested list of rows does not exist.
     #[error("there is no list of rows {}; known: {}", quoted(.asked), list(.there))]
     NoList {
-        /// What was asked for.
+        /// The requested name.
         asked: String,
-        /// The lists that are there.
+        /// The existing lists.
         there: Vec<String>,
     },
 }
 
-/// A name for a sentence. It may be a stranger's: what a terminal would obey is written out, and it has an end.
+/// Returns a name for a message. It may be untrusted: control characters are escaped, and its length is limited.
 pub(crate) fn quoted(name: &str) -> String {
     const CHARACTERS_MAX: usize = 100;
     let cut: String = name.chars().take(CHARACTERS_MAX).collect();
@@ -120,7 +120,7 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("`{}{more}`", cml_text::line(&cut))
 }
 
-/// Names for a sentence.
+/// Returns names for a message.
 pub(crate) fn list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     if names.is_empty() {
@@ -146,7 +146,7 @@ impl Fault {
     }
 
     pub(crate) fn syntax(format: Format, at: Option<Location>, why: impl Into<String>) -> Self {
-        // Parsers repeat what they do not understand, which may be as long as the file.
+        // Parsers repeat their input, which may be as long as the file.
         let why = why.into().chars().take(WHY_CHARS).collect();
         Self { at, problem: Problem::Syntax { format, why } }
     }

@@ -1,15 +1,15 @@
-//! Which format a file is in.
+//! Detection of a file's format.
 
 use std::fmt;
 
 use crate::error::{Fault, Location, Problem};
 
-/// The formats in which metrics and tables come.
+/// The formats of metrics and tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON, with Python's `NaN`, `Infinity` and `-Infinity`.
     Json,
-    /// One JSON value a line; as metrics the last value of each name.
+    /// One JSON value a line; of metrics the last value of each name counts.
     JsonLines,
     /// YAML, one document.
     Yaml,
@@ -39,7 +39,7 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// By the extension of a path; none where it says nothing.
+    /// Returns the format of a path's extension; `None` if it is unknown.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Self> {
         let name = path.rsplit(['/', '\\']).next()?;
@@ -55,8 +55,9 @@ impl Format {
         })
     }
 
-    /// By what the text looks like. A `[` may begin a JSON list or a TOML table, several lines of `{…}` may be one
-    /// JSON value or many: then the first format that can be read is it, and the first one's fault is told if none can.
+    /// Detects the format of a text. A `[` may begin a JSON list or a TOML table, several lines of `{…}` may be one
+    /// JSON value or many: then the first format that can be read is used, and the first one's error is returned if
+    /// none can.
     pub(crate) fn sniff<T>(
         text: &str,
         mut read: impl FnMut(Self, &str) -> Result<T, Fault>,
@@ -92,11 +93,11 @@ impl Format {
     }
 }
 
-/// The longest file of one format, bytes, and the most values in it: reading takes some tens of bytes for each, and nobody looks
-/// at more. YAML and TOML are written by hand, and their parsers take more room.
+/// The longest file of one format, bytes, and the most values in it: reading takes some tens of bytes for each, and no
+/// reader looks at more. YAML and TOML are written by hand, and their parsers take more memory.
 const BYTES_MAX: usize = 20 << 20;
 const BYTES_MAX_BY_HAND: usize = 4 << 20;
-/// Values, lists and maps of one file.
+/// Limit on values, lists and maps of one file.
 pub(crate) const VALUES_MAX: usize = 1_000_000;
 
 impl Format {
@@ -111,7 +112,7 @@ impl Format {
     }
 }
 
-/// The text of a file, without a byte order mark.
+/// Returns the text of a file, without a byte order mark.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Fault> {
     if bytes.len() > BYTES_MAX {
         return Err(Problem::TooLong { format: Format::Csv, most_mib: BYTES_MAX >> 20 }.into());

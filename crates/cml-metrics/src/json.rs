@@ -1,7 +1,8 @@
 //! JSON as Python writes it: with `NaN` and `Infinity`, every number as written, and no key twice.
 //!
-//! serde_json splits the text, one level at a time (`RawValue`), which keeps the text of every number and the place of
-//! every value. NaN and infinity are covered with zeros of the same length before, and uncovered where they are met.
+//! serde_json splits the text, one level at a time (`RawValue`), which keeps the text of every number and the position
+//! of every value. Before that, NaN and infinity are replaced with zeros of the same length, and restored where they
+//! are met.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -18,13 +19,13 @@ use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
 use crate::value::Value;
 
-/// Reads one JSON value that begins on the line `first_line` of its file.
+/// Parses one JSON value that begins on the line `first_line` of its file.
 pub(crate) fn parse(text: &str, first_line: usize) -> Result<Node, Fault> {
     let mut left = VALUES_MAX;
     some(text, first_line, &mut left)
 }
 
-/// The same, of a file of which so many values are left.
+/// Parses one value, with a limit on the values that are left for the file.
 fn some(text: &str, first_line: usize, left: &mut usize) -> Result<Node, Fault> {
     let covered = cover(text);
     let source = Source::new(text, &covered, first_line);
@@ -32,7 +33,7 @@ fn some(text: &str, first_line: usize, left: &mut usize) -> Result<Node, Fault> 
     source.node(root, 0, left)
 }
 
-/// Reads one JSON value a line; blank lines do not count.
+/// Parses one JSON value a line; blank lines are ignored.
 pub(crate) fn lines(text: &str) -> Result<Vec<Node>, Fault> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut left = VALUES_MAX;
@@ -48,7 +49,7 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Node>, Fault> {
         .collect()
 }
 
-/// The text with zeros of the same length over NaN and infinity, wherever these are values.
+/// Returns the text with zeros of the same length over NaN and infinity, wherever these are values.
 fn cover(text: &str) -> Cow<'_, str> {
     const WORDS: [(&str, &str); 2] = [("NaN", "0.0"), ("Infinity", "0.000000")];
     let in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+');
@@ -93,7 +94,7 @@ impl<'a> Source<'a> {
         Self { written, covered, first_line, lines: Lines::new(written) }
     }
 
-    /// Where a part of the covered text begins.
+    /// Returns the offset of a part of the covered text.
     fn offset(&self, part: &str) -> usize {
         (part.as_ptr() as usize).saturating_sub(self.covered.as_ptr() as usize)
     }
@@ -103,7 +104,7 @@ impl<'a> Source<'a> {
         Location { line: location.line + self.first_line - 1, ..location }
     }
 
-    /// What serde_json says about the part that begins at an offset.
+    /// Returns serde_json's error for the part that begins at an offset.
     fn fault(&self, offset: usize, error: &serde_json::Error) -> Fault {
         let text = error.to_string();
         let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
@@ -164,7 +165,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The pairs of an object in their order, those that are there twice among them.
+/// The pairs of an object in their order, including duplicates.
 struct Pairs<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {

@@ -1,8 +1,8 @@
-//! Where in a text an offset is.
+//! Positions of offsets in a text.
 
 use crate::error::Location;
 
-/// The beginnings of a text's lines: a place is found without reading the text again for every value.
+/// The beginnings of a text's lines: a position is found without reading the text again for every value.
 pub(crate) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
@@ -16,12 +16,12 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The line of an offset, from 1.
+    /// Returns the line of an offset, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset).max(1)
     }
 
-    /// The line and column of an offset.
+    /// Returns the line and column of an offset.
     pub(crate) fn location(&self, offset: usize) -> Location {
         let line = self.line(offset);
         let start = self.starts.get(line - 1).copied().unwrap_or_default();

@@ -1,12 +1,12 @@
-//! Numbers that remember how they were written, and how people want to read them.
+//! Numbers that keep their spelling, and their display for people.
 
 use serde::{Serialize, Serializer};
 
-/// Integers from here on are shown with an exponent, unless they were written out.
+/// Integers of more digits are shown with an exponent, unless they were written out.
 const EXPONENT_MAX: i32 = 15;
 /// Numbers smaller than 0.0001 are shown with an exponent.
 const EXPONENT_MIN: i32 = -4;
-/// More decimal digits tell nothing about an `f64`.
+/// More decimal digits carry no information about an `f64`.
 pub(crate) const DIGITS_MAX: usize = 17;
 
 /// A number as it was written, and its value.
@@ -17,7 +17,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// Reads a decimal number, with or without an exponent; also NaN and infinity as Python, YAML and TOML spell them.
+    /// Parses a decimal number, with or without an exponent; also NaN and infinity as Python, YAML and TOML spell them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -39,7 +39,7 @@ impl Number {
         Some(Self { text, value })
     }
 
-    /// Reads an integer with the prefix `0x`, `0o` or `0b`, as YAML and TOML allow it.
+    /// Parses an integer with the prefix `0x`, `0o` or `0b`, as YAML and TOML allow it.
     pub(crate) fn parse_prefixed(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('0')?;
         let radix = match digits.as_bytes().first()? {
@@ -51,19 +51,19 @@ impl Number {
         Self::parse(&u64::from_str_radix(&digits[1..], radix).ok()?.to_string())
     }
 
-    /// Its value; infinite or NaN where that was written, or where it is too large.
+    /// Returns its value; infinite or NaN where that was written, or where it is too large.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
     }
 
-    /// As it was written, without a `+` in front.
+    /// Returns its spelling, without a leading `+`.
     #[must_use]
     pub fn as_written(&self) -> &str {
         &self.text
     }
 
-    /// This less another one; exact for integers, also for those beyond the 53 bits of an `f64`.
+    /// Returns this number less another one; exact for integers, also for those beyond the 53 bits of an `f64`.
     #[must_use]
     pub fn minus(&self, other: &Self) -> f64 {
         match (self.text.parse::<i128>(), other.text.parse::<i128>()) {
@@ -74,15 +74,15 @@ impl Number {
         }
     }
 
-    /// Whether both are the same value; NaN is the same as NaN here.
+    /// Returns whether both are the same value; NaN is the same as NaN here.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.value.is_nan() && other.value.is_nan()
             || self.value == other.value && (self.value.is_infinite() || self.minus(other) == 0.0)
     }
 
-    /// For people: as it was written where that is an integer or has no more than `digits` significant digits, else
-    /// rounded to these.
+    /// Formats it for people: as it was written if it is an integer or has no more than `digits` significant digits,
+    /// else rounded to these.
     #[must_use]
     pub fn shown(&self, digits: usize) -> String {
         if self.value.is_finite()
@@ -90,7 +90,7 @@ impl Number {
         {
             let zero = self.value == 0.0;
             if zero && written > 0 {
-                // Too small for an `f64`, yet no zero.
+                // Too small for an `f64`, yet not zero.
                 return self.text.clone();
             }
             let digits_only =
@@ -111,7 +111,7 @@ impl Serialize for Number {
         if let Ok(integer) = self.text.parse::<i64>() {
             serializer.serialize_i64(integer)
         } else if self.value.is_finite() {
-            // Adding 0 takes the sign off -0.
+            // Adding 0 removes the sign of -0.
             serializer.serialize_f64(self.value + 0.0)
         } else {
             serializer.serialize_str(&significant(self.value, DIGITS_MAX))
@@ -119,7 +119,7 @@ impl Serialize for Number {
     }
 }
 
-/// How many digits a decimal number has from the first one that is not 0; none for NaN and infinity.
+/// Returns the number of digits of a decimal number from the first one that is not 0; `None` for NaN and infinity.
 fn significant_digits(text: &str) -> Option<usize> {
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     if !mantissa.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -129,8 +129,8 @@ fn significant_digits(text: &str) -> Option<usize> {
     Some(digits.skip_while(|digit| *digit == b'0').count())
 }
 
-/// A value with so many significant digits: the integer part is never rounded, zeros at the end are left out, and
-/// nothing but zero becomes `0`.
+/// Formats a value with so many significant digits: the integer part is never rounded, trailing zeros are omitted, and
+/// only zero becomes `0`.
 pub(crate) fn significant(value: f64, digits: usize) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

@@ -9,20 +9,20 @@ use crate::value::Value;
 /// Significant digits of a change in percent.
 const PERCENT_DIGITS: usize = 2;
 
-/// How the table is to look.
+/// Options of the table.
 #[derive(Clone, Debug)]
 pub struct MarkdownOptions {
     /// The title of the old values' column.
     pub old_title: String,
     /// The title of the new values' column.
     pub new_title: String,
-    /// Significant digits of numbers that are no integers; 1 to 17. Two values that differ are shown with as many as
-    /// tell them apart.
+    /// Significant digits of numbers that are not integers; 1 to 17. Two values that differ are shown with enough
+    /// digits to distinguish them.
     pub precision: usize,
-    /// Leave out what is the same on both sides.
+    /// Whether to omit unchanged metrics.
     pub only_changed: bool,
-    /// With more rows than this, what is the same on both sides is left out, and then what is beyond: a comment has an
-    /// end.
+    /// With more rows than this, unchanged metrics are omitted, and then the rows beyond: the length of a comment is
+    /// limited.
     pub rows_max: usize,
 }
 
@@ -39,7 +39,8 @@ impl Default for MarkdownOptions {
 }
 
 impl Comparison {
-    /// The table. Paths have a column where there are several files; without an old side only the values are shown.
+    /// Renders the table. Paths have a column if there are several files; without an old side only the values are
+    /// shown.
     #[must_use]
     pub fn markdown(&self, options: &MarkdownOptions) -> String {
         let with_path = self.files.len() > 1;
@@ -101,13 +102,13 @@ impl Comparison {
     }
 }
 
-/// One line of a table; its cells are Markdown already.
+/// Renders one line of a table; its cells are Markdown already.
 pub(crate) fn table_line<T: AsRef<str>>(cells: &[T]) -> String {
     let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A value as a cell.
+/// Renders a value as a cell.
 pub(crate) fn shown(value: &Value, digits: usize) -> String {
     match value {
         Value::Number(number) => number.shown(digits),
@@ -115,7 +116,7 @@ pub(crate) fn shown(value: &Value, digits: usize) -> String {
     }
 }
 
-/// As many digits as are wanted, and more where both values would look the same.
+/// Returns the number of digits: as configured, and more if both values would be shown the same.
 fn digits(row: &Row, precision: usize) -> usize {
     let (Some(Value::Number(old)), Some(Value::Number(new))) = (&row.old, &row.new) else {
         return precision;

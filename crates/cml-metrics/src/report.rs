@@ -1,59 +1,59 @@
-//! Verdicts, and how they read in a check run or a step's summary.
+//! Verdicts, and their form in a check run or a step's summary.
 
 use cml_text::table_cell;
 
 use crate::render::table_line;
 
-/// Rows of a table: a check run's text has an end.
+/// Limit on the rows of a table: the length of a check run's text is limited.
 const ROWS_MAX: usize = 200;
 
-/// How a metric did.
+/// Outcome of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As good as it has to be.
+    /// The requirement is met.
     Passed,
-    /// Not so.
+    /// The requirement is not met.
     Failed,
-    /// That could not be told.
+    /// The requirement could not be judged.
     NotJudged,
 }
 
 /// One verdict.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The requirement as it is written, or `no worse than main`.
+    /// The requirement as written, or `no worse than main`.
     pub rule: String,
     /// The file.
     pub path: String,
     /// The metric's dotted name.
     pub metric: String,
-    /// How it did.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Why, in a sentence: `accuracy is 0.87, required >= 0.9 (main has 0.91)`.
+    /// The reason as a sentence: `accuracy is 0.87, required >= 0.9 (main has 0.91)`.
     pub why: String,
 }
 
 /// All verdicts.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
-    /// Requirements in their order, then what was compared, in the order of the files.
+    /// Requirements in their order, then compared metrics, in the order of the files.
     pub findings: Vec<Finding>,
 }
 
 impl CheckReport {
-    /// Whether nothing failed; what could not be judged did not fail.
+    /// Returns whether nothing failed; a metric that could not be judged did not fail.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.count(Outcome::Failed) == 0
     }
 
-    /// How many have an outcome.
+    /// Returns how many have an outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
         self.findings.iter().filter(|finding| finding.outcome == outcome).count()
     }
 
-    /// For a check run or a step's summary: what failed first.
+    /// Renders for a check run or a step's summary: failures first.
     #[must_use]
     pub fn markdown(&self) -> String {
         let (failed, passed) = (self.count(Outcome::Failed), self.count(Outcome::Passed));

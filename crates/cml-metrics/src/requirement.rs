@@ -1,11 +1,11 @@
-//! What is required of a metric: `accuracy >= 0.9`.
+//! Requirements of metrics: `accuracy >= 0.9`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::number::Number;
 
-/// How a metric is compared with a number.
+/// Comparison of a metric with a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// `>=`
@@ -23,11 +23,11 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// The longer ones first, so that none is taken for the beginning of another.
+    /// The longer ones first, so that none is mistaken for a prefix of another.
     const ALL: [Self; 6] =
         [Self::AtLeast, Self::AtMost, Self::Equal, Self::NotEqual, Self::Above, Self::Below];
 
-    /// Whether a value satisfies it; NaN satisfies none, not even `!=`.
+    /// Returns whether a value satisfies it; NaN satisfies none, not even `!=`.
     #[must_use]
     pub fn holds(self, value: f64, limit: f64) -> bool {
         match self {
@@ -61,20 +61,20 @@ impl fmt::Display for Operator {
 /// One requirement: a metric, by name and perhaps by file, and a limit.
 ///
 /// Written as `NAME OP NUMBER` or `PATH:NAME OP NUMBER`. A path or name with spaces, quotes, a colon or one of `<>=!`
-/// goes into double or single quotes, in which a backslash stands before a quote or backslash.
+/// is put into double or single quotes, in which a backslash escapes a quote or backslash.
 #[derive(Clone, Debug)]
 pub struct Requirement {
-    /// The path of the file; none: whichever file has it.
+    /// The path of the file; `None`: any file that has the metric.
     pub path: Option<String>,
     /// The dotted name.
     pub name: String,
-    /// How it is compared.
+    /// The comparison.
     pub operator: Operator,
-    /// With what; not NaN.
+    /// The limit; not NaN.
     pub limit: Number,
 }
 
-/// It can be read back.
+/// It can be parsed again.
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = &self.path {
@@ -95,7 +95,7 @@ fn is_bare(c: char) -> bool {
     !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '=' | '!' | '"' | '\'' | ':')
 }
 
-/// A requirement that cannot be read, with a caret under the place.
+/// A requirement that cannot be parsed, with a caret under the position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot read a requirement: expected {expected}\n  {}\n  {}^",
@@ -105,9 +105,9 @@ fn is_bare(c: char) -> bool {
 pub struct ParseError {
     /// The requirement as it was given.
     pub text: String,
-    /// Characters before the place.
+    /// Characters before the position.
     pub column: usize,
-    /// What should be there.
+    /// What was expected there.
     pub expected: String,
 }
 
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
     fn operator(&mut self) -> Result<Operator, ParseError> {
         self.skip_space();
         let rest = self.rest();
-        // These begin as an operator does, but are none.
+        // These begin like an operator, but are not one.
         for (wrong, right) in [("=>", ">="), ("=<", "<="), ("≥", ">="), ("≤", "<="), ("≠", "!=")] {
             if rest.starts_with(wrong) {
                 return self.fail(format!("`{right}` rather than `{wrong}`"));

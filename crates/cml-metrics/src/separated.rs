@@ -9,13 +9,13 @@ use crate::format::{Format, VALUES_MAX};
 use crate::number::Number;
 use crate::value::{METRICS_MAX, Value, last_of_each};
 
-/// A row and the line where it begins.
+/// A row and its first line.
 pub(crate) struct Record {
     pub(crate) line: usize,
     pub(crate) cells: Vec<String>,
 }
 
-/// All rows, the header among them; each has as many cells as the first.
+/// Returns all rows, including the header; each has as many cells as the first.
 pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> {
     let delimiter = delimiter(format, text);
     check_cells(text, delimiter)?;
@@ -42,13 +42,14 @@ pub(crate) fn records(format: Format, text: &str) -> Result<Vec<Record>, Fault> 
     Ok(records)
 }
 
-/// Refuses more cells than are read, before any of them takes memory: `csv` keeps a whole row, and a row may be all of the file.
+/// Refuses more cells than the limit, before any of them takes memory: `csv` keeps a whole row, and a row may be all of
+/// the file.
 fn check_cells(text: &str, delimiter: u8) -> Result<(), Fault> {
     let (cells, line) = count_cells(text, delimiter, VALUES_MAX);
     if cells > VALUES_MAX { Err(Fault::on_line(line, Problem::TooManyCells)) } else { Ok(()) }
 }
 
-/// How many cells there are, and the line of the last one. Counting ends with the first one beyond `most`.
+/// Returns the number of cells, and the line of the last one. Counting ends with the first one beyond `most`.
 fn count_cells(text: &str, delimiter: u8, most: usize) -> (usize, usize) {
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let mut rest = text.as_bytes();
@@ -62,13 +63,13 @@ fn count_cells(text: &str, delimiter: u8, most: usize) -> (usize, usize) {
             ReadFieldResult::Field { .. } if cells == most => return (cells + 1, line),
             ReadFieldResult::Field { .. } => cells += 1,
             ReadFieldResult::End => return (cells, line),
-            // A long cell, or the end of the text, which an empty rest says.
+            // A long cell, or the end of the text, which an empty rest signals.
             ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {}
         }
     }
 }
 
-/// The line of a row that begins somewhere; blank lines before it are no part of it.
+/// Returns the line of a row that begins at a position; blank lines before it are not part of it.
 fn first_line(text: &str, position: &csv::Position) -> usize {
     let rest = text.as_bytes().get(position.byte() as usize..).unwrap_or_default();
     let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).filter(|byte| **byte == b'\n');
@@ -86,7 +87,7 @@ fn delimiter(format: Format, text: &str) -> u8 {
     }
 }
 
-/// The names in the first row of a table, none of them twice.
+/// Returns the names in the first row of a table, all of them distinct.
 pub(crate) fn header(record: &Record) -> Result<Vec<String>, Fault> {
     let mut seen = HashSet::new();
     for name in record.cells.iter().filter(|name| !name.is_empty()) {
@@ -97,7 +98,7 @@ pub(crate) fn header(record: &Record) -> Result<Vec<String>, Fault> {
     Ok(record.cells.clone())
 }
 
-/// By the rule told at [`Format::Csv`].
+/// Reads metrics by the rule of [`Format::Csv`].
 pub(crate) fn metrics(format: Format, text: &str) -> Result<Vec<(String, Value)>, Fault> {
     let records = records(format, text)?;
     let Some((first, rest)) = records.split_first() else {
@@ -120,7 +121,7 @@ pub(crate) fn metrics(format: Format, text: &str) -> Result<Vec<(String, Value)>
     last_of_each(named.filter_map(|(name, cell)| Some((name.clone(), Value::of_cell(cell)?))))
 }
 
-/// Whether a text begins as `2026-01-31` does.
+/// Returns whether a text begins like `2026-01-31`.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 10

@@ -8,12 +8,12 @@ use crate::tree::Node;
 use crate::value::Value;
 use crate::{json, separated, toml_text, yaml};
 
-/// With more columns it is no table that anybody plots.
+/// With more columns it is not a table for plots.
 const COLUMNS_MAX: usize = 10_000;
-/// Characters of a wrong cell in a message.
+/// Limit on the characters of a wrong cell in a message.
 const TOLD_MAX: usize = 40;
 
-/// A table. Only what is there takes memory: the rows of a hostile file may have a column each.
+/// A table. Only existing cells take memory: the rows of a hostile file may have a column each.
 #[derive(Clone, Debug)]
 pub struct Table {
     path: String,
@@ -35,20 +35,20 @@ struct Cell {
     value: Value,
 }
 
-/// A column that cannot be had.
+/// Error: a column cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// There is none of that name.
+    /// There is no column of this name.
     #[error("{path}: there is no column {}; known: {}", quoted(.column), list(.there))]
     NoColumn {
         /// The file.
         path: String,
-        /// The name that was asked for.
+        /// The requested name.
         column: String,
-        /// The columns that are there.
+        /// The existing columns.
         there: Vec<String>,
     },
-    /// Something in it is no number.
+    /// A cell is not a number.
     #[error("{path}:{line}: {text:?} in the column {} is no number", quoted(.column))]
     NoNumber {
         /// The file.
@@ -57,17 +57,17 @@ pub enum TableError {
         line: usize,
         /// The column.
         column: String,
-        /// What is there instead.
+        /// The cell's text.
         text: String,
     },
 }
 
 impl Table {
-    /// Reads a table. In JSON and YAML the rows are a list of objects, at the top or somewhere below: then `at` is its
-    /// dotted name, which may be left out where there is one list only. Objects in a row give dotted columns.
+    /// Reads a table. In JSON and YAML the rows are a list of objects, at the top or below: then `at` is its dotted
+    /// name, which may be omitted if there is one list only. Objects in a row become dotted columns.
     ///
     /// # Errors
-    /// When the file cannot be read as what its extension says, or when there are no rows, or several lists of them.
+    /// When the file is not of its extension's format, or when there are no rows, or several lists of them.
     pub fn read(path: &str, bytes: &[u8], at: Option<&str>) -> Result<Self, ReadError> {
         let read = |format, text: &str| rows(format, text, at);
         let (columns, rows) = decode(bytes)
@@ -79,27 +79,27 @@ impl Table {
         Ok(Self { path: path.to_owned(), columns, rows })
     }
 
-    /// The columns' names in their order.
+    /// Returns the columns' names in their order.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether there are only columns.
+    /// Returns whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// A column as numbers, one for each row; NaN where nothing is.
+    /// Returns a column as numbers, one for each row; NaN for a missing cell.
     ///
     /// # Errors
-    /// When there is no such column, or something in it is no number.
+    /// When there is no such column, or a cell is not a number.
     pub fn numbers(&self, column: &str) -> Result<Vec<f64>, TableError> {
         let mut numbers = vec![f64::NAN; self.rows];
         for Cell { row, line, value } in self.cells(column)? {
@@ -119,7 +119,7 @@ impl Table {
         Ok(numbers)
     }
 
-    /// A column as text, one for each row, numbers as they are written; none where nothing is.
+    /// Returns a column as text, one for each row, numbers as they are written; `None` for a missing cell.
     ///
     /// # Errors
     /// When there is no such column.
@@ -167,7 +167,7 @@ fn of_records(records: &[separated::Record]) -> Result<Rows, Fault> {
     Ok((columns, rest.len()))
 }
 
-/// The list of objects in a tree: the one under a dotted name, else the only one.
+/// Returns the list of objects in a tree: the one under a dotted name, else the only one.
 fn list_in(root: Node, at: Option<&str>) -> Result<Vec<Node>, Fault> {
     let mut lists = Vec::new();
     collect_lists(root, "", &mut lists);

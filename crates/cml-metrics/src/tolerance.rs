@@ -1,4 +1,4 @@
-//! How much worse than before is still good enough.
+//! Tolerances: how much worse than before is still acceptable.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::number::{DIGITS_MAX, Number, significant};
 pub enum Tolerance {
     /// In the metric's own unit.
     Absolute(f64),
-    /// As a part of the old value's size: 0.005 is 0.5 %.
+    /// As a fraction of the old value's size: 0.005 is 0.5 %.
     Relative(f64),
 }
 
@@ -18,7 +18,7 @@ impl Tolerance {
     /// No worse at all.
     pub const NONE: Self = Self::Absolute(0.0);
 
-    /// What may be lost from an old value, in its own unit.
+    /// Returns the tolerated loss from an old value, in its own unit.
     #[must_use]
     pub fn of(self, old: f64) -> f64 {
         match self {
@@ -38,7 +38,7 @@ impl fmt::Display for Tolerance {
     }
 }
 
-/// A tolerance that cannot be read.
+/// A tolerance that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no tolerance: write `0.001`, or `0.5%` of the old value; it is finite and not negative")]
 pub struct ToleranceError(pub String);

@@ -1,13 +1,13 @@
-//! What JSON, YAML and TOML have in common, and how it becomes dotted names.
+//! The common tree of JSON, YAML and TOML, and its dotted names.
 
 use std::collections::HashSet;
 
 use crate::error::{Fault, Problem};
 use crate::value::Value;
 
-/// Deeper files are no metrics; and recursion over a tree needs an end.
+/// Deeper files are not metrics; and recursion over a tree needs a limit.
 pub(crate) const DEPTH_MAX: usize = 64;
-/// Bytes of a dotted name.
+/// Limit on the bytes of a dotted name.
 pub(crate) const NAME_MAX: usize = 1000;
 
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum Node {
 pub(crate) type Leaf = (String, Value, usize);
 
 impl Node {
-    /// How deep it is; at most [`DEPTH_MAX`] for whatever a reader made.
+    /// Returns its depth; at most [`DEPTH_MAX`] for trees of all parsers.
     pub(crate) fn depth(&self) -> usize {
         match self {
             Self::Scalar(..) => 0,
@@ -30,7 +30,7 @@ impl Node {
         }
     }
 
-    /// About how many bytes a copy of it takes.
+    /// Returns the approximate size of a copy, bytes.
     pub(crate) fn weight(&self) -> usize {
         const NODE: usize = 64;
         NODE + match self {
@@ -41,7 +41,7 @@ impl Node {
         }
     }
 
-    /// All values under their dotted names, at most `limit`, in the order of the file.
+    /// Returns all values under their dotted names, at most `limit`, in the order of the file.
     pub(crate) fn flatten(self, limit: usize) -> Result<Vec<Leaf>, Fault> {
         let mut leaves = Vec::new();
         self.flatten_into("", limit, &mut leaves)?;

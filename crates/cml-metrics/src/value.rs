@@ -14,7 +14,7 @@ use crate::{json, separated, toml_text, yaml};
 /// More values in one file are data, not metrics.
 pub(crate) const METRICS_MAX: usize = 10_000;
 
-/// What a metrics file says about one name.
+/// Value of a metric.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -24,12 +24,12 @@ pub enum Value {
     Bool(bool),
     /// Any other text.
     Text(String),
-    /// Explicitly nothing.
+    /// An explicit null.
     Null,
 }
 
 impl Value {
-    /// What a cell of a CSV file says; nothing when it is blank.
+    /// Returns the value of a cell of a CSV file; `None` when it is blank.
     pub(crate) fn of_cell(cell: &str) -> Option<Self> {
         match cell.trim() {
             "" => None,
@@ -40,13 +40,13 @@ impl Value {
         }
     }
 
-    /// The number that it is, if it is one.
+    /// Returns the number, if it is one.
     #[must_use]
     pub fn as_number(&self) -> Option<&Number> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
 
-    /// Whether both say the same: numbers by their value, not by how they are written.
+    /// Returns whether both are equal: numbers by their value, not by their spelling.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -59,7 +59,7 @@ impl Value {
     }
 }
 
-/// As it was written.
+/// Its spelling in the file.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,12 +71,12 @@ impl fmt::Display for Value {
     }
 }
 
-/// One name and what is said about it.
+/// A name and its value.
 #[derive(Clone, Debug)]
 pub struct Metric {
-    /// Dotted (`train.loss`), with the positions in lists as numbers (`layers.0.acc`).
+    /// Dotted name (`train.loss`), with the positions in lists as numbers (`layers.0.acc`).
     pub name: String,
-    /// What is said.
+    /// Its value.
     pub value: Value,
 }
 
@@ -85,7 +85,7 @@ pub struct Metric {
 pub struct MetricsFile {
     /// The path as it was given.
     pub path: String,
-    /// Its metrics; no name is there twice.
+    /// Its metrics; all names are distinct.
     pub metrics: Vec<Metric>,
 }
 
@@ -93,7 +93,7 @@ impl MetricsFile {
     /// Reads a file: its format by the path's extension, else by its first lines (see [`Format`]).
     ///
     /// # Errors
-    /// When the file is empty, not UTF-8, not what its extension says, or too large for metrics.
+    /// When the file is empty, not UTF-8, not of its extension's format, or too large for metrics.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Self, ReadError> {
         let leaves = decode(bytes)
             .and_then(|text| match Format::of_path(path) {
@@ -105,7 +105,7 @@ impl MetricsFile {
         Ok(Self { path: path.to_owned(), metrics })
     }
 
-    /// The value under a dotted name.
+    /// Returns the value under a dotted name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.metrics.iter().find(|metric| metric.name == name).map(|metric| &metric.value)
@@ -134,8 +134,8 @@ fn named(node: Node, limit: usize) -> Result<Vec<(String, Value)>, Fault> {
     Ok(node.flatten(limit)?.into_iter().map(|(name, value, _)| (name, value)).collect())
 }
 
-/// The last value of each name in a training log. The last row would not do: some loggers (Lightning's) write training
-/// and validation into rows of their own and leave the other cells blank.
+/// Returns the last value of each name in a training log. The last row would not do: some loggers (Lightning's) write
+/// training and validation into separate rows and leave the other cells blank.
 pub(crate) fn last_of_each(
     cells: impl Iterator<Item = (String, Value)>,
 ) -> Result<Vec<(String, Value)>, Fault> {

@@ -1,4 +1,4 @@
-//! YAML, from the parser's events: these keep every number as written and know where everything is.
+//! YAML, from the parser's events: these keep every number as written and have the position of every node.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::number::Number;
 use crate::tree::{DEPTH_MAX, Node};
 use crate::value::Value;
 
-/// Bytes that aliases may add: ten lines of them could else fill the memory.
+/// Limit on the bytes that aliases may add: ten lines of them could else fill the memory.
 const ALIASED_MAX: usize = 16 * 1024 * 1024;
 
 /// A list or map that is not complete yet.
@@ -22,7 +22,7 @@ struct Open {
     items: Vec<(Node, Location)>,
 }
 
-/// Reads the one document of a text.
+/// Parses the one document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: HashMap<usize, Node> = HashMap::new();
@@ -117,7 +117,7 @@ fn close(open: Open) -> Result<Node, Fault> {
             return Err(Fault::syntax(Format::Yaml, Some(at), why));
         };
         match (key.to_string(), node) {
-            // The merge key: what the map itself says goes before it.
+            // The merge key: the map's own entries take precedence.
             (key, Node::Map(more)) if key == "<<" => merged.extend(more),
             (key, _) if seen.contains(&key) => {
                 return Err(Fault { at: Some(at), problem: Problem::Duplicate(key) });
@@ -132,7 +132,8 @@ fn close(open: Open) -> Result<Node, Fault> {
     Ok(Node::Map(pairs))
 }
 
-/// What a scalar without quotes is by YAML's core schema; also `1e-5` and `nan`, which Python and people write.
+/// Returns the value of a scalar without quotes by YAML's core schema; also `1e-5` and `nan`, which Python and people
+/// write.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

@@ -1,4 +1,4 @@
-//! The table that is posted to a pull request.
+//! The table for a pull request.
 
 use cml_metrics::{Comparison, Directions, MarkdownOptions, MetricsFile, compare};
 use proptest::prelude::*;
@@ -96,7 +96,7 @@ fn configured_directions_judge() {
     assert_eq!((comparison.summary.better, comparison.summary.worse), (1, 1));
 }
 
-/// Pipes that end a cell; none is escaped with a backslash, for they are written as `&#124;`.
+/// Counts pipes that end a cell; none is escaped with a backslash, because they are written as `&#124;`.
 fn pipes(line: &str) -> usize {
     line.matches('|').count()
 }

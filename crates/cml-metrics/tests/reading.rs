@@ -1,4 +1,4 @@
-//! Every format as people and programs write it, and as they should not.
+//! Every format as people and programs write it, and malformed files.
 
 use cml_metrics::{Format, MetricsFile, Problem, ReadError, Value};
 use proptest::prelude::*;
@@ -286,7 +286,7 @@ fn a_row_of_millions_of_cells_is_refused() {
             assert!(error.to_string().contains("more than 1000000 values"), "{error}");
         }
     }
-    // Delimiters in quotes are none.
+    // Delimiters in quotes do not count.
     let text = format!("name,value\n\"{}\",1\n", ",".repeat(1_000_001));
     assert!(cml_metrics::Table::read("m.csv", text.as_bytes(), None).is_ok());
 }
