@@ -1,6 +1,6 @@
-//! Which part of the numbers an axis shows, and where a number lies on it.
+//! The visible range of an axis, and the positions of numbers on it.
 
-/// How an axis is divided.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
     /// Equal steps are equally long.
@@ -10,13 +10,13 @@ pub enum Scale {
     Log,
 }
 
-/// Air beside the data, as a share of its range.
+/// Padding around the data, as a share of its range.
 const PADDING: f64 = 0.03;
-/// Narrower ranges, relative to the numbers in them, would need labels with more digits than anybody reads.
+/// Narrower ranges, relative to the numbers in them, would need labels with too many digits to read.
 const LEAST_RELATIVE_SPAN: f64 = 1e-12;
 /// Narrower ranges have no steps that an f64 can hold exactly enough.
 const LEAST_SPAN: f64 = 1e-300;
-/// What a logarithmic axis can show: beyond lie the numbers whose neighbours f64 cannot tell.
+/// Range of a logarithmic axis: beyond are the numbers whose neighbours f64 cannot distinguish.
 const LOG_RANGE: (f64, f64) = (-300.0, 307.0);
 
 /// The visible range, in the scale's own space: of the numbers or of their decimal logarithms.
@@ -25,17 +25,17 @@ pub(crate) struct Axis {
     pub(crate) scale: Scale,
     pub(crate) lo: f64,
     pub(crate) hi: f64,
-    /// All data are whole numbers, such as steps or epochs: ticks between them would mean nothing.
+    /// Whether all data are whole numbers, such as steps or epochs: ticks between them would mean nothing.
     pub(crate) whole: bool,
 }
 
 impl Axis {
-    /// From 0 to `top`.
+    /// Creates an axis from 0 to `top`.
     pub(crate) fn from_zero(top: f64) -> Self {
         Self { scale: Scale::Linear, lo: 0.0, hi: top, whole: false }
     }
 
-    /// Around finite values (on a logarithmic axis: above 0). Without any: from 0 to 1.
+    /// Creates an axis around finite values (on a logarithmic axis: above 0). Without any: from 0 to 1.
     pub(crate) fn around(values: impl Iterator<Item = f64>, scale: Scale) -> Self {
         let (mut lo, mut hi, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
         for value in values {
@@ -54,7 +54,7 @@ impl Axis {
         Self { scale, lo, hi, whole: whole && scale == Scale::Linear }
     }
 
-    /// Where the value lies, from 0 at the axis' start to 1 at its end.
+    /// Returns the position of the value, from 0 at the axis' start to 1 at its end.
     pub(crate) fn fraction(&self, value: f64) -> f64 {
         let place = if self.scale == Scale::Log { logarithm(value) } else { value };
         // Halves, since the whole range may be wider than the largest f64.
@@ -76,7 +76,7 @@ fn padded(lo: f64, hi: f64, whole: bool) -> (f64, f64) {
     } else {
         (half * 2.0 * PADDING).max(if half < least { least } else { 0.0 })
     };
-    // No air below 0 for what is never negative: -200 steps or a loss of -0.1 would be strange to read.
+    // No padding below 0 for values that are never negative: -200 steps or a loss of -0.1 would be strange to read.
     let start = if lo >= 0.0 { (lo - by).max(0.0) } else { (lo - by).max(f64::MIN) };
     let end = if hi <= 0.0 && lo < 0.0 { (hi + by).min(0.0) } else { (hi + by).min(f64::MAX) };
     (start, end)

@@ -14,11 +14,11 @@ const LEAST: (u32, u32) = (240, 200);
 /// Most of either, CSS pixels.
 const MOST: u32 = 2000;
 
-/// What is plotted, and how.
+/// Kind of a plot, with its data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Lines along x: points are joined in the order of x, whatever their order in the series. A missing y is a gap
-    /// at its x, a missing x one where it stands.
+    /// Lines along x: points are joined in the order of x, whatever their order in the series. A missing y is a gap at
+    /// its x, a missing x one at its place in the series.
     Line(Vec<Series>),
     /// A marker for each point.
     Scatter(Vec<Series>),
@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What it is called.
+    /// Returns its description.
     pub(crate) fn words(&self) -> &'static str {
         match self {
             Self::Line(_) => "line plot",
@@ -57,24 +57,24 @@ impl Kind {
 pub struct Chart {
     /// What is plotted.
     pub kind: Kind,
-    /// Above the plot; none: no title.
+    /// Title above the plot; `None`: no title.
     pub title: Option<String>,
-    /// Below the x axis; none: what the kind says by itself.
+    /// Label below the x axis; `None`: the kind's default.
     pub x_label: Option<String>,
-    /// Beside the y axis; none: what the kind says by itself, of a single series its name.
+    /// Label next to the y axis; `None`: the kind's default, or the name of a single series.
     pub y_label: Option<String>,
-    /// How the x axis of a line or scatter plot is divided.
+    /// Scale of the x axis of a line or scatter plot.
     pub x_scale: Scale,
-    /// How the y axis of a line or scatter plot is divided.
+    /// Scale of the y axis of a line or scatter plot.
     pub y_scale: Scale,
-    /// CSS pixels, 240 to 2000. A PNG has twice as many.
+    /// Width in CSS pixels, 240 to 2000. A PNG has twice as many.
     pub width: u32,
-    /// CSS pixels, 200 to 2000. A PNG has twice as many.
+    /// Height in CSS pixels, 200 to 2000. A PNG has twice as many.
     pub height: u32,
 }
 
 impl Chart {
-    /// A plot with linear axes, no title, and a size that suits the kind.
+    /// Creates a plot with linear axes, no title, and a size that suits the kind.
     pub fn new(kind: Kind) -> Self {
         let (width, height) = match &kind {
             Kind::Line(_) | Kind::Scatter(_) => (720, 440),
@@ -95,16 +95,17 @@ impl Chart {
         }
     }
 
-    /// An SVG document which is whole in itself, follows the reader's dark or light theme, and tells what it shows in
-    /// `<title>` and `<desc>`. The same chart always gives the same text.
+    /// Renders a self-contained SVG document that follows the reader's dark or light theme, and describes its content
+    /// in `<title>` and `<desc>`. The same chart always results in the same text.
     ///
     /// # Errors
-    /// Every [`PlotError`] that tells of the chart's data, scales or size.
+    /// Every [`PlotError`] about the chart's data, scales or size.
     pub fn to_svg(&self) -> Result<String, PlotError> {
         Ok(svg::write(&self.scene(&Font::embedded()?)?))
     }
 
-    /// A PNG on an opaque light card with two pixels for each CSS pixel. The same chart always gives the same bytes.
+    /// Renders a PNG on an opaque light card with two pixels for each CSS pixel. The same chart always results in the
+    /// same bytes.
     ///
     /// # Errors
     /// As [`Chart::to_svg`].

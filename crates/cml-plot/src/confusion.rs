@@ -1,4 +1,4 @@
-//! How often each class was taken for each.
+//! Confusion matrices.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ impl ConfusionMatrix {
         Ok(matrix)
     }
 
-    /// The same matrix, shown as shares of the rows.
+    /// Returns the same matrix, shown as shares of the rows.
     #[must_use]
     pub fn normalised(mut self) -> Self {
         self.normalised = true;
@@ -82,7 +82,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The largest number that a cell shows, at least 1: the dark end of the colours.
+    /// Returns the largest number that a cell shows, at least 1: the dark end of the colours.
     pub(crate) fn top(&self) -> f64 {
         if self.normalised {
             return 1.0;
@@ -90,7 +90,7 @@ impl ConfusionMatrix {
         self.counts.iter().flatten().copied().max().unwrap_or(0).max(1) as f64
     }
 
-    /// What the cells show; a class without examples has shares of 0.
+    /// Returns the values of the cells; a class without examples has shares of 0.
     pub(crate) fn values(&self) -> Vec<Vec<f64>> {
         let share = |row: &Vec<u64>| {
             // Added as floats: counts near the largest u64 must not overflow.

@@ -5,7 +5,7 @@
 
 use crate::{PlotError, Series};
 
-/// A receiver operating characteristic. Made by [`roc`].
+/// A receiver operating characteristic, computed by [`roc`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct RocCurve {
     pub(crate) series: Series,
@@ -13,18 +13,18 @@ pub struct RocCurve {
 }
 
 impl RocCurve {
-    /// The name and the points (false positive rate, true positive rate), from (0, 0) to (1, 1).
+    /// Returns the name and the points (false positive rate, true positive rate), from (0, 0) to (1, 1).
     pub fn series(&self) -> &Series {
         &self.series
     }
 
-    /// Area under the curve by the trapezoidal rule, 0 to 1.
+    /// Returns the area under the curve by the trapezoidal rule, 0 to 1.
     pub fn auc(&self) -> f64 {
         self.auc
     }
 }
 
-/// A precision-recall curve. Made by [`precision_recall`].
+/// A precision-recall curve, computed by [`precision_recall`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrecisionRecallCurve {
     pub(crate) series: Series,
@@ -32,19 +32,19 @@ pub struct PrecisionRecallCurve {
 }
 
 impl PrecisionRecallCurve {
-    /// The name and the points (recall, precision), from (0, 1) to the share of positives at recall 1. Between two points the precision is that
-    /// of the second one.
+    /// Returns the name and the points (recall, precision), from (0, 1) to the share of positives at recall 1. Between
+    /// two points the precision is that of the second one.
     pub fn series(&self) -> &Series {
         &self.series
     }
 
-    /// Mean of the precisions weighted by the gain in recall, without interpolation, 0 to 1.
+    /// Returns the mean of the precisions weighted by the gain in recall, without interpolation, 0 to 1.
     pub fn average_precision(&self) -> f64 {
         self.average_precision
     }
 }
 
-/// The ROC curve of scores (higher: more likely positive).
+/// Computes the ROC curve of scores (higher: more likely positive).
 ///
 /// # Errors
 /// [`PlotError::Lengths`], [`PlotError::NoScores`], [`PlotError::Score`], [`PlotError::OneClass`].
@@ -63,7 +63,7 @@ pub fn roc(name: impl Into<String>, scores: &[f64], positives: &[bool]) -> Resul
     Ok(RocCurve { series: Series::new(name, points), auc: doubled_area as f64 / whole as f64 })
 }
 
-/// The precision-recall curve of scores (higher: more likely positive).
+/// Computes the precision-recall curve of scores (higher: more likely positive).
 ///
 /// # Errors
 /// [`PlotError::Lengths`], [`PlotError::NoScores`], [`PlotError::Score`], [`PlotError::OneClass`].
@@ -85,7 +85,7 @@ pub fn precision_recall(
     Ok(PrecisionRecallCurve { series: Series::new(name, points), average_precision: sum / all_true as f64 })
 }
 
-/// How many are taken for positive at a threshold, right and wrong.
+/// Numbers of true and false positives at a threshold.
 #[derive(Clone, Copy, Default)]
 struct Step {
     true_positives: u64,
@@ -96,13 +96,13 @@ fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-/// Positive and negative examples.
+/// Counts positive and negative examples.
 fn totals(positives: &[bool]) -> (u64, u64) {
     let all_true = positives.iter().filter(|&&positive| positive).count() as u64;
     (all_true, positives.len() as u64 - all_true)
 }
 
-/// One step for each score that occurs, from the highest down.
+/// Returns one step for each distinct score, from the highest down.
 fn steps(scores: &[f64], positives: &[bool]) -> Result<Vec<Step>, PlotError> {
     if scores.len() != positives.len() {
         return Err(PlotError::Lengths { scores: scores.len(), labels: positives.len() });

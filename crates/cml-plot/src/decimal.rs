@@ -13,20 +13,20 @@ const MOST_DIGITS: i32 = 6;
 const MOST_ZEROS: i32 = 3;
 
 impl Decimal {
-    /// The nearest f64.
+    /// Returns the nearest f64.
     pub(crate) fn value(self) -> f64 {
         // The parser rounds correctly, which a multiplication by a power of ten does not.
         format!("{}e{}", self.n, self.e).parse().unwrap_or(f64::NAN)
     }
 
-    /// The power of ten of its first digit; of 0: none.
+    /// Returns the power of ten of its first digit; `None` for 0.
     fn magnitude(self) -> Option<i32> {
         let digits = self.n.checked_abs()?.checked_ilog10()?;
         Some(digits as i32 + self.e)
     }
 }
 
-/// Labels of ticks on one linear axis: all with the same number of decimals and the same power of ten.
+/// Returns labels of ticks on one linear axis: all with the same number of decimals and the same power of ten.
 pub(crate) fn labels(ticks: &[Decimal]) -> Vec<String> {
     let Some(magnitude) = ticks.iter().filter_map(|tick| tick.magnitude()).max() else {
         return vec!["0".to_owned(); ticks.len()];
@@ -34,7 +34,7 @@ pub(crate) fn labels(ticks: &[Decimal]) -> Vec<String> {
     ticks.iter().map(|&tick| label(tick, magnitude)).collect()
 }
 
-/// Labels of ticks on a logarithmic axis: each for itself, powers of ten either all as such or all written out.
+/// Returns labels of ticks on a logarithmic axis: powers of ten either all as such or all written out.
 pub(crate) fn log_labels(ticks: &[Decimal]) -> Vec<String> {
     let short = |tick: &Decimal| tick.magnitude().is_none_or(is_short);
     let all_short = ticks.iter().all(short);
@@ -60,7 +60,7 @@ fn label(tick: Decimal, magnitude: i32) -> String {
     }
 }
 
-/// Without a power of ten; a true minus sign.
+/// Formats a number without a power of ten, with a true minus sign.
 fn plain(n: i64, e: i32) -> String {
     let sign = if n < 0 { "−" } else { "" };
     let digits = n.unsigned_abs().to_string();

@@ -1,6 +1,6 @@
-//! What can go wrong while plotting.
+//! Errors of plotting.
 
-/// The plot could not be made.
+/// Error: the plot could not be drawn.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlotError {
     /// No series has a point with two finite numbers.
@@ -8,15 +8,15 @@ pub enum PlotError {
         "there is nothing to draw: no point has a finite x and a finite y; check the columns' names and values"
     )]
     NothingToDraw,
-    /// More series than can be told apart.
+    /// More series than a reader can distinguish.
     #[error(
         "{count} series are more than a reader can tell apart ({limit} are the limit): choose fewer columns, \
          or make several plots"
     )]
     TooManySeries {
-        /// How many there are.
+        /// The number of series.
         count: usize,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
     /// A logarithmic axis with a value that has no logarithm.
@@ -32,10 +32,10 @@ pub enum PlotError {
         /// The first such value.
         value: f64,
     },
-    /// A logarithmic axis for a kind of plot whose axes are given.
+    /// A logarithmic axis for a kind of plot with fixed axes.
     #[error("a {kind} has no logarithmic axes: leave the scales linear")]
     LogScale {
-        /// The kind, in words.
+        /// Description of the kind.
         kind: &'static str,
     },
     /// The picture would be too small to read or too large to handle.
@@ -43,9 +43,9 @@ pub enum PlotError {
         "a plot of {width}×{height} pixels cannot be drawn: width must be {min_width} to {max}, height {min_height} to {max}"
     )]
     Size {
-        /// Width asked for, CSS pixels.
+        /// Requested width, CSS pixels.
         width: u32,
-        /// Height asked for, CSS pixels.
+        /// Requested height, CSS pixels.
         height: u32,
         /// Least width.
         min_width: u32,
@@ -54,7 +54,7 @@ pub enum PlotError {
         /// Most of either.
         max: u32,
     },
-    /// Every score needs its label and the other way round.
+    /// The numbers of scores and labels differ.
     #[error("there are {scores} scores but {labels} labels: give one label for each score")]
     Lengths {
         /// Number of scores.
@@ -65,14 +65,14 @@ pub enum PlotError {
     /// No scores at all.
     #[error("there are no scores: a curve needs at least one positive and one negative example")]
     NoScores,
-    /// A score that cannot be ordered or is no number.
+    /// A score that cannot be ordered or is not a number.
     #[error(
         "score {index} (counted from 0) is {value}: scores must be finite numbers; remove or repair that row"
     )]
     Score {
-        /// Where it is, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What it is.
+        /// Its value.
         value: f64,
     },
     /// Only one class is present: the curve is not defined.
@@ -82,21 +82,21 @@ pub enum PlotError {
     OneClass {
         /// `positive` or `negative`.
         present: &'static str,
-        /// How many examples there are.
+        /// The number of examples.
         count: usize,
     },
     /// A confusion matrix without classes.
     #[error("the confusion matrix has no classes: give at least one pair of an actual and a predicted label")]
     NoClasses,
-    /// A confusion matrix that nobody could read.
+    /// A confusion matrix that is too large to read.
     #[error(
         "a confusion matrix of {count} classes cannot be read ({limit} are the limit): group the classes, \
          or check that the columns hold labels and no continuous values"
     )]
     TooManyClasses {
-        /// How many there are.
+        /// The number of classes.
         count: usize,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
     /// The counts do not form a square of the classes.
@@ -107,13 +107,13 @@ pub enum PlotError {
     MatrixShape {
         /// Number of classes.
         classes: usize,
-        /// What does not fit.
+        /// What does not match.
         what: String,
     },
-    /// The font compiled in cannot be read: a fault of this program.
+    /// The font compiled in cannot be read: a bug of this program.
     #[error("the font of the plots cannot be read, which is a fault of this program; please report it: {0}")]
     Font(String),
-    /// The picture cannot be packed: a fault of this program.
+    /// The picture cannot be encoded: a bug of this program.
     #[error("the PNG cannot be written, which is a fault of this program; please report it: {0}")]
     Png(String),
 }

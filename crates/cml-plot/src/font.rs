@@ -1,4 +1,4 @@
-//! The font that texts are measured with, and drawn with in PNGs. Where it comes from: `data/README.md`.
+//! The font with which texts are measured, and drawn in PNGs. Its source: `data/README.md`.
 
 use skrifa::instance::{LocationRef, Size};
 use skrifa::outline::{DrawSettings, OutlinePen};
@@ -9,7 +9,7 @@ use crate::PlotError;
 
 static BYTES: &[u8] = include_bytes!("../data/DejaVuSans-subset.ttf");
 
-/// Width of characters that the font has not: of a CJK character, which the reader's font will draw in an SVG.
+/// Width of characters that the font lacks: of a CJK character, which the reader's font will draw in an SVG.
 const UNKNOWN_EM: f64 = 1.0;
 
 /// DejaVu Sans: among the widest of the fonts that an SVG may be shown with, so that what fits in it fits in all.
@@ -20,7 +20,7 @@ impl Font {
         FontRef::new(BYTES).map(Self).map_err(|error| PlotError::Font(error.to_string()))
     }
 
-    /// The text's width in pixels at this font size.
+    /// Returns the text's width in pixels at this font size.
     pub(crate) fn width(&self, text: &str, size: f64) -> f64 {
         let metrics = self.0.glyph_metrics(Size::new(size as f32), LocationRef::default());
         let charmap = self.0.charmap();
@@ -28,7 +28,7 @@ impl Font {
         text.chars().map(|letter| charmap.map(letter).and_then(advance).unwrap_or(size * UNKNOWN_EM)).sum()
     }
 
-    /// The text, shortened with … if it is wider than `room`.
+    /// Returns the text, shortened with … if it is wider than `room`.
     pub(crate) fn fit(&self, text: &str, size: f64, room: f64) -> String {
         if self.width(text, size) <= room {
             return text.to_owned();
@@ -42,7 +42,8 @@ impl Font {
         format!("{}…", start.trim_end())
     }
 
-    /// The text's outlines, from (0, 0) on the baseline to the right. What the font has not is its replacement box.
+    /// Returns the text's outlines, from (0, 0) on the baseline to the right. Characters that the font lacks become its
+    /// replacement box.
     pub(crate) fn outlines(&self, text: &str, size: f64) -> Option<Path> {
         let (charmap, glyphs) = (self.0.charmap(), self.0.outline_glyphs());
         let mut pen = Pen { path: PathBuilder::new(), x: 0.0 };
@@ -50,7 +51,7 @@ impl Font {
             let glyph = charmap.map(letter).unwrap_or(GlyphId::NOTDEF);
             if let Some(outline) = glyphs.get(glyph) {
                 let settings = DrawSettings::unhinted(Size::new(size as f32), LocationRef::default());
-                // Only a broken font fails here; a letter is missing then, and nothing else.
+                // Only a broken font fails here; then only a letter is missing.
                 let _ = outline.draw(settings, &mut pen);
             }
             pen.x += self.width(letter.encode_utf8(&mut [0; 4]), size) as f32;

@@ -1,4 +1,4 @@
-//! What stands around the data: title, legend, axes.
+//! The frame of the data: title, legend, axes.
 
 use crate::axis::Axis;
 use crate::chart::Chart;
@@ -6,23 +6,23 @@ use crate::font::Font;
 use crate::scene::{Anchor, Item, Role, Scene, one_line};
 use crate::ticks::{self, Tick};
 
-/// Between the picture's edge and what is in it.
+/// Distance between the picture's edge and its content.
 pub(crate) const MARGIN: f64 = 16.0;
 pub(crate) const TITLE: f64 = 16.0;
 pub(crate) const LABEL: f64 = 13.0;
 pub(crate) const SMALL: f64 = 12.0;
-/// The room of an axis' label beside or below its ticks.
+/// Space for an axis' label next to or below its ticks.
 pub(crate) const LABEL_ROOM: f64 = 24.0;
-/// Of axes' labels from the picture's edge, at least.
+/// Least distance of axes' labels from the picture's edge.
 const EDGE: f64 = 8.0;
-/// Between the labels of two ticks side by side.
+/// Distance between the labels of two ticks side by side.
 const APART: f64 = 16.0;
-/// Between the middles of the labels of two ticks one above the other.
+/// Distance between the middles of the labels of two ticks one above the other.
 const LINE: f64 = 15.0;
-/// From the middle of a letter's height down to its baseline, as a share of the font size.
+/// Distance from the middle of a letter's height down to its baseline, as a share of the font size.
 pub(crate) const TO_BASELINE: f64 = 0.36;
 
-/// Where the data lie.
+/// Area of the data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area {
     pub(crate) left: f64,
@@ -32,18 +32,18 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// Where the value lies across.
+    /// Returns the horizontal position of the value.
     pub(crate) fn x(&self, axis: &Axis, value: f64) -> f64 {
         self.left + axis.fraction(value) * (self.right - self.left)
     }
 
-    /// Where the value lies from the top.
+    /// Returns the vertical position of the value, from the top.
     pub(crate) fn y(&self, axis: &Axis, value: f64) -> f64 {
         self.bottom - axis.fraction(value) * (self.bottom - self.top)
     }
 }
 
-/// An empty card with the chart's title, and the y from which on it is free.
+/// Creates an empty card with the chart's title, and returns the y below which it is free.
 pub(crate) fn card(chart: &Chart, font: &Font, description: String) -> (Scene, f64) {
     let title = chart.title.as_deref().map(one_line).filter(|title| !title.is_empty());
     let (width, height) = (f64::from(chart.width), f64::from(chart.height));
@@ -81,7 +81,7 @@ pub(crate) fn y_label(scene: &mut Scene, font: &Font, area: Area, label: &str, x
     scene.turned_text(label, (x, middle), LABEL, Anchor::Middle, Role::Ink, -90.0);
 }
 
-/// Chooses and draws the axes with their grid below `top`; gives where the data go.
+/// Chooses and draws the axes with their grid below `top`, and returns the area of the data.
 pub(crate) fn axes(
     scene: &mut Scene,
     font: &Font,
@@ -135,7 +135,7 @@ pub(crate) fn axes(
     area
 }
 
-/// Where the ticks' labels have their middles; none: there the last one is too close.
+/// Returns the middles of the ticks' labels; `None` where one is too close to the one before.
 fn spread(axis: &Axis, ticks: &[Tick], font: &Font, area: Area, width: f64) -> Vec<Option<f64>> {
     let mut end = f64::NEG_INFINITY;
     let place = |tick: &Tick| {
@@ -148,7 +148,8 @@ fn spread(axis: &Axis, ticks: &[Tick], font: &Font, area: Area, width: f64) -> V
     ticks.iter().map(place).collect()
 }
 
-/// The middle of something `half` as long as its whole, moved into the range; its start stays inside where it is longer.
+/// Returns the middle of something with length 2 × `half`, moved into the range; its start stays inside if it is
+/// longer.
 fn within(middle: f64, half: f64, (start, end): (f64, f64)) -> f64 {
     middle.min(end - half).max(start + half)
 }

@@ -1,4 +1,4 @@
-//! Which series is which.
+//! The legend: names of series with their samples.
 
 use crate::font::Font;
 use crate::frame::{MARGIN, SMALL, TO_BASELINE};
@@ -10,18 +10,18 @@ const MARKER_SAMPLE: f64 = 9.0;
 const GAP: f64 = 7.0;
 const BETWEEN: f64 = 20.0;
 const ROW: f64 = 19.0;
-/// Longer entries are cut, unless they are alone.
+/// Longer entries are truncated, unless they are alone.
 const LONGEST: f64 = 320.0;
-/// Height that is left to the data and their axis, at least, and as a share of the picture.
+/// Least height that is left to the data and their axis, absolute and as a share of the picture.
 const LEFT: f64 = 160.0;
 const LEFT_SHARE: f64 = 0.6;
 
 /// One series.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Its name, which is cut if there is no room.
+    /// Its name, which is truncated if there is no room.
     pub(crate) name: String,
-    /// What follows the name and is never cut.
+    /// Text after the name that is never truncated.
     pub(crate) suffix: String,
     pub(crate) dash: &'static [f64],
     pub(crate) has_line: bool,
@@ -43,8 +43,8 @@ impl Entry {
     }
 }
 
-/// Draws the legend from `top` down; gives the y from which on the scene is free. What fits stands in one row, more in
-/// columns; where there are too many for the picture, the last one says how many are left out.
+/// Draws the legend from `top` down, and returns the y below which the scene is free. Entries are in one row if they
+/// fit, else in columns; where there are too many for the picture, the last one is the number of those omitted.
 pub(crate) fn draw(scene: &mut Scene, font: &Font, top: f64, entries: &[Entry]) -> f64 {
     let room = f64::from(scene.width) - 2.0 * MARGIN;
     let longest = if entries.len() == 1 { room } else { room.min(LONGEST) };
@@ -56,7 +56,7 @@ pub(crate) fn draw(scene: &mut Scene, font: &Font, top: f64, entries: &[Entry]) 
     let height = f64::from(scene.height);
     let rows = ((height - top - LEFT.max(height * LEFT_SHARE)) / ROW).max(1.0) as usize;
     let all_fit = entries.len() <= rows * columns;
-    // The last place is the note's.
+    // The last place is for the note.
     let shown = if all_fit { entries.len() } else { rows * columns - 1 };
     let place = |index: usize| {
         let x = if one_row {

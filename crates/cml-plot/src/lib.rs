@@ -1,4 +1,4 @@
-//! Data in, a plot out: SVG text or PNG bytes, fit for a pull request and for a paper.
+//! Plots as SVG text or PNG bytes, suitable for a pull request and for a paper.
 //!
 //! ```
 //! use cml_plot::{Chart, Kind, Series};
@@ -13,8 +13,8 @@
 //! A [`Chart`] is laid out once, as a scene of few shapes whose colours are roles, and the scene is written as either
 //! format: both show the same. The layout is measured with the font in `data/`, with which PNGs are drawn.
 //!
-//! What may not happen here: files, the network, a clock, the environment, randomness. The same chart gives the same
-//! bytes. No number and no text may cause a panic or a broken picture.
+//! Forbidden here: files, the network, a clock, the environment, randomness. The same chart results in the same bytes.
+//! No number and no text may cause a panic or a broken picture.
 
 mod axis;
 mod chart;

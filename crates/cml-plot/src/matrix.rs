@@ -1,4 +1,4 @@
-//! Draws confusion matrices.
+//! Drawing of confusion matrices.
 
 use crate::axis::Axis;
 use crate::chart::Chart;
@@ -10,28 +10,28 @@ use crate::scene::{Anchor, Item, Role, Scene, one_line};
 use crate::theme::HEAT_TURNS;
 use crate::ticks;
 
-/// Numbers in cells are not smaller than this; where they would be, a scale of colours stands beside the matrix.
+/// Least font size of numbers in cells; if they would be smaller, a colour scale is drawn next to the matrix.
 const LEAST_NUMBER: f64 = 7.0;
-/// Nor are the classes' names; where they would be, only some of them are shown.
+/// Least font size of the classes' names; if they would be smaller, only some of them are shown.
 const LEAST_NAME: f64 = 9.0;
-/// Width of the scale of colours with its labels.
+/// Width of the colour scale with its labels.
 const SCALE: f64 = 78.0;
-/// An empty cell is still a cell.
+/// Least opacity: an empty cell is still a cell.
 const FAINTEST: f64 = 0.04;
 
-/// Where everything goes.
+/// Positions and sizes.
 struct Layout {
     area: Area,
     cell: f64,
-    /// Between cells; none where they are too small for it.
+    /// Gap between cells; 0 where they are too small for it.
     gap: f64,
     names: Vec<String>,
-    /// Room of the names on the left and at the bottom.
+    /// Space for the names on the left and at the bottom.
     beside: f64,
     below: f64,
     name_size: f64,
     slanted: bool,
-    /// Font size of the numbers; none: they have no room.
+    /// Font size of the numbers; `None`: they have no room.
     number_size: Option<f64>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn draw(chart: &Chart, confusion: &ConfusionMatrix, font: &Font) -> R
     let layout = Layout::new(&scene, font, top, &confusion.classes, widest);
     let area = layout.area;
     if layout.gap == 0.0 {
-        // One shape in place of thousands of empty cells.
+        // One shape instead of thousands of empty cells.
         let (width, height) = (area.right - area.left, area.bottom - area.top);
         let (x, y, role) = (area.left, area.top, Role::Heat);
         scene.items.push(Item::Rect { x, y, width, height, role, opacity: FAINTEST });
@@ -91,7 +91,7 @@ impl Layout {
         let number_size = (number_size >= LEAST_NUMBER).then_some(number_size);
         let scale = if number_size.is_none() { SCALE } else { 0.0 };
         cell = cell.min(fitting(slanted, right - scale));
-        // What is left of the width is shared by both sides.
+        // The rest of the width is shared by both sides.
         let left = left + (right - scale - left - cell * count).max(0.0) / 2.0;
         let area = Area { left, top, right: left + cell * count, bottom: top + cell * count };
         let name_size = (cell * 0.85).clamp(LEAST_NAME, SMALL);
@@ -157,7 +157,7 @@ fn draw_names(scene: &mut Scene, layout: &Layout, font: &Font) {
     }
 }
 
-/// Which colour is which number.
+/// Draws the colour scale.
 fn draw_scale(scene: &mut Scene, font: &Font, area: Area, confusion: &ConfusionMatrix) {
     const STEPS: usize = 32;
     let (x, height) = (area.right + 18.0, area.bottom - area.top);

@@ -9,10 +9,10 @@ use crate::font::Font;
 use crate::scene::{Anchor, Item, Role, Scene, Shape, Text};
 use crate::theme;
 
-/// Pixels for each CSS pixel: sharp on the screens that people have.
+/// Pixels for each CSS pixel: sharp on common screens.
 const SCALE: u32 = 2;
 
-/// The file's bytes.
+/// Returns the file's bytes.
 pub(crate) fn write(scene: &Scene, font: &Font) -> Result<Vec<u8>, PlotError> {
     let (width, height) = (scene.width * SCALE, scene.height * SCALE);
     let pixmap =

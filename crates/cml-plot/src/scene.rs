@@ -1,6 +1,6 @@
-//! What a plot is made of, before it is SVG or PNG: few shapes, colours by role, lengths in CSS pixels, y downwards.
+//! A plot as shapes, before it is SVG or PNG: few kinds of shapes, colours by role, lengths in CSS pixels, y downwards.
 
-/// What a colour stands for; `theme` says which it is.
+/// Role of a colour; `theme` defines the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     Background,
@@ -32,11 +32,11 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The corners around (0, 0); of a circle none.
+    /// Returns the corners around (0, 0); none for a circle.
     pub(crate) fn corners(self, radius: f64) -> Vec<(f64, f64)> {
         let unit: &[(f64, f64)] = match self {
             Self::Circle => &[],
-            // All of about the same area as the circle of radius 1.
+            // All have about the same area as the circle of radius 1.
             Self::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
             Self::Triangle => &[(0.0, -1.3), (1.25, 0.9), (-1.25, 0.9)],
             Self::Diamond => &[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)],
@@ -66,7 +66,7 @@ pub(crate) enum Item {
         points: Vec<(f64, f64)>,
         role: Role,
         width: f64,
-        /// Lengths of dashes and gaps in turn; empty: no gaps.
+        /// Lengths of dashes and gaps alternately; empty: no gaps.
         dash: &'static [f64],
     },
     Rect {
@@ -88,14 +88,14 @@ pub(crate) enum Item {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text {
-    /// Where the anchor is.
+    /// Position of the anchor.
     pub(crate) x: f64,
-    /// Where the baseline is.
+    /// Position of the baseline.
     pub(crate) y: f64,
     pub(crate) text: String,
     pub(crate) size: f64,
     pub(crate) anchor: Anchor,
-    /// Degrees clockwise around (x, y).
+    /// Rotation in degrees clockwise around (x, y).
     pub(crate) turned: f64,
     pub(crate) role: Role,
 }
@@ -104,9 +104,9 @@ pub(crate) struct Text {
 pub(crate) struct Scene {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// For those who cannot see it: what it is.
+    /// Title for screen readers.
     pub(crate) title: String,
-    /// For those who cannot see it: what it shows.
+    /// Description for screen readers.
     pub(crate) description: String,
     pub(crate) items: Vec<Item>,
 }
@@ -140,7 +140,7 @@ impl Scene {
     }
 }
 
-/// Text as one line without what XML cannot hold.
+/// Returns text as one line without characters that XML does not allow.
 pub(crate) fn one_line(text: &str) -> String {
     let visible = |letter: char| {
         if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { ' ' } else { letter }

@@ -1,7 +1,8 @@
 //! A scene as SVG.
 //!
-//! Colours are attributes for light paper, so that programs which know no style sheets draw them right; a style sheet
-//! turns them for dark screens. The background is painted: a page's theme need not be the one the browser reports.
+//! Colours are attributes for a light background, so that programs without support for style sheets draw them right; a
+//! style sheet changes them for dark screens. The background is painted: a page's theme need not be the one the browser
+//! reports.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -18,7 +19,7 @@ enum Paint {
     Stroke,
 }
 
-/// The whole document.
+/// Returns the whole document.
 pub(crate) fn write(scene: &Scene) -> String {
     let mut svg = Svg::default();
     for item in &scene.items {
@@ -81,11 +82,11 @@ impl Svg {
         self.body.push('\n');
     }
 
-    /// One path for all of them, which is many times shorter than an element each.
+    /// Writes one path for all of them, which is many times shorter than an element each.
     fn markers(&mut self, centres: &[(f64, f64)], shape: Shape, radius: f64, role: Role) -> String {
         let corners = shape.corners(radius);
         let Some(&(first_x, first_y)) = corners.first() else {
-            // A line of no length with round ends is a circle.
+            // A line of length 0 with round ends is a circle.
             let path = path(centres, (0.0, 0.0), "h0");
             let paint = self.paint(Paint::Stroke, role);
             return format!(
@@ -128,7 +129,7 @@ impl Svg {
     fn style(&self) -> String {
         let mut rules = String::new();
         for &(paint, role) in &self.used {
-            // Writing into a string cannot fail.
+            // Writing to a string cannot fail.
             let _ =
                 write!(rules, ".{}{{{}:{}}}", class(paint, role), attribute(paint), hex(theme::dark(role)));
         }

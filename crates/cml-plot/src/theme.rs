@@ -1,4 +1,4 @@
-//! Which colours, dashes and shapes the roles have.
+//! Colours, dashes and shapes of the roles.
 
 use crate::scene::{Role, Shape};
 
@@ -8,8 +8,8 @@ pub(crate) type Rgb = (u8, u8, u8);
 /// Number of colours for series.
 pub(crate) const COLOURS: usize = 7;
 
-/// The palette of Okabe and Ito, which people with any kind of colour blindness can tell apart, without its yellow,
-/// which cannot be seen on white: <https://jfly.uni-koeln.de/color/>.
+/// The palette of Okabe and Ito, which people with any kind of colour blindness can distinguish, without its yellow,
+/// which is invisible on white: <https://jfly.uni-koeln.de/color/>.
 const LIGHT: [Rgb; COLOURS] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0)];
 /// The same on black: there its blue is too dark and its yellow is not too light.
@@ -23,16 +23,16 @@ const DARK: [Rgb; COLOURS] = [
     (255, 255, 255),
 ];
 
-/// Prime to the number of colours, so that colour and dash together tell 35 series apart.
+/// A number of dashes prime to the number of colours, so that colour and dash together distinguish 35 series.
 const DASHES: [&[f64]; 5] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[8.0, 3.0, 2.0, 3.0], &[12.0, 4.0]];
-/// Prime to the number of colours, so that colour and shape together tell 42 series apart.
+/// A number of shapes prime to the number of colours, so that colour and shape together distinguish 42 series.
 const SHAPES: [Shape; 6] =
     [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Diamond, Shape::Cross, Shape::Down];
 
 /// The most series in one plot.
 pub(crate) const MAX_SERIES: usize = 30;
 
-/// The colour of a role on light paper.
+/// Returns the colour of a role on a light background.
 pub(crate) fn light(role: Role) -> Rgb {
     match role {
         Role::Background => (255, 255, 255),
@@ -44,7 +44,7 @@ pub(crate) fn light(role: Role) -> Rgb {
     }
 }
 
-/// The colour of a role on a dark screen.
+/// Returns the colour of a role on a dark background.
 pub(crate) fn dark(role: Role) -> Rgb {
     match role {
         Role::Background => (13, 17, 23),
@@ -56,16 +56,16 @@ pub(crate) fn dark(role: Role) -> Rgb {
     }
 }
 
-/// From this opacity of [`Role::Heat`] on, text on it is read better in the background's colour than in ink, in both
+/// From this opacity of [`Role::Heat`], text on it is more legible in the background's colour than in ink, in both
 /// themes.
 pub(crate) const HEAT_TURNS: f64 = 0.75;
 
-/// Lengths of dashes and gaps of a series.
+/// Returns the lengths of dashes and gaps of a series.
 pub(crate) fn dash(series: usize) -> &'static [f64] {
     DASHES[series % DASHES.len()]
 }
 
-/// The marker of a series.
+/// Returns the marker of a series.
 pub(crate) fn shape(series: usize) -> Shape {
     SHAPES[series % SHAPES.len()]
 }
@@ -81,7 +81,7 @@ mod tests {
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
 
-    /// As WCAG 2 defines it.
+    /// Returns the contrast as WCAG 2 defines it.
     fn contrast(left: Rgb, right: Rgb) -> f64 {
         let (left, right) = (luminance(left), luminance(right));
         (left.max(right) + 0.05) / (left.min(right) + 0.05)

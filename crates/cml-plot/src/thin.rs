@@ -1,12 +1,13 @@
-//! Fewer points that look the same: a million of them make neither a larger file nor another picture than a thousand.
+//! Thinning of points without a visible difference: a million of them result in neither a larger file nor another
+//! picture than a thousand.
 
 use std::collections::HashSet;
 
 /// More markers than this in one series are thinned.
 const MANY_MARKERS: usize = 15_000;
 
-/// The first, lowest, highest and last point of each pixel column, in their order. Takes and gives pixels; points that
-/// follow each other in x stay few, whatever their number.
+/// Returns the first, lowest, highest and last point of each pixel column, in their order. Input and output are pixels;
+/// consecutive points stay few, whatever their number.
 pub(crate) fn line(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut kept = Vec::new();
     for column in points.chunk_by(|left, right| left.0.floor() == right.0.floor()) {
@@ -29,7 +30,7 @@ pub(crate) fn line(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     kept
 }
 
-/// One marker for each small square, of a size that leaves no visible pattern.
+/// Returns one marker for each small square, of a size that leaves no visible pattern.
 pub(crate) fn markers(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     [1.0, 2.0, 3.0].into_iter().fold(points, |points, side| {
         if points.len() <= MANY_MARKERS {

@@ -5,7 +5,7 @@ use crate::decimal::{self, Decimal};
 
 /// The most ticks that an axis has.
 pub(crate) const MOST: usize = 12;
-/// Asking for fewer could leave an axis with a single tick: steps grow by up to 2.5.
+/// Fewer could leave an axis with a single tick: steps grow by up to 2.5.
 const FEWEST_WANTED: usize = 5;
 
 /// A marked number.
@@ -15,7 +15,7 @@ pub(crate) struct Tick {
     pub(crate) label: String,
 }
 
-/// The finest round ticks, about `wanted` at most, whose labels fit; at least two, even where none fit.
+/// Returns the finest round ticks, about `wanted` at most, whose labels fit; at least two, even where none fit.
 pub(crate) fn ticks(axis: &Axis, wanted: usize, fits: impl Fn(&[Tick]) -> bool) -> Vec<Tick> {
     let wanted = wanted.clamp(FEWEST_WANTED, MOST);
     let mut best = Vec::new();
@@ -32,7 +32,7 @@ pub(crate) fn ticks(axis: &Axis, wanted: usize, fits: impl Fn(&[Tick]) -> bool) 
     best
 }
 
-/// Places between the decades of a logarithmic axis, as values, where they are few enough to help.
+/// Returns places between the decades of a logarithmic axis, as values, where they are few enough to help.
 pub(crate) fn minor(axis: &Axis) -> Vec<f64> {
     if axis.scale == Scale::Linear || axis.hi - axis.lo > 6.0 {
         return Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn minor(axis: &Axis) -> Vec<f64> {
     all.filter(|value| (axis.lo..=axis.hi).contains(&value.log10())).collect()
 }
 
-/// From fine to coarse.
+/// Returns candidates from fine to coarse.
 fn candidates(axis: &Axis, wanted: usize) -> Vec<Vec<Tick>> {
     match axis.scale {
         Scale::Linear => linear(axis.lo, axis.hi, axis.whole, wanted)
@@ -75,7 +75,7 @@ fn linear(lo: f64, hi: f64, whole: bool, wanted: usize) -> Vec<Vec<Decimal>> {
     if ticks.is_empty() { all(finest) } else { ticks }
 }
 
-/// The multiples of `m` × 10^`e` in the range; empty if they are far too many.
+/// Returns the multiples of `m` × 10^`e` in the range; empty if they are far too many.
 fn multiples(lo: f64, hi: f64, m: i64, e: i32) -> Vec<Decimal> {
     let step = Decimal { n: m, e }.value();
     // One more at either end, since a quotient may be rounded to the wrong side.

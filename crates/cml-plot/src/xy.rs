@@ -1,4 +1,4 @@
-//! Plots on two axes: lines, clouds of points, curves of classifiers.
+//! Plots on two axes: lines, scatter plots, curves of classifiers.
 
 use crate::axis::{Axis, Scale};
 use crate::chart::{Chart, Kind};
@@ -10,7 +10,7 @@ use crate::legend::{self, Entry};
 use crate::scene::{Item, Role, Scene, one_line};
 use crate::{theme, thin};
 
-/// A line of at most this many points shows each of them.
+/// A line of at most this many points has a marker for each of them.
 const FEW_POINTS: usize = 30;
 /// A line which goes up and down by more than this many times the plot's height is noisy.
 const NOISY: f64 = 8.0;
@@ -23,7 +23,7 @@ struct Trace {
     suffix: String,
     points: Vec<(f64, f64)>,
     style: Style,
-    /// It goes up and down so much that dashes would be a fog, and a thick line a wall.
+    /// Whether it goes up and down so much that dashes would be a fog, and a thick line a wall.
     noisy: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn draw(chart: &Chart, font: &Font) -> Result<Scene, PlotError> {
         let points = vec![(area.left, area.bottom), (area.right, area.top)];
         scene.items.push(Item::Polyline { points, role: Role::Muted, width: 1.0, dash: &[4.0, 4.0] });
     }
-    // The first series last: it is on top of the others, as it is first in the legend.
+    // The first series last: it is drawn on top of the others, as it is first in the legend.
     for (series, trace) in traces.iter().enumerate().rev() {
         plot(&mut scene, series, trace, (&x, &y), area);
     }
@@ -107,7 +107,7 @@ fn traces(kind: &Kind) -> Vec<Trace> {
     };
     let alone = traces.len() == 1;
     for (index, trace) in traces.iter_mut().enumerate().filter(|(_, trace)| trace.name.is_empty()) {
-        // A single curve without a name leaves its area to stand alone.
+        // A single curve without a name shows only its area.
         trace.name = if alone { String::new() } else { format!("series {}", index + 1) };
         if alone {
             trace.suffix = trace.suffix.trim_matches([' ', '(', ')']).to_owned();
@@ -116,7 +116,7 @@ fn traces(kind: &Kind) -> Vec<Trace> {
     traces
 }
 
-/// In the order of x. A point without x goes with the one before it, where it leaves its gap.
+/// Returns the points in the order of x. A point without x follows the one before it, where it leaves its gap.
 fn along_x(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut last = f64::NEG_INFINITY;
     let mut keyed: Vec<_> = points
@@ -131,7 +131,8 @@ fn along_x(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     keyed.into_iter().map(|(_, point)| point).collect()
 }
 
-/// Between two points the precision is that of the second one: a straight line would promise more than was measured.
+/// Returns the points as stairs. Between two points the precision is that of the second one: a straight line would
+/// promise more than was measured.
 fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let steps = points.windows(2).flat_map(|pair| [(pair[0].0, pair[1].1), pair[1]]);
     points.first().copied().into_iter().chain(steps).collect()
@@ -179,7 +180,7 @@ fn description(chart: &Chart, traces: &[Trace], x: Option<&str>, y: Option<&str>
     format!("A {} of {y} over {x}: {}.", chart.kind.words(), names.join(", "))
 }
 
-/// How often the line crosses the plot's height, all ups and downs added.
+/// Returns how often the line crosses the plot's height, all ups and downs added.
 fn climbs(trace: &Trace, y: &Axis) -> f64 {
     let heights: Vec<f64> =
         trace.points.iter().filter(|point| is_finite(point)).map(|point| y.fraction(point.1)).collect();
@@ -222,7 +223,7 @@ fn plot(scene: &mut Scene, series: usize, trace: &Trace, (x, y): (&Axis, &Axis),
     if !centres.is_empty() {
         scene.items.push(Item::Markers { centres, shape: theme::shape(series), radius, role });
     } else if !lone.is_empty() {
-        // Between two gaps there is no line to draw, but there is something to see.
+        // Between two gaps there is no line to draw, but a point to show.
         scene.items.push(Item::Markers { centres: lone, shape: theme::shape(series), radius: 1.5, role });
     }
 }

@@ -1,4 +1,4 @@
-//! Whole plots: what is in them, what is refused, and that no data break them.
+//! Whole plots: their content, refused input, and robustness against any data.
 
 use cml_plot::{Chart, ConfusionMatrix, Kind, PlotError, Scale, Series, precision_recall, roc};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn texts(svg: &str) -> Vec<String> {
     texts.map(|node| node.text().unwrap_or_default().to_owned()).collect()
 }
 
-/// Size of a PNG by its header.
+/// Returns the size of a PNG from its header.
 fn size(png: &[u8]) -> (u32, u32) {
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && &png[12..16] == b"IHDR");
     let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes"));
@@ -137,7 +137,8 @@ fn what_cannot_be_drawn_is_refused() {
     insta::assert_snapshot!(small.to_svg().unwrap_err(), @"a plot of 100×440 pixels cannot be drawn: width must be 240 to 2000, height 200 to 2000");
 }
 
-/// Every number in the attributes is one, every text is inside the picture where it begins, and the PNG has its size.
+/// Asserts that every number in the attributes is valid, every text begins inside the picture, and the PNG has its
+/// size.
 fn check(chart: &Chart) -> Result<(), TestCaseError> {
     let svg = chart.to_svg().map_err(|error| TestCaseError::fail(error.to_string()))?;
     let document =
