@@ -1,4 +1,4 @@
-//! What GitHub Actions reads from a step: outputs and the step summary.
+//! Outputs and step summary for GitHub Actions.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::context::env;
 
-/// The values a later job wants.
+/// The values for later jobs.
 pub(crate) struct Outputs<'a> {
     pub(crate) launch_id: String,
     pub(crate) labels: &'a [String],
@@ -22,7 +22,7 @@ impl Outputs<'_> {
         append("GITHUB_STEP_SUMMARY", &self.summary())
     }
 
-    /// `delimiter` is a word that nobody can guess.
+    /// Returns the text of the outputs. `delimiter` is an unguessable word.
     fn output(&self, delimiter: &str) -> Result<String, String> {
         let (runner, instance) = match self.outcome {
             Outcome::Reused { runner, .. } => (runner, String::new()),
@@ -72,8 +72,8 @@ impl Outputs<'_> {
     }
 }
 
-/// Puts a report into the step's summary: in place of its last version where that is still there, else below what others have
-/// written; false where there is no summary.
+/// Writes a report into the step's summary: it replaces its last version if that still exists, else it is appended to
+/// the content of others; false where there is no summary.
 pub(crate) fn put_into_summary(last: Option<&str>, text: &str) -> Result<bool, String> {
     const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
     let Some(file) = env(VARIABLE) else { return Ok(false) };
@@ -97,7 +97,7 @@ fn append(variable: &str, text: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write {variable} ({file}): {error}"))
 }
 
-/// The time now: the edge's only clock.
+/// Returns the current time: the edge's only clock.
 pub(crate) fn now() -> Timestamp {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the clock is read")]
     Timestamp::now()

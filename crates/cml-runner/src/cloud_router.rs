@@ -1,4 +1,4 @@
-//! All clouds that a configuration names, as one: each call goes where its region is.
+//! All clouds of a configuration as one: each call is routed by its region.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ use crate::aws::{self, AwsCloud, AwsSettings};
 use crate::context;
 use crate::exit::CliError;
 
-/// EC2 and this machine, told apart by their regions: this machine's is `local`.
+/// EC2 and this machine, distinguished by region: this machine's is `local`.
 pub(crate) struct CloudRouter {
-    /// Its client is megabytes; a configuration may need none.
+    /// Opened on demand: its client takes megabytes, and a configuration may need none.
     aws: OnceCell<AwsCloud>,
     default_region: String,
     local: LocalCloud,
-    /// Where fetched prices lie, if any are believed.
+    /// File of fetched prices, if any are trusted.
     prices: Option<PathBuf>,
 }
 
 impl CloudRouter {
-    /// Nothing is asked of either before it is needed.
+    /// Opens the router. Neither cloud is called before it is needed.
     pub(crate) fn open(default_region: &str, state_dir: Option<PathBuf>) -> Result<Self, CliError> {
         let prices = context::prices_file(state_dir.as_deref());
         let state_dir = state_dir.unwrap_or_else(context::default_state_dir);
@@ -45,16 +45,16 @@ impl CloudRouter {
         self.aws.get_or_init(connect).await
     }
 
-    /// Offers have the list prices that are known by now.
+    /// Loads the list prices that are known by now into the offers.
     pub(crate) async fn learn_prices(&self) {
         let file = self.prices.clone();
-        // The disk is waited for elsewhere.
+        // The disk access runs on another thread.
         if let Ok(book) = tokio::task::spawn_blocking(move || context::list_prices(file.as_deref())).await {
             self.aws().await.learn_prices(book);
         }
     }
 
-    /// The part of a filter that is for this machine, and the part that is for EC2.
+    /// Returns the part of a filter that is for this machine, and the part that is for EC2.
     fn split(filter: &InstanceFilter) -> [Option<InstanceFilter>; 2] {
         let (local, aws): (Vec<String>, Vec<String>) =
             filter.regions.iter().cloned().partition(|region| region == LOCAL);

@@ -1,4 +1,4 @@
-//! The clouds of this binary as one type, and the GitHub it speaks to. The edge: environment and processes are read here.
+//! The clouds of this binary as one type, and its GitHub client. The edge: environment and processes are read here.
 
 use std::path::{Path, PathBuf};
 
@@ -17,17 +17,17 @@ use crate::args::{CloudName, Global};
 use crate::aws::{AwsCloud, AwsSettings};
 use crate::exit::{CliError, ExitCode};
 
-/// What to do without a token where only past jobs are asked for.
+/// Hint for a missing token where only past jobs are read.
 pub(crate) const READS_ACTIONS: &str = "set REPO_TOKEN to a token with \"Actions: read\"";
 
-/// Whichever cloud was asked for.
+/// The selected cloud.
 pub(crate) enum OneCloud {
     Aws(Box<AwsCloud>),
     Local(LocalCloud),
 }
 
 impl OneCloud {
-    /// Connects; the default region of EC2 is the first of `regions`.
+    /// Connects to the cloud; the default region of EC2 is the first of `regions`.
     pub(crate) async fn open(
         name: CloudName,
         regions: &[String],
@@ -50,8 +50,8 @@ impl OneCloud {
     }
 }
 
-/// The fetched prices that decide what is bought, in the state directory that is given or the usual one. On a machine that runs
-/// many jobs an earlier one could have written into the usual one: there none are believed.
+/// Returns the file of fetched prices that decide what is bought, in the given state directory or the default one. On a
+/// machine that runs many jobs an earlier one could have written into the default one: there none are trusted.
 pub(crate) fn prices_file(state_dir: Option<&Path>) -> Option<PathBuf> {
     prices_file_of(&env, state_dir)
 }
@@ -65,7 +65,7 @@ fn prices_file_of(env: &dyn Fn(&str) -> Option<String>, given: Option<&Path>) ->
     Some(dir.join(crate::cost::PRICES))
 }
 
-/// What machines cost by the list, as far as it was fetched; else as it ships.
+/// Returns the list prices, as far as they were fetched; else the embedded ones.
 pub(crate) fn list_prices(file: Option<&Path>) -> Book {
     let Some(file) = file else { return Book::shipped() };
     Store::book(file, Some(crate::actions::now())).unwrap_or_else(|error| {
@@ -74,7 +74,7 @@ pub(crate) fn list_prices(file: Option<&Path>) -> Book {
     })
 }
 
-/// The local provider over one directory; its supervisor is this very program.
+/// Opens the local provider in one directory; its supervisor is this program.
 pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, CliError> {
     let supervisor = std::env::current_exe().map_err(|error| {
         CliError::new(ExitCode::Failed, format!("cannot find this program's own file: {error}"))
@@ -82,12 +82,12 @@ pub(crate) fn local(root: PathBuf) -> Result<LocalCloud, CliError> {
     Ok(LocalCloud::new(LocalSettings::new(root, supervisor)))
 }
 
-/// Where it lies.
+/// Returns the path of a launch's journal.
 pub(crate) fn journal_file(state_dir: &Path, launch: LaunchId) -> PathBuf {
     state_dir.join("journals").join(format!("{launch}.db"))
 }
 
-/// The journal of one launch, in the state directory: what was decided and bought, for `cml-runner cost`.
+/// Opens the journal of one launch in the state directory, with its decisions and purchases, for `cml-runner cost`.
 pub(crate) fn journal(state_dir: &Path, launch: LaunchId) -> Result<SqliteJournal, CliError> {
     let file = journal_file(state_dir, launch);
     check_journal(&file)?;
@@ -186,27 +186,27 @@ impl Cloud for OneCloud {
     }
 }
 
-/// One environment variable; empty counts as not set, as Actions sets unset secrets to nothing.
+/// Returns an environment variable; empty counts as not set, as Actions sets unset secrets to the empty string.
 pub(crate) fn env(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the environment is read")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The names of all environment variables.
+/// Returns the names of all environment variables.
 pub(crate) fn env_names() -> impl Iterator<Item = String> {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here the environment is read")]
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }
 
-/// The region of a spec that names none, as AWS's own tools choose it; else the oldest one.
+/// Returns the default region, chosen as AWS's own tools do; else the oldest region.
 pub(crate) fn default_region() -> String {
     let named = env("AWS_REGION").or_else(|| env("AWS_DEFAULT_REGION"));
     named.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
-/// Where caches lie: nothing in them is needed, all of it saves calls. On a machine that runs many jobs an earlier one could
-/// have written into the home directory what a later one would buy and boot: there they lie in the job's own directory, which
-/// GitHub's runner empties before each, or nowhere.
+/// Returns the directory of caches: none of them is required, all of them save calls. On a machine that runs many jobs
+/// an earlier one could have written into the home directory what a later one would buy and boot: there they are in the
+/// job's own directory, which GitHub's runner empties before each, or disabled.
 pub(crate) fn cache_dir() -> Option<PathBuf> {
     caches(&env)
 }
@@ -218,13 +218,15 @@ fn caches(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     Some(xdg(env, "XDG_CACHE_HOME", ".cache"))
 }
 
-/// A step of a workflow on a machine that is not GitHub's: an earlier job of the same user may have been there.
+/// Returns whether this is a step of a workflow on a machine that is not GitHub's: an earlier job of the same user may
+/// have run there.
 fn serves_many_jobs(env: &dyn Fn(&str) -> Option<String>) -> bool {
     let is_hosted = env("RUNNER_ENVIRONMENT").is_some_and(|environment| environment == "github-hosted");
     env("GITHUB_ACTIONS").is_some() && !is_hosted
 }
 
-/// Refuses a state directory into which others could put a journal of theirs. One that is not there yet is made for us alone.
+/// Refuses a state directory into which other users could put a journal. A missing one is created with access for this
+/// user only.
 pub(crate) fn check_state_dir(dir: &Path) -> Result<(), CliError> {
     not_foreign(dir).map_err(|error| {
         CliError::new(ExitCode::Failed, format!("the state directory is not yours alone: {error}")).hint(
@@ -233,14 +235,14 @@ pub(crate) fn check_state_dir(dir: &Path) -> Result<(), CliError> {
     })
 }
 
-/// Refuses a journal that others can write or replace, whichever directory it lies in; with it what lies beside it under its name:
+/// Refuses a journal that other users can write or replace, in any directory; also the files next to it with its name:
 /// SQLite's own files, and the inbox of webhooks.
 pub(crate) fn check_journal(file: &Path) -> Result<(), CliError> {
     let inbox = file.with_extension("inbox.db");
     let files = [file, inbox.as_path()]
         .into_iter()
         .flat_map(|file| ["", "-wal", "-shm"].map(|side| beside(file, side)));
-    // A link lies in one directory, and the file in another.
+    // A link is in one directory, and the file in another.
     let real = file.canonicalize().unwrap_or_default();
     let dirs = [file, real.as_path()].into_iter().filter_map(Path::parent).map(directory);
     for path in dirs.chain(files) {
@@ -260,12 +262,13 @@ fn beside(file: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// The parent of a bare name is written as nothing.
+/// Returns the parent directory. The parent of a bare name is the empty path.
 fn directory(parent: &Path) -> PathBuf {
     if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
 }
 
-/// Only what is there can be another's; what cannot be looked at is told of when it is used.
+/// Refuses a path of another user. Only an existing one can be another user's; an unreadable one is reported when it is
+/// used.
 fn not_foreign(path: &Path) -> Result<(), std::io::Error> {
     match cml_cloud::private::refuse_foreign(path) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(error),
@@ -273,7 +276,7 @@ fn not_foreign(path: &Path) -> Result<(), std::io::Error> {
     }
 }
 
-/// Where the local provider's machines lie.
+/// Returns the directory of the local provider's machines.
 pub(crate) fn default_state_dir() -> PathBuf {
     xdg(&env, "XDG_STATE_HOME", ".local/state")
 }
@@ -284,12 +287,12 @@ fn xdg(env: &dyn Fn(&str) -> Option<String>, variable: &str, below_home: &str) -
     base.unwrap_or_else(home).join("cml-runner")
 }
 
-/// GitHub as the flags and the environment say.
+/// Creates the GitHub client from the flags and the environment.
 pub(crate) fn github(global: &Global) -> Result<GitHub, CliError> {
     github_of_remote(global, "origin")
 }
 
-/// The same for a command that registers no runner: what to do without a token is another thing then.
+/// Creates the client for a command that registers no runner: the hint for a missing token differs.
 pub(crate) fn github_with(global: &Global, hint: &str) -> Result<GitHub, CliError> {
     github(global).map_err(|trouble| match trouble.code {
         ExitCode::Denied => trouble.hint(hint),
@@ -297,7 +300,7 @@ pub(crate) fn github_with(global: &Global, hint: &str) -> Result<GitHub, CliErro
     })
 }
 
-/// The same; what neither says, this git remote does.
+/// Creates the client; a location that neither flags nor environment name is taken from this git remote.
 pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, CliError> {
     if let Some(driver) = &global.driver
         && driver != "github"
@@ -340,7 +343,8 @@ fn auth(global: &Global) -> Result<Auth, CliError> {
         })
 }
 
-/// That there is no token; `empty` is a variable that is set to nothing, as Actions sets a secret that is not there.
+/// Returns the message for a missing token; `empty` is a variable that is set to the empty string, as Actions sets a
+/// secret that does not exist.
 fn no_token(empty: Option<&str>) -> String {
     match empty {
         Some(name) => format!(

@@ -28,18 +28,18 @@ use crate::{context, signals};
 
 /// The workflow whose job is run.
 const WORKFLOW: &str = include_str!("../../../templates/demo/workflow.yml");
-/// How long the job may take once its runner is online.
+/// Time limit of the job once its runner is online.
 const JOB_LIMIT: Duration = Duration::from_secs(60);
-/// How long the machine may take to vanish after its job.
+/// Time limit for the end of the machine after its job.
 const VANISH_LIMIT: Duration = Duration::from_secs(30);
-/// Time between two looks at the machine.
+/// Interval between checks of the machine.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) async fn demo(global: &Global, args: &Demo) -> Result<String, CliError> {
     let stop = signals::stop_token(signals::Left::default())?;
     let world = World::make(args.output.clone()).await?;
     let story = world.play(&stop).await;
-    // Whatever happened, nothing may stay behind.
+    // Whatever happened, nothing may be left behind.
     let left = world.clean_up().await;
     let story = story?;
     if global.json {
@@ -48,7 +48,7 @@ pub(crate) async fn demo(global: &Global, args: &Demo) -> Result<String, CliErro
     Ok(story.as_text(&left, &world.output))
 }
 
-/// The simulated GitHub, the local cloud and where the results go.
+/// The simulated GitHub, the local cloud and the directory of the results.
 struct World {
     github_sim: SimGitHub,
     github: GitHub,
@@ -58,13 +58,13 @@ struct World {
     progress: Progress,
 }
 
-/// What is still there at the end; both must be zero.
+/// Remains at the end; both must be zero.
 struct Left {
     instances: usize,
     runners: usize,
 }
 
-/// What happened.
+/// Events of the demo.
 struct Story {
     job: JobView,
     metrics: Value,
@@ -190,7 +190,7 @@ impl World {
         instances
     }
 
-    /// Counts what the product left, then ends it all the same and removes the demo's own files.
+    /// Counts what the product left, then ends it anyway and removes the demo's own files.
     async fn clean_up(&self) -> Left {
         let alive = self.alive().await;
         let left = Left { instances: alive.len(), runners: self.github_sim.runners().len() };
@@ -212,7 +212,7 @@ fn remove(state: &Path) {
     }
 }
 
-/// What `cml-runner launch --cloud local --single` would order, with limits that suit a demo.
+/// Returns the plan of `cml-runner launch --cloud local --single`, with limits that suit a demo.
 fn order(launch: LaunchId, now: Timestamp) -> Result<LaunchPlan, CliError> {
     let deadline = now.checked_add(SignedDuration::from_mins(5)).map_err(|error| {
         CliError::new(ExitCode::Failed, format!("the clock stands at the end of time: {error}"))

@@ -1,4 +1,4 @@
-//! Exit codes and the words of a failure: what happened, what to do next.
+//! Exit codes and error messages: what happened, what to do next.
 
 use cml_bootstrap::BootstrapError;
 use cml_cloud::{CloudError, ErrorKind, Market};
@@ -31,7 +31,7 @@ impl ExitCode {
         Self::Interrupted,
     ];
 
-    /// What it tells, as the manual page and the book say it.
+    /// Returns its meaning, as in the manual page and the book.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Failed => "It failed and says why.",
@@ -52,7 +52,7 @@ impl ExitCode {
         }
     }
 
-    /// The name in JSON.
+    /// Returns its name in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -66,20 +66,20 @@ impl ExitCode {
     }
 }
 
-/// What to do where something could not be removed.
+/// Hint where something could not be removed.
 const ENDS_IT: &str = "`cml-runner ls` shows a machine that is left, `cml-runner stop ID` ends it (on EC2 both with --cloud \
                        aws --region REGION)";
 
-/// A failure in words.
+/// An error of the command line: message, hint and exit code.
 #[derive(Clone, Debug)]
 pub(crate) struct CliError {
     pub(crate) code: ExitCode,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     pub(crate) details: Vec<String>,
-    /// What `--json` prints instead of the usual object.
+    /// The object that `--json` prints instead of the usual one.
     pub(crate) object: Option<serde_json::Value>,
-    /// What is printed to stdout without `--json`: something was made all the same.
+    /// Output on stdout without `--json`: a result exists in spite of the error.
     pub(crate) output: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl CliError {
         self
     }
 
-    /// The object that `--json` prints for a failure.
+    /// Returns the object that `--json` prints for an error.
     pub(crate) fn json(&self) -> serde_json::Value {
         let usual = || {
             json!({"error": {
@@ -108,7 +108,7 @@ impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let is_interrupted = matches!(failure.reason, Reason::Interrupted);
         let mut trouble = Self::from(failure.reason);
-        // What stands there of removing is then not true.
+        // The part about removal is then not true.
         if !failure.left_behind.is_empty() {
             if is_interrupted {
                 trouble.message = "interrupted by a signal; not everything could be removed".to_owned();
@@ -154,7 +154,7 @@ impl From<Reason> for CliError {
     }
 }
 
-/// What cures a wrong clock.
+/// Hint for a wrong clock.
 pub(crate) const SET_THE_CLOCK: &str =
     "set the clock: timedatectl set-ntp true (in a container: that of the host)";
 
@@ -173,7 +173,7 @@ fn no_capacity(errors: &[CloudError], quota: bool) -> CliError {
     trouble
 }
 
-/// What to do where nothing was to be had: it depends on what was asked for.
+/// Returns the hint where no offer had capacity: it depends on the request.
 fn capacity_hint(errors: &[CloudError]) -> String {
     let failures = || errors.iter().flat_map(|error| &error.failures);
     let tried = |market| failures().any(|it| it.offer.as_ref().is_some_and(|offer| offer.market == market));

@@ -22,9 +22,9 @@ use crate::{settings, signals};
 
 /// GitHub's default group, and the only one of a repository.
 pub(crate) const DEFAULT_GROUP: u64 = 1;
-/// How often the foreground looks whether its machine still lives.
+/// Interval at which the foreground checks whether its machine is alive.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it asks whether its runner has a job: for the ledger, and GitHub counts calls.
+/// Interval at which it queries whether its runner has a job: for the ledger, and GitHub counts calls.
 const ASK_GITHUB_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -> Result<String, CliError> {
@@ -81,7 +81,7 @@ pub(crate) async fn launch(global: &Global, args: &args::Launch, as_cml: bool) -
     })
 }
 
-/// A group that is asked for where there is none, before anything is registered.
+/// Refuses a group where there is none, before anything is registered.
 fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), CliError> {
     let Scope::Repository { owner, .. } = scope else { return Ok(()) };
     if args.group_id == DEFAULT_GROUP {
@@ -95,7 +95,7 @@ fn no_group_of_a_repository(args: &args::Launch, scope: &Scope) -> Result<(), Cl
         .hint(format!("leave --group-id out, or name the organization: --repo https://github.com/{owner}")))
 }
 
-/// What of a launch may stay when it is ended at once, each with what ends it.
+/// Returns what a launch may leave behind when it is stopped at once, each with the command that ends it.
 fn remains(order: &LaunchPlan, at: &Location, journal: &Path, instance: Option<&str>) -> Vec<String> {
     let scope = &at.scope;
     let mut all = vec![format!(
@@ -112,7 +112,7 @@ fn remains(order: &LaunchPlan, at: &Location, journal: &Path, instance: Option<&
     all
 }
 
-/// A new launch id: the edge's only randomness.
+/// Returns a new launch id: the edge's only randomness.
 pub(crate) fn new_ulid() -> Ulid {
     #[allow(clippy::disallowed_methods, reason = "the edge of the program: here launch ids are made")]
     Ulid::generate()
@@ -140,7 +140,7 @@ fn as_json(launch_id: LaunchId, labels: &[String], cloud: &str, outcome: &Outcom
     }
 }
 
-/// Writes into a launch's journal what becomes of its machine: for reports, and no reason to fail.
+/// Appends an event of the machine to a launch's journal: for reports; a failure is ignored.
 fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
     let written = SqliteJournal::open(&context::journal_file(state_dir, launch)).and_then(|mut journal| {
         let seen = journal.last()?;
@@ -151,7 +151,7 @@ fn note(state_dir: &Path, launch: LaunchId, event: &cml_journal::Event) {
     }
 }
 
-/// That a machine has ended, by the cloud's clock where it says so.
+/// Returns the event of a machine's end, by the cloud's clock where it has one.
 fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::Event {
     let taken_back = gone.is_some_and(|instance| instance.is_interrupted);
     cml_journal::Event::InstanceGone {
@@ -163,14 +163,14 @@ fn end_of(launch: LaunchId, gone: Option<&cml_cloud::Instance>) -> cml_journal::
     }
 }
 
-/// Whether the runner has a job, where that is another answer than before.
+/// Returns whether the runner has a job, if the answer has changed.
 async fn is_busy_now(github: &GitHub, runner: &str, was_busy: bool) -> Option<bool> {
     let found = github.runners(Some(runner)).await.ok()?;
     let is_busy = found.iter().find(|known| known.name.eq_ignore_ascii_case(runner))?.busy;
     (is_busy != was_busy).then_some(is_busy)
 }
 
-/// Stays until the machine is gone. A signal ends an idle machine; a busy one needs a second signal.
+/// Waits until the machine is gone. A signal ends an idle machine; a busy one needs a second signal.
 async fn stay(
     launched: &Launch,
     launch_id: LaunchId,

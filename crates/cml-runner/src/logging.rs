@@ -1,4 +1,4 @@
-//! The log: on stderr, a line for each event, whatever is in it.
+//! The log: on stderr, one line for each event, whatever it contains.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -12,7 +12,7 @@ use crate::args::{Cli, Command, LogFormat};
 use crate::context;
 use crate::exit::{CliError, ExitCode};
 
-/// Begins the log.
+/// Starts the log.
 pub(crate) fn log(cli: &Cli) -> Result<(), CliError> {
     let (usual, format) = match &cli.command {
         Command::Daemon(args) => ("info", args.log_format),
@@ -36,9 +36,9 @@ pub(crate) fn log(cli: &Cli) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Who may say what at this level.
+/// Returns the filter of this level.
 fn filter(level: tracing::Level) -> EnvFilter {
-    // Only our own crates speak below `warn`: libraries at debug level print whole requests, and those carry secrets.
+    // Only our own crates log below `warn`: libraries at debug level print whole requests, and those carry secrets.
     let theirs = level.min(tracing::Level::WARN);
     let ours = [
         "cml_runner",
@@ -51,8 +51,8 @@ fn filter(level: tracing::Level) -> EnvFilter {
         "cml_daemon",
         "cml_world",
     ];
-    // Octocrab calls every failed attempt an error, also those that are repeated with success; what the AWS configuration warns
-    // of, the error that follows says better.
+    // Octocrab logs every failed attempt as an error, also those that succeed on retry; warnings of the AWS
+    // configuration are followed by a clearer error.
     let mut filter = EnvFilter::new(format!("{theirs},octocrab=off,aws_config=off"));
     for target in ours {
         if let Ok(directive) = format!("{target}={level}").parse() {
@@ -62,7 +62,7 @@ fn filter(level: tracing::Level) -> EnvFilter {
     filter
 }
 
-/// One field, or the message: names of jobs, and what AWS and GitHub say, stand in both.
+/// Writes one field, or the message: both contain names of jobs, and messages of AWS and GitHub.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let text = format!("{value:?}");
     let text = cml_text::line(&text);
@@ -88,7 +88,7 @@ mod tests {
         assert!(of(tracing::Level::WARN).contains("aws_config=off"));
     }
 
-    /// What a test's log is written to.
+    /// Buffer for a test's log.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! `ls`, `stop`, `reap` and `logs`: what runs, and ending it.
+//! `ls`, `stop`, `reap` and `logs`: listing and ending machines.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::context::{self, OneCloud};
 use crate::exit::{CliError, ExitCode, SET_THE_CLOCK};
 use crate::progress::Progress;
 
-/// What to do where GitHub cannot be asked.
+/// Hint where GitHub cannot be queried.
 const ASK_OR_FORCE: &str = "set REPO_TOKEN (without it it is not known whether a job runs there), or end it all the same \
                             with --force";
-/// Where else a machine may be that is not found here.
+/// Returns where else a machine may be.
 fn elsewhere(cloud: &OneCloud, regions: &[String]) -> String {
     match cloud {
         OneCloud::Local(_) => {
@@ -33,7 +33,7 @@ fn elsewhere(cloud: &OneCloud, regions: &[String]) -> String {
     }
 }
 
-/// Said in place of an empty list.
+/// Returns the message for an empty list.
 fn none_here(cloud: &OneCloud, regions: &[String]) -> String {
     match cloud {
         OneCloud::Local(_) => {
@@ -52,7 +52,7 @@ async fn open(place: &Where) -> Result<OneCloud, CliError> {
     OneCloud::open(place.cloud, &place.regions, place.state.state_dir.clone()).await
 }
 
-/// Warns of every region that could not be asked: what is shown is not all that there is.
+/// Warns of every region that could not be queried: the list is not complete.
 pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
     let progress = Progress::new(context::env("GITHUB_ACTIONS").is_some());
     for RegionFailure { region, error } in &answer.failed {
@@ -61,7 +61,7 @@ pub(crate) fn told_of<T>(answer: ByRegion<T>) -> ByRegion<T> {
     answer
 }
 
-/// What the regions that answered show, and which those are; an error when none did.
+/// Returns the instances of the regions that answered, and those regions; an error when none did.
 async fn shown(cloud: &OneCloud, place: &Where) -> Result<(Vec<Instance>, Vec<String>), CliError> {
     let answer = cloud.instances(&filter(place)).await?;
     let mut answered = asked(cloud, &place.regions);
@@ -72,7 +72,7 @@ async fn shown(cloud: &OneCloud, place: &Where) -> Result<(Vec<Instance>, Vec<St
     Ok((told_of(answer).found, answered))
 }
 
-/// The regions that are asked, by AWS's own names.
+/// Returns the regions to query, by AWS's own names.
 fn asked(cloud: &OneCloud, regions: &[String]) -> Vec<String> {
     let default = match cloud {
         OneCloud::Aws(aws) => vec![aws.default_region().to_owned()],
@@ -86,7 +86,7 @@ pub(crate) async fn list(global: &Global, place: &Where) -> Result<String, CliEr
     let cloud = open(place).await?;
     let (mut instances, answered) = shown(&cloud, place).await?;
     instances.retain(Instance::is_alive);
-    // Machines can be listed without GitHub; what it knows of them is then left out.
+    // Machines can be listed without GitHub; its facts about them are then omitted.
     let runners = match context::github(global) {
         Ok(github) => github.runners(None).await.map_err(|error| error.to_string()),
         Err(trouble) => Err(trouble.message),
@@ -143,7 +143,7 @@ pub(crate) async fn stop(global: &Global, args: &args::Stop) -> Result<String, C
     let cloud = open(&args.place).await?;
     let github = match context::github(global) {
         Ok(github) => Some(github),
-        // Whoever cannot ask GitHub can still save the money.
+        // A user without access to GitHub can still save the money.
         Err(trouble) if args.force => {
             Progress::new(context::env("GITHUB_ACTIONS").is_some()).warn(&format!(
                 "without GitHub it is not known whether a job runs on it ({})",
@@ -176,7 +176,7 @@ pub(crate) async fn reap(global: &Global, args: &args::Reap) -> Result<String, C
         .map_err(|error| CliError::new(ExitCode::Usage, format!("--grace: {error}")))?;
     let cloud = open(&args.place).await?;
     let github = context::github(global)?;
-    // Only what belongs to this scope: another repository's runners cannot be seen from here.
+    // Only machines of this scope: another repository's runners cannot be seen from here.
     let filter = InstanceFilter { owner: Some(github.location().scope.to_string()), ..filter(&args.place) };
     let report = cml_controller::reap(&filter, now(), grace, args.dry_run, &cloud, &github).await?;
     if let Some(ahead) = report.wrong_clock {

@@ -1,4 +1,4 @@
-//! The command line: arguments in, words out. What is decided is decided in the crates below.
+//! The command line: parses arguments, prints results. All decisions are made in the crates below.
 //!
 //! Results go to stdout (plain, or one JSON object with `--json`), everything else to stderr.
 
@@ -87,7 +87,7 @@ fn main() -> process::ExitCode {
     }
     match logging::log(&cli).and_then(|()| known_environment(&cli)).and_then(|()| run(cli, spelled.as_cml)) {
         Ok(text) => {
-            // A reader that has gone away (`| head`) is no failure.
+            // A reader that has closed the pipe (`| head`) is no error.
             drop(std::io::stdout().write_all(text.as_bytes()));
             process::ExitCode::SUCCESS
         }
@@ -95,7 +95,7 @@ fn main() -> process::ExitCode {
     }
 }
 
-/// Tells what is wrong with the command line, or shows the help that was asked for. In a workflow its words may be anybody's.
+/// Prints an error of the command line, or the requested help. In a workflow its text may be untrusted.
 fn misunderstood(error: &clap::Error) {
     if error.use_stderr() && !std::io::stderr().is_terminal() {
         drop(std::io::stderr().write_all(cml_text::lines(&error.render().to_string()).as_bytes()));
@@ -104,7 +104,7 @@ fn misunderstood(error: &clap::Error) {
     }
 }
 
-/// Tells of a failure. CML knows one exit code only; whoever calls by its names gets it for wrong usage, too.
+/// Prints an error. CML has one exit code only; callers by CML's names get it for wrong usage, too.
 fn failed(trouble: &CliError, json: bool, as_cml: bool) -> process::ExitCode {
     tell(trouble, json);
     match trouble.code {
@@ -170,12 +170,12 @@ fn run(cli: Cli, as_cml: bool) -> Result<String, CliError> {
             _ => Ok(String::new()),
         }
     });
-    // Idle connections and timers are nothing to wait for.
+    // Idle connections and timers need not be waited for.
     runtime.shutdown_background();
     result
 }
 
-/// A command that reports: one thread does, and starts faster.
+/// Runs a reporting command: one thread is sufficient, and starts faster.
 fn reported(global: &args::Global, command: &Command) -> Result<String, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -186,7 +186,7 @@ fn reported(global: &args::Global, command: &Command) -> Result<String, CliError
     result
 }
 
-/// A misspelt variable is an error before anything is bought, as in CML.
+/// Checks environment variables. A misspelt one is an error before anything is bought, as in CML.
 fn known_environment(cli: &Cli) -> Result<(), CliError> {
     if !matches!(cli.command, Command::Launch(_) | Command::Render(_)) {
         return Ok(());
@@ -208,7 +208,7 @@ fn tell(trouble: &CliError, json: bool) {
     if let Some(hint) = &trouble.hint {
         text.push_str(&format!("\nhint: {hint}\n"));
     }
-    // What it quotes may be anybody's words.
+    // Quoted text may be untrusted.
     drop(std::io::stderr().write_all(cml_text::lines(&text).as_bytes()));
     let output = if json { Some(format!("{}\n", trouble.json())) } else { trouble.output.clone() };
     if let Some(output) = output {

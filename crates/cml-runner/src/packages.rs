@@ -1,4 +1,4 @@
-//! GitHub's list of runner packages, kept for some hours so that a launch needs one call less.
+//! Cache of GitHub's list of runner packages, for some hours, so that a launch needs one call less.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use url::Url;
 
 /// The largest list that is read, bytes: GitHub names some twenty packages.
 const LARGEST_BYTES: u64 = 1 << 20;
-/// Where GitHub's own packages are, on github.com and for its other products.
+/// Address of GitHub's own packages, for github.com and its other products.
 const RELEASES: &str = "https://github.com/actions/runner/releases/download/";
 
 /// Runner releases come every few weeks and the old one is accepted for 30 days more.
@@ -31,10 +31,10 @@ struct Package {
     sha256_checksum: Option<String>,
 }
 
-/// One file per GitHub and scope; none where nothing is kept.
+/// The cache: one file per GitHub and scope; `None` where caching is disabled.
 pub(crate) struct PackageCache {
     file: Option<PathBuf>,
-    /// The API's own address where that is this machine: a GitHub of the tests.
+    /// The API's own address if it is on this machine: a GitHub of the tests.
     here: Option<Url>,
 }
 
@@ -51,8 +51,8 @@ impl PackageCache {
         }
     }
 
-    /// What was kept, if it is fresh; anything unreadable counts as nothing, and so does what others could have written or GitHub
-    /// would not have answered: a machine unpacks and runs it.
+    /// Returns the cached list, if it is fresh; an unreadable one counts as missing, and so does one that other users
+    /// could have written or GitHub would not have returned: a machine unpacks and runs it.
     pub(crate) fn read(&self, now: Timestamp) -> Option<Vec<RunnerDownload>> {
         let bytes = private::read_own(self.file.as_deref()?, LARGEST_BYTES)?;
         let kept: Kept = serde_json::from_slice(&bytes).ok()?;
@@ -71,7 +71,8 @@ impl PackageCache {
         Some(kept.packages.into_iter().map(download).collect())
     }
 
-    /// Whether GitHub could have named this package. An Enterprise Server may name others; those are asked for each time.
+    /// Returns whether GitHub could have named this package. An Enterprise Server may name others; those are requested
+    /// each time.
     fn is_githubs(&self, package: &Package) -> bool {
         let Ok(url) = Url::parse(&package.download_url) else { return false };
         let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -79,14 +80,14 @@ impl PackageCache {
             url.scheme() == base.scheme() && url.host() == base.host() && url.port() == base.port()
         };
         package.sha256_checksum.as_ref().is_some_and(is_hash)
-            // As the parser has understood it: dots in a path, user names and the like are resolved by then.
+            // As the parser has normalized it: dots in a path, user names and the like are resolved by then.
             && (url.as_str().starts_with(RELEASES) || self.here.as_ref().is_some_and(is_of))
     }
 
-    /// Keeps GitHub's answer; a cache that cannot be written costs one call next time, no more.
+    /// Caches GitHub's answer; a cache that cannot be written costs one call next time, no more.
     pub(crate) fn write(&self, packages: &[RunnerDownload], now: Timestamp) {
         let Some(file) = &self.file else { return };
-        // A token is a secret and lives for minutes: the list is asked for each time.
+        // A token is a secret and lives for minutes: the list is requested each time.
         if packages.iter().any(|package| package.temp_download_token.is_some()) {
             return;
         }

@@ -1,4 +1,4 @@
-//! `cml-runner plan`: what a cml.yaml would launch now. Asks, and touches nothing.
+//! `cml-runner plan`: what a cml.yaml would launch now. Reads only, and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, C
     for runners in &config.runners {
         let query = query(runners, &region);
         let name = &runners.spec.name;
-        // What one spec or one region cannot buy says nothing of the others.
+        // A failure of one pool or region does not affect the others.
         match cloud.offers(&query).await {
             Ok(sold) => {
                 let whys = why_unanswered(&sold.failed);
@@ -99,7 +99,8 @@ pub(crate) async fn plan(global: &Global, args: &args::Plan) -> Result<String, C
     Ok(format!("{}\n", json!({"actions": actions, "waiting": waiting})))
 }
 
-/// A plan has no journal: without the daemon's name, machines of pools count as its own, whichever daemon made them.
+/// Makes an instance the daemon's own. A plan has no journal: without the daemon's name, machines of pools count as its
+/// own, whichever daemon made them.
 fn as_the_daemons(instance: Instance, name: Option<&str>) -> Instance {
     let tagged = instance.controller.as_deref();
     let is_its_own = name.map_or(tagged != Some(LAUNCH), |name| tagged == Some(name));

@@ -1,4 +1,4 @@
-//! Tells a launch as it goes: a spinner when a person watches, plain lines otherwise. All of it on stderr.
+//! Progress of a launch: a spinner on a terminal, plain lines otherwise. All of it on stderr.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -8,23 +8,23 @@ use std::time::Duration;
 use cml_controller::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a waiting line is written when nobody watches.
+/// Interval of waiting lines without a terminal.
 const LINE_EVERY_SECONDS: u64 = 15;
 
-/// Whether stderr is for errors only. Of the process, as stderr itself is.
+/// Whether stderr is for errors only. A property of the process, as stderr itself is.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing but errors is said on stderr.
+/// Limits stderr to errors from now on.
 pub(crate) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
-/// Whether nothing but errors is said on stderr.
+/// Returns whether stderr is for errors only.
 pub(crate) fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-/// Where progress goes.
+/// Output of progress.
 pub(crate) struct Progress {
     spinner: Option<ProgressBar>,
     in_actions: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A spinner on a terminal, lines elsewhere.
+    /// Creates a spinner on a terminal, lines elsewhere.
     pub(crate) fn new(in_actions: bool) -> Self {
         let spinner = (std::io::stderr().is_terminal() && !in_actions && !is_quiet()).then(|| {
             let bar = ProgressBar::new_spinner();
@@ -45,24 +45,24 @@ impl Progress {
         Self { spinner, in_actions, last_line_seconds: Mutex::new(0) }
     }
 
-    /// One line for the reader, or several.
+    /// Prints one line or several.
     pub(crate) fn line(&self, text: &str) {
         self.write(&cml_text::lines(text));
     }
 
-    /// The same, of which Actions may make a command.
+    /// Prints a line that Actions may read as a command.
     fn write(&self, text: &str) {
         if is_quiet() {
             return;
         }
         match &self.spinner {
             Some(bar) => bar.println(text),
-            // A closed stderr is nobody's loss.
+            // A closed stderr is ignored.
             None => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
 
-    /// Something the reader should act on; GitHub shows it on the run's page.
+    /// Prints a warning that the reader should act on; GitHub shows it on the run's page.
     pub(crate) fn warn(&self, text: &str) {
         if self.in_actions {
             self.write(&annotation(text));
@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Tells one event.
+    /// Prints one event.
     pub(crate) fn tell(&self, event: &Event) {
         if let Event::Waiting { seconds, state } = event {
             let state = state.map_or_else(String::new, |state| format!(", machine {state}"));
@@ -111,7 +111,8 @@ impl Progress {
     }
 }
 
-/// A warning that Actions shows on the run's page. <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
+/// Returns a warning that Actions shows on the run's page.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
 pub(crate) fn annotation(text: &str) -> String {
     format!("::warning::{}", cml_text::lines(text).replace('%', "%25").replace('\n', "%0A"))
 }

@@ -1,4 +1,4 @@
-//! `cml-runner render`: the user data of a launch, without secrets and without asking anybody.
+//! `cml-runner render`: the user data of a launch, without secrets and without any call.
 
 use cml_bootstrap::{Bootstrap, Machine, Registration, RunnerPackage};
 use cml_cloud::LaunchId;
@@ -12,7 +12,7 @@ use crate::args::{CloudName, Launch, Render};
 use crate::exit::{CliError, ExitCode};
 use crate::{settings, setup};
 
-/// About as long as what GitHub makes, and as hard to compress.
+/// About as long as GitHub's JIT configuration, and as hard to compress.
 const REGISTRATION_CHARS: usize = 4_800;
 
 pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<String, CliError> {
@@ -44,7 +44,7 @@ pub(crate) fn render(args: &Render, as_cml: bool, as_json: bool) -> Result<Strin
     Ok(text)
 }
 
-/// What runs when, on a cloud's machine.
+/// The order in which the parts run, on a cloud's machine.
 const ORDER: &str = "
 On the machine, in this order:
   1. in cloud-init's network stage: a service that powers the machine off when it ends, and a timer for the deadline
@@ -57,7 +57,7 @@ Whatever ends it says why on the console (`cml-runner: last words`) and powers t
 
 fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, CliError> {
     let now = now();
-    // An id of this moment and without chance: what is counted from a launch's beginning is then right.
+    // An id of this moment and without chance: times counted from a launch's beginning are then right.
     let this_moment =
         || LaunchId::new(Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), 0));
     let launch = args.launch_id.unwrap_or_else(this_moment);
@@ -83,7 +83,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, CliError> {
             group: None,
         },
     };
-    // A launch decides by what it buys; without asking, what was asked for stands in.
+    // A launch decides by the machine that it buys; without calls, the request is used.
     let gpu = recipe.query.gpu.is_some();
     Ok(Bootstrap {
         launch,
@@ -99,7 +99,7 @@ fn bootstrap(args: &Launch, as_cml: bool) -> Result<Bootstrap, CliError> {
     })
 }
 
-/// Stands in for the secret where sizes are told.
+/// Returns a placeholder for the secret where sizes are printed.
 fn registration() -> String {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut state = 1_u64;

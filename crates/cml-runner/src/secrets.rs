@@ -1,5 +1,5 @@
-//! Secrets of this process are its own: other processes of the same user (jobs of `cloud: local`, above all) cannot read its
-//! environment or memory, and git, which it starts, does not get them.
+//! Protection of this process's secrets: other processes of the same user (jobs of `cloud: local`, above all) cannot
+//! read its environment or memory, and git, which it starts, does not get them.
 //!
 //! The environment block itself cannot be wiped without `unsafe`, which this workspace forbids. It need not be: the kernel
 //! gives /proc/PID/environ and /proc/PID/mem of a process that is not dumpable to root only.
@@ -10,8 +10,8 @@ use std::process::Command;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// What git is given of our environment. A list of secrets to leave out could never be whole: `github.auth.token_env` names any
-/// variable, and so does AWS in each new version.
+/// Environment variables that git receives. A list of secrets to remove could never be complete:
+/// `github.auth.token_env` names any variable, and so does AWS in each new version.
 const FOR_GIT: [&str; 11] = [
     "PATH",
     "HOME",
@@ -26,21 +26,22 @@ const FOR_GIT: [&str; 11] = [
     // A socket, by which an agent signs; the keys stay with it.
     "SSH_AUTH_SOCK",
 ];
-/// In capitals as well.
+/// In upper case as well.
 const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
-/// What names of the same purpose begin with. <https://git-scm.com/docs/git#_environment_variables>
+/// Prefixes of variables of the same purpose. <https://git-scm.com/docs/git#_environment_variables>
 const FAMILIES: [&str; 4] = ["GIT_", "LC_", "SSL_CERT_", "XDG_"];
-/// git has no variable of its own with such a word in its name; people name their tokens so (`GIT_TOKEN`).
+/// No variable of git itself contains such a word; people name their tokens so (`GIT_TOKEN`).
 const SECRET_WORDS: [&str; 3] = ["TOKEN", "SECRET", "PASSWORD"];
 
-/// The first thing that the program does. No core file is ever written either: it would hold what was kept from others.
+/// Makes this process unreadable for others, before anything else. No core file is ever written either: it would
+/// contain the same secrets.
 pub(crate) fn keep_from_others() {
-    // Both fail only where the kernel does not know them; then there is nothing else to do.
+    // Both fail only where the kernel does not support them; then there is no alternative.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
 }
 
-/// git with what it needs of our environment, and no secret of ours: a new program can be read by its user again.
+/// Returns git with the variables it needs, and no secret of ours: a new program can be read by its user again.
 pub(crate) fn git() -> Command {
     #[allow(
         clippy::disallowed_methods,

@@ -1,4 +1,5 @@
-//! From flags to an order: every value checked before anything is done. Pure but for what is passed in.
+//! Conversion of flags to a launch plan: every value is checked before anything is done. Pure, except for its
+//! arguments.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -22,8 +23,8 @@ const SHA256_DIGITS: usize = 64;
 /// A root disk on EC2 gp3 is at most 16 TiB; the runner and an image need some gigabytes.
 const DISK_GIB: std::ops::RangeInclusive<u32> = 8..=16_384;
 
-/// The runner's name where the user gives none: with the type and the market where just one of each is asked for, so that
-/// `cost --reconstruct` knows what it was.
+/// Returns the runner's name where the user gives none: with the type and the market if just one of each is requested,
+/// so that `cost --reconstruct` knows what it was.
 fn own_name(args: &Launch, launch: LaunchId) -> String {
     match args.types.as_slice() {
         [kind] if args.cloud == Some(CloudName::Aws) && kind.contains('.') => {
@@ -46,7 +47,7 @@ fn spot_policy(args: &Launch) -> SpotPolicy {
     }
 }
 
-/// Checks the flags and makes the order.
+/// Checks the flags and returns the plan.
 pub(crate) fn order(
     args: &Launch,
     as_cml: bool,
@@ -138,7 +139,7 @@ pub(crate) fn order(
     })
 }
 
-/// A package that is named: a machine that cannot fetch it costs money before it says so.
+/// Checks a named package: a machine that cannot download it costs money before it reports that.
 fn package(url: &str, sha256: Option<&str>) -> Result<RunnerPackage, CliError> {
     let usage = |message: String| CliError::new(ExitCode::Usage, message);
     word("--package-url", Some(url))?;
@@ -212,13 +213,13 @@ fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     Ok(tags)
 }
 
-/// What is wrong with a flag's value, with what would be right.
+/// Returns the error for a flag's value, with what would be right.
 fn refused(flag: &str, wrong: checks::Wrong) -> CliError {
     let trouble = CliError::new(ExitCode::Usage, format!("{flag}: {}", wrong.what));
     if wrong.help.is_empty() { trouble } else { trouble.hint(wrong.help) }
 }
 
-/// Checks what only CML knew and says what each unused flag is replaced by.
+/// Checks the flags that only CML has and returns the replacement of each unused one.
 pub(crate) fn legacy_warnings(legacy: &Legacy, cloud: Option<CloudName>) -> Vec<&'static str> {
     let said = [
         (legacy.no_retry.is_some(), "--no-retry changes nothing: a launch re-runs no workflow"),

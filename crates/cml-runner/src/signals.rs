@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks to undo and leave, the second leaves at once and says what may stay.
+//! SIGINT and SIGTERM: the first requests to undo and exit, the second exits at once and prints what may be left.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::{CliError, ExitCode};
 
-/// What may stay when a second signal ends the process; nothing to begin with.
+/// What may be left when a second signal ends the process; empty at first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Left(Arc<Mutex<Vec<String>>>);
 
 impl Left {
-    /// From now on it may be these, each with what ends it.
+    /// Sets what may be left from now on, each with the command that ends it.
     pub(crate) fn may_be(&self, what: Vec<String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
-    /// The words of a second signal.
+    /// Returns the message of a second signal.
     fn told(&self) -> String {
         let mut text = "interrupted again: leaving at once\n".to_owned();
         for what in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -28,10 +28,10 @@ impl Left {
     }
 }
 
-/// A token that is cancelled by the first signal. A second one ends the process: what is left then ends itself.
+/// Returns a token that is cancelled by the first signal. A second one ends the process: what is left then ends itself.
 ///
 /// # Errors
-/// When signals cannot be listened for.
+/// When the signal handlers cannot be installed.
 pub(crate) fn stop_token(left: Left) -> Result<CancellationToken, CliError> {
     let listen = |kind| {
         signal(kind)

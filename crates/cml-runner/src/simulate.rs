@@ -1,4 +1,4 @@
-//! `cml-runner simulate`: a cml.yaml against past jobs, on a simulated cloud whose spot market is a real one's history.
+//! `cml-runner simulate`: a cml.yaml with past jobs, on a simulated cloud whose spot market is a recorded one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::exit::{CliError, ExitCode};
 use crate::validate::read;
 use crate::{context, signals, simulation_report};
 
-/// What is sold, by instance type.
+/// The types that are sold, by name.
 type Kinds = BTreeMap<String, Kind>;
 
-/// The region of machines that are not in a cloud.
+/// The region of machines outside any cloud.
 const HERE: &str = "local";
 
 #[derive(Deserialize)]
@@ -69,14 +69,14 @@ pub(crate) async fn simulate(global: &Global, args: &args::Simulate) -> Result<S
     Ok(text)
 }
 
-/// Plays one file in a thread of its own; a bar on the terminal, and a signal breaks it off.
+/// Runs one file on a separate thread, with a progress bar on a terminal; a signal cancels it.
 async fn play(
     what: WhatIf,
     path: &Path,
     cancelled: &Arc<AtomicBool>,
     stop: &tokio_util::sync::CancellationToken,
 ) -> Result<Outcome, CliError> {
-    // Hidden by itself when nobody watches.
+    // Hidden automatically without a terminal.
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} % {eta}") {
         bar.set_style(style);
@@ -101,7 +101,7 @@ async fn play(
         .map_err(|error| CliError::new(ExitCode::Usage, error))
 }
 
-/// The specs of a file with what they may buy.
+/// Returns the pools of a file with what they may buy.
 fn wishes(config: &Config, path: &Path) -> Result<(Vec<Wish>, Kinds), CliError> {
     let mut kinds = BTreeMap::new();
     let mut wishes = Vec::new();
@@ -146,7 +146,7 @@ fn known(choice: cml_ec2::Choice) -> Option<Kind> {
     Some(Kind { resources: choice.resources?, on_demand: choice.on_demand? })
 }
 
-/// This machine costs nothing.
+/// Returns the kind of this machine, which costs nothing.
 fn here() -> Kind {
     let resources = Resources { vcpus: 1, memory_mib: 1024, gpu: None, arch: Arch::X64 };
     Kind { resources, on_demand: UsdPerHour(Decimal::ZERO) }
@@ -183,7 +183,7 @@ async fn jobs(global: &Global, args: &args::Simulate, configs: &[Config]) -> Res
     Ok(jobs)
 }
 
-/// What is wrong with a line of jobs. The parser counts lines within the one that it is given.
+/// Returns the error of a line of jobs. The parser counts lines within the one that it is given.
 fn not_a_job(name: &str, number: usize, error: &serde_json::Error) -> String {
     let words = error.to_string();
     let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
@@ -191,7 +191,8 @@ fn not_a_job(name: &str, number: usize, error: &serde_json::Error) -> String {
     format!("{name}:{number}:{}: {what}{words}", error.column().max(1))
 }
 
-/// Whether a job is for machines of one's own: it says so, or a pool without the default labels has all that it asks for.
+/// Returns whether a job is for self-hosted machines: it has that label, or a pool without the default labels has all
+/// of its labels.
 fn is_for_us(labels: &[String], configs: &[Config]) -> bool {
     let has = |all: &[String], label: &str| all.iter().any(|known| known.eq_ignore_ascii_case(label));
     let mut bare = configs.iter().flat_map(|config| &config.runners).filter(|it| !it.spec.default_labels);
@@ -199,7 +200,7 @@ fn is_for_us(labels: &[String], configs: &[Config]) -> bool {
         || (!labels.is_empty() && bare.any(|it| labels.iter().all(|label| has(&it.spec.labels, label))))
 }
 
-/// The repository's own last days: jobs for self-hosted runners that ran to some end.
+/// Returns the repository's own last days: completed jobs for self-hosted runners.
 async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<Vec<PastJob>, CliError> {
     let github = context::github_with(global, context::READS_ACTIONS)?;
     let since = now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
@@ -226,7 +227,7 @@ async fn from_github(global: &Global, days: u16, configs: &[Config]) -> Result<V
     Ok(jobs)
 }
 
-/// Those of the last days, counted back from the last job.
+/// Returns the jobs of the last days, counted back from the last job.
 fn latest(mut jobs: Vec<PastJob>, days: u16) -> Vec<PastJob> {
     jobs.sort_by_key(|job| job.queued_at);
     let last = jobs.last().map(|job| job.queued_at);

@@ -1,4 +1,4 @@
-//! What a simulation came to: as a table, as JSON, as a page with plots.
+//! Results of a simulation: as a table, as JSON, as a page with plots.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ const HEADINGS: [&str; 11] = [
     "on-demand",
     "interrupted",
 ];
-/// What the figures rest on.
+/// The assumptions behind the figures.
 const NOTE: &str = "Prices: list prices of us-east-1, 2026-07. Machines with a GPU have the spot market of one V100 in 2023 (capacity and price relative \
 to the list), others are always there at 40 % of the list. Boots take 20 to 90 s. Everything else is as the daemon would decide.";
 
@@ -61,7 +61,7 @@ fn length(seconds: i64) -> String {
     }
 }
 
-/// What is said beside the table.
+/// Returns the remarks below the table.
 fn remarks(outcomes: &[(String, Outcome)]) -> Vec<String> {
     let mut remarks = Vec::new();
     for (file, outcome) in outcomes {
@@ -79,7 +79,7 @@ fn remarks(outcomes: &[(String, Outcome)]) -> Vec<String> {
     remarks
 }
 
-/// For a terminal.
+/// Formats the results for a terminal.
 pub(crate) fn table(outcomes: &[(String, Outcome)], jobs: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADINGS);
@@ -94,7 +94,7 @@ pub(crate) fn table(outcomes: &[(String, Outcome)], jobs: usize) -> String {
     text
 }
 
-/// For programs. Money as text, so that nothing is lost.
+/// Formats the results for programs. Money is text, so that no digit is lost.
 pub(crate) fn as_json(outcomes: &[(String, Outcome)]) -> String {
     let figures = |it: &Figures| {
         json!({
@@ -132,7 +132,7 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } .scroll { overflow-
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } .axis { stroke: var(--faint); } p.note { color: var(--faint); }
 .c0 { fill: var(--one); } .c1 { fill: var(--two); }";
 
-/// One file without anything from elsewhere.
+/// Returns a self-contained page.
 pub(crate) fn page(outcomes: &[(String, Outcome)], jobs: usize) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>cml-runner simulate</title><style>{STYLE}</style><h1>What it would have cost</h1><p>{jobs} jobs.</p><div class=\"scroll\"><table><tr>"
@@ -209,7 +209,7 @@ fn waits(outcomes: &[(String, Outcome)]) -> Bars {
     all
 }
 
-/// An SVG with bars side by side; each tells its value when pointed at.
+/// Returns an SVG with bars side by side; each shows its value on hover.
 fn bars(groups: &Bars, word: &str, say: impl Fn(Decimal) -> String) -> String {
     let (width, height, bottom) = (860.0, 220.0, 30.0);
     let most = groups.iter().flat_map(|(_, values)| values).max().copied().unwrap_or_default();

@@ -1,35 +1,35 @@
-//! CML's spellings of our commands: which words mean what, and whose defaults then hold. Pure.
+//! CML's spellings of our commands: their translation, and whose defaults then apply. Pure.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The command line in our own words.
+/// The command line in our own spelling.
 pub(crate) struct Spelled {
     /// Arguments for the parser.
     pub(crate) args: Vec<OsString>,
-    /// True when CML's spelling was used: a runner then takes many jobs unless `--single` is given, as CML's does, and
+    /// Whether CML's spelling was used: a runner then takes many jobs unless `--single` is given, as CML's does, and
     /// wrong usage has CML's exit code.
     pub(crate) as_cml: bool,
 }
 
 impl Spelled {
-    /// The command's own words: at most two that are no flags.
+    /// Returns the command's own words: at most two that are not flags.
     pub(crate) fn command(&self) -> Vec<&str> {
         let words = self.args.iter().skip(command_at(&self.args)).map_while(|arg| arg.to_str());
         words.take(2).take_while(|word| !word.starts_with('-')).collect()
     }
 
-    /// Puts flags right behind the command's words: what follows wins.
+    /// Inserts flags directly after the command's words: later ones take precedence.
     pub(crate) fn put(&mut self, flags: Vec<OsString>, words: usize) {
         let at = (command_at(&self.args) + words).min(self.args.len());
         self.args.splice(at..at, flags);
     }
 }
 
-/// Words that are commands of ours; a flat line without one is CML's way to launch a runner.
+/// Words that are commands of ours; a command line without one is CML's way to launch a runner.
 const COMMANDS: [&str; 10] =
     ["launch", "ls", "stop", "reap", "logs", "render", "demo", "completions", "supervise", "help"];
-/// Flags that take a value and may stand before the command.
+/// Flags with a value that may precede the command.
 const BEFORE: [&str; 8] = [
     "--log",
     "--driver",
@@ -40,7 +40,7 @@ const BEFORE: [&str; 8] = [
     "--app-key-file",
     "--app-installation-id",
 ];
-/// Programs of CML's, which are links to this one, and the words that they stand for.
+/// CML's programs, which are links to this one, and the words of each.
 const PROGRAMS: [(&str, &[&str]); 8] = [
     ("cml-publish", &["publish"]),
     ("cml-send-comment", &["comment", "create"]),
@@ -51,7 +51,7 @@ const PROGRAMS: [(&str, &[&str]); 8] = [
     ("cml-ci", &["repo", "prepare"]),
     ("cml-report", &["report"]),
 ];
-/// CML's older words, and those that stand for them.
+/// CML's older words, and their replacements.
 const WORDS: [(&str, &[&str]); 6] = [
     ("send-comment", &["comment", "create"]),
     ("send-github-check", &["check", "create"]),
@@ -71,7 +71,7 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
             args.splice(0..1, [OsString::from("cml"), OsString::from("report")]);
             return Spelled { args, as_cml: true };
         }
-        // `cml-pr create` was never a spelling, but is an easy slip.
+        // `cml-pr create` was never a spelling, but is an easy mistake.
         let slip = words.get(1).is_some_and(|second| args.get(1).is_some_and(|arg| arg == second));
         args.splice(1..if slip { 2 } else { 1 }, words.iter().map(OsString::from));
         // Usage is then shown in words that can be typed.
@@ -97,7 +97,7 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
             args.remove(at);
             return Spelled { args, as_cml: true };
         }
-        // A pattern may stand right behind the word.
+        // A pattern may directly follow the word.
         ("pr", second) if !["create", "--help", "-h"].contains(&second) => {
             args.insert(at + 1, OsString::from("create"));
             return Spelled { args, as_cml: true };
@@ -116,7 +116,7 @@ pub(crate) fn spell(args: impl IntoIterator<Item = OsString>) -> Spelled {
     Spelled { args, as_cml: is_cml }
 }
 
-/// Where the command's word stands: behind flags for every command.
+/// Returns the position of the command's word: after flags of every command.
 fn command_at(args: &[OsString]) -> usize {
     let mut at = 1;
     while let Some(arg) = args.get(at).and_then(|arg| arg.to_str()) {

@@ -1,5 +1,5 @@
-//! Flags that are on or off, as CML's own parser (yargs) takes them: `--md=false`, `--no-md`, and by its names
-//! `--md false`, the last one winning. They become what ours takes. Pure.
+//! Boolean flags, as CML's own parser (yargs) accepts them: `--md=false`, `--no-md`, and by its names `--md false`, the
+//! last one taking precedence. They are converted to what ours accepts. Pure.
 
 use std::ffi::OsString;
 
@@ -8,14 +8,14 @@ use clap::{ArgAction, CommandFactory};
 use crate::args::Cli;
 use crate::spelling::Spelled;
 
-/// CML's commands; the others have their own words.
+/// CML's commands; the others have their own flags.
 const COMMANDS: [&str; 8] = ["launch", "publish", "comment", "check", "pr", "workflow", "repo", "report"];
 
-/// A flag of the command.
+/// A boolean flag of the command.
 struct Switch {
-    /// Its name and its other names.
+    /// Its name and aliases.
     names: Vec<String>,
-    /// It takes `=false` itself.
+    /// Whether it accepts `=false` itself.
     takes_value: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn settle(spelled: &mut Spelled) {
     spelled.args = settled;
 }
 
-/// Says it once: what was said before it does not hold any more.
+/// Sets a flag once, and removes earlier occurrences.
 fn say(switch: &Switch, is_on: bool, settled: &mut Vec<OsString>) {
     let plain: Vec<String> = switch.names.iter().map(|name| format!("--{name}")).collect();
     if switch.takes_value {
@@ -63,14 +63,14 @@ fn say(switch: &Switch, is_on: bool, settled: &mut Vec<OsString>) {
     }
 }
 
-/// What stands beside a flag's name.
+/// The value given with a flag's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     Bare,
     Value(bool),
 }
 
-/// Which flag this is, if it is one of these.
+/// Returns the flag of an argument, if it is one of these.
 fn read<'a>(arg: &str, switches: &'a [Switch]) -> Option<(&'a Switch, Said)> {
     let find = |name: &str| switches.iter().find(|switch| switch.names.iter().any(|known| known == name));
     let flag = arg.strip_prefix("--")?;
@@ -82,7 +82,7 @@ fn read<'a>(arg: &str, switches: &'a [Switch]) -> Option<(&'a Switch, Said)> {
         None => None,
         Some("true" | "1" | "yes" | "on") => Some(true),
         Some("false" | "0" | "no" | "off") => Some(false),
-        // The parser tells what is wrong with it.
+        // The parser reports what is wrong with it.
         Some(_) => return None,
     };
     if let Some(switch) = find(name) {
@@ -92,7 +92,7 @@ fn read<'a>(arg: &str, switches: &'a [Switch]) -> Option<(&'a Switch, Said)> {
     Some((switch, Said::Value(!value.unwrap_or(true))))
 }
 
-/// The flags of a command that are on or off.
+/// Returns the boolean flags of a command.
 fn switches(words: &[&str]) -> Vec<Switch> {
     let root = Cli::command();
     let first = words.first().filter(|first| COMMANDS.contains(first));

@@ -1,4 +1,4 @@
-//! `cml-runner validate`: is this file right? And what an editor needs to say so while it is written.
+//! `cml-runner validate`: validation of a file, and the schema for editors.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,9 +11,9 @@ use crate::args::Global;
 use crate::daemon::query;
 use crate::exit::{CliError, ExitCode};
 
-/// The name that stands for standard input.
+/// The name of standard input.
 const STDIN: &str = "-";
-/// As much as is read of a file, bytes: longer ones are refused by what has come so far.
+/// Size limit of a file, bytes: longer ones are refused after that much.
 const READ_MAX: u64 = 2 * 1024 * 1024;
 
 pub(crate) fn validate(global: &Global, path: &Path) -> Result<String, CliError> {
@@ -49,7 +49,7 @@ fn right(name: &str, config: &Config) -> String {
     cml_text::lines(&text).into_owned()
 }
 
-/// Reads a file that has to be right; what is doubtful about it is logged.
+/// Reads a file that must be valid; warnings are logged.
 pub(crate) fn read(path: &Path) -> Result<Config, CliError> {
     let (name, text) = text_of(path)?;
     let config = cml_spec::read(&name, &text, &market).map_err(|bad| trouble(&bad))?;
@@ -64,14 +64,14 @@ pub(crate) fn read(path: &Path) -> Result<Config, CliError> {
     Ok(config)
 }
 
-/// What a file says of reports. That has to be right; what is wrong elsewhere in it is no reason to lose a report.
+/// Reads the `reports:` section of a file. It must be valid; errors elsewhere in the file must not prevent a report.
 pub(crate) fn reports(path: &Path) -> Result<ReportsConfig, CliError> {
     let (name, text) = text_of(path)?;
     cml_spec::read_reports(&name, &text)
         .map_err(|bad| trouble(&bad).hint("the report asks it where files go; --to PLACE says so without it"))
 }
 
-/// What EC2 has by our table. Another provider sells nothing.
+/// Returns EC2's prices from our table. Another provider has none.
 fn market(runners: &Runners) -> Result<Vec<Option<UsdPerHour>>, (String, String)> {
     if runners.cloud != CloudName::Aws {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What stands for EC2 and S3 in a build without them: every call says so.
+//! Replacement for EC2 and S3 in a build without them: every call returns an error.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use cml_prices::{Book, OnDemandPrice, VolumePrice};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-/// Why nothing is done.
+/// Returns the error of a call.
 pub(crate) fn absent(doing: &str) -> CloudError {
     CloudError::new(
         ErrorKind::Invalid,

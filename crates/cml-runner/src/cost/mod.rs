@@ -36,7 +36,7 @@ pub(crate) async fn cost(global: &Global, args: &Cost) -> Result<String, CliErro
     })?;
     let mut left_out = None;
     let mut ledger = if args.past.reconstruct {
-        // What is put together is a guess: it never gets into the ledger that is kept.
+        // A reconstruction is an estimate: it never gets into the permanent ledger.
         let mut ledger = Ledger::open(&dir.path().join("ledger.db")).map_err(|error| failed(&error))?;
         for journal in journals(&args.source, true)? {
             ledger.take_in(&journal, now, &book).map_err(|error| failed(&error))?;
@@ -77,7 +77,7 @@ fn written(global: &Global, report: &Report, format: Format) -> Result<String, C
     })
 }
 
-/// Where jobs have their pages.
+/// Returns the address of the pages of jobs.
 fn forge(global: &Global) -> String {
     let server = context::env("GITHUB_SERVER_URL");
     let of_repo = || global.repo.as_ref().and_then(|repo| url::Url::parse(repo).ok());
@@ -108,7 +108,7 @@ fn window(period: &Period, now: Timestamp) -> Result<Window, CliError> {
     Ok(Window::since(length, now))
 }
 
-/// What ships, and what `prices refresh` and the daemon have fetched.
+/// Returns the embedded prices, and those that `prices refresh` and the daemon have fetched.
 fn book(source: &Source) -> Result<Book, CliError> {
     let path = state_dir(source).join(PRICES);
     Store::book(&path, None).map_err(|error| CliError::new(ExitCode::Failed, error.to_string()))
@@ -118,7 +118,7 @@ fn state_dir(source: &Source) -> PathBuf {
     source.state.state_dir.clone().unwrap_or_else(context::default_state_dir)
 }
 
-/// The ledger with all that the journals tell by now.
+/// Opens the ledger, updated from the journals.
 fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, CliError> {
     let journals = journals(source, false)?;
     let mut ledger = Ledger::open(&ledger_file(source)).map_err(|error| failed(&error))?;
@@ -128,7 +128,8 @@ fn ledger(source: &Source, now: Timestamp, book: &Book) -> Result<Ledger, CliErr
     Ok(ledger)
 }
 
-/// One ledger for all that the state directory holds, and one for each choice of journals: they must not mix.
+/// Returns the ledger's file: one for all journals of the state directory, and one for each selection of journals,
+/// because they must not mix.
 fn ledger_file(source: &Source) -> PathBuf {
     let state_dir = state_dir(source);
     if source.journals.is_empty() {
@@ -145,7 +146,7 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Those that are named, else all of the state directory.
+/// Returns the named journals, else all of the state directory.
 fn journals(source: &Source, may_be_none: bool) -> Result<Vec<PathBuf>, CliError> {
     let state_dir = state_dir(source);
     if let Some(missing) = source.journals.iter().find(|path| !path.is_file()) {

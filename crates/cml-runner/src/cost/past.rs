@@ -1,4 +1,4 @@
-//! `cost --reconstruct`: what GitHub remembers of jobs, as a journal that lives as long as the command.
+//! `cost --reconstruct`: GitHub's records of jobs, as a journal that exists as long as the command.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::args::Global;
 use crate::context;
 use crate::exit::{CliError, ExitCode};
 
-/// The root disk that `launch` asks for where nothing else is said, GiB.
+/// Default root disk of `launch`, GiB.
 const DISK_GIB: u32 = 35;
 
-/// Adds to a ledger what GitHub remembers of the window; says what it could not.
+/// Adds GitHub's records of the window to a ledger; reports what it could not add.
 pub(super) async fn add(
     global: &Global,
     past: &Past,
@@ -29,7 +29,7 @@ pub(super) async fn add(
 ) -> Result<Option<String>, CliError> {
     let github = context::github_with(global, context::READS_ACTIONS)?;
     let jobs = github.finished_jobs(window.first).await?;
-    // Whose runner is registered is not gone, whatever jobs it has had.
+    // A machine whose runner is registered is not gone, whatever jobs it has had.
     let there = github.runners(None).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "machines that still live may be taken for gone after their last job");
         Vec::new()
@@ -63,7 +63,7 @@ pub(super) async fn add(
     }))
 }
 
-/// A job on a runner of ours that ran to its end.
+/// Converts a completed job on a runner of ours.
 fn past_job(job: JobRecord) -> Option<PastJob> {
     let runner = job.runner_name?;
     LaunchId::from_runner_name(&runner)?;

@@ -1,4 +1,4 @@
-//! `cost --verify-with`: the ledger beside AWS's own bill.
+//! `cost --verify-with`: comparison of the ledger with AWS's own bill.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::aws::{AwsCloud, AwsSettings};
 use crate::context;
 use crate::exit::{CliError, ExitCode};
 
-/// What stands for asking AWS.
+/// The value for a query to AWS.
 const COST_EXPLORER: &str = "cost-explorer";
 /// No machine lives longer: a workflow run may last 35 days.
 const LIFETIME_DAYS: i64 = 35;
@@ -30,7 +30,7 @@ pub(super) async fn against(
     ledger: &Ledger,
 ) -> Result<String, CliError> {
     let mut bill = if with == Path::new(COST_EXPLORER) { asked(window).await? } else { read(with)? };
-    // A launch id holds the time of the launch: what began outside of the window is another window's.
+    // A launch id contains the time of the launch: machines that began outside of the window belong to another one.
     bill.retain(|(launch, _), _| {
         let made_at = launch.parse::<LaunchId>().map(|launch| launch.made_at().as_second());
         made_at.is_ok_and(|second| (window.begins()..window.ends()).contains(&second))
@@ -58,7 +58,8 @@ fn read(path: &Path) -> Result<Bill, CliError> {
     read_cur(std::io::BufReader::new(file)).map_err(|error| named(error.to_string()))
 }
 
-/// A machine that began in the window may have lived into the days after it; AWS takes no end after the first of next month.
+/// Queries the bill. A machine that began in the window may have lived into the days after it; AWS accepts no end after
+/// the first of next month.
 async fn asked(window: Window) -> Result<Bill, CliError> {
     let settings = AwsSettings { cache_dir: context::cache_dir(), ..AwsSettings::default() };
     let cloud = AwsCloud::connect(settings).await;

@@ -1,4 +1,4 @@
-//! What the door needs from the system: an address, descriptors, a token, and something random.
+//! The web server's needs from the system: an address, file descriptors, a token, and randomness.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use crate::args;
 use crate::context;
 use crate::exit::{CliError, ExitCode};
 
-/// Files that the process would like to open; systemd's default allows 1,024.
+/// File descriptors that the process requests; systemd's default allows 1,024.
 const DESCRIPTORS: u64 = 65_536;
 
-/// Asks the system for more files where it gives few, and says how many it may open; none: no limit.
+/// Raises the limit of file descriptors if it is low, and returns it; `None`: no limit.
 pub(super) fn more_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
@@ -32,7 +32,7 @@ pub(super) fn more_descriptors() -> Option<u64> {
     }
 }
 
-/// Who may look at the page.
+/// Returns who may read the page.
 pub(super) fn access(args: &args::Daemon) -> Result<Access, CliError> {
     let public = match &args.public_url {
         Some(text) => Some(PublicUrl::parse(text).ok_or_else(|| {

@@ -32,14 +32,14 @@ use crate::signals::{self, Left};
 
 pub(crate) use templates::query;
 
-/// What came within this before the start is heard again: a job that began later is known to the poll.
+/// Webhooks from this time before the start are processed again: a job that began later is known to the poll.
 const HEARD_AGAIN: SignedDuration = SignedDuration::from_hours(2);
-/// systemd is told of life this often, if it asked to be; its patience is longer.
+/// Interval of watchdog messages to systemd, if it requests them; its timeout is longer.
 const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(10);
-/// What the rest of the process gets to end, after the launches under way.
+/// Time for the rest of the process to end, after the launches in progress.
 const STOP_SERVING_WITHIN: Duration = Duration::from_secs(10);
 
-/// What to do without a token.
+/// Hint for a missing token.
 const NO_TOKEN: &str = "set REPO_TOKEN to a fine-grained token with \"Actions: read and write\" (interrupted jobs run again) and \
                         \"Administration: read and write\" (organization: \"Self-hosted runners: read and write\"), or a GitHub \
                         App (--app-id and --app-key-file, or github.auth of the file)";
@@ -139,7 +139,7 @@ pub(crate) async fn daemon(global: &Global, args: &args::Daemon) -> Result<Strin
     Ok(String::new())
 }
 
-/// What the file says of GitHub, where neither flags nor environment do.
+/// Adds the file's GitHub settings, where neither flags nor environment have them.
 pub(crate) fn with_file(global: &Global, config: &Config) -> Global {
     let Some(file) = &config.github else { return global.clone() };
     let mut all = global.clone();
@@ -163,7 +163,8 @@ fn specs(config: &Config) -> Vec<cml_spec::Spec> {
     config.runners.iter().map(|runners| runners.spec.clone()).collect()
 }
 
-/// GitHub's rate limit bears a poll every ten seconds; a job that was lost waits for the next one.
+/// Parses the poll interval. GitHub's rate limit allows a poll every ten seconds; a job whose webhook was lost waits
+/// for the next one.
 fn poll_every(text: &str) -> Result<SignedDuration, CliError> {
     let usage = |why: String| CliError::new(ExitCode::Usage, format!("--poll: {why}"));
     let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
@@ -181,7 +182,7 @@ fn not_kept(error: &dyn std::fmt::Display) -> CliError {
         .hint("the inbox lies beside the journal: the directory must be writable, and another daemon must not hold the file")
 }
 
-/// The way in for webhooks, when there is a secret to check them by.
+/// Opens the webhook endpoint, when there is a secret to verify signatures.
 fn webhooks(
     args: &args::Daemon,
     journal: &std::path::Path,
@@ -223,7 +224,7 @@ fn webhooks(
     Ok(Some((intake, secret)))
 }
 
-/// With a secret that can be guessed any delivery can be signed; one that is empty was meant to be something.
+/// Checks the webhook secret. With a guessable secret anybody can sign a delivery; an empty one was meant to be set.
 fn webhook_secret(text: &str) -> Result<WebhookSecret, CliError> {
     WebhookSecret::new(SecretString::from(text.trim())).map_err(|error| {
         CliError::new(ExitCode::Usage, format!("the webhook's secret protects nothing: {error}"))
@@ -237,12 +238,12 @@ fn tell_address(listener: &TcpListener) {
     }
 }
 
-/// Decisions as events, with ids.
+/// Logs decisions as events, with ids.
 fn log(told: &ReconcileReport<'_>) {
     use cml_controller::reconcile::Command;
     for order in &told.outcome.commands {
         match order {
-            // The controller tells of each launch under its id.
+            // The controller logs each launch under its id.
             Command::Launch { .. } => {}
             Command::Terminate { instance, cause, .. } => {
                 tracing::info!(%instance, %cause, "ending a machine");
@@ -258,7 +259,7 @@ fn log(told: &ReconcileReport<'_>) {
     }
 }
 
-/// The watchdog's bone: from a task of the runtime, so that a runtime that hangs gives none.
+/// Sends watchdog messages to systemd: from a task of the runtime, so that a runtime that hangs sends none.
 async fn signs_of_life(stop: CancellationToken) {
     loop {
         let_systemd_know(&[sd_notify::NotifyState::Watchdog]);
@@ -269,7 +270,7 @@ async fn signs_of_life(stop: CancellationToken) {
     }
 }
 
-/// systemd waits for the launches under way as long as the controller does.
+/// Notifies systemd of the stop, which waits for the launches in progress as long as the controller does.
 async fn tell_of_the_end(stop: CancellationToken) {
     stop.cancelled().await;
     let most = STOP_WITHIN + STOP_SERVING_WITHIN;
@@ -280,7 +281,7 @@ async fn tell_of_the_end(stop: CancellationToken) {
     ]);
 }
 
-/// Without systemd there is nobody to tell.
+/// Notifies systemd. Has no effect without systemd.
 fn let_systemd_know(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd cannot be told");

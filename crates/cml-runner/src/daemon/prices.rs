@@ -1,5 +1,5 @@
-//! Keeps the prices on this machine up to date, for reports: AWS forgets spot prices. The fleet does not need them: whatever goes
-//! wrong here is a warning.
+//! Updates of the prices on this machine, for reports: AWS deletes the history of spot prices. The fleet does not need
+//! them: every failure here is a warning.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::cloud_router::CloudRouter;
 use crate::exit::{CliError, ExitCode};
 use crate::prices::{self, Wanted};
 
-/// A daemon that starts has more urgent things to ask.
+/// Delay after the start, when the daemon has more urgent calls.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
 
-/// Prices change at their own pace, and AWS's price list bears a few calls a second.
+/// Parses the interval. Prices change at their own pace, and AWS's price list allows a few calls a second.
 pub(super) fn every(text: &str) -> Result<Duration, CliError> {
     let usage = |why: String| CliError::new(ExitCode::Usage, format!("--prices-every: {why}"));
     let time = cml_spec::duration::parse(text).map_err(|error| usage(error.to_string()))?;
@@ -27,7 +27,7 @@ pub(super) fn every(text: &str) -> Result<Duration, CliError> {
     }
 }
 
-/// What a configuration wants; nothing, if it cannot be told.
+/// Returns the types and regions of a configuration; nothing, if they cannot be determined.
 pub(super) fn wanted(config: &Config, default_region: &str) -> Wanted {
     prices::of_config(config, default_region).unwrap_or_else(|trouble| {
         tracing::warn!("prices are not kept up to date: {}", trouble.message);
@@ -35,7 +35,7 @@ pub(super) fn wanted(config: &Config, default_region: &str) -> Wanted {
     })
 }
 
-/// Asks again and again until told to stop.
+/// Refreshes prices periodically until cancelled.
 pub(super) async fn keep(
     clouds: &CloudRouter,
     store: &Path,

@@ -1,4 +1,4 @@
-//! The file may change while it is read from: on SIGHUP, and when it is written. A bad one changes nothing.
+//! Reloads of the configuration, on SIGHUP and when the file is written. An invalid file changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::CliError;
 use crate::validate::read;
 
-/// How often the file is looked at. Mounted configurations are replaced through links, which tell nobody.
+/// Interval at which the file is checked. Mounted configurations are replaced through links, without a notification.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Looks after the file until told to stop; `take` hears of every new one that is right.
+/// Watches the file until cancelled; `take` is called with every new valid configuration.
 pub(crate) async fn watch(
     path: PathBuf,
     stop: CancellationToken,
@@ -41,7 +41,7 @@ pub(crate) async fn watch(
     }
 }
 
-/// What changes when a file is written or replaced.
+/// Returns the attributes that change when a file is written or replaced.
 fn stamp_of(path: &Path) -> Option<(SystemTime, u64)> {
     let meta = path.metadata().ok()?;
     Some((meta.modified().ok()?, meta.len()))

@@ -1,4 +1,4 @@
-//! From a cml.yaml to what the controller wants: specs, and what the machines of each are made of.
+//! Conversion of a cml.yaml to the controller's specs and machine templates.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use cml_github::RunnerGroup;
 use cml_spec::{CloudName, Config, Idle, Runners};
 use jiff::SignedDuration;
 
-/// Where a machine on this one is.
+/// Region of machines on this host.
 const LOCAL_REGION: &str = cml_cloud::local::LOCAL;
 
-/// All of a file.
+/// Converts a whole file.
 pub(crate) fn wanted(config: &Config, default_region: &str, packages: &RunnerPackageSource) -> DesiredState {
     let recipe = |runners: &Runners| (runners.spec.name.clone(), recipe(runners, default_region, packages));
     let recipes: MachineTemplates = config.runners.iter().map(recipe).collect();
@@ -39,7 +39,7 @@ fn recipe(runners: &Runners, default_region: &str, packages: &RunnerPackageSourc
     }
 }
 
-/// What a spec could buy.
+/// Returns the offer query of a pool.
 pub(crate) fn query(runners: &Runners, default_region: &str) -> OfferQuery {
     let regions = match runners.cloud {
         CloudName::Local => vec![LOCAL_REGION.to_owned()],
@@ -64,8 +64,8 @@ fn network(runners: &Runners) -> Network {
     Network { subnets: runners.subnets.clone(), security_group: runners.security_group.clone() }
 }
 
-/// The machine ends itself when it has been idle for so long, whether a daemon lives or not. One that is kept ready must not:
-/// then only the daemon, or the deadline, ends it.
+/// Returns the idle time after which the machine ends itself, whether a daemon runs or not. One that is kept warm must
+/// not end itself: then only the daemon, or the deadline, ends it.
 fn own_idle_timeout(runners: &Runners) -> Option<SignedDuration> {
     let spec = &runners.spec;
     if spec.min > 0 || !spec.warm.is_empty() {

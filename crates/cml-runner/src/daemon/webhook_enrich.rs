@@ -1,5 +1,5 @@
-//! What a webhook does not say is asked for: whether a run's code comes from a fork, which event began it, who began this attempt,
-//! and whether it is still going on.
+//! Completion of webhooks from GitHub's API: whether a run's code comes from a fork, which event began it, who began
+//! this attempt, and whether it is still in progress.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,27 +17,27 @@ use tokio::time::Instant;
 
 use crate::actions::now;
 
-/// Attempts of runs that are remembered.
+/// Number of attempts of runs that are cached.
 const RUNS_MAX: usize = 2000;
-/// An answer is believed for so long, as the jobs of a matrix come one after the other: then the run may be over.
+/// Lifetime of a cached answer, as the jobs of a matrix arrive one after the other: after that the run may be over.
 const RUN_STAYS: Duration = Duration::from_secs(5);
-/// Jobs that wait for GitHub's word. The oldest of more are left to the poll.
+/// Limit on the jobs that wait for GitHub's answer. If there are more, the oldest are left to the poll.
 const WAITING_MAX: usize = 4096;
-/// Questions under way at once, of GitHub's 100 connections.
+/// Limit on concurrent requests, of GitHub's 100 connections.
 const AT_ONCE: usize = 8;
-/// A run that has just begun may not be found yet.
+/// Delay before a retry: a run that has just begun may not be found yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// Between two questions after webhooks that were lost.
+/// Interval between requests for lost webhooks.
 const LOST_EVERY: Duration = Duration::from_secs(300);
 
-/// One attempt of a run: another one may be somebody else's.
+/// One attempt of a run: another attempt may be started by another login.
 type Attempt = (String, u64, u32);
-/// A job, and when it was heard of.
+/// A job, and the time of its webhook.
 type Waiting = (WebhookJob, Instant);
 
-/// Has GitHub deliver again what we did not take, for as long as the process lives. The poll finds jobs that wait all the same;
-/// this is how it is learned who ran what, and for how long.
+/// Requests redelivery of webhooks that we did not accept, as long as the process runs. The poll finds queued jobs
+/// anyway; redelivery provides which runner ran which job, and for how long.
 pub(crate) async fn find_lost(github: Arc<GitHub>) {
     loop {
         tokio::time::sleep(LOST_EVERY).await;
@@ -58,7 +58,8 @@ pub(crate) struct Hearing {
     bell: Notify,
 }
 
-/// What was kept over a restart is as old as it is, whatever this process's age: a poll since then knows better.
+/// Converts the time of an event to an instant. An event kept over a restart is as old as it is, whatever this
+/// process's age: a poll since then is more recent.
 pub(crate) fn instant_of(at: Timestamp) -> Instant {
     let age = Duration::try_from(now().duration_since(at)).unwrap_or_default();
     Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
@@ -69,15 +70,16 @@ impl Hearing {
         Self { news, specs, waiting: Mutex::default(), runs: Mutex::default(), bell: Notify::new() }
     }
 
-    /// No spec has its labels, whatever the architecture of its machines is.
+    /// Returns whether no pool has its labels, whatever the architecture of its machines is.
     fn is_nobodys(&self, heard: &WebhookJob) -> bool {
         spec_for(&self.specs.borrow(), &BTreeMap::new(), &heard.job).is_none()
     }
 
-    /// Hears of a job. Only what wants a machine of ours is judged; what began or ended is told at once.
+    /// Receives a webhook of a job. Only queued jobs for our machines are completed; events of started or ended jobs
+    /// are passed on at once.
     pub(crate) fn hear(&self, heard: WebhookJob, at: Instant) {
         if matches!(heard.job.state, JobState::Over | JobState::Failed { .. }) {
-            // Its run may be over with it: the next job of the run is asked about anew.
+            // Its run may be over with it: the next job of the run is queried anew.
             self.runs().known.remove(&attempt_of(&heard));
         }
         if heard.job.state != JobState::Queued || self.is_nobodys(&heard) {
@@ -98,7 +100,7 @@ impl Hearing {
         self.bell.notify_one();
     }
 
-    /// The latest first: what was kept over a restart does not hold up what comes now.
+    /// Returns the next job, the latest first: jobs kept over a restart do not delay new ones.
     fn next(&self) -> Option<Waiting> {
         self.waiting().pop_back()
     }
@@ -118,8 +120,8 @@ impl Hearing {
     }
 }
 
-/// Completes what is heard and tells the controller, several runs at a time. A job of which GitHub does not say whose it is, is
-/// not told: the poll tells it, with everything that is known.
+/// Completes jobs and passes them to the controller, several runs at a time. A job whose origin GitHub does not return
+/// is not passed on: the poll finds it, with everything that is known.
 pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
     let ask = move |repository: String, run_id: u64| {
         let github = github.clone();
@@ -128,7 +130,7 @@ pub(crate) async fn complete_all(github: Arc<GitHub>, hearing: Arc<Hearing>) {
     complete_by(ask, hearing).await;
 }
 
-/// What GitHub says of a run.
+/// GitHub's answer about a run.
 type Answer = Result<Option<RunRecord>, GitHubError>;
 
 async fn complete_by<F>(ask: impl Fn(String, u64) -> F, hearing: Arc<Hearing>)
@@ -153,7 +155,7 @@ where
     }
 }
 
-/// Takes in what GitHub says of a run; none where the question itself has died.
+/// Processes GitHub's answer about a run; `None` where the request's task has panicked.
 fn take(hearing: &Hearing, attempt: Attempt, jobs: Vec<Waiting>, answer: Option<Answer>) {
     match answer {
         Some(Ok(Some(run))) => {
@@ -170,12 +172,13 @@ fn take(hearing: &Hearing, attempt: Attempt, jobs: Vec<Waiting>, answer: Option<
     }
 }
 
-/// Questions under way, and the jobs that wait for each: a run is asked about once, however many of its jobs are heard of.
+/// Requests in progress, and the jobs that wait for each: a run is requested once, however many of its jobs have
+/// webhooks.
 #[derive(Default)]
 struct Questions {
     asked: BTreeMap<Attempt, Vec<Waiting>>,
     under_way: JoinSet<Answer>,
-    /// Which question is about what: one that dies says nothing but its id.
+    /// The attempt of each request: a task that panics returns only its id.
     about: HashMap<task::Id, Attempt>,
 }
 
@@ -196,7 +199,7 @@ impl Questions {
         self.asked.insert(attempt, vec![(heard, at)]);
     }
 
-    /// The next one that is answered, and the jobs that have waited for it; none while nothing is asked.
+    /// Returns the next answer, and the jobs that have waited for it; `None` while there are no requests.
     async fn next_answer(&mut self) -> Option<(Attempt, Vec<Waiting>, Option<Answer>)> {
         let (id, answer) = match self.under_way.join_next_with_id().await? {
             Ok((id, answer)) => (id, Some(answer)),
@@ -230,7 +233,7 @@ fn judge(hearing: &Hearing, run: &RunRecord, mut heard: WebhookJob, at: Instant)
     }
 }
 
-/// Puts in what GitHub says of the run, or says why the job is not to be believed.
+/// Adds GitHub's facts about the run, or returns why the webhook is not trusted.
 fn complete(run: &RunRecord, heard: &mut WebhookJob) -> Result<(), &'static str> {
     let job = &mut heard.job;
     if run.attempt > job.attempt {
@@ -248,7 +251,7 @@ fn complete(run: &RunRecord, heard: &mut WebhookJob) -> Result<(), &'static str>
     Ok(())
 }
 
-/// What GitHub has answered lately.
+/// GitHub's recent answers.
 #[derive(Default)]
 struct Runs {
     known: BTreeMap<Attempt, (RunRecord, Instant)>,
@@ -371,10 +374,10 @@ mod tests {
         assert_eq!(hearing.waiting().front().map(|(one, _)| one.job.id.0), Some(1));
     }
 
-    /// Of the fake GitHub: its question dies, as a fault of ours would have it.
+    /// A run of the fake GitHub whose request panics, as a bug of ours would.
     const DEADLY: u64 = 666;
 
-    /// A GitHub that counts what it is asked, and answers once it may.
+    /// A GitHub that counts its requests, and answers when it is allowed to.
     #[derive(Default)]
     struct Slow {
         asked: Mutex<BTreeMap<u64, u32>>,
@@ -404,7 +407,7 @@ mod tests {
         (github, tokio::spawn(complete_by(ask, hearing.clone())))
     }
 
-    /// Lets everything else go on until nothing more happens by itself: no clock is in it.
+    /// Runs all other tasks until none can continue: no clock is involved.
     async fn settle() {
         for _ in 0..1000 {
             task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The account: whose it is, what may be done in it, how much, and whether a machine would get anywhere.
+//! Checks of the AWS account: identity, permissions, quotas, and the network of machines.
 
 use cml_aws::AwsCloud;
 use cml_aws::inspect::{
@@ -14,12 +14,12 @@ use super::{network, quota, words};
 use crate::actions::now;
 use crate::context;
 
-/// Credentials that end sooner are worth a word.
+/// Credentials that expire sooner cause a warning.
 const SOON: SignedDuration = SignedDuration::from_mins(15);
 const POLICY: &str =
     "`cml-runner init --print launch-policy` prints what it takes (daemon-policy for a daemon)";
 
-/// Looks at everything that these wants need of AWS.
+/// Checks everything at AWS that these targets need.
 pub(super) async fn look(cloud: &AwsCloud, wants: &[&LaunchTarget], is_daemon: bool, owner: &str) -> Checks {
     let mut checks = Checks::default();
     let regions = regions(&mut checks, wants);
@@ -59,7 +59,7 @@ pub(super) fn failed(checks: &mut Checks, name: &str, error: &CloudError) {
     checks.fail(name, error.cause.clone(), fix);
 }
 
-/// Something that may not be looked at is no failure: a launch does not look at it.
+/// Reports something that may not be read as skipped, not failed: a launch does not read it.
 pub(super) fn not_seen(checks: &mut Checks, name: &str, permission: &str, error: &CloudError) {
     if error.kind == ErrorKind::Denied {
         let fix = format!("allow {permission} to have it looked at (a launch does not need it)");
@@ -156,7 +156,7 @@ async fn permissions(
     }
 }
 
-/// One want of this region, as far as it can be asked for.
+/// Runs a dry launch of one target in this region, as far as AWS offers it.
 async fn dry_launch(
     checks: &mut Checks,
     cloud: &AwsCloud,
@@ -188,7 +188,7 @@ async fn dry_launch(
         Ok(DryRun::Ok) => {
             checks.ok(&name, format!("EC2 would launch {} ({market}) in {}", choice.name, subnet.zone));
         }
-        // A zone without this very type says nothing of the others.
+        // A zone without this type does not exclude the others.
         Ok(DryRun::NotSold) => {
             checks.skip(&name, format!("{} does not sell {}", subnet.zone, choice.name), None);
         }

@@ -1,37 +1,37 @@
-//! What was looked at, what was found, and what to do about it; in a line each, or as JSON.
+//! Results of checks: what was found, and how to fix it; in a line each, or as JSON.
 
 use cml_text::{line, lines};
 use serde::Serialize;
 use serde_json::json;
 
-/// How a check went.
+/// Status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// It works, but for how long, or how well?
+    /// It works, but with a limit in time or quality.
     Warn,
-    /// A launch would fail, or cost what it need not.
+    /// A launch would fail, or cost more than necessary.
     Fail,
-    /// It could not be looked at.
+    /// It could not be checked.
     Skip,
 }
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// What was looked at: `aws credentials`, `quota us-east-1`.
+    /// Subject: `aws credentials`, `quota us-east-1`.
     pub(crate) name: String,
     pub(crate) status: Status,
-    /// What was found.
+    /// The finding.
     pub(crate) found: String,
-    /// What to do.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fix: Option<String>,
 }
 
-/// Checks in the order in which they were made.
+/// Checks in the order in which they ran.
 #[derive(Debug, Default)]
 pub(crate) struct Checks(pub(crate) Vec<Check>);
 
@@ -60,12 +60,12 @@ impl Checks {
         self.0.iter().filter(|check| check.status == status).count()
     }
 
-    /// `{"ok": …, "checks": […]}`
+    /// Returns `{"ok": …, "checks": […]}`.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({"ok": self.count(Status::Fail) == 0, "checks": self.0})
     }
 
-    /// A line for each, and below it what to do.
+    /// Returns a line for each, and below it how to fix it.
     pub(crate) fn text(&self, colour: bool) -> String {
         let width = self.0.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();

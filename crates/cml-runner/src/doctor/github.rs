@@ -1,4 +1,4 @@
-//! GitHub: whether we may register runners there, whether jobs are told of, and who may have code run on the runners.
+//! Checks of GitHub: permission to register runners, webhooks of jobs, and who may run code on the runners.
 
 use cml_github::inspect::{CredentialFacts, Exposure, GroupFacts, HookFacts, PrivateForks, TokenKind};
 use cml_github::{GitHub, GitHubError, RunnerDownload, Scope};
@@ -8,16 +8,16 @@ use super::checks::Checks;
 use super::words;
 use crate::exit::SET_THE_CLOCK;
 
-/// Tokens that end sooner are worth a word.
+/// Tokens that expire sooner cause a warning.
 const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A clock that is further off is worth a word, and one that is off by more makes AWS refuse requests.
+/// A larger clock skew causes a warning, and a still larger one makes AWS refuse requests.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(30);
 const CLOCK_WRONG: SignedDuration = SignedDuration::from_mins(5);
 /// Older runners may not register at github.com. <https://github.com/actions/runner/releases/tag/v2.329.0>
 const RUNNER_MIN: [u32; 3] = [2, 329, 0];
 
-/// Looks at everything of GitHub that a launch, or a daemon, needs.
+/// Checks everything at GitHub that a launch, or a daemon, needs.
 pub(super) async fn look(github: &GitHub, is_daemon: bool, now: Timestamp) -> Checks {
     let mut checks = Checks::default();
     let scope = &github.location().scope;
@@ -122,7 +122,7 @@ fn clock(checks: &mut Checks, github: Option<Timestamp>, now: Timestamp) {
     }
 }
 
-/// An App's rights are known without trying them.
+/// Checks the App. Its permissions are known without a trial.
 async fn app(checks: &mut Checks, github: &GitHub, is_daemon: bool) {
     let facts = match github.app().await {
         Ok(None) => return,
@@ -146,7 +146,7 @@ async fn app(checks: &mut Checks, github: &GitHub, is_daemon: bool) {
     if !facts.may_write(runners) {
         missing.push(format!("{runners}: write"));
     }
-    // Without it jobs cannot be listed, nor be run again after an interruption.
+    // Without it jobs can be neither listed nor re-run after an interruption.
     if is_daemon && !facts.may_write("actions") {
         missing.push("actions: write".to_owned());
     }
@@ -193,7 +193,7 @@ fn webhooks(checks: &mut Checks, hooks: Option<&[HookFacts]>) {
         let fix = "allow \"Webhooks: read\" to have it looked at (the daemon does not need it)";
         return checks.skip(name, "these credentials may not look", Some(fix.to_owned()));
     };
-    // Others may hear of jobs, too: a monitoring service, for one.
+    // There may be webhooks of other services, such as monitoring.
     let of_ours: Vec<&HookFacts> =
         hooks.iter().filter(|hook| hook.tells_of_jobs && is_ours(&hook.url)).collect();
     if of_ours.is_empty() {
@@ -222,12 +222,12 @@ fn webhooks(checks: &mut Checks, hooks: Option<&[HookFacts]>) {
     }
 }
 
-/// The daemon takes webhooks at one path, which a proxy may put others before.
+/// Returns whether a webhook is the daemon's. It accepts webhooks at one path, which a proxy may prefix.
 fn is_ours(url: &str) -> bool {
     url.split(['?', '#']).next().is_some_and(|path| path.trim_end_matches('/').ends_with("/webhook"))
 }
 
-/// Scheme and host: what is behind them may be secret.
+/// Returns scheme and host: the rest may be secret.
 fn address(url: &str) -> String {
     url.split('/').take(3).collect::<Vec<_>>().join("/").rsplit('@').next().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Images: that they are there, drive a GPU where there is one, and fit on the disk that was asked for.
+//! Checks of images: existence, GPU drivers where needed, and size on the configured disk.
 
 use cml_aws::AwsCloud;
 use cml_aws::inspect::ImageFacts;
@@ -8,14 +8,14 @@ use super::aws::failed;
 use super::checks::Checks;
 use super::targets::LaunchTarget;
 
-/// A want that has its image, and for which kind of machine.
+/// A target that has its image, with its kind of machine.
 pub(super) struct Bootable<'a> {
     pub(super) want: &'a LaunchTarget,
     pub(super) kind: (Arch, Driver),
     pub(super) image: ImageFacts,
 }
 
-/// Images of all kinds of machines; the first one that is there.
+/// Checks the images of all kinds of machines and returns the first one that exists.
 pub(super) async fn look<'a>(
     checks: &mut Checks,
     cloud: &AwsCloud,

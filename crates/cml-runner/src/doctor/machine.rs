@@ -1,4 +1,4 @@
-//! The machine that asks: where it keeps what it knows, and what a local runner needs of it.
+//! Checks of this machine: its state directory, and the needs of a local runner.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::checks::Checks;
 use crate::args::State;
 use crate::context;
 
-/// What the script of a machine calls, and an image always has.
+/// Programs that the script of a machine calls, and an image always has.
 const PROGRAMS: [&str; 4] = ["bash", "curl", "sha256sum", "tar"];
 
 pub(super) fn look(state: &State, has_local: bool) -> Checks {
@@ -35,7 +35,8 @@ pub(super) fn look(state: &State, has_local: bool) -> Checks {
     checks
 }
 
-/// Whether files can be made there. One that is missing is made by the first launch, so the nearest that exists counts.
+/// Returns whether files can be created there. A missing directory is created by the first launch, so the nearest
+/// existing one is checked.
 fn writable(dir: &Path) -> std::io::Result<()> {
     let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
     tempfile::NamedTempFile::new_in(existing).map(drop)

@@ -1,4 +1,4 @@
-//! `cml-runner doctor`: what would stand in the way of a launch, before one is made.
+//! `cml-runner doctor`: checks that everything needed for a launch is in place.
 
 mod aws;
 mod checks;
@@ -45,7 +45,7 @@ pub(crate) async fn doctor(global: &Global, args: &Doctor) -> Result<String, Cli
     let on_aws = async {
         let wanted = wants.on_aws();
         let Some(first) = wanted.first() else { return Checks::default() };
-        // What was believed yesterday is not asked: it is what is looked at.
+        // Without the caches: they are what is being checked.
         let settings = AwsSettings {
             default_region: first.query.regions.first().cloned(),
             cache_dir: None,

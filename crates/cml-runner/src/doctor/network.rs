@@ -1,4 +1,4 @@
-//! Where machines would be, and whether they would reach GitHub from there.
+//! Checks of the machines' network, and whether it reaches GitHub.
 
 use cml_aws::AwsCloud;
 use cml_aws::inspect::{NetworkFacts, SubnetFacts, WayOut};
@@ -10,7 +10,7 @@ use super::targets::LaunchTarget;
 const FIX: &str = "a machine must reach GitHub: give the subnet a default route to a NAT gateway, or to an internet gateway and let it \
                    assign public addresses; or name other subnets (`subnets` in cml.yaml, --subnet), or a `proxy`";
 
-/// The network of the first want; the subnets that reach out come first.
+/// Checks the network of the first target; the subnets with a route out come first.
 pub(super) async fn look(
     checks: &mut Checks,
     cloud: &AwsCloud,

@@ -1,4 +1,5 @@
-//! Quotas: whether each want could have its smallest machine in one of its markets, and all of its machines at once.
+//! Checks of quotas: whether each target could have its smallest machine in one of its markets, and all of its machines
+//! at once.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::aws::not_seen;
 use super::checks::Checks;
 use super::targets::LaunchTarget;
 
-/// vCPUs at once by what they count for; none where it is not known.
+/// vCPU quotas by class and market; `None` where it is unknown.
 type Quotas = BTreeMap<(QuotaClass, Market), Option<u64>>;
 
 pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wants: &[&LaunchTarget]) {
@@ -36,7 +37,7 @@ pub(super) async fn look(checks: &mut Checks, cloud: &AwsCloud, region: &str, wa
     }
 }
 
-/// vCPUs at once; none where AWS has no such quota.
+/// Returns a vCPU quota; `None` where AWS has no such quota.
 async fn quota_of(
     cloud: &AwsCloud,
     region: &str,
@@ -46,7 +47,7 @@ async fn quota_of(
     Ok(cloud.quota(region, asked).await?.map(|quota| quota.vcpus))
 }
 
-/// vCPUs of the smallest machine that will do, by what it counts for.
+/// Returns the vCPUs of the smallest suitable machine, by quota class.
 fn smallest(want: &LaunchTarget) -> BTreeMap<(QuotaClass, Market), u64> {
     let mut all = BTreeMap::new();
     for choice in &want.types {
@@ -61,7 +62,7 @@ fn smallest(want: &LaunchTarget) -> BTreeMap<(QuotaClass, Market), u64> {
     all
 }
 
-/// Whether a machine may be had at all; what is not known is no reason to doubt.
+/// Returns whether the quotas allow any machine; unknown quotas count as sufficient.
 fn may_be_had(want: &LaunchTarget, quotas: &Quotas) -> bool {
     let has_others =
         want.types.iter().any(|choice| QuotaClass::of(&choice.name).is_none() || choice.resources.is_none());

@@ -1,4 +1,4 @@
-//! What is to be bought, as far as a check must know it: the specs of a cml.yaml, or what the flags say.
+//! What is to be bought, as far as a check must know it: the pools of a cml.yaml, or the values of the flags.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,30 +12,30 @@ use crate::context;
 use crate::daemon::query;
 use crate::exit::CliError;
 
-/// The file that is looked at when nothing says what.
+/// The default file.
 const USUAL_FILE: &str = "cml.yaml";
 
-/// What one spec, or a launch, would buy.
+/// What one pool, or a launch, would buy.
 #[derive(Clone, Debug)]
 pub(crate) struct LaunchTarget {
-    /// The spec's name, or `launch`.
+    /// The pool's name, or `launch`.
     pub(crate) name: String,
     pub(crate) is_local: bool,
     pub(crate) query: OfferQuery,
     pub(crate) image: Image,
-    /// Machines at once.
+    /// Limit on concurrent machines.
     pub(crate) max: u64,
     /// Types.
     pub(crate) types: Vec<Choice>,
-    /// Whether machines reach the world through a proxy.
+    /// Whether machines reach the Internet through a proxy.
     pub(crate) has_proxy: bool,
-    /// Tags of the user's own.
+    /// The user's own tags.
     pub(crate) tags: BTreeMap<String, String>,
     /// The instance profile of the job.
     pub(crate) instance_profile: Option<String>,
 }
 
-/// All that is wanted.
+/// All targets.
 pub(crate) struct Wants {
     pub(crate) config: Option<Config>,
     pub(crate) all: Vec<LaunchTarget>,
@@ -94,7 +94,7 @@ fn launch(args: &Doctor, region: &str) -> Result<LaunchTarget, CliError> {
         spot: match args.spot {
             Some(Spot::Only) => SpotPolicy::Only,
             Some(Spot::Prefer) => SpotPolicy::Prefer,
-            // As launch does.
+            // As `launch` does.
             Some(Spot::Never) | None => SpotPolicy::Never,
         },
         spot_price_max: None,
@@ -119,7 +119,7 @@ fn launch(args: &Doctor, region: &str) -> Result<LaunchTarget, CliError> {
 }
 
 impl LaunchTarget {
-    /// The markets it may be bought in.
+    /// Returns the markets that it may be bought in.
     pub(crate) fn markets(&self) -> &'static [Market] {
         match self.query.spot {
             SpotPolicy::Only => &[Market::Spot],
@@ -128,7 +128,7 @@ impl LaunchTarget {
         }
     }
 
-    /// Kinds of images that it boots: architecture, and the driver of its accelerators.
+    /// Returns the kinds of images that it boots: architecture, and the driver of its accelerators.
     pub(crate) fn kinds(&self) -> Vec<(Arch, Driver)> {
         let known =
             self.types.iter().filter_map(|choice| Some((choice.resources.as_ref()?.arch, choice.driver)));

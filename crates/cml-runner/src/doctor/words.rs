@@ -1,8 +1,8 @@
-//! Times as people say them.
+//! Durations as text for people.
 
 use jiff::SignedDuration;
 
-/// `12 days`, `3 h`, `52 min`, `40 s`; a time that is over is `0 s`.
+/// Returns `12 days`, `3 h`, `52 min`, `40 s`; a negative duration is `0 s`.
 pub(super) fn time(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     match seconds {

@@ -1,4 +1,4 @@
-//! `cml-runner prices`: what is known of prices on this machine, and asking AWS for more.
+//! `cml-runner prices`: known prices on this machine, and fetching more from AWS.
 
 pub(crate) mod args;
 mod refresh;
@@ -29,7 +29,7 @@ pub(crate) async fn prices(global: &Global, command: &PricesCommand) -> Result<S
     }
 }
 
-/// Where fetched prices are kept.
+/// Returns the file of fetched prices.
 pub(crate) fn store_path(state_dir: &Path) -> PathBuf {
     state_dir.join(crate::cost::PRICES)
 }
@@ -38,7 +38,7 @@ fn path(state: &State) -> PathBuf {
     store_path(&state.state_dir.clone().unwrap_or_else(context::default_state_dir))
 }
 
-/// What the machines of a configuration are bought from.
+/// Returns the types that a configuration buys.
 pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted, CliError> {
     let mut wanted = Wanted::new();
     for runners in config.runners.iter().filter(|runners| runners.cloud == CloudName::Aws) {
@@ -51,7 +51,7 @@ pub(crate) fn of_config(config: &Config, default_region: &str) -> Result<Wanted,
     Ok(wanted)
 }
 
-/// What the flags mean, and where they say nothing the cml.yaml.
+/// Returns the types and regions of the flags, or without them those of the cml.yaml.
 fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, CliError> {
     let default_region = context::default_region();
     let of_file = match args.config.is_file() {
@@ -80,7 +80,7 @@ fn wanted(types: &[String], args: &args::Wanted) -> Result<Wanted, CliError> {
     Ok(regions.into_iter().map(|region| (region.clone(), of_region(&region))).collect())
 }
 
-/// Types by name, of sizes too.
+/// Returns types by name, also those of sizes.
 fn named(types: &[String]) -> Result<BTreeSet<String>, CliError> {
     let query = OfferQuery {
         regions: Vec::new(),

@@ -15,13 +15,13 @@ use crate::aws::{AwsCloud, AwsSettings};
 use crate::context;
 use crate::exit::{CliError, ExitCode};
 
-/// How far back AWS tells spot prices.
+/// Length of AWS's history of spot prices.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html>
 const AWS_REMEMBERS: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// Asked for once more with every question: a change may be told some time after it came into force.
+/// Overlap of consecutive queries: a change may be published some time after it came into force.
 const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// What became of one region.
+/// Result for one region.
 pub(crate) struct Refreshed {
     region: String,
     types: usize,
@@ -43,10 +43,10 @@ pub(crate) async fn refresh(global: &Global, args: &args::Refresh) -> Result<Str
     told(global, &done)
 }
 
-/// Asks for each region, and keeps what is answered before the next one is asked.
+/// Queries each region, and stores the answer before the next one is queried.
 ///
 /// # Errors
-/// When the store cannot be written. What AWS refuses is told region by region.
+/// When the store cannot be written. Refusals of AWS are reported for each region.
 pub(crate) async fn refresh_all(
     cloud: &AwsCloud,
     path: &Path,
@@ -64,7 +64,8 @@ pub(crate) async fn refresh_all(
     Ok(done)
 }
 
-/// List prices are had whole or not at all, and so are spot prices; one without the other is worth keeping, since AWS forgets.
+/// Queries one region. List prices are fetched completely or not at all, and so are spot prices; one without the other
+/// is worth keeping, since AWS deletes the history.
 async fn ask(
     cloud: &AwsCloud,
     path: &Path,
@@ -104,7 +105,7 @@ async fn listed(
     Ok((cloud.on_demand_prices(region, types).await?, cloud.volume_price(region).await?))
 }
 
-/// Since when to ask for which types: from the last known change on, or as far back as AWS remembers.
+/// Returns the start of the query for each set of types: the last known change, or the length of AWS's history.
 fn questions(
     path: &Path,
     region: &str,
@@ -123,7 +124,7 @@ fn questions(
     Ok(questions)
 }
 
-/// The disk is waited for elsewhere: in the daemon this very thread has a fleet to look after.
+/// Runs disk access on another thread: in the daemon this thread runs the controller.
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -147,7 +148,7 @@ fn in_words(region: &str, error: &CloudError) -> String {
 }
 
 impl Refreshed {
-    /// Failures as warnings, the rest as news.
+    /// Logs failures as warnings, the rest as information.
     pub(crate) fn log(&self) {
         let (region, listed, spot) = (&self.region, self.news.listed, self.news.spot);
         tracing::info!(region, listed, spot, "prices are up to date");

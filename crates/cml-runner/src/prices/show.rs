@@ -1,4 +1,4 @@
-//! `cml-runner prices show`: what is known here. Asks nobody.
+//! `cml-runner prices show`: known prices on this machine. Makes no calls.
 
 use cml_prices::{Book, Quote, Source, Store};
 use comfy_table::{Table, presets};
@@ -19,7 +19,7 @@ struct Row<'a> {
     zone: Option<String>,
     /// In dollars, without the unit.
     figure: String,
-    /// With it.
+    /// With the unit.
     price: String,
     source: Source,
 }
@@ -93,7 +93,7 @@ fn unknown<'a>(rows: &[Row<'_>], wanted: &'a Wanted) -> Option<(&'a str, &'a str
     asked.find(|(region, name)| !rows.iter().any(|row| row.region == *region && row.what == *name))
 }
 
-/// What a price rests on, and how old that is.
+/// Returns the source of a price, and its age.
 fn by(source: &Source, now: Timestamp) -> String {
     let since = match source {
         Source::Listed { as_of } => {

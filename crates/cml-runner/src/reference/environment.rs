@@ -1,4 +1,4 @@
-//! Variables: those that stand for flags, from the command line itself; the others from the list that the manual page shows.
+//! Environment variables: those of flags, from the command line itself; the others from the list of the manual page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{cell, page};
 use crate::environment::{READ, older_names};
 use crate::help;
 
-/// Flags by their variables, and where they are flags.
+/// Collects the variables of flags, and the commands of these flags.
 fn of_flags(command: &Command, path: &str, all: &mut BTreeMap<String, (String, BTreeSet<String>)>) {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         if let (Some(variable), Some(flag)) = (arg.get_env().and_then(|name| name.to_str()), arg.get_long()) {
@@ -59,7 +59,7 @@ fn the_page_of_variables_has_each_that_is_read() {
     }
 }
 
-/// Names between the quotes of `env("…")`, in the sources of all crates.
+/// Returns the names between the quotes of `env("…")`, in the sources of all crates.
 fn read_by_sources() -> BTreeSet<String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let is_of_tests = |path: &Path| path.components().any(|it| it.as_os_str() == "reference");
@@ -76,7 +76,7 @@ fn read_by_sources() -> BTreeSet<String> {
         {
             let source = std::fs::read_to_string(&path).expect("a source");
             for part in source.split("env(\"").skip(1) {
-                // With a second argument it is set, for somebody else.
+                // With a second argument it is set, for another program.
                 let (name, rest) = part.split_once('"').unwrap_or_default();
                 let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
                 if is_name && rest.starts_with(')') {

@@ -1,4 +1,4 @@
-//! What scripts branch on.
+//! Exit codes for scripts.
 
 use super::page;
 use crate::exit::ExitCode;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{cell, page};
 
-/// What may stand there, in a word or two.
+/// Returns the type of a value, in a word or two.
 fn kind(schema: &Value) -> String {
     if let Some(values) = schema["enum"].as_array() {
         let words: Vec<String> = values.iter().map(|value| format!("`{}`", plain(value))).collect();

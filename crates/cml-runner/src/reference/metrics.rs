@@ -1,4 +1,4 @@
-//! What Prometheus is told, from the daemon's own answer.
+//! Prometheus metrics, from the daemon's own answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use cml_daemon::{Counters, Pool, StatusSnapshot};
 
 use super::{cell, page};
 
-/// One pool in which everything is known, so that nothing is left out.
+/// Returns one pool in which everything is known, so that no metric is omitted.
 fn board() -> StatusSnapshot {
     let pool = Pool {
         name: "gpu".to_owned(),
@@ -25,7 +25,7 @@ fn board() -> StatusSnapshot {
     StatusSnapshot { pools: vec![pool], ..StatusSnapshot::default() }
 }
 
-/// The labels of each sample, with their values where these are few and fixed.
+/// Returns the labels of each sample, with their values where these are few and fixed.
 fn labels(told: &str) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
     let mut all: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for line in told.lines().filter(|line| !line.starts_with('#')) {

@@ -1,5 +1,5 @@
-//! The pages of docs/reference, made from what the program itself knows. A page that says something else fails its test;
-//! `UPDATE_REFERENCE=1 cargo test -p cml-runner reference` writes them anew.
+//! The pages of docs/reference, generated from the program itself. A page with another content fails its test;
+//! `UPDATE_REFERENCE=1 cargo test -p cml-runner reference` regenerates them.
 
 mod commands;
 mod environment;
@@ -10,7 +10,7 @@ mod permissions;
 
 use std::path::Path;
 
-/// The page's text, below a line that says where it comes from.
+/// Checks or writes the page's text, below a line that names its source.
 fn page(name: &str, title: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     let made = format!(
@@ -27,7 +27,7 @@ fn page(name: &str, title: &str, text: &str) {
     );
 }
 
-/// Text as it stands in a cell of a table.
+/// Returns text as it is in a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

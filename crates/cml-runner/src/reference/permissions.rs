@@ -1,4 +1,4 @@
-//! What AWS has to allow, from the policies themselves.
+//! AWS permissions, from the policies themselves.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{cell, page};
 
-/// The policies, and what for.
+/// The policies, and the purpose of each.
 const FILES: [(&str, &str); 5] = [
     ("launch-policy.json", "`launch`, `ls`, `logs`, `stop`, `reap`, `plan`"),
     ("daemon-policy.json", "beside that: `daemon`, `prices refresh`, `cost --verify-with cost-explorer`"),
@@ -27,7 +27,7 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
-/// The keys that a statement looks at, such as `aws:RequestTag/cml-runner:launch`.
+/// Returns the condition keys of a statement, such as `aws:RequestTag/cml-runner:launch`.
 fn conditions(statement: &Value) -> impl Iterator<Item = String> {
     let operators = statement["Condition"].as_object().into_iter().flatten();
     operators

@@ -43,7 +43,7 @@ pub(crate) async fn create(global: &Global, args: &Check) -> Result<String, CliE
     Ok(String::new())
 }
 
-/// A completed, successful check of the commit that the run is about.
+/// Creates a completed, successful check of the commit of the run.
 pub(crate) fn new(
     github: &GitHub,
     ci: &Ci,

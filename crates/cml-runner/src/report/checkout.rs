@@ -1,4 +1,4 @@
-//! What the checkout's own `cml.yaml` says of reports. The edge: files are looked for here.
+//! The `reports:` section of the checkout's own `cml.yaml`. The edge: files are searched here.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::validate;
 
 const NAME: &str = "cml.yaml";
 
-/// What the file says, or nothing where there is none; and the directory that it lies in.
+/// Returns the section of the file, or nothing where there is none; and the directory of the file.
 pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), CliError> {
     let here = std::env::current_dir().map_err(|error| {
         CliError::new(ExitCode::Failed, format!("the working directory cannot be read: {error}"))
@@ -19,7 +19,7 @@ pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), CliError> {
         return Ok((ReportsConfig::default(), None));
     };
     let mut said = validate::reports(&file)?;
-    // A directory is meant as seen from the file, wherever below it the command runs.
+    // A directory is relative to the file, wherever below it the command runs.
     if let (Some(ReportPlace::Directory(to)), Some(base)) = (&mut said.to, file.parent()) {
         *to = base.join(&to);
     }
@@ -27,8 +27,8 @@ pub(crate) fn reports() -> Result<(ReportsConfig, Option<PathBuf>), CliError> {
     Ok((said, Some(base)))
 }
 
-/// The file of the working directory, else that of the checkout around it. None further up: what lies outside of the
-/// checkout is somebody else's.
+/// Returns the file of the working directory, else that of the checkout around it. None further up: files outside of
+/// the checkout are not ours.
 fn file(here: &Path, workspace: Option<&Path>) -> Option<PathBuf> {
     let own = here.join(NAME);
     if own.is_file() {

@@ -1,4 +1,4 @@
-//! Small commands of CML's: run a workflow again, make a checkout ready, and what became of tensorboard.dev.
+//! Small commands of CML: re-run a workflow, prepare a checkout, and the end of tensorboard.dev.
 
 use cml_report::prune;
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(crate) async fn rerun(global: &Global, id: u64) -> Result<String, CliError> 
     Ok(String::new())
 }
 
-/// Who commits, as git's configuration names it. On somebody's own computer that is theirs to say.
+/// Returns the committer for git's configuration. On a user's own computer it is left to the user.
 fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, CliError> {
     let usual = |value: &'static str| in_ci.then_some(value);
     let email = args.user_email.as_deref().or(usual(USER_EMAIL));
@@ -38,7 +38,8 @@ fn identity(args: &Prepare, in_ci: bool) -> Result<Vec<(&'static str, &str)>, Cl
     Ok(set)
 }
 
-/// Unlike CML's, it puts no token into git's configuration: actions/checkout has done that, or the remote is public.
+/// Prepares a checkout. Unlike CML's, it puts no token into git's configuration: actions/checkout has done that, or the
+/// remote is public.
 pub(crate) fn prepare(args: &Prepare) -> Result<String, CliError> {
     let failed = |cause: String| {
         CliError::new(ExitCode::Failed, format!("the checkout cannot be made ready: {cause}"))

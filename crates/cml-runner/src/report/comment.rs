@@ -22,7 +22,7 @@ use crate::report::summary::InSummary;
 use crate::report::watch::Way;
 use crate::report::{files, places, summary, watch};
 
-/// Everything that one posting needs; `--watch` posts many.
+/// Everything that one posting needs; `--watch` posts repeatedly.
 pub(crate) struct Session<'a> {
     pub(crate) args: &'a Comment,
     pub(crate) github: &'a GitHub,
@@ -36,7 +36,7 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     let cmls = CmlsFlags { server: args.publish_url.as_deref(), native: args.publish_native };
     let chosen = places::choose(&args.store, cmls, &ci)?;
     let target = target(args)?;
-    // Before anything is asked of anyone: the report must be there.
+    // Before any call: the report must exist.
     if !args.watch {
         drop(files::read(&args.markdown_file)?);
     }
@@ -67,11 +67,11 @@ pub(crate) async fn comment(global: &Global, args: &Comment, update: bool) -> Re
     }
 }
 
-/// The report and its files in a directory, to look at before anyone else does; nobody is asked.
+/// Writes the report and its files into a directory as a preview; no calls are made.
 async fn preview(global: &Global, args: &Comment, store: &Directory, ci: &Ci) -> Result<String, CliError> {
     let base = args.markdown_file.parent().unwrap_or(Path::new(""));
     let text = published(&report_of(args)?, base, store, ci).await?;
-    // Seen from the report, which lies beside its files.
+    // Relative to the report, which is next to its files.
     let text = text.replace(&format!("({}/", store.root.display()), "(");
     let path = store.write(Path::new("report.md"), text.as_bytes())?.display().to_string();
     Ok(if global.json { format!("{}\n", json!({"path": path})) } else { format!("{path}\n") })
@@ -105,13 +105,13 @@ fn told(global: &Global, target: &CommentTarget, posted: &PostedComment) -> Stri
     format!("{}\n", posted.url)
 }
 
-/// The report's text, with its footer.
+/// Returns the report's text, with its footer.
 pub(crate) fn report_of(args: &Comment) -> Result<String, CliError> {
     Ok(footed(files::report(&args.markdown_file)?, args.footer))
 }
 
 impl Session<'_> {
-    /// Publishes the report's files and writes it.
+    /// Publishes the report's files and writes the comment.
     pub(crate) async fn post(&self, text: &str, update: bool) -> Result<PostedComment, ReportError> {
         let store = AnyShelf::open(&self.chosen, Some(self.github), &self.ci, false)
             .await
@@ -136,8 +136,9 @@ impl Session<'_> {
     }
 }
 
-/// The report with addresses in place of files of this machine and of data. What cannot be published stays as it is, and is
-/// said, what may not be in the report as well: a report with a flaw is better than none.
+/// Returns the report with addresses instead of files of this machine and of data. A target that cannot be published is
+/// unchanged and reported; one that may not be published is also noted in the report: a report with a flaw is better
+/// than none.
 pub(crate) async fn published(
     text: &str,
     base: &Path,

@@ -8,13 +8,13 @@ use cml_report::{Ci, decoded};
 use crate::context::env;
 use crate::exit::{CliError, ExitCode};
 
-/// No file of a report is larger, bytes: more is shown nowhere. It is refused before it is read.
+/// Size limit of a report's file, bytes: larger ones are shown nowhere. It is refused before it is read.
 const FILE_LIMIT_BYTES: u64 = 100 << 20;
 
-/// A file's content.
+/// Reads a file's content.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     let _ = size(path)?;
-    // A file may grow meanwhile, and some of the system's say that they are empty.
+    // A file may grow meanwhile, and some system files have a size of 0.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| unread(path, &error.to_string()))?;
     let read = file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes);
@@ -23,7 +23,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-/// A plain file's size, bytes, if it is one that is read.
+/// Returns a plain file's size, bytes, if it may be read.
 pub(crate) fn size(path: &Path) -> Result<u64, CliError> {
     let facts = std::fs::metadata(path).map_err(|error| unread(path, &error.to_string()))?;
     if facts.is_dir() {
@@ -48,7 +48,7 @@ fn unread(path: &Path, cause: &str) -> CliError {
         .hint("does an earlier step write it, and is the path as seen from the working directory?")
 }
 
-/// A report's text; what is wrong with its bytes is said.
+/// Reads a report's text; invalid bytes are reported.
 pub(crate) fn report(path: &Path) -> Result<String, CliError> {
     let read = decoded(&read(path)?);
     if let Some(warning) = read.warning {
@@ -57,14 +57,14 @@ pub(crate) fn report(path: &Path) -> Result<String, CliError> {
     Ok(read.text)
 }
 
-/// What the workflow knows of itself.
+/// Returns the facts of the workflow from its environment.
 pub(crate) fn ci() -> Ci {
     let event = env("GITHUB_EVENT_PATH").and_then(|path| std::fs::read(path).ok());
     let event = event.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     Ci::read(&env, event.as_ref(), || git(&["rev-parse", "HEAD"]).ok())
 }
 
-/// What git says, without its last line end; its own words when it fails.
+/// Returns git's output, without its last line end; git's own message when it fails.
 pub(crate) fn git(args: &[&str]) -> Result<String, String> {
     let bytes = git_bytes(args)?;
     String::from_utf8(bytes)
@@ -72,13 +72,13 @@ pub(crate) fn git(args: &[&str]) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The same, as bytes. A checkout that another user owns (a container's job) is read all the same, without changing
-/// anybody's configuration.
+/// Returns the same as bytes. A checkout of another user (a container's job) is read anyway, without a change of any
+/// configuration.
 pub(crate) fn git_bytes(args: &[&str]) -> Result<Vec<u8>, String> {
     git_with(&[], args)
 }
 
-/// The same with variables of its own.
+/// Returns the same with additional variables.
 pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, String> {
     let output = crate::secrets::git()
         .envs(env.iter().copied())
@@ -93,7 +93,7 @@ pub(crate) fn git_with(env: &[(&str, &str)], args: &[&str]) -> Result<Vec<u8>, S
     Err(if said.is_empty() { format!("git {} fails", args.join(" ")) } else { said })
 }
 
-/// The file as it is in another version; none when it is not there.
+/// Returns the file's content in another version; `None` when it does not exist there.
 pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>, CliError> {
     let failed = |cause: String| {
         CliError::new(ExitCode::Failed, format!("cannot read {} of {revision}: {cause}", path.display()))
@@ -120,7 +120,7 @@ pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>
     let object = format!("{commit}:./{inside}");
     let object = object.replace(":./", ":");
     let clean = cleaned(&object);
-    // Asked of the tree: a blob that cannot be had (a partial clone without network) is not one that is not there.
+    // The tree is queried: a blob that cannot be fetched (a partial clone without network) is not a missing one.
     let listed =
         git(&["ls-tree", "--full-tree", &commit, "--", clean.split_once(':').map_or("", |(_, path)| path)]);
     if listed.map_err(failed)?.is_empty() {
@@ -133,7 +133,7 @@ pub(crate) fn at_revision(revision: &str, path: &Path) -> Result<Option<Vec<u8>>
     git_bytes(&["cat-file", "blob", &clean]).map(Some).map_err(failed)
 }
 
-/// `a/./b` and `a/c/../b` as git wants them.
+/// Normalizes `a/./b` and `a/c/../b` as git requires.
 fn cleaned(object: &str) -> String {
     let (commit, path) = object.split_once(':').unwrap_or((object, ""));
     let mut parts: Vec<&str> = Vec::new();
@@ -149,7 +149,7 @@ fn cleaned(object: &str) -> String {
     format!("{commit}:{}", parts.join("/"))
 }
 
-/// A line that Actions shows with the job, on stderr: stdout is the result's alone.
+/// Prints a line that Actions shows with the job, on stderr: stdout is for the result only.
 pub(crate) fn warn(message: &str) {
     if crate::progress::is_quiet() {
         return;

@@ -1,4 +1,4 @@
-//! `--footer`: on what a report was made, and what that has cost. The edge: the machine's facts are read here.
+//! `--footer`: the machine on which a report was made, and its cost. The edge: the machine's facts are read here.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use crate::actions::now;
 use crate::context::env;
 use crate::report::files;
 
-/// Names the directory, in a job on a machine of ours.
+/// Variable with the directory, in a job on a machine of ours.
 const VARIABLE: &str = "CML_MACHINE_FACTS";
-/// Where a cloud's machine has it: for a container that the directory was mounted into.
+/// The directory on a cloud's machine: for a container into which it was mounted.
 const USUAL: &str = "/run/cml-facts";
 
-/// The report with its footer, where one is wanted.
+/// Returns the report with its footer, where one is requested.
 pub(crate) fn footed(report: String, is_wanted: bool) -> String {
-    // An empty report stays empty, and is said to be.
+    // An empty report stays empty, and is reported as such.
     if !is_wanted || report.trim().is_empty() {
         return report;
     }

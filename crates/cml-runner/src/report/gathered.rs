@@ -1,4 +1,4 @@
-//! What a report shows, each file of it once: a report can link to one file a thousand times, and to a thousand files.
+//! Artifacts of a report, each file once: a report can link to one file a thousand times, and to a thousand files.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,35 +8,35 @@ use cml_report::{Artifact, ArtifactError, COUNT_LIMIT, Link, TOTAL_LIMIT, local_
 
 use crate::report::linked::{Found, MayShow, Read, Unshown, of_data};
 
-/// Most warnings of one report; what is beyond is counted.
+/// Limit on the warnings of one report; the rest is counted.
 const WARNINGS_MAX: usize = 20;
 
-/// What a report shows, and what of it cannot be published.
+/// Artifacts of a report, and the targets that cannot be published.
 #[derive(Default)]
 pub(crate) struct Gathered {
-    /// Files and data, none of them twice.
+    /// Files and data, all distinct.
     pub(crate) assets: Vec<Artifact>,
-    /// Where targets stand in the text, in order, and which of the assets each is.
+    /// Positions of targets in the text, in order, and the index of the asset of each.
     pub(crate) targets: Vec<(Range<usize>, usize)>,
-    /// What may not be shown, as the report calls it.
+    /// Targets that may not be published, as in the report.
     pub(crate) refused: Vec<String>,
     pub(crate) flaws: Flaws,
 }
 
-/// Why links stay as they are.
+/// Reasons why links are unchanged.
 #[derive(Default)]
 pub(crate) struct Flaws {
     first: Vec<String>,
     more: usize,
 }
 
-/// Where an asset comes from.
+/// Source of an asset.
 enum Source<'a> {
     File(Found),
     Data(&'a str),
 }
 
-/// What the links of a report lead to.
+/// Sources of a report's links.
 #[derive(Default)]
 struct Sources<'a> {
     all: Vec<Source<'a>>,
@@ -44,10 +44,10 @@ struct Sources<'a> {
     by_path: HashMap<PathBuf, usize>,
 }
 
-/// Reads what a report shows.
+/// Reads the files that a report links to.
 ///
 /// # Errors
-/// When that are too many files, before any of them is read, or when they are too large together.
+/// When there are too many files, before any of them is read, or when they are too large together.
 pub(crate) fn gather(
     text: &str,
     base: &Path,
@@ -72,7 +72,7 @@ pub(crate) fn gather(
 }
 
 impl<'a> Sources<'a> {
-    /// Which source a target is; none when there is no such file, or when it may not be shown.
+    /// Returns the source of a target; `None` when there is no such file, or when it may not be published.
     fn of(
         &mut self,
         target: &'a str,
@@ -113,7 +113,7 @@ impl<'a> Sources<'a> {
 }
 
 impl Source<'_> {
-    /// Its size, bytes, or for data the most that it can be.
+    /// Returns its size, bytes, or for data an upper limit.
     fn size(&self) -> Result<usize, Unshown> {
         match self {
             Self::File(found) => found.size(),
@@ -130,7 +130,7 @@ impl Source<'_> {
 }
 
 impl Gathered {
-    /// Reads sources one by one; which asset each is, if it can be shown.
+    /// Reads sources one by one, and returns the asset of each that can be published.
     fn read(
         &mut self,
         sources: &[Source<'_>],
@@ -159,7 +159,7 @@ impl Gathered {
         Ok(placed)
     }
 
-    /// A link stays as it is: a report with a flaw is better than none.
+    /// Leaves a link unchanged: a report with a flaw is better than none.
     fn leave(&mut self, why: Unshown) {
         let why = match why {
             Unshown::Refused(target, why) => {
@@ -181,7 +181,7 @@ impl Flaws {
         }
     }
 
-    /// A line for each of the first ones, and one for all others.
+    /// Returns a line for each of the first ones, and one for all others.
     pub(crate) fn lines(&self) -> Vec<String> {
         let more = (self.more > 0)
             .then(|| format!("{} more of the report's links are not published; mend these first", self.more));
@@ -211,7 +211,7 @@ mod tests {
         MayShow { roots: vec![dir.path().canonicalize().expect("is there")], may_be_strangers }
     }
 
-    /// The files of a report, and how many were read.
+    /// Returns the files of a report, and how many were read.
     fn gathered(dir: &TempDir, text: &str) -> (Result<Gathered, ArtifactError>, usize) {
         let reads = Cell::new(0);
         let read = |_: &Path| {
@@ -259,7 +259,7 @@ mod tests {
         let mut text = String::new();
         for number in 0..6 {
             let file = std::fs::File::create(dir.path().join(format!("{number}.png"))).expect("is made");
-            // Without blocks on the disk.
+            // A sparse file, without blocks on the disk.
             file.set_len(45 << 20).expect("has a size");
             text.push_str(&format!("![]({number}.png)\n"));
         }

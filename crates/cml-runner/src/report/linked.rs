@@ -1,4 +1,5 @@
-//! Files that a report links to, and whether they may be shown. The edge: directories and environment are read here.
+//! Files that a report links to, and whether they may be published. The edge: directories and environment are read
+//! here.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +11,18 @@ use crate::context::env;
 use crate::exit::CliError;
 use crate::report::files::{self, git};
 
-/// Most names of files in the report's own note.
+/// Limit on the file names in the report's own note.
 const NAMED_MAX: usize = 10;
 
-/// What a report may show.
+/// Files that a report may publish.
 pub(crate) struct MayShow {
-    /// Directories below which its files lie, canonical.
+    /// Directories that contain its files, canonical.
     pub(crate) roots: Vec<PathBuf>,
     pub(crate) may_be_strangers: bool,
 }
 
 impl MayShow {
-    /// In Actions the workspace, elsewhere the checkout; and the directories for what is temporary.
+    /// Returns the workspace in Actions, elsewhere the checkout; and the directories for temporary files.
     pub(crate) fn here(ci: &Ci) -> Self {
         let of_workflow = env("GITHUB_WORKSPACE").map(PathBuf::from);
         let checkout = || git(&["rev-parse", "--show-toplevel"]).map_or(PathBuf::from("."), PathBuf::from);
@@ -39,27 +40,27 @@ impl MayShow {
     }
 }
 
-/// Why a file is not published.
+/// Reason why a file is not published.
 pub(crate) enum Unshown {
-    /// It may not be: its target in the report, and why.
+    /// It may not be published: its target in the report, and why.
     Refused(String, String),
-    /// It cannot be.
+    /// It cannot be published.
     Flawed(String),
 }
 
-/// A file that the report links to, in a place that may be shown. It is not read yet.
+/// A file that the report links to, in a place that may be published. It is not read yet.
 pub(crate) struct Found {
-    /// As the report calls it.
+    /// Its path in the report.
     target: String,
-    /// As seen from here.
+    /// Its path relative to the working directory.
     file: PathBuf,
-    /// Without links: one file has one such path.
+    /// Its path without links: unique for each file.
     pub(crate) real: PathBuf,
 }
 
 impl Found {
     /// # Errors
-    /// When it is not there, or in a place that may not be shown.
+    /// When it does not exist, or is in a place that may not be published.
     pub(crate) fn of(base: &Path, target: &str, may_show: &MayShow) -> Result<Self, Unshown> {
         let exact = base.join(target);
         let file = if exact.is_file() { exact } else { base.join(path_of(target)) };
@@ -73,7 +74,7 @@ impl Found {
         }
     }
 
-    /// Its size, bytes, asked before it is read.
+    /// Returns its size, bytes, before it is read.
     pub(crate) fn size(&self) -> Result<usize, Unshown> {
         let size = files::size(&self.real).map_err(|trouble| Unshown::Flawed(trouble.message))?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -100,10 +101,10 @@ impl Found {
     }
 }
 
-/// How a file is read.
+/// Function that reads a file.
 pub(crate) type Read<'a> = dyn Fn(&Path) -> Result<Vec<u8>, CliError> + 'a;
 
-/// `data:image/png;base64,…` in the report's text, by the rules for a file.
+/// Decodes `data:image/png;base64,…` in the report's text, by the rules for a file.
 pub(crate) fn of_data(uri: &str, may_show: &MayShow) -> Result<Artifact, Unshown> {
     let (name, bytes) = data(uri)
         .ok_or_else(|| Unshown::Flawed("the report has an image as data: that is no base64".to_owned()))?;
@@ -120,7 +121,7 @@ pub(crate) fn of_data(uri: &str, may_show: &MayShow) -> Result<Artifact, Unshown
     }
 }
 
-/// Name and bytes of `data:image/png;base64,…`.
+/// Returns name and bytes of `data:image/png;base64,…`.
 fn data(uri: &str) -> Option<(String, Vec<u8>)> {
     let (head, body) = uri.strip_prefix("data:")?.split_once(',')?;
     let kind = head.strip_suffix(";base64")?.split(';').next()?;
@@ -133,12 +134,12 @@ fn flawed(error: &ArtifactError) -> Unshown {
     Unshown::Flawed(error.to_string())
 }
 
-/// A target without an anchor within another page, or what a server would read.
+/// Returns a target's path, without an anchor within another page or a query for a server.
 fn path_of(target: &str) -> &str {
     target.split(['#', '?']).next().unwrap_or_default()
 }
 
-/// What is refused is said in the report as well, by its name there: its reader would look for it.
+/// Returns the note about refused files for the report itself, by their names there: its reader would look for them.
 pub(crate) fn note(refused: &[String]) -> String {
     if refused.is_empty() {
         return String::new();
@@ -155,7 +156,7 @@ pub(crate) fn note(refused: &[String]) -> String {
     format!("\n\n> Not published: {}{more}. The job's log says why.\n", named.join(", "))
 }
 
-/// Whether a directory is a repository of git's: bare ones have no `.git` in their path.
+/// Returns whether a directory is a git repository: bare ones have no `.git` in their path.
 fn is_git(dir: &Path) -> bool {
     dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
 }

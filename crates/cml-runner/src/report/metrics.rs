@@ -1,4 +1,4 @@
-//! `report metrics` and `report check`: what the numbers say, and whether that is good enough.
+//! `report metrics` and `report check`: comparison of metrics, and checks of requirements.
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +122,7 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<MetricsFile>, CliError> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-/// The same files in another version; one that is not there yet is left out.
+/// Reads the same files in another version; one that does not exist there is omitted.
 fn of_revision(revision: &str, paths: &[PathBuf]) -> Result<Vec<MetricsFile>, CliError> {
     let mut all = Vec::new();
     for path in paths {

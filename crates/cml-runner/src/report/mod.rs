@@ -1,4 +1,4 @@
-//! Commands that report: what a model has become, where people talk about it.
+//! Commands that report a model's results where people discuss it.
 
 pub(crate) mod args;
 mod check;
@@ -25,7 +25,7 @@ use args::{
     CheckCommand, CommentCommand, PrCommand, RepoCommand, ReportCommand, TensorboardCommand, WorkflowCommand,
 };
 
-/// Runs a command of this room; none when it is none.
+/// Runs a reporting command; `None` when it is another one.
 pub(crate) async fn run(global: &Global, command: &Command) -> Option<Result<String, CliError>> {
     Some(match command {
         Command::Publish(args) => publish::publish(global, args).await,

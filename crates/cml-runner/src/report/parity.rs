@@ -1,4 +1,4 @@
-//! Every command and flag of CML's is understood, and docs/from-cml.md names it.
+//! Test that every command and flag of CML is supported, and documented in docs/from-cml.md.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use crate::switches::settle;
 
 const PAGE: &str = include_str!("../../../../docs/from-cml.md");
 
-/// CML 0.20's commands by all of their names, what must follow, and their flags.
+/// CML 0.20's commands by all of their names, required arguments, and flags.
 const COMMANDS: [(&[&str], &[&str], &[&str]); 7] = [
     (
         &["cml publish", "cml asset publish", "cml-publish"],

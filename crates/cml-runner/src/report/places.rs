@@ -1,4 +1,4 @@
-//! Where a report's files go: whichever store was asked for.
+//! Stores for a report's files.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use crate::exit::{CliError, ExitCode};
 use crate::report::args::ShelfArgs;
 use crate::report::checkout;
 
-/// GitHub for a report: no right to runners is needed.
+/// Creates the GitHub client for a report: no permission for runners is needed.
 pub(crate) fn github(global: &Global) -> Result<GitHub, CliError> {
     github_of_remote(global, "origin")
 }
 
-/// The same; what else does not name the repository, this git remote does.
+/// Creates the client; a repository that is not named otherwise is taken from this git remote.
 pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, CliError> {
     context::github_of_remote(global, remote).map_err(|trouble| match trouble.code {
         ExitCode::Denied => trouble.hint(
@@ -30,12 +30,12 @@ pub(crate) fn github_of_remote(global: &Global, remote: &str) -> Result<GitHub, 
     })
 }
 
-/// Nobody here can change that there is no token: GitHub gives a fork's pull request no secrets.
+/// Returns whether there is no token because of a fork: GitHub passes no secrets to a fork's pull request.
 pub(crate) fn has_no_token_of_a_fork(ci: &Ci, trouble: &CliError) -> bool {
     ci.is_fork && trouble.code == ExitCode::Denied
 }
 
-/// Where files go, and what their addresses begin with.
+/// The store, and the prefix of its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
     pub(crate) place: ReportPlace,
@@ -44,8 +44,8 @@ pub(crate) struct Chosen {
     pub(crate) within: Option<PathBuf>,
 }
 
-/// The place: CML's own flags, then `--to`, then its variable, then the `cml.yaml` of the checkout, unless a stranger may have
-/// written that: it would decide where a run with secrets sends its files.
+/// Chooses the store: CML's own flags, then `--to`, then its variable, then the `cml.yaml` of the checkout, unless a
+/// stranger may have written that: it would decide where a run with secrets sends its files.
 pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<Chosen, CliError> {
     let usage = |message: String| CliError::new(ExitCode::Usage, message);
     let named = cmls.server.or(args.to.as_deref()).or(cmls.native.then_some("repo"));
@@ -74,7 +74,7 @@ pub(crate) fn choose(args: &ShelfArgs, cmls: CmlsFlags<'_>, ci: &Ci) -> Result<C
 }
 
 impl Chosen {
-    /// The directory that was asked for.
+    /// Returns the requested directory.
     pub(crate) fn directory(&self) -> Result<Directory, CliError> {
         match &self.place {
             ReportPlace::Directory(root) => Ok(Directory { root: root.clone(), within: self.within.clone() }),
@@ -83,12 +83,12 @@ impl Chosen {
     }
 }
 
-/// How CML itself says where files go.
+/// CML's own flags for the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CmlsFlags<'a> {
     /// `--url`, `--publish-url`.
     pub(crate) server: Option<&'a str>,
-    /// `--native`, `--publish-native`: at the forge.
+    /// `--native`, `--publish-native`: at GitHub.
     pub(crate) native: bool,
 }
 
@@ -101,7 +101,7 @@ pub(crate) enum AnyShelf<'a> {
 }
 
 impl<'a> AnyShelf<'a> {
-    /// Opens it; GitHub is needed for the repository only.
+    /// Opens the store; GitHub is needed for the repository only.
     pub(crate) async fn open(
         chosen: &Chosen,
         github: Option<&'a GitHub>,

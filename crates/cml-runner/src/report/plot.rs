@@ -90,7 +90,7 @@ fn kind(args: &Plot, table: &Table) -> Result<Kind, CliError> {
     })
 }
 
-/// Which rows are positive: those with the label, or with `true` or `1.0` where the label is 1.
+/// Returns which rows are positive: those with the label, or with `true` or `1.0` where the label is 1.
 fn positives(args: &Plot, labels: &[Option<String>]) -> Result<Vec<bool>, CliError> {
     let is_positive = |label: &str| {
         label == args.positive

@@ -1,4 +1,4 @@
-//! `pr create`: a pull request with what a job has changed.
+//! `pr create`: a pull request with the changes of a job.
 
 use cml_github::MergeMethod;
 use cml_report::{Change, Ci, NewBranch, open};
@@ -13,7 +13,7 @@ use crate::report::places;
 /// CML's own author, for the half that is not given.
 pub(crate) const USER_NAME: &str = "Olivaw[bot]";
 pub(crate) const USER_EMAIL: &str = "olivaw@iterative.ai";
-/// The largest file that git's own API takes, bytes.
+/// Size limit of a file in GitHub's git API, bytes.
 const FILE_LIMIT: u64 = 100 << 20;
 
 pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, CliError> {
@@ -21,10 +21,10 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, CliErro
         |cause: String| CliError::new(ExitCode::Failed, format!("git cannot tell what has changed: {cause}"));
     let github = places::github_of_remote(global, &args.remote)?;
     let ci = files::ci();
-    // Without --verify git answers with the name itself where there is no commit.
+    // Without --verify git returns the name itself where there is no commit.
     let mut head = git(&["rev-parse", "--verify", "HEAD"])
         .map_err(|cause| failed(cause).hint("commit something first, or check the repository out"))?;
-    // In a run on a pull request GitHub's own merge is checked out, which belongs to no branch.
+    // In a run on a pull request GitHub's own merge is checked out, which is on no branch.
     if let (Some(_), Some(own)) = (ci.pull, &ci.head_sha)
         && *own != head
     {
@@ -89,7 +89,7 @@ pub(crate) async fn create(global: &Global, args: &Pr) -> Result<String, CliErro
     Ok(line)
 }
 
-/// Nothing of a stranger's goes into a branch unseen.
+/// Refuses to merge untrusted changes into a branch without a review.
 fn check_merge(args: &Pr, ci: &Ci) -> Result<(), CliError> {
     let merges = args.merge || args.rebase || args.squash;
     if !(merges && ci.may_be_strangers) {
@@ -100,7 +100,7 @@ fn check_merge(args: &Pr, ci: &Ci) -> Result<(), CliError> {
         .hint("leave out --merge, --rebase and --squash, and let somebody look at the pull request"))
 }
 
-/// The branch to change: the one that is named, else the run's, else the one that is checked out.
+/// Returns the base branch: the named one, else the run's, else the one that is checked out.
 fn base(
     named: Option<&str>,
     ci: &Ci,
@@ -108,7 +108,7 @@ fn base(
 ) -> Result<String, CliError> {
     match named.or(ci.branch.as_deref()) {
         Some(branch) => Ok(branch.to_owned()),
-        // Neither a fork's branch, nor one that a stranger's checkout stands on.
+        // Neither a fork's branch, nor the branch of a stranger's checkout.
         None if ci.may_be_strangers => {
             let what = "in a pull request from a fork its author names the branches";
             Err(CliError::new(ExitCode::Usage, what).hint("name the branch to change with --target-branch"))
@@ -120,7 +120,7 @@ fn base(
     }
 }
 
-/// The pull request is there all the same, and a later step may want its address.
+/// Returns the error of a merge. The pull request exists anyway, and a later step may need its address.
 fn not_merged(error: cml_github::GitHubError, url: &str, was_there: bool, line: String) -> CliError {
     let mut trouble = CliError::from(error);
     trouble.message = format!("{url} is open and was not merged: {}", trouble.message);
@@ -131,15 +131,16 @@ fn not_merged(error: cml_github::GitHubError, url: &str, was_there: bool, line: 
     CliError { object: Some(object), output: Some(line), ..trouble }
 }
 
-/// As CML: the suffix keeps workflows from starting, unless the message or a merge wants it otherwise.
+/// Returns the commit message. As in CML, the suffix keeps workflows from starting, unless the message or a merge
+/// requires otherwise.
 fn message(args: &Pr, short: &str, merges: bool) -> String {
     let message = args.message.clone().unwrap_or_else(|| format!("CML PR for {short}"));
     let skips = args.skip_ci || (args.message.is_none() && !merges);
     if skips { format!("{message} [skip ci]") } else { message }
 }
 
-/// What the working tree has that the commit has not, below these patterns: as git itself would commit it (filters such as
-/// LFS, line ends), by an index of our own, so that the checkout's stays as it is.
+/// Returns the changes of the working tree relative to the commit, below these patterns: as git itself would commit
+/// them (filters such as LFS, line ends), with a separate index, so that the checkout's is not changed.
 fn changes(globs: &[String]) -> Result<Vec<Change>, CliError> {
     let failed =
         |cause: String| CliError::new(ExitCode::Failed, format!("git cannot tell what has changed: {cause}"));
@@ -147,7 +148,7 @@ fn changes(globs: &[String]) -> Result<Vec<Change>, CliError> {
     let index = dir.path().join("index").display().to_string();
     let with_index = |args: &[&str]| files::git_with(&[("GIT_INDEX_FILE", &index)], args).map_err(failed);
     let _ = with_index(&["read-tree", "HEAD"])?;
-    // As CML's patterns: `*` stays within a directory.
+    // As in CML's patterns, `*` stays within a directory.
     let patterns: Vec<String> = globs
         .iter()
         .map(|glob| if glob.contains(['*', '?', '[']) { format!(":(glob){glob}") } else { glob.clone() })

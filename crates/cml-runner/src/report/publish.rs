@@ -70,7 +70,7 @@ pub(crate) async fn publish(global: &Global, args: &Publish) -> Result<String, C
     printed(args, &text)
 }
 
-/// What stands in a report for a file that cannot be published.
+/// Returns the text in a report for a file that cannot be published.
 fn unpublished(args: &Publish, name: &str) -> String {
     if args.md {
         format!("*{name}: not published, a pull request from a fork may only read*")
@@ -79,12 +79,12 @@ fn unpublished(args: &Publish, name: &str) -> String {
     }
 }
 
-/// GitHub refused because the run comes from a fork: nobody here can change that.
+/// Returns whether GitHub refused because the run comes from a fork: the user cannot change that.
 pub(crate) fn may_only_read(ci: &Ci, error: &GitHubError) -> bool {
     ci.is_fork && error.kind == GitHubErrorKind::Forbidden
 }
 
-/// The result on stdout, or appended to the file that was asked for.
+/// Prints the result on stdout, or appends it to the requested file.
 fn printed(args: &Publish, text: &str) -> Result<String, CliError> {
     let Some(file) = &args.file else { return Ok(format!("{text}\n")) };
     std::fs::OpenOptions::new()

@@ -1,23 +1,23 @@
-//! The step's summary: where a report goes that nobody may write as a comment, as in a pull request from a fork.
+//! The step's summary: target of a report that may not be written as a comment, as in a pull request from a fork.
 
 use crate::actions;
 use crate::exit::{CliError, ExitCode};
 use crate::report::files;
 
-/// A report in the summary in place of a comment.
+/// A report in the summary instead of a comment.
 pub(crate) struct InSummary {
     refusal: CliError,
-    /// What stands there.
+    /// The last version there.
     written: Option<String>,
 }
 
 impl InSummary {
-    /// Because of this refusal, which it is when there is no summary either.
+    /// Creates it for this refusal, which is returned when there is no summary either.
     pub(crate) fn because(refusal: CliError) -> Self {
         Self { refusal, written: None }
     }
 
-    /// Writes the report, over its last version; the first time it is said why.
+    /// Writes the report over its last version; the first time the reason is printed.
     pub(crate) fn show(&mut self, text: &str) -> Result<(), CliError> {
         let written = actions::put_into_summary(self.written.as_deref(), text);
         if !written.map_err(|error| CliError::new(ExitCode::Failed, error))? {
@@ -34,7 +34,7 @@ impl InSummary {
     }
 }
 
-/// Writes the report once; nothing is to be printed then.
+/// Writes the report once; then there is nothing to print.
 pub(crate) fn instead(text: &str, refusal: CliError) -> Result<String, CliError> {
     InSummary::because(refusal).show(text).map(|()| String::new())
 }

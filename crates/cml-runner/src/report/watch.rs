@@ -1,4 +1,4 @@
-//! `comment create --watch`: the comment follows the report until somebody ends it.
+//! `comment create --watch`: updates the comment when the report changes, until it is stopped.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,22 +13,22 @@ use crate::report::publish::may_only_read;
 use crate::report::summary::InSummary;
 use crate::signals;
 
-/// How often files are looked at.
+/// Interval at which files are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long they must have stayed the same: a plot is written in pieces.
+/// Time without changes before they are published: a plot is written in pieces.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The wait after a failure, which doubles with each, and the longest.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 const AFTER_FAILURES: Duration = Duration::from_secs(300);
 
-/// What files looked like: length and time of change, none for one that is not there.
+/// State of files: length and time of change, `None` for a missing one.
 type Look = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
 
-/// Where it is written.
+/// Target of the report.
 pub(crate) enum Way<'a> {
     Comment(&'a Session<'a>),
-    /// Nobody may write comments here.
+    /// Comments may not be written here.
     Summary(InSummary),
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn watch(args: &Comment, mut way: Way<'_>, update: bool) -> Res
                         posted = Some(look(args));
                     }
                 }
-                // Whoever may not write will not be allowed to later.
+                // A missing permission will not be granted later.
                 Err(trouble) if is_last || trouble.code == ExitCode::Denied => return Err(trouble),
                 Err(trouble) => {
                     files::warn(&trouble.message);
@@ -97,7 +97,7 @@ impl Way<'_> {
     }
 }
 
-/// The first one decides whether there is anything to write.
+/// Returns the state of the files. The first one decides whether there is anything to write.
 fn look(args: &Comment) -> Look {
     let all = match &args.trigger_file {
         Some(trigger) => vec![trigger.clone()],
@@ -110,7 +110,7 @@ fn look(args: &Comment) -> Look {
     all.into_iter().map(|path| (path.clone(), facts(&path))).collect()
 }
 
-/// Files that the report shows.
+/// Returns the files that the report links to.
 fn shown(report: &Path) -> Vec<PathBuf> {
     let Ok(bytes) = std::fs::read(report) else { return Vec::new() };
     let base = report.parent().unwrap_or(Path::new(""));
