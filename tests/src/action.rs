@@ -1,4 +1,4 @@
-//! A step with `uses: cml-runner/cml-runner@…`: action.yml read and run as Actions does it.
+//! A step with `uses: cml-runner/cml-runner@…`: action.yml parsed and run as Actions does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use serde_json::Value;
 use crate::paths;
 use crate::runner::{Ran, Runner};
 
-/// The file, as its parts are.
+/// Returns the parsed file.
 ///
 /// # Panics
-/// When it is no YAML.
+/// When it is not YAML.
 #[must_use]
 pub fn action() -> Value {
     let text = std::fs::read_to_string(paths::tests_dir().join("../action.yml")).expect("action.yml");
     serde_yaml::from_str(&text).expect("YAML")
 }
 
-/// The one step of the action.
+/// Returns the one step of the action.
 ///
 /// # Panics
 /// When it has another number of steps.
@@ -29,26 +29,26 @@ pub fn step(action: &Value) -> Value {
     steps[0].clone()
 }
 
-/// `X` of `${{ inputs.X }}`.
+/// Returns `X` of `${{ inputs.X }}`.
 #[must_use]
 pub fn input_of(value: &str) -> Option<&str> {
     value.strip_prefix("${{ inputs.")?.strip_suffix(" }}")
 }
 
-/// The program `act`, which runs workflows without GitHub; installed once.
+/// Returns the program `act`, which runs workflows without GitHub; installed once.
 #[must_use]
 pub fn act() -> PathBuf {
     crate::venv::made("seed-act", "seed/requirements-test.txt").join("bin/act")
 }
 
-/// A job on a runner, and the releases that it sees.
+/// A job on a runner, with a server of releases.
 pub struct Job {
-    /// Its user.
+    /// User of the job.
     pub user: Runner,
 }
 
 impl Job {
-    /// A job of this user.
+    /// Creates a job of this user.
     ///
     /// # Panics
     /// When its directories cannot be made.
@@ -101,14 +101,14 @@ impl Job {
         (Self { user }, ran)
     }
 
-    /// What the step told Actions in one of its files.
+    /// Returns the content that the step wrote to one of Actions' files.
     #[must_use]
     pub fn told(&self, file: &str) -> String {
         std::fs::read_to_string(self.user.home().join(file)).unwrap_or_default()
     }
 }
 
-/// The values in a file such as `GITHUB_OUTPUT`, as Actions reads them: `NAME=VALUE`, or `NAME<<END`, lines, `END`.
+/// Parses a file such as `GITHUB_OUTPUT` as Actions does: `NAME=VALUE`, or `NAME<<END`, lines, `END`.
 /// <https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#multiline-strings>
 ///
 /// # Panics
@@ -139,5 +139,5 @@ pub fn named_values(text: &str) -> BTreeMap<String, String> {
     values
 }
 
-/// What `github.token` is.
+/// The value of `github.token`.
 pub const WORKFLOW_TOKEN: &str = crate::desk::WORKFLOW_TOKEN;

@@ -1,6 +1,7 @@
-//! A bare Debian: a tree with nothing but the packages that a page asks for, and somebody in it who types what the page says.
+//! A bare Debian: a tree with only the packages that a page lists, in which the commands of the page are run.
 //!
-//! Needs root, mmdebstrap and unshare. Without them a test says loudly that it was skipped, unless all tests are asked for.
+//! Requires root, mmdebstrap and unshare. Without them a test prints that it was skipped, unless all tests are
+//! required.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +16,10 @@ use crate::runner::{Ran, Runner};
 use crate::tier;
 use crate::venv::tell;
 
-/// A page with a build in it takes a while on a machine that has never built it.
+/// Time limit: a build takes a while on a machine that has never built it.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
-/// True when this machine lacks what these tests need; it has been said then.
+/// Returns true, and prints it, when this machine lacks what these tests need.
 ///
 /// # Panics
 /// When they are required.
@@ -41,7 +42,7 @@ pub fn is_skipped(name: &str) -> bool {
     true
 }
 
-/// The page of the book with this name.
+/// Returns the page of the book with this name.
 ///
 /// # Panics
 /// When there is none.
@@ -50,10 +51,10 @@ pub fn page(name: &str) -> Page {
     book::pages().into_iter().find(|page| page.name == name).unwrap_or_else(|| panic!("no page {name}"))
 }
 
-/// The packages that a page tells to install: the words behind its first `apt-get install`.
+/// Returns the packages that a page installs: the words after its first `apt-get install`.
 ///
 /// # Panics
-/// When it tells of none.
+/// When it installs none.
 #[must_use]
 pub fn packages(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(book::root().join(name)).expect("the page");
@@ -63,7 +64,7 @@ pub fn packages(name: &str) -> Vec<String> {
     rest[..end].split_whitespace().map(str::to_owned).collect()
 }
 
-/// The shell text of a page: its blocks in their order, but those that it says cannot be run, which are told.
+/// Returns the shell text of a page: its blocks in order, except those marked as not runnable, which are printed.
 #[must_use]
 pub fn script(page: &Page) -> String {
     let mut text = String::new();
@@ -79,7 +80,7 @@ pub fn script(page: &Page) -> String {
     text
 }
 
-/// The tree, and what lies beside it.
+/// The tree, and its additional files.
 pub struct Bare {
     tree: PathBuf,
     scratch: TempDir,
@@ -89,7 +90,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// A fresh copy of a tree with these packages; the tree itself is made once.
+    /// Returns a fresh copy of a tree with these packages; the tree itself is built once.
     ///
     /// # Panics
     /// When it cannot be made.
@@ -104,21 +105,21 @@ impl Bare {
         Self { tree, scratch, user: Runner::new(), binds: Vec::new(), variables: Vec::new() }
     }
 
-    /// Lets what lies at this path on this machine lie there, too.
+    /// Mounts this path of this machine there, too.
     #[must_use]
     pub fn bound(mut self, path: &Path) -> Self {
         self.binds.push(path.to_owned());
         self
     }
 
-    /// Sets a variable there.
+    /// Sets an environment variable there.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push(format!("{name}={value}"));
         self
     }
 
-    /// Types this text, in an empty home, and stops at the first command that fails.
+    /// Runs this text in an empty home, and stops at the first command that fails.
     ///
     /// # Panics
     /// When it does not end in time.
@@ -140,13 +141,13 @@ impl Bare {
     }
 }
 
-/// A repository on this machine that holds the sources as they are here, for whoever clones the project's own address.
+/// A repository on this machine with the current sources, for commands that clone the project's own address.
 pub struct Origin {
     dir: TempDir,
 }
 
 impl Origin {
-    /// Makes it, of what git would commit.
+    /// Creates it, with the files that git would commit.
     ///
     /// # Panics
     /// When git fails.
@@ -171,7 +172,7 @@ impl Origin {
         Self { dir }
     }
 
-    /// Where it lies.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()

@@ -1,5 +1,5 @@
-//! A browser that looks at pages as people do: headless Chromium. Its pictures stay under the target directory; those that the
-//! book shows are written into it with `UPDATE_PICTURES=1`.
+//! Headless Chromium, which renders pages as people see them. Its pictures are kept in the target directory;
+//! `UPDATE_PICTURES=1` writes those of the book into it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::edge::variable;
 use crate::paths;
 use crate::runner::Runner;
 
-/// Chromium as it has to be started where nothing beyond this machine can be reached.
+/// Flags of Chromium on a machine without a network.
 const QUIET: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -19,10 +19,10 @@ const QUIET: [&str; 9] = [
     "--disable-sync",
     "--hide-scrollbars",
 ];
-/// Where a picture's width and height stand in its file. <https://www.w3.org/TR/png-3/#11IHDR>
+/// Bytes of a picture's width and height in its file. <https://www.w3.org/TR/png-3/#11IHDR>
 const SIZE_AT: std::ops::Range<usize> = 16..24;
 
-/// Where pictures of this run lie.
+/// Returns the directory of this run's pictures.
 #[must_use]
 pub fn pictures() -> PathBuf {
     let dir = paths::target_dir().join("screenshots");
@@ -30,7 +30,7 @@ pub fn pictures() -> PathBuf {
     dir
 }
 
-/// What the browser has made of the page, as HTML.
+/// Returns the page as the browser has rendered it, as HTML.
 pub async fn read(user: &Runner, url: &str) -> String {
     let profile = profile(user);
     let mut arguments: Vec<&str> = QUIET.to_vec();
@@ -39,10 +39,10 @@ pub async fn read(user: &Runner, url: &str) -> String {
     user.run_program("chromium", &arguments).await.expect_code(0).stdout
 }
 
-/// Makes a picture of a page in a window of this size.
+/// Takes a picture of a page in a window of this size.
 ///
 /// # Panics
-/// When it shows next to nothing.
+/// When it is almost empty.
 pub async fn photograph(user: &Runner, url: &str, name: &str, (width, height): (u32, u32), more: &[&str]) {
     let profile = profile(user);
     let picture = format!("--screenshot={}", pictures().join(name).display());
@@ -60,8 +60,8 @@ fn profile(user: &Runner) -> String {
     format!("--user-data-dir={}", user.home().join("chromium").display())
 }
 
-/// Holds a picture of this run against the one that the book shows: both are there, and as wide. `UPDATE_PICTURES=1` puts this
-/// one into the book.
+/// Compares a picture of this run with the one of the book: both exist, and have the same width. `UPDATE_PICTURES=1`
+/// copies this one into the book.
 ///
 /// # Panics
 /// When the book has none, or another one.

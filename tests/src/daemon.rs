@@ -1,4 +1,4 @@
-//! A `cml-runner daemon` of one test: its configuration, its address, its life and death.
+//! A `cml-runner daemon` of one test: its configuration, its address, its process.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use sha2::Sha256;
 use crate::runner::{Ran, Runner, Running};
 use crate::wait;
 
-/// From its start to its first look.
+/// Time limit from its start to its first observation.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// The secret that GitHub signs webhooks with here.
+/// The secret with which GitHub signs webhooks here.
 pub const WEBHOOK_SECRET: &str = "canary-webhook-secret-6f1b";
 
-/// A port that is free now. Another process may take it before it is used; tests bear a start that fails.
+/// Returns a port that is free now. Another process may take it before it is used; tests tolerate a start that fails.
 ///
 /// # Panics
 /// When loopback has no port left.
@@ -26,7 +26,7 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// A daemon under way; killed when dropped.
+/// A running daemon; killed when dropped.
 pub struct Daemon {
     running: Running,
     url: String,
@@ -34,7 +34,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Writes the configuration beside the user and starts a daemon on the port.
+    /// Writes the configuration next to the user's home and starts a daemon on the port.
     ///
     /// # Panics
     /// When the configuration cannot be written.
@@ -45,7 +45,7 @@ impl Daemon {
         Self::start_again(user, port, more)
     }
 
-    /// Starts one with the configuration that lies there.
+    /// Starts a daemon with the existing configuration.
     ///
     /// # Panics
     /// When no HTTP client can be made.
@@ -62,7 +62,7 @@ impl Daemon {
         }
     }
 
-    /// Starts one by way of another program, which must become it.
+    /// Starts a daemon through another program, which must replace itself with it.
     ///
     /// # Panics
     /// When no HTTP client can be made.
@@ -76,20 +76,20 @@ impl Daemon {
         }
     }
 
-    /// Its address.
+    /// Returns an address of it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    /// Status and body of a GET; none while it does not answer.
+    /// Returns status and body of a GET; `None` while it does not answer.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = self.client.get(self.url(path)).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, answer.text().await.ok()?))
     }
 
-    /// What the API says.
+    /// Returns the API's answer.
     ///
     /// # Panics
     /// When it does not answer with JSON.
@@ -99,7 +99,7 @@ impl Daemon {
         serde_json::from_str(&body).expect("is JSON")
     }
 
-    /// Waits for its first look.
+    /// Waits for its first observation.
     pub async fn until_ready(&mut self) {
         let started = std::time::Instant::now();
         while self.get("/readyz").await.is_none_or(|(status, _)| status != 200) {
@@ -109,7 +109,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until this is true of what the API says under a path.
+    /// Waits until this holds for the API's answer under a path.
     pub async fn until(&self, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         wait::until(what, Duration::from_secs(60), async || {
             Some(self.json(path).await).filter(|value| is_so(value))
@@ -117,13 +117,13 @@ impl Daemon {
         .await
     }
 
-    /// What it has told so far.
+    /// Returns its log so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.running.stderr()
     }
 
-    /// Memory that it holds, KiB.
+    /// Returns its resident memory, KiB.
     ///
     /// # Panics
     /// When it has ended.
@@ -135,26 +135,26 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Its process.
+    /// Returns its process.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.running
     }
 
-    /// Asks it to end, and waits for that.
+    /// Stops it, and waits for its end.
     pub async fn end(self) -> Ran {
         self.running.signal(Signal::TERM);
         self.running.finish().await
     }
 
-    /// Ends it in the middle of whatever it is doing.
+    /// Kills it, whatever it is doing.
     pub async fn kill(self) -> Ran {
         self.running.signal(Signal::KILL);
         self.running.finish().await
     }
 }
 
-/// `X-Hub-Signature-256` of a body, by [`WEBHOOK_SECRET`].
+/// Returns `X-Hub-Signature-256` of a body, by [`WEBHOOK_SECRET`].
 ///
 /// # Panics
 /// Never: every secret is a key.

@@ -1,4 +1,4 @@
-//! A step of a workflow that reports: CML's programs by their names, in the environment that Actions gives a step.
+//! A step of a workflow that reports: CML's programs by their names, in the environment of a step of Actions.
 
 use std::path::PathBuf;
 
@@ -13,10 +13,10 @@ use crate::sim::Sim;
 /// A picture of one pixel, and another one.
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82";
 
-/// A token as a workflow gets it, which is an App's and may do everything.
+/// A workflow's token, which is an App's and may do everything.
 pub const WORKFLOW_TOKEN: &str = "ghs_workflow";
 
-/// A GitHub that knows [`WORKFLOW_TOKEN`].
+/// Starts a GitHub that accepts [`WORKFLOW_TOKEN`].
 pub async fn sim_with_workflow_token() -> Sim {
     let grant = TokenGrant {
         token: WORKFLOW_TOKEN.to_owned(),
@@ -31,12 +31,12 @@ pub struct Desk {
     /// Its user.
     pub user: Runner,
     client: reqwest::Client,
-    /// As a runner has it: neither of workspace and home directory holds the other one.
+    /// As on a runner: neither of workspace and home directory contains the other one.
     _home: TempDir,
 }
 
 impl Desk {
-    /// A step of a run on a push of this commit.
+    /// Creates a step of a run on a push of this commit.
     ///
     /// # Panics
     /// When its files cannot be written.
@@ -74,7 +74,7 @@ impl Desk {
         desk
     }
 
-    /// A step of a run on a pull request. There is no head repository when it was a fork that is deleted.
+    /// Creates a step of a run on a pull request. There is no head repository when it was a fork that is deleted.
     #[must_use]
     pub fn on_pull(sim: &Sim, number: u64, head_sha: &str, head_repository: Option<&str>) -> Self {
         let head_repository = head_repository.map(|name| json!({"full_name": name}));
@@ -118,7 +118,7 @@ impl Desk {
         path
     }
 
-    /// Where a file of the step is.
+    /// Returns the path of a file of the step.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.user.home().join(name)
@@ -135,7 +135,7 @@ impl Desk {
         self.start(line).finish().await
     }
 
-    /// What it prints, once it has succeeded without a word on stderr.
+    /// Returns its output, after success without any output on stderr.
     ///
     /// # Panics
     /// Otherwise.
@@ -156,10 +156,10 @@ impl Desk {
         self.user.run_program("git", &all).await.expect_code(0).stdout.trim().to_owned()
     }
 
-    /// What a browser with a session gets at this address: status and bytes.
+    /// Returns what a browser with a session receives from this address: status and bytes.
     ///
     /// # Panics
-    /// When nobody answers.
+    /// When there is no answer.
     pub async fn fetch(&self, url: &str, signed_in: bool) -> (u16, Vec<u8>) {
         let request = self.client.get(url);
         let request = if signed_in { request.header("cookie", "user_session=x") } else { request };
@@ -168,7 +168,7 @@ impl Desk {
     }
 }
 
-/// Addresses of images in Markdown, in order.
+/// Returns addresses of images in Markdown, in order.
 #[must_use]
 pub fn images(markdown: &str) -> Vec<String> {
     let after = markdown.split("![").skip(1);

@@ -1,17 +1,17 @@
-//! A name server that knows a few names, and remembers what it was asked.
+//! A name server with a few names, which records its queries.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-/// Where in a message the question begins.
+/// Length of a message's header, after which the question begins.
 const HEADER: usize = 12;
 const TYPE_A: [u8; 2] = [0, 1];
 
-/// Answers on port 53 of this address, in a thread, for as long as the process lives: each of `names` is 127.0.0.1, every other
-/// name does not exist.
+/// Answers on port 53 of this address, in a thread, for as long as the process runs: each of `names` is 127.0.0.1,
+/// every other name does not exist.
 ///
 /// # Panics
-/// When the port cannot be had.
+/// When the port is not available.
 #[must_use]
 pub fn serve(address: Ipv4Addr, names: &[&str]) -> Arc<Mutex<Vec<String>>> {
     let socket = UdpSocket::bind(SocketAddrV4::new(address, 53)).expect("port 53 of a namespace of our own");
@@ -24,14 +24,14 @@ pub fn serve(address: Ipv4Addr, names: &[&str]) -> Arc<Mutex<Vec<String>>> {
             let Some((name, end)) = question(&buffer[..length]) else { continue };
             let answer = answer(&buffer[..end], names.contains(&name));
             remembered.lock().expect("never poisoned").push(name);
-            // Who asked may be gone.
+            // The client may be gone.
             let _ = socket.send_to(&answer, from);
         }
     });
     asked
 }
 
-/// The name of the one question, and where the question ends.
+/// Returns the name of the one question, and where the question ends.
 fn question(message: &[u8]) -> Option<(String, usize)> {
     let mut labels = Vec::new();
     let mut at = HEADER;
@@ -48,7 +48,8 @@ fn question(message: &[u8]) -> Option<(String, usize)> {
     Some((labels.join("."), at + 4))
 }
 
-/// RFC 1035, 4.1: the question again, and an A record where the name is known and its address was asked for.
+/// Returns the answer. RFC 1035, 4.1: the question again, and an A record where the name is known and its address was
+/// requested.
 fn answer(question: &[u8], known: bool) -> Vec<u8> {
     let wants_address = question[question.len() - 4..question.len() - 2] == TYPE_A;
     let has_record = known && wants_address;

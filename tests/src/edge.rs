@@ -1,15 +1,15 @@
-//! What the harness takes from the world: the clock and its own environment.
+//! Inputs of the harness from its environment: the clock and environment variables.
 
 use jiff::Timestamp;
 
-/// The time now.
+/// Returns the current time.
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the edge of the harness: the front stamps what it records")]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A variable of this test process; empty when it is not set.
+/// Returns a variable of this test process; empty when it is not set.
 #[must_use]
 #[allow(
     clippy::disallowed_methods,

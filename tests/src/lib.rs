@@ -1,7 +1,7 @@
 //! End-to-end harness: the EC2 emulator behind our front, the simulated GitHub, and the built binaries as processes.
 //!
-//! Nothing here may need the world outside but package indexes: the emulator's Python packages are fetched once, and the
-//! guide's workflows ([`seed`]) install what they say.
+//! Nothing here may need the Internet except package indexes: the emulator's Python packages are downloaded once, and
+//! the guide's workflows ([`seed`]) install their own.
 
 pub mod action;
 pub mod bare;

@@ -61,7 +61,7 @@ impl Moto {
         let (send, receive) = mpsc::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
-            // Either end gone: the receiver reports it.
+            // If either end is gone, the receiver reports it.
             let _ = BufReader::new(out).read_line(&mut line);
             let _ = send.send(line);
         });

@@ -1,4 +1,4 @@
-//! Where things are: this crate's own files, the target directory, the built binaries.
+//! Paths: this crate's own files, the target directory, the built binaries.
 
 use std::fs;
 use std::path::{Path, PathBuf};

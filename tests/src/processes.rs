@@ -61,12 +61,12 @@ fn words(path: &Path) -> Vec<String> {
 /// Sends a signal to one process; one that is gone is no error.
 pub fn signal(id: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(id) {
-        // Gone already is what we want.
+        // A process that is gone already is no error.
         let _ = kill_process(pid, signal);
     }
 }
 
-/// Kills the processes that match until there are none: those they started meanwhile too.
+/// Kills the processes that match until there are none, including those they started meanwhile.
 pub fn end_all(matches: impl Fn(&Process) -> bool) {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(5) {

@@ -1,4 +1,4 @@
-//! The way of webhooks from GitHub to a daemon, on which they get lost, come twice and come late.
+//! The path of webhooks from GitHub to a daemon, on which they get lost, arrive twice or late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,22 +9,22 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 
-/// What becomes of a delivery.
+/// Outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It never comes.
+    /// It is lost.
     Lost,
-    /// It comes twice.
+    /// It arrives twice.
     Twice,
-    /// It comes after this.
+    /// It arrives after this delay.
     Late(Duration),
-    /// It comes.
+    /// It arrives.
     Well,
 }
 
 /// A relay under way; it ends when dropped.
 pub struct Relay {
-    /// Where GitHub sends to.
+    /// Address for GitHub.
     pub url: String,
     server: tokio::task::JoinHandle<()>,
 }
@@ -37,7 +37,7 @@ struct Way {
 }
 
 impl Relay {
-    /// Starts one before the daemon on a port; `fate` decides by the number of the delivery, from 0.
+    /// Starts a relay before the daemon on a port; `fate` decides by the number of the delivery, from 0.
     ///
     /// # Panics
     /// When loopback has no port left.
@@ -74,12 +74,12 @@ async fn carry(State(way): State<Arc<Way>>, mut headers: HeaderMap, body: Bytes)
         Fate::Late(delay) => (delay, 1),
         Fate::Well => (Duration::ZERO, 1),
     };
-    // GitHub hears that all is well, whatever happens on the way.
+    // GitHub receives a success, whatever happens on the way.
     tokio::spawn(async move {
         tokio::time::sleep(delay).await;
         for _ in 0..times {
             let sent = way.client.post(&way.target).headers(headers.clone()).body(body.clone()).send().await;
-            // A daemon that is not there misses it: one more that is lost.
+            // A daemon that is down misses it: one more that is lost.
             drop(sent);
         }
     });

@@ -1,4 +1,4 @@
-//! Releases: the archive that packaging/release.sh makes of the built binary, and a server that has it.
+//! Releases: the archive that packaging/release.sh creates from the built binary, and a server for it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub fn script(name: &str) -> PathBuf {
     paths::tests_dir().join("../packaging").join(name)
 }
 
-/// What a command prints; it succeeds without a word on stderr.
+/// Returns the output of a command, after success without any output on stderr.
 ///
 /// # Panics
 /// Otherwise.
@@ -43,7 +43,7 @@ pub fn has(tool: &str) -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// A copy of the built binary, without what only a debugger needs.
+/// Copies the built binary, without debug information.
 ///
 /// # Panics
 /// When it cannot be made.
@@ -60,13 +60,13 @@ pub fn stripped(dir: &Path) -> PathBuf {
 /// The machine of this build, as archives spell it.
 pub const MACHINE: &str = std::env::consts::ARCH;
 
-/// The target that the archive for this machine names. (What is tested is not the C library.)
+/// Returns the target in the name of this machine's archive. (The C library is not under test.)
 #[must_use]
 pub fn target() -> String {
     format!("{MACHINE}-unknown-linux-musl")
 }
 
-/// Makes the archive of a binary and the sums, hardly packed, and gives their names and bytes.
+/// Creates the archive of a binary and the sums, with little compression, and returns their names and bytes.
 ///
 /// # Panics
 /// When the script fails.
@@ -110,10 +110,10 @@ struct Kept {
 }
 
 impl Shop {
-    /// One with these files, by their paths: `v1.2.3/SHA256SUMS`.
+    /// Starts a server with these files, by their paths: `v1.2.3/SHA256SUMS`.
     ///
     /// # Panics
-    /// When no port is to be had.
+    /// When no port is available.
     pub async fn open(files: BTreeMap<String, Vec<u8>>) -> Self {
         let kept = Arc::new(Kept { files, asked: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -129,7 +129,7 @@ impl Shop {
         Self::open(files.collect()).await
     }
 
-    /// What was asked for so far.
+    /// Returns the requests so far.
     ///
     /// # Panics
     /// Never.

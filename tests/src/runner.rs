@@ -1,4 +1,4 @@
-//! Starts the built `cml-runner` as a user would, in a clean environment and within time.
+//! Runs the built `cml-runner` as a user would, in a clean environment and with a time limit.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::front::Front;
 use crate::secrets::{AWS_SECRET, TOKEN};
 use crate::{paths, processes, wait};
 
-/// No command of these suites may take longer.
+/// Time limit of a command.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One user's machine: a home of its own, an environment, and the binary.
@@ -26,35 +26,35 @@ pub struct Runner {
     env: BTreeMap<String, String>,
 }
 
-/// What a command said.
+/// Result of a command.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// Exit code; none when a signal ended it.
+    /// Exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// Results.
     pub stdout: String,
-    /// Everything else.
+    /// All other output.
     pub stderr: String,
     /// Wall clock.
     pub took: Duration,
 }
 
 impl Ran {
-    /// The last line of stdout as JSON.
+    /// Parses the last line of stdout as JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         let line = self.stdout.lines().last().unwrap_or_default();
         serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}) in {self:#?}"))
     }
 
-    /// The same, once its exit code is this one.
+    /// Asserts the exit code.
     #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 
-    /// Everything it said.
+    /// Returns its whole output.
     #[must_use]
     pub fn said(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
@@ -98,7 +98,7 @@ impl Runner {
         self
     }
 
-    /// Points it at EC2 behind the front.
+    /// Configures it for EC2 behind the front.
     #[must_use]
     pub fn on_aws(self, front: &Front) -> Self {
         self.with("AWS_ENDPOINT_URL", &front.url())
@@ -108,7 +108,7 @@ impl Runner {
             .with("AWS_EC2_METADATA_DISABLED", "true")
     }
 
-    /// Points it at a GitHub, as Actions does for a step.
+    /// Configures it for a GitHub, as Actions does for a step.
     #[must_use]
     pub fn on_github(self, web: &str, api: &str, repository: &str) -> Self {
         self.with("GITHUB_SERVER_URL", web)
@@ -123,7 +123,7 @@ impl Runner {
         self.home.path()
     }
 
-    /// Where the local provider keeps its machines.
+    /// Returns the directory of the local provider's machines.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
         self.home().join("state/cml-runner")
@@ -135,7 +135,7 @@ impl Runner {
         processes::all().into_iter().filter(|process| process.belongs_to(self.home())).collect()
     }
 
-    /// Waits until nothing of this home runs.
+    /// Waits until no process of this home runs.
     pub async fn until_quiet(&self, limit: Duration) {
         let names = || -> Vec<String> {
             self.processes().iter().map(|process| process.arguments.join(" ")).collect()
@@ -206,7 +206,7 @@ impl Drop for Runner {
     }
 }
 
-/// What one stream said so far.
+/// Output of one stream so far.
 #[derive(Clone)]
 struct Said {
     text: Arc<Mutex<Vec<u8>>>,
@@ -223,7 +223,7 @@ impl Said {
             while let Ok(length @ 1..) = from.read(&mut buffer).await {
                 into.lock().expect("never poisoned").extend_from_slice(&buffer[..length]);
             }
-            // Nobody waiting is no failure.
+            // Without a waiting task this is no failure.
             let _ = end.send(true);
         });
         Self { text, ended }
@@ -234,7 +234,7 @@ impl Said {
     }
 }
 
-/// A command under way. Killed when dropped.
+/// A running command. Killed when dropped.
 pub struct Running {
     child: Child,
     stdout: Said,
@@ -257,7 +257,7 @@ impl Running {
         }
     }
 
-    /// What it wrote to stderr so far.
+    /// Returns its stderr so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stderr.text()
@@ -269,7 +269,7 @@ impl Running {
         wait::until_true(&what, LIMIT, async || self.stderr().contains(text)).await;
     }
 
-    /// True once it has ended.
+    /// Returns true once it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
@@ -292,7 +292,7 @@ impl Running {
                 self.stderr()
             );
         };
-        // What it started may hold the streams open: the command itself is over, and its words are read at once.
+        // Its child processes may hold the streams open: the command itself has ended, and its output is read at once.
         for said in [&mut self.stdout, &mut self.stderr] {
             let _ = tokio::time::timeout(Duration::from_secs(2), said.ended.wait_for(|ended| *ended)).await;
         }

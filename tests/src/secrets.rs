@@ -1,4 +1,4 @@
-//! Canaries: values that must never be seen outside the one place that needs them.
+//! Canaries: values that must never appear outside the one place that needs them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const AWS_SECRET: &str = "canaryAwsSecretKeyThatNobodyMaySee/0000000";
 /// Fails when one of the secrets is in the text.
 ///
 /// # Panics
-/// When it is; the message names where, not the secret.
+/// When it is; the message contains the place, not the secret.
 pub fn assert_no_secret(place: &str, text: &str, secrets: &[String]) {
     for (index, secret) in secrets.iter().enumerate() {
         assert!(!secret.is_empty(), "an empty canary proves nothing");
@@ -21,7 +21,7 @@ pub fn assert_no_secret(place: &str, text: &str, secrets: &[String]) {
     }
 }
 
-/// Where a secret is in a command line of any process; empty when nowhere.
+/// Returns where a secret is in a command line of any process; empty when nowhere.
 #[must_use]
 pub fn seen_in_command_lines(secrets: &[String]) -> Vec<String> {
     processes::all()
@@ -33,7 +33,7 @@ pub fn seen_in_command_lines(secrets: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Files below `dir` that others may read and that hold a secret.
+/// Returns files below `dir` that others may read and that contain a secret.
 ///
 /// A directory that others may not enter hides what is in it.
 #[must_use]

@@ -1,4 +1,4 @@
-//! The simulated GitHub of one test. At its end every exchange is held against GitHub's own API description.
+//! The simulated GitHub of one test. At its end every exchange is validated against GitHub's own API description.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::daemon::WEBHOOK_SECRET;
 use crate::runner::Runner;
 use crate::secrets::TOKEN;
 
-/// How long a job of these suites may take, from queued to completed.
+/// Time limit of a job of these suites, from queued to completed.
 const JOB_LIMIT: Duration = Duration::from_secs(45);
 
-/// A simulated GitHub that knows [`TOKEN`].
+/// A simulated GitHub that accepts [`TOKEN`].
 pub struct Sim {
     github: SimGitHub,
 }
@@ -56,7 +56,7 @@ impl Sim {
         Runner::new().on_github(&self.web_url(), &self.api_url(), "acme/vision")
     }
 
-    /// Queues a job with this label and this shell script, and gives its id.
+    /// Queues a job with this label and this shell script, and returns its id.
     #[must_use]
     pub fn queue(&self, label: &str, script: &str) -> u64 {
         self.latest_job(self.queue_workflow(&workflow(label, script)).expect("the workflow is good"))
@@ -97,7 +97,7 @@ impl Sim {
         self.succeeds_within(job, JOB_LIMIT).await
     }
 
-    /// The same, in the time that this job may take.
+    /// Waits for a job's success with this time limit.
     pub async fn succeeds_within(&self, job: u64, limit: Duration) -> JobView {
         let view = self.ended_within(job, limit).await;
         assert_eq!(
@@ -109,7 +109,7 @@ impl Sim {
         view
     }
 
-    /// The values that nobody may see: the token, and every JIT configuration and registration token given so far.
+    /// Returns the values that must stay secret: the token, and every JIT configuration and registration token so far.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = vec![TOKEN.to_owned()];
@@ -121,7 +121,7 @@ impl Sim {
         secrets
     }
 
-    /// How many API calls the product made, without the runner program's own protocol.
+    /// Returns the API calls of the product, without the runner program's own protocol.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         self.exchanges().iter().map(|exchange| format!("{} {}", exchange.method, exchange.path)).collect()

@@ -1,4 +1,4 @@
-//! A terminal as a page: what was typed, and what came, with its colours.
+//! A terminal as a page: commands and their output, with its colours.
 
 /// Colours of a terminal by the codes of its text. <https://www.ecma-international.org/publications-and-standards/standards/ecma-48/>
 const COLOURS: [(&str, &str); 4] =
@@ -25,7 +25,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Text with the codes that colour it, and without all others.
+/// Returns text with its colour codes, and without all others.
 fn coloured(text: &str) -> String {
     let text = text.replace('\r', "");
     let mut parts = text.split('\x1b');

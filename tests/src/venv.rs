@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use crate::paths;
 
-/// The directory of an environment with what this file of `tests/` requires.
+/// Returns the directory of an environment with the requirements of this file of `tests/`.
 ///
 /// # Panics
-/// When it cannot be made, with the step that failed and what to do.
+/// When it cannot be created, with the step that failed and what to do.
 pub fn made(name: &str, requirements: &str) -> PathBuf {
     let parent = paths::target_dir().join("cml-e2e");
     let venv = parent.join(name);
@@ -53,7 +53,7 @@ fn step(command: &mut Command, advice: &str) {
     }
 }
 
-/// Tells whoever reads the test's output.
+/// Prints a message for the reader of the test's output.
 #[allow(clippy::print_stderr, reason = "a test run that seems to hang must say what it is doing")]
 pub fn tell(text: &str) {
     eprintln!("cml-e2e: {text}");

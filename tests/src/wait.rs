@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
+/// Interval between checks of a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Waits until `look` gives something.
+/// Waits until `look` returns a value.
 ///
 /// # Panics
 /// After `limit`, with `what` it waited for.

@@ -1,4 +1,4 @@
-//! Messages that a page explains: what it quotes must be what the program says.
+//! Messages that a page explains: a quoted message must be one of the program.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 use super::root;
 
-/// What stands for the parts of a message that differ.
+/// Placeholder for the variable parts of a message.
 const ANYTHING: char = '…';
-/// What is shorter than this proves nothing.
+/// Least length of a part that is checked: a shorter one proves nothing.
 const TELLING: usize = 6;
 
-/// The messages that the first columns of a page's tables quote.
+/// Returns the messages that the first columns of a page's tables quote.
 #[must_use]
 pub fn named(page: &str) -> Vec<String> {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
@@ -19,7 +19,7 @@ pub fn named(page: &str) -> Vec<String> {
     first.flat_map(quoted).collect()
 }
 
-/// The texts in backticks; two backticks hold a text with single ones.
+/// Returns the texts in backticks; two backticks enclose a text with single ones.
 fn quoted(cell: &str) -> Vec<String> {
     if let Some(inside) = cell.strip_prefix("`` ").and_then(|rest| rest.strip_suffix(" ``")) {
         return vec![inside.to_owned()];
@@ -27,7 +27,7 @@ fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The message, when one of its parts is nowhere in the sources.
+/// Returns the message, when one of its parts is nowhere in the sources.
 #[must_use]
 pub fn unknown(message: &str) -> Option<String> {
     let parts = message.split([ANYTHING, '"']).map(str::trim).filter(|part| part.len() >= TELLING);
@@ -35,7 +35,7 @@ pub fn unknown(message: &str) -> Option<String> {
     (!lost.is_empty()).then(|| format!("{message:?}: nobody says {lost:?}"))
 }
 
-/// All that the program and its machines may say.
+/// Returns all texts that the program and its machines may print.
 fn sources() -> &'static str {
     static SOURCES: OnceLock<String> = OnceLock::new();
     SOURCES.get_or_init(|| {
@@ -59,7 +59,7 @@ fn add(directory: &Path, text: &mut String) {
     }
 }
 
-/// Rust's texts that go on in the next line or hold braces, as they are said.
+/// Returns Rust's string literals with line continuations or braces, as they are printed.
 fn in_one_line(source: &str) -> String {
     let mut text = String::new();
     for line in source.lines() {

@@ -1,4 +1,4 @@
-//! The book and the pages beside it, as what can be run, validated or followed in them: blocks, links, anchors.
+//! The book and the other pages, as content that can be run, validated or followed: blocks, links, anchors.
 //!
 //! A block that cannot be judged by its language and its text alone carries a directive, an HTML comment directly above it.
 //! CONTRIBUTING.md lists them.
@@ -18,9 +18,9 @@ use std::process::{Command, Stdio};
 use crate::paths;
 use page::{Block, Page};
 
-/// Languages that a block may have.
+/// Allowed languages of a block.
 pub const LANGUAGES: [&str; 8] = ["sh", "console", "yaml", "json", "toml", "hcl", "text", "markdown"];
-/// The names that the program answers to.
+/// The names of the program.
 pub const NAMES: [&str; 8] = [
     "cml-runner",
     "cml",
@@ -32,19 +32,19 @@ pub const NAMES: [&str; 8] = [
     "cml-report",
 ];
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 ///
 /// # Panics
-/// Never: this crate lies in it.
+/// Never: this crate is in it.
 #[must_use]
 pub fn root() -> &'static Path {
     paths::tests_dir().parent().expect("this crate lies in the workspace")
 }
 
-/// Every page that people read, by its path from the root.
+/// Returns every page of the documentation, by its path from the root.
 ///
 /// # Panics
-/// When a page cannot be read, or is not as a page must be; the message says which and where.
+/// When a page cannot be read, or violates a rule; the message names the rule and the place.
 #[must_use]
 pub fn pages() -> Vec<Page> {
     let mut files: Vec<PathBuf> = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -72,7 +72,7 @@ fn markdown_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A directory with the program under all its names, for a `PATH`.
+/// Creates a directory with the program under all its names, for a `PATH`.
 ///
 /// # Panics
 /// When the links cannot be made.
@@ -83,10 +83,10 @@ pub fn link_names(bin: &Path) {
     }
 }
 
-/// A level of the log that there is not: it is refused once the whole command line was taken, before anything is done.
+/// An invalid log level: it is refused after the whole command line was parsed, before anything is done.
 const NO_LEVEL: &str = "no-level-of-the-log";
 
-/// What the real command line says against these words; none when it takes them.
+/// Returns the error of the real command line for these words; `None` when it accepts them.
 ///
 /// # Panics
 /// When the program does not start.
@@ -106,7 +106,7 @@ pub fn refused(bin: &Path, words: &[String]) -> Option<String> {
     (!is_taken).then_some(said)
 }
 
-/// The shell text of a block: all of it, or what stands behind the prompts.
+/// Returns the shell text of a block: all of it, or the text after the prompts.
 #[must_use]
 pub fn shell_text(block: &Block) -> Option<String> {
     match block.language.as_str() {

@@ -1,4 +1,4 @@
-//! A page of Markdown: its fenced blocks with their directives, its links, the anchors that others may link to.
+//! A page of Markdown: its fenced blocks with their directives, its links, its anchors.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,9 +12,9 @@ pub struct Page {
     pub name: String,
     /// Its fenced blocks, in order.
     pub blocks: Vec<Block>,
-    /// Where its links and images lead, with the line of each.
+    /// Targets of its links and images, with the line of each.
     pub links: Vec<(usize, String)>,
-    /// What a link to a part of it may name.
+    /// Anchors in it.
     pub anchors: Vec<String>,
 }
 
@@ -25,16 +25,16 @@ pub struct Block {
     pub place: String,
     /// `sh`; empty when none is named.
     pub language: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
-    /// What the comment above it says.
+    /// Directive in the comment above it.
     pub directive: Option<Directive>,
 }
 
-/// What a comment directly above a block says of it.
+/// Directive in a comment directly above a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Directive {
-    /// It is not run here, and why. It must be a right command line all the same.
+    /// It is not run here, and why. It must still be a valid command line.
     NotRun(String),
     /// The keys of one spec of a `cml.yaml`.
     Spec,
@@ -58,10 +58,10 @@ impl Directive {
 }
 
 impl Page {
-    /// Reads one.
+    /// Parses a page.
     ///
     /// # Panics
-    /// When a comment above a block is no directive.
+    /// When a comment above a block is not a directive.
     #[must_use]
     pub fn read(name: &str, text: &str) -> Self {
         let mut reading = Reading {
@@ -141,7 +141,7 @@ impl Reading<'_> {
     }
 }
 
-/// The anchor of a heading, as GitHub and mdBook make it.
+/// Returns the anchor of a heading, as GitHub and mdBook generate it.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter_map(|letter| match letter {
         ' ' => Some('-'),

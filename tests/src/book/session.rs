@@ -1,4 +1,4 @@
-//! A page that is run: its blocks, in order, as one shell session of somebody who reads it.
+//! Execution of a page: its blocks, in order, as one shell session.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use crate::daemon::free_port;
 use crate::edge::variable;
 use crate::runner::Runner;
 
-/// No page may take longer.
+/// Time limit of a page.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Where the book's daemon listens.
+/// Address of the book's daemon.
 const BOOK_ADDRESS: &str = "127.0.0.1:8090";
-/// What stands for text that is another one each time.
+/// Placeholder for variable text.
 const ANYTHING: char = '…';
 
-/// What became of a page.
+/// Result of a page.
 #[derive(Debug)]
 pub struct Told {
     /// Blocks that were run.
     pub ran: usize,
-    /// Those that were not, with their reasons.
+    /// Blocks that were not run, with their reasons.
     pub not_run: Vec<(String, String)>,
-    /// What console blocks promised and did not come.
+    /// Promised lines of console blocks that were not printed.
     pub differs: Vec<String>,
 }
 
 /// Runs a page in the directory `at` of the user's home.
 ///
 /// # Panics
-/// When a command of it fails, with the block and everything that it said.
+/// When a command of it fails, with the block and its whole output.
 pub async fn run(page: &Page, user: Runner, at: &str) -> Told {
     let user = reader(user);
     let (mut script, mut told, mut places) = begin(&user, at);
@@ -70,7 +70,7 @@ pub async fn run(page: &Page, user: Runner, at: &str) -> Told {
     told
 }
 
-/// Somebody who has installed the program under all its names, and told git who he is.
+/// Returns a user who has installed the program under all its names, and configured git.
 fn reader(user: Runner) -> Runner {
     let bin = user.home().join("bin");
     if !bin.exists() {
@@ -98,7 +98,7 @@ fn said(user: &Runner, number: usize) -> String {
     String::from_utf8_lossy(&std::fs::read(output(user, number)).unwrap_or_default()).into_owned()
 }
 
-/// Lines that a console block shows and that nobody said.
+/// Returns lines of a console block that were not printed.
 fn missing(block: &Block, said: &str) -> Vec<String> {
     if block.language != "console" {
         return Vec::new();
@@ -111,12 +111,12 @@ fn missing(block: &Block, said: &str) -> Vec<String> {
         .collect()
 }
 
-/// A line without the widths of its columns.
+/// Returns a line without the widths of its columns.
 fn plain(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// True when the parts of what is shown stand in the line, in order, with anything in place of `…`.
+/// Returns true when the parts of the shown text are in the line, in order, with any text for `…`.
 fn is_like(line: &str, shown: &str) -> bool {
     let mut rest = line;
     let mut parts = shown.split(ANYTHING);

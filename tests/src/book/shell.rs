@@ -1,17 +1,18 @@
-//! The commands in a shell text, word by word, as far as a page or a workflow needs it: quotes, substitutions, here-documents,
-//! redirections, assignments and the words of the shell's own grammar. What only running can tell stands as `1`.
+//! Parser for the commands in a shell text, as far as a page or a workflow needs it: quotes, substitutions,
+//! here-documents, redirections, assignments and the shell's keywords. Values that are known at run time only become
+//! `1`.
 
 use std::path::Path;
 
 use super::NAMES;
 
-/// Words before a command that are the shell's own, or run what follows.
+/// Words before a command that are shell keywords, or run the following command.
 const BEFORE: [&str; 16] = [
     "if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "sudo", "env", "exec", "nohup",
     "command", "xargs",
 ];
 
-/// The commands of this program in a text, each as its words.
+/// Returns the commands of this program in a text, each as its words.
 #[must_use]
 pub fn ours(text: &str) -> Vec<Vec<String>> {
     let is_ours = |words: &Vec<String>| {
@@ -21,7 +22,7 @@ pub fn ours(text: &str) -> Vec<Vec<String>> {
     commands(text).into_iter().filter(is_ours).collect()
 }
 
-/// All commands of a text.
+/// Returns all commands of a text.
 #[must_use]
 pub fn commands(text: &str) -> Vec<Vec<String>> {
     let mut lexer = Lexer { rest: text.chars().collect(), ..Lexer::default() };
@@ -172,7 +173,7 @@ impl Lexer {
     }
 
     fn redirection(&mut self, first: char) {
-        // What stands directly before is a file descriptor.
+        // The word directly before is a file descriptor.
         if self.word.as_ref().is_some_and(|word| word.chars().all(|letter| letter.is_ascii_digit())) {
             self.word = None;
         }

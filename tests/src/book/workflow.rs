@@ -1,4 +1,4 @@
-//! Whether a workflow is right as far as this project can tell: its shape, what its steps run, whose actions they use.
+//! Validation of a workflow as far as this project can: its shape, the commands of its steps, the actions it uses.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::root;
 /// Our own action, as workflows name it.
 const OURS: &str = "cml-runner/cml-runner";
 
-/// What the steps of a workflow run, with expressions as `1`.
+/// Returns the scripts of a workflow's steps, with expressions as `1`.
 #[must_use]
 pub fn scripts(workflow: &Value) -> Vec<String> {
     steps(workflow).filter_map(|step| step["run"].as_str()).map(without_expressions).collect()
@@ -20,7 +20,7 @@ fn steps(workflow: &Value) -> impl Iterator<Item = &Value> {
     jobs.flat_map(|job| job["steps"].as_sequence().into_iter().flatten())
 }
 
-/// What is wrong with a workflow.
+/// Returns what is wrong with a workflow.
 #[must_use]
 pub fn wrong(workflow: &Value, text: &str) -> Vec<String> {
     let mut wrong: Vec<String> = unbalanced(text).into_iter().collect();
@@ -40,7 +40,7 @@ pub fn wrong(workflow: &Value, text: &str) -> Vec<String> {
     wrong
 }
 
-/// Expressions open and close in turn.
+/// Checks that expressions open and close alternately.
 fn unbalanced(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("${{") {
@@ -66,7 +66,7 @@ fn without_expressions(script: &str) -> String {
     plain + rest
 }
 
-/// What is wrong with the use of an action.
+/// Returns what is wrong with the use of an action.
 fn used(action: &str, with: &Value) -> Vec<String> {
     if action.starts_with("./") {
         return Vec::new();
@@ -94,7 +94,7 @@ fn used(action: &str, with: &Value) -> Vec<String> {
     wrong
 }
 
-/// The inputs of our own action, where it is there.
+/// Returns the inputs of our own action, if it exists.
 fn inputs() -> Option<Vec<String>> {
     let text = fs::read_to_string(root().join("action.yml")).ok()?;
     let action: Value = serde_yaml::from_str(&text).expect("action.yml is YAML");

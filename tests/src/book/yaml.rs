@@ -1,4 +1,4 @@
-//! What a YAML block is, and whether it is right: a workflow or a part of one, a `cml.yaml` or a part of one.
+//! Kinds of YAML blocks and their validation: a workflow or a part of one, a `cml.yaml` or a part of one.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,12 +8,12 @@ use serde_yaml::{Mapping, Value};
 
 use super::page::{Block, Directive};
 
-/// A block, told apart.
+/// Kind of a block.
 #[derive(Debug)]
 pub enum Kind {
-    /// A workflow; parts are put where they belong in one.
+    /// A workflow; parts are completed.
     Workflow(Value),
-    /// The text of a `cml.yaml`; parts are made whole.
+    /// The text of a `cml.yaml`; parts are completed.
     Config(String),
     /// Neither, as its directive says.
     Other,
@@ -36,13 +36,13 @@ const OF_WORKFLOW: [&str; 12] = [
     "timeout-minutes",
     "if",
 ];
-/// A spec for a file that is about something else.
+/// A spec for a file about another subject.
 const SOME_SPEC: &str = "runners:\n  some: { labels: [some], cloud: local, max: 1 }\n";
 
-/// Tells what a block is.
+/// Returns the kind of a block.
 ///
 /// # Errors
-/// When it is no YAML, or nothing that is known.
+/// When it is not YAML, or of no known kind.
 pub fn kind(block: &Block) -> Result<Kind, String> {
     let value: Value = serde_yaml::from_str(&block.text).map_err(|error| format!("no YAML: {error}"))?;
     match &block.directive {
@@ -82,7 +82,7 @@ fn is_steps(value: &Value) -> bool {
     value.as_sequence().is_some_and(|steps| !steps.is_empty() && steps.iter().all(is_step))
 }
 
-/// A workflow with this one job.
+/// Returns a workflow with this one job.
 fn job(keys: &Mapping) -> Value {
     let mut job = keys.clone();
     job.entry("runs-on".into()).or_insert_with(|| "ubuntu-latest".into());
@@ -91,7 +91,7 @@ fn job(keys: &Mapping) -> Value {
     Mapping::from_iter([("jobs".into(), Value::Mapping(jobs))]).into()
 }
 
-/// A file with a spec of these keys, and what every spec must have.
+/// Returns a file with a spec of these keys and the required ones.
 fn whole_spec(text: &str, value: &Value) -> String {
     let has = |key: &str| value.get(key).is_some();
     let mut lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
@@ -108,10 +108,10 @@ fn whole_spec(text: &str, value: &Value) -> String {
     format!("runners:\n  some:\n{lines}")
 }
 
-/// What `cml-runner validate` has against this text; none when it is right.
+/// Returns the error of `cml-runner validate` for this text; `None` when it is valid.
 ///
 /// # Panics
-/// When the program cannot be spoken to.
+/// When the program cannot be run.
 #[must_use]
 pub fn invalid(bin: &Path, text: &str) -> Option<String> {
     let mut child = Command::new(bin.join("cml-runner"))

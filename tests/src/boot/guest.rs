@@ -1,4 +1,4 @@
-//! One machine under way.
+//! One running machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,25 +9,25 @@ use tokio::process::{Child, Command};
 
 use crate::{paths, wait};
 
-/// How long a container may take to do what a test waits for.
+/// Time limit for a container to do what a test waits for.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(90);
 /// The same for a machine whose processor is emulated.
 const VM_LIMIT: Duration = Duration::from_secs(300);
 
-/// What is booted, and how.
+/// What to boot, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// In a virtual machine, where cloud-init finds EC2; else in a container, with NoCloud.
     pub vm: bool,
     /// Size of a container's root disk (`64m`).
     pub disk: Option<String>,
-    /// Where the disk is kept, to be booted again.
+    /// Directory of the disk, to be booted again.
     pub state: Option<PathBuf>,
     /// More arguments for nspawn or QEMU.
     pub more: Vec<String>,
 }
 
-/// A machine under way. Ended when dropped.
+/// A running machine. Ended when dropped.
 pub struct Guest {
     child: Child,
     dir: TempDir,
@@ -42,7 +42,7 @@ pub struct Guest {
 pub struct Off {
     /// 0: it powered itself off; 133: it rebooted; 124: it was still there at the end.
     pub code: Option<i32>,
-    /// All that it wrote to its console.
+    /// Its whole console output.
     pub console: String,
     uptime_before: f64,
 }
@@ -83,26 +83,26 @@ impl Guest {
         Self { child, dir, limit, uptime_before, started: Instant::now() }
     }
 
-    /// What it wrote to its console so far.
+    /// Returns its console output so far.
     #[must_use]
     pub fn console(&self) -> String {
         let bytes = std::fs::read(self.dir.path().join("out/console.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
-    /// Seconds since it was started.
+    /// Returns the seconds since it was started.
     #[must_use]
     pub fn age_seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Seconds between its start and this.
+    /// Returns the seconds between its start and this time.
     #[must_use]
     pub fn age_at(&self, time: Instant) -> f64 {
         time.saturating_duration_since(self.started).as_secs_f64()
     }
 
-    /// A directory that a container sees as `/var/marks`.
+    /// Returns a directory that a container sees as `/var/marks`.
     #[must_use]
     pub fn marks(&self) -> PathBuf {
         self.dir.path().join("out")
@@ -134,14 +134,14 @@ impl Guest {
         Off { code, console: self.console(), uptime_before: self.uptime_before }
     }
 
-    /// Waits for something that happens elsewhere.
+    /// Waits for an event elsewhere.
     pub async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
         wait::until_true(&format!("{what}; console:\n{}", self.console()), self.limit, holds).await;
     }
 }
 
 impl Off {
-    /// It powered itself off, and its last words were these, once.
+    /// Asserts that it powered itself off, and that its last message was this one, once.
     ///
     /// # Panics
     /// Otherwise.
@@ -157,7 +157,7 @@ impl Off {
         self
     }
 
-    /// It powered itself off for this reason, whatever stage the rest of it had come to.
+    /// Asserts that it powered itself off for this reason, whatever stage the rest had reached.
     ///
     /// # Panics
     /// Otherwise.
@@ -167,14 +167,15 @@ impl Off {
         self.expect(&format!(" cause={cause} status={status}\n"))
     }
 
-    /// The console has this.
+    /// Asserts that the console contains this.
     #[track_caller]
     pub fn expect(&self, text: &str) -> &Self {
         assert!(self.console.contains(text), "{text:?} is not in:\n{}", self.console);
         self
     }
 
-    /// Seconds from the start (of the kernel, or of the container) to a line that has these words and `uptime=`.
+    /// Returns the seconds from the start (of the kernel, or of the container) to a line that has these words and
+    /// `uptime=`.
     #[must_use]
     pub fn seconds_to(&self, words: &str) -> Option<f64> {
         let line = self.console.lines().find(|line| line.contains(words))?;

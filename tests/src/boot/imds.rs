@@ -14,7 +14,7 @@ use crate::edge::now;
 
 const TOKEN: &str = "AQAEAtestTOKENtestTOKENtestTOKENtestTOKENtestTOKEN==";
 
-/// What does not change, by its path below `meta-data/`.
+/// Constant values, by path below `meta-data/`.
 const FACTS: [(&str, &str); 15] = [
     ("ami-id", "ami-0123456789abcdef0"),
     ("hostname", "ip-10-0-2-15.ec2.internal"),
@@ -61,7 +61,7 @@ impl Imds {
         Self { known, server }
     }
 
-    /// For a machine that is about to start.
+    /// Prepares the service for a machine that is about to start.
     pub(super) fn serves(&self, user_data: &[u8]) {
         let mut known = self.known();
         known.user_data = user_data.to_vec();
@@ -69,23 +69,23 @@ impl Imds {
         known.started = now().round(Unit::Second).ok();
     }
 
-    /// When the latest machine reached it first: then it had a network.
+    /// Returns when the latest machine reached it first: then it had a network.
     #[must_use]
     pub fn first_asked(&self) -> Option<Instant> {
         self.known().first_asked
     }
 
-    /// EC2 wants the machine back at this time (`2026-11-24T10:00:00Z`).
+    /// Announces an interruption at this time (`2026-11-24T10:00:00Z`).
     pub fn interrupts_at(&self, time: &str) {
         self.known().interruption = Some(format!("{{\"action\": \"terminate\", \"time\": \"{time}\"}}"));
     }
 
-    /// EC2 thinks that it may soon want the machine back.
+    /// Announces a rebalance recommendation: EC2 may soon interrupt the machine.
     pub fn recommends_rebalance(&self, time: &str) {
         self.known().rebalance = Some(format!("{{\"noticeTime\": \"{time}\"}}"));
     }
 
-    /// All requests so far, `METHOD path STATUS`.
+    /// Returns all requests so far, `METHOD path STATUS`.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.known().requests.clone()

@@ -1,4 +1,4 @@
-//! Serves the runner's package, with what can go wrong on the way.
+//! Server of the runner's package, with failures of the download.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::stream;
 
 use super::{GITHUB_ADDRESS, Lab};
 
-/// What becomes of a request for the package.
+/// Outcome of a request for the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is served; parts of it when parts are asked for.
@@ -20,7 +20,7 @@ pub enum Fate {
     Missing,
     /// The server is overloaded.
     Overloaded,
-    /// The connection breaks off in the middle.
+    /// The connection is closed in the middle.
     BrokenOff,
     /// Half of it, as if it were the whole.
     Truncated,
@@ -28,7 +28,7 @@ pub enum Fate {
 
 /// A server of the package; it ends when dropped.
 pub struct Mirror {
-    /// Where the package is.
+    /// Address of the package.
     pub url: String,
     asked: Arc<Mutex<Vec<String>>>,
     server: tokio::task::JoinHandle<()>,
@@ -41,10 +41,10 @@ struct Shelf {
 }
 
 impl Mirror {
-    /// Starts one; `fate` decides by the number of the request, from 0.
+    /// Starts a server; `fate` decides by the number of the request, from 0.
     ///
     /// # Panics
-    /// When the package cannot be had.
+    /// When the package is not available.
     pub async fn start(lab: &Lab, fate: impl Fn(usize) -> Fate + Send + Sync + 'static) -> Self {
         let original = lab.package().await.url;
         let package =
@@ -60,7 +60,7 @@ impl Mirror {
         Self { url, asked, server }
     }
 
-    /// The range that each request so far asked for; empty for the whole.
+    /// Returns the range of each request so far; empty for the whole.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("never poisoned").clone()
@@ -92,7 +92,7 @@ async fn serve(State(shelf): State<Arc<Shelf>>, headers: HeaderMap) -> Response<
             let first = all.slice(..half);
             let parts = stream::unfold(Some(first), |part| async move {
                 let Some(part) = part else {
-                    // What was sent has left before the connection goes.
+                    // The sent part is delivered before the connection closes.
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     return Some((Err(std::io::Error::other("it breaks off")), None));
                 };

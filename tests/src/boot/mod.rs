@@ -1,8 +1,9 @@
-//! Boots what we render with the real cloud-init: in a system container in seconds, or in a virtual machine with its own kernel.
+//! Boots the rendered user data with the real cloud-init: in a system container in seconds, or in a virtual machine
+//! with its own kernel.
 //!
 //! Each test runs in a network namespace of its own, in which 169.254.169.254 is our metadata service and 192.0.2.1 the
-//! simulated GitHub. Needs root and the packages that `.ci/run` installs; without them a test says loudly that it was skipped,
-//! unless all tests are asked for.
+//! simulated GitHub. Requires root and the packages that `.ci/run` installs; without them a test prints that it was
+//! skipped, unless all tests are required.
 
 mod guest;
 mod imds;
@@ -33,14 +34,14 @@ use crate::secrets::TOKEN;
 use crate::sim::Sim;
 use crate::tier;
 
-/// Where the simulated GitHub listens; the user data's metadata rule leaves it open.
+/// Address of the simulated GitHub; the user data's metadata rule does not block it.
 const GITHUB_ADDRESS: &str = "192.0.2.1";
 /// Set inside the namespace.
 const INSIDE: &str = "CML_BOOT_INSIDE";
-/// No test may hold its namespace for longer.
+/// Time limit of a test in its namespace.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Runs the test `name` of this test program once more, in a network namespace of its own, where `body` is run.
+/// Runs the test `name` of this test program again, in a network namespace of its own, where `body` is run.
 ///
 /// # Panics
 /// When the test fails there.
@@ -48,7 +49,7 @@ pub fn isolated(name: &str, body: impl AsyncFnOnce()) {
     isolated_within(LIMIT, name, body);
 }
 
-/// The same with a limit of its own, for what boots many machines one after the other.
+/// Does the same with another time limit, for tests that boot many machines one after the other.
 ///
 /// # Panics
 /// When the test fails there.
@@ -87,7 +88,7 @@ pub fn isolated_within(limit: Duration, name: &str, body: impl AsyncFnOnce()) {
     assert!(said.contains("1 passed"), "{name} did not run in its namespace:\n{said}");
 }
 
-/// What this machine lacks.
+/// Returns what this machine lacks.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("not root".to_owned());
@@ -105,7 +106,7 @@ fn missing() -> Option<String> {
     (!lacking.is_empty()).then(|| format!("{} not installed (see .ci/run)", lacking.join(", ")))
 }
 
-/// The image, made once and kept in the target directory.
+/// Returns the image, built once and kept in the target directory.
 fn image() -> &'static PathBuf {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
@@ -136,7 +137,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Inside [`isolated`] only.
+    /// Creates it, inside [`isolated`] only.
     ///
     /// # Panics
     /// Elsewhere.
@@ -151,7 +152,7 @@ impl Lab {
         }
     }
 
-    /// A machine for one job with the label `boot`, with short limits.
+    /// Returns a machine for one job with the label `boot`, with short limits.
     ///
     /// # Panics
     /// When the simulated GitHub refuses.
@@ -175,7 +176,7 @@ impl Lab {
         }
     }
 
-    /// The same with the time that an emulated processor takes.
+    /// Returns the same with limits for an emulated processor.
     pub async fn bootstrap_for_vm(&self) -> Bootstrap {
         Bootstrap {
             deadline: Deadline(now() + SignedDuration::from_mins(20)),
@@ -184,7 +185,7 @@ impl Lab {
         }
     }
 
-    /// The job's end, in the time that an emulated processor takes.
+    /// Waits for the job's end, with a limit for an emulated processor.
     ///
     /// # Panics
     /// When it does not end.
@@ -193,7 +194,7 @@ impl Lab {
         ended.unwrap_or_else(|| panic!("the job does not end; console:\n{}", guest.console()))
     }
 
-    /// The runner's package, as GitHub offers it.
+    /// Returns the runner's package, as GitHub lists it.
     pub async fn package(&self) -> RunnerPackage {
         let all = self.github("GET", "actions/runners/downloads", None).await;
         let is_ours = |one: &&Value| one["os"] == "linux" && one["architecture"] == "x64";
@@ -220,24 +221,24 @@ impl Lab {
         request.send().await.expect("GitHub answers").json().await.expect("JSON")
     }
 
-    /// Boots this in a container.
+    /// Boots in a container.
     pub fn boot(&self, bootstrap: &Bootstrap) -> Guest {
         self.boot_user_data(cml_bootstrap::render(bootstrap).expect("fits").expose(), &Place::default())
     }
 
-    /// Boots this there.
+    /// Boots in this place.
     pub fn boot_in(&self, bootstrap: &Bootstrap, place: &Place) -> Guest {
         self.boot_user_data(cml_bootstrap::render(bootstrap).expect("fits").expose(), place)
     }
 
-    /// A directory for a disk that is booted again.
+    /// Returns a directory for a disk that is booted again.
     pub fn state(&self) -> PathBuf {
         let state = self.dir.path().join("state");
         std::fs::create_dir_all(&state).expect("a directory");
         state
     }
 
-    /// A volume with a file system and one file.
+    /// Creates a volume with a file system and one file.
     ///
     /// # Panics
     /// When it cannot be made.
@@ -254,10 +255,10 @@ impl Lab {
         volume
     }
 
-    /// The runner, unpacked, as an image may have it.
+    /// Returns the unpacked runner, as an image may contain it.
     ///
     /// # Panics
-    /// When it cannot be had.
+    /// When it is not available.
     pub async fn unpacked_runner(&self) -> PathBuf {
         let (package, dir) = (self.dir.path().join("runner.tar.gz"), self.dir.path().join("runner"));
         let bytes = self.client.get(self.package().await.url).send().await.expect("it answers").bytes().await;
@@ -268,13 +269,13 @@ impl Lab {
         dir
     }
 
-    /// A registration token.
+    /// Returns a registration token.
     pub async fn registration_token(&self) -> String {
         let made = self.github("POST", "actions/runners/registration-token", None).await;
         made["token"].as_str().expect("a token").to_owned()
     }
 
-    /// Somebody removes a runner.
+    /// Removes a runner, as a person would.
     ///
     /// # Panics
     /// When there is none of this name.
@@ -287,7 +288,8 @@ impl Lab {
         assert!(status.is_success(), "{status}");
     }
 
-    /// A package repository on the guest's disk with one package, of one program; as arguments for the container.
+    /// Creates a package repository on the guest's disk with one package, of one program, and returns arguments for the
+    /// container.
     ///
     /// # Panics
     /// When it cannot be made.
@@ -337,7 +339,7 @@ impl Lab {
     }
 }
 
-/// The same user data, with its script in cloud-init's last stage.
+/// Returns the same user data, with its script in cloud-init's last stage.
 #[must_use]
 pub fn in_last_stage(user_data: &[u8]) -> Vec<u8> {
     let message = String::from_utf8(crate::front::unpacked(user_data.to_vec())).expect("text");
@@ -348,7 +350,7 @@ pub fn in_last_stage(user_data: &[u8]) -> Vec<u8> {
     packed.finish().expect("in memory")
 }
 
-/// The id of a launch that was decided at this time.
+/// Returns the id of a launch that was decided at this time.
 #[must_use]
 pub fn launch_at(time: jiff::Timestamp) -> LaunchId {
     use std::hash::{BuildHasher, Hasher, RandomState};

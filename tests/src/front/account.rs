@@ -1,4 +1,4 @@
-//! What an account may do and have, which the emulator does not know: IAM's simulation of policies, quotas, a way out.
+//! Permissions and limits of an account, which the emulator lacks: IAM's simulation of policies, quotas, a route out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,36 +11,36 @@ use crate::iam::{self, Asked, Statement};
 /// vCPUs of every class, unless a test says otherwise.
 const USUAL_VCPUS: u32 = 256;
 
-/// What a test has said of the account.
+/// Settings of the account by a test.
 #[derive(Default)]
 pub(super) struct Rights {
     lacking: BTreeSet<String>,
-    /// What each of these must allow: the role's own ones, and what bounds it.
+    /// Policies each of which must allow: the role's own ones, and its boundary.
     policies: Vec<Vec<Statement>>,
     quotas: BTreeMap<String, u32>,
-    /// Regions whose default VPC has its way out.
+    /// Regions whose default VPC has its route out.
     routed: BTreeSet<String>,
 }
 
 impl Front {
-    /// IAM says from now on that the caller may not do this: `ec2:CreateFleet`.
+    /// Makes IAM report from now on that the caller may not do this: `ec2:CreateFleet`.
     pub fn lacks(&self, action: &str) {
         self.inner.rights().lacking.insert(action.to_owned());
     }
 
-    /// IAM answers from now on by these policies, each of which must allow.
+    /// Makes IAM answer from now on by these policies, each of which must allow.
     pub fn is_bound_by(&self, policies: Vec<Vec<Statement>>) {
         self.inner.rights().policies = policies;
     }
 
-    /// A quota by its code, vCPUs.
+    /// Sets a quota by its code, vCPUs.
     pub fn quota(&self, code: &str, vcpus: u32) {
         self.inner.rights().quotas.insert(code.to_owned(), vcpus);
     }
 }
 
 impl Inner {
-    /// AWS's default VPC has a way out; the emulator's has none until it is made.
+    /// Answers DescribeRouteTables. AWS's default VPC has a route out; the emulator's has none until it is created.
     pub(super) async fn route_tables(&self, ask: &Ask) -> Answer {
         let is_first = self.rights().routed.insert(ask.region.clone());
         if is_first {
@@ -73,7 +73,7 @@ impl Inner {
 }
 
 impl Rights {
-    /// `SimulatePrincipalPolicy`: each action on each thing, by the policies that a test has given, if it has.
+    /// Answers `SimulatePrincipalPolicy`: each action on each resource, by the test's policies, if it has any.
     pub(super) fn simulate(&self, ask: &Ask) -> Answer {
         let context = |number: usize| {
             let part = |name: &str| ask.get(&format!("ContextEntries.member.{number}.{name}")).to_owned();

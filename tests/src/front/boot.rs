@@ -1,4 +1,4 @@
-//! Boots what the emulator only lists: runs an instance's user data on this machine, as the machine would.
+//! Boots instances that the emulator only lists: runs their user data on this machine, as the machine would.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::Inner;
 use crate::edge::variable;
 use crate::processes;
 
-/// Names an instance in the environment of everything that it runs; the machine's own script ends its processes by it.
+/// Variable that identifies an instance in all of its processes; the machine's own script ends its processes by it.
 const MARK: &str = "CML_INSTANCE";
 
 /// The machines that run here.
@@ -30,7 +30,7 @@ impl Boots {
         }
     }
 
-    /// What the machine wrote so far; none for a machine that was never booted.
+    /// Returns the console output so far; `None` for a machine that was never booted.
     pub(super) fn console(&self, id: &str) -> Option<Vec<u8>> {
         std::fs::read(self.consoles.get(id)?).ok()
     }
@@ -44,7 +44,7 @@ impl Drop for Boots {
     }
 }
 
-/// Ends everything that the instance runs, however it has detached itself.
+/// Ends all processes of the instance, however they are detached.
 pub(super) fn power_off(id: &str) {
     let mark = format!("{MARK}={id}");
     processes::end_all(|process| process.environ.contains(&mark));
@@ -90,14 +90,14 @@ impl Inner {
         });
     }
 
-    /// The instance ended itself: AWS terminates it (`InstanceInitiatedShutdownBehavior`).
+    /// Ends an instance that powered itself off: AWS terminates it (`InstanceInitiatedShutdownBehavior`).
     async fn end(self: Arc<Self>, region: &str, id: &str) {
         let params = [("Action", "TerminateInstances"), ("Version", "2016-11-15"), ("InstanceId.1", id)];
         self.own_call(region, &params).await;
     }
 }
 
-/// The script that cloud-init would run.
+/// Returns the script that cloud-init would run.
 fn script(encoded: &str) -> String {
     let raw = base64::engine::general_purpose::STANDARD.decode(encoded).expect("checked at the launch");
     let message = String::from_utf8(unpacked(raw)).expect("text");
@@ -112,7 +112,7 @@ fn script(encoded: &str) -> String {
     script.to_owned()
 }
 
-/// User data as the machine sees it: cloud-init unpacks gzip.
+/// Returns user data as the machine sees it: cloud-init unpacks gzip.
 pub(crate) fn unpacked(raw: Vec<u8>) -> Vec<u8> {
     if !raw.starts_with(&[0x1f, 0x8b]) {
         return raw;

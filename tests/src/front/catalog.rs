@@ -1,4 +1,4 @@
-//! What the emulator knows nothing of: image aliases and spot prices.
+//! Data that the emulator lacks: image aliases and spot prices.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -53,7 +53,7 @@ pub fn zones(region: &str) -> Vec<String> {
     letters.chars().map(|letter| format!("{region}{letter}")).collect()
 }
 
-/// A number in 0.9..1.1 that depends on nothing but its words, so that zones and hours differ, always alike.
+/// Returns a reproducible number in 0.9..1.1 that depends only on its words, so that zones and hours differ.
 fn sway(words: &[&str]) -> f64 {
     let hash = words.iter().flat_map(|word| word.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -62,14 +62,14 @@ fn sway(words: &[&str]) -> f64 {
     0.9 + f64::from(hundred) / 1000.0
 }
 
-/// The spot price of a type in a zone now, USD per hour; none for a type without prices here.
+/// Returns the spot price of a type in a zone now, USD per hour; `None` for a type without prices here.
 #[must_use]
 pub fn spot_price(instance_type: &str, zone: &str) -> Option<f64> {
     let price = prices().find(|price| price.instance_type == instance_type)?;
     Some(price.on_demand * (1.0 - price.savings_percent / 100.0) * sway(&[instance_type, zone]))
 }
 
-/// What the list says a type costs in a region, as AWS writes it; none for a type without prices here.
+/// Returns the list price of a type in a region, as AWS writes it; `None` for a type without prices here.
 #[must_use]
 pub fn list_price(region: &str, instance_type: &str) -> Option<String> {
     let price = prices().find(|price| price.instance_type == instance_type)?;
@@ -101,7 +101,7 @@ pub(super) fn spot_history(ask: &Ask, now: Timestamp, largest_page: Option<usize
                     price.instance_type,
                     at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
                 ));
-                // AWS goes back to the price that was in force when the asked time began.
+                // AWS includes the price that was in force at the requested start.
                 if start.is_some_and(|start| at <= start) {
                     break;
                 }
@@ -116,7 +116,7 @@ pub(super) fn spot_history(ask: &Ask, now: Timestamp, largest_page: Option<usize
     Answer::ec2("DescribeSpotPriceHistory", &children)
 }
 
-/// What a request asks for as a parameter (one or a list) or as a filter.
+/// Returns the values of a request's parameter (one or a list) or filter.
 fn wanted(ask: &Ask, name: &str, filter: &str) -> Vec<String> {
     let mut values = ask.list(name);
     values.extend(ask.params.get(name).cloned());

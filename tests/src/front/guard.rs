@@ -1,15 +1,15 @@
-//! The guard: each request is held against AWS's own description of its interface (botocore's service models, in the tests'
-//! Python environment) and against the limits that AWS documents beside it.
+//! The guard: each request is validated against AWS's own description of its interface (botocore's service models, in
+//! the tests' Python environment) and against the limits that AWS documents in addition.
 //!
-//! A request that AWS would not take is refused in its words, and fails the test that made it, which is what the emulator,
-//! written like us from what somebody believed, does not do.
+//! A request that AWS would refuse is refused in AWS's words, and fails the test that made it. The emulator does not do
+//! that: like our code, it was written from its authors' beliefs.
 
 use serde_json::{Value, json};
 
 use super::wire::{Answer, Ask, Refusal};
 use super::{Front, Inner, limits};
 
-/// A request that AWS would not have taken.
+/// A request that AWS would have refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
     /// `CreateFleet`.
@@ -19,13 +19,13 @@ pub struct Wrong {
 }
 
 impl Front {
-    /// The requests so far that AWS would not have taken; they fail the test no more, which has to look at them.
+    /// Returns the requests so far that AWS would have refused; they no longer fail the test, which has to check them.
     #[must_use]
     pub fn take_wrong(&self) -> Vec<Wrong> {
         std::mem::take(&mut *self.inner.wrong())
     }
 
-    /// Fails the test that has sent requests which AWS would not have taken.
+    /// Fails a test that has sent requests which AWS would have refused.
     pub(super) fn judge(&self) {
         let wrong = self.take_wrong();
         if wrong.is_empty() {
@@ -43,7 +43,7 @@ impl Front {
 }
 
 impl Inner {
-    /// The refusal of a request that AWS would not have taken.
+    /// Returns the refusal of a request that AWS would refuse.
     pub(super) async fn guard(&self, ask: &Ask, method: &str, path: &str) -> Option<Answer> {
         let limit = limits::beyond(ask);
         let mut why = self.against_the_model(ask, method, path).await;
@@ -63,7 +63,7 @@ impl Inner {
         let request = json!({
             "service": ask.service, "method": method, "path": path, "target": header("x-amz-target"),
             "type": header("content-type"), "headers": names,
-            // The body of an object is nobody's parameter.
+            // The body of an object is not a parameter.
             "body": if ask.service == "s3" { "".into() } else { String::from_utf8_lossy(&ask.body) },
         });
         let sent =

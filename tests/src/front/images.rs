@@ -1,7 +1,7 @@
-//! Images as EC2 shows them: a root with the size of its snapshot, further volumes, disks of the machine itself.
+//! Images as EC2 lists them: a root with the size of its snapshot, further volumes, instance store disks.
 //!
-//! The emulator gives every image one root of 15 GB and takes any size for it. EC2 refuses a volume that is smaller than its
-//! snapshot, and keeps every volume at the end of a machine that nothing said to delete.
+//! The emulator gives every image one root of 15 GB and accepts any size for it. EC2 refuses a volume that is smaller
+//! than its snapshot, and keeps every volume without `DeleteOnTermination` at the end of a machine.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html>
 
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub struct Volume {
 pub struct Image {
     /// `ami-…`.
     pub id: String,
-    /// What DescribeImages finds it by.
+    /// Name in DescribeImages.
     pub name: String,
     /// The account that owns it.
     pub owner: String,
@@ -54,9 +54,9 @@ pub struct Image {
     pub architecture: String,
     /// Its volumes; the first is the root.
     pub volumes: Vec<Volume>,
-    /// How many disks of the machine itself it maps (`ephemeral0`, …).
+    /// Number of instance store disks that it maps (`ephemeral0`, …).
     pub ephemeral: u32,
-    /// When it was made; the newest of many is taken.
+    /// Creation time; the newest of many is used.
     pub created: String,
 }
 
@@ -298,14 +298,14 @@ pub(super) fn volumes(
 }
 
 impl Front {
-    /// The account has this image, too, in every region.
+    /// Adds an image to the account, in every region.
     pub fn add_image(&self, image: Image) {
         let mut images = self.inner.images();
         images.retain(|one| one.id != image.id);
         images.push(image);
     }
 
-    /// Makes a snapshot of an empty volume of this size; its id.
+    /// Creates a snapshot of an empty volume of this size and returns its id.
     ///
     /// # Panics
     /// When the emulator makes none.
@@ -323,7 +323,7 @@ impl Front {
         snapshot
     }
 
-    /// The volumes that stay, and are billed, although the machine that they were made for is gone.
+    /// Returns the volumes that remain, and are billed, although their machine is gone.
     pub async fn leftover_volumes(&self, region: &str) -> Vec<LeftVolume> {
         let params = [
             ("Action", "DescribeInstances"),
@@ -353,7 +353,7 @@ impl Front {
 }
 
 impl Inner {
-    /// DescribeImages: the images above, and what the emulator has beside them.
+    /// Answers DescribeImages: the images above, and those of the emulator.
     pub(super) async fn describe_images(&self, ask: &Ask) -> Answer {
         let images = self.images().clone();
         let ids = ask.list("ImageId");
@@ -383,7 +383,7 @@ impl Inner {
         self.images().iter().find(|image| image.id == id).cloned()
     }
 
-    /// EC2's refusal of a type for which the image is not made; none where either is not known.
+    /// Returns EC2's refusal of a type with another architecture than the image; `None` where either is unknown.
     pub(super) async fn other_architecture(
         &self,
         region: &str,

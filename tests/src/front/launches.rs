@@ -1,4 +1,4 @@
-//! The calls that launch: what AWS checks and the emulator does not, and capacity that can be missing.
+//! Calls that launch: AWS's checks that the emulator lacks, and missing capacity.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::images::{self, Image, Volume};
 use super::weather::Override;
 use super::wire::{Answer, Ask, Refusal, all_between, escape};
 
-/// A launch template as it was asked for.
+/// A requested launch template.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     region: String,
@@ -118,7 +118,7 @@ impl Inner {
         answer
     }
 
-    /// A launch template that was just made is not known everywhere at once.
+    /// Returns AWS's refusal of a launch template that was just created: it is not visible everywhere at once.
     fn not_seen_yet(&self, ask: &Ask) -> Option<Refusal> {
         let mut sky = self.sky();
         sky.late_templates = sky.late_templates.checked_sub(1)?;
@@ -134,7 +134,8 @@ impl Inner {
         })
     }
 
-    /// Why nothing of this template can be launched, and the volumes of its machines. AWS says it of every way to buy.
+    /// Returns why nothing of this template can be launched, and the volumes of its machines. AWS repeats the error for
+    /// every override.
     async fn what_the_image_brings(
         &self,
         ask: &Ask,
@@ -168,7 +169,7 @@ impl Inner {
         );
     }
 
-    /// Remembers the machines of an answer, and boots them if the test wants that.
+    /// Records the machines of an answer, and boots them if the test requires that.
     fn started(&self, ask: &Ask, answer: &Answer, tag: &str, user_data: &str, volumes: &[Volume]) {
         if answer.status != 200 {
             return;
@@ -206,7 +207,7 @@ impl Inner {
     }
 }
 
-/// What AWS checks in a fleet request as a whole.
+/// Returns AWS's refusal of a fleet request as a whole.
 fn bad_fleet(ask: &Ask) -> Option<Refusal> {
     let invalid = |message: String| Some(Refusal::new(400, "InvalidParameterValue", message));
     let spot = ask.get("SpotOptions.AllocationStrategy");
@@ -252,7 +253,7 @@ fn error_item(one: &Override, refusal: &Refusal, template: Option<&Template>) ->
     )
 }
 
-/// The emulator wants overrides to be numbered without gaps.
+/// Renumbers overrides: the emulator requires numbers without gaps.
 fn renumbered(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut numbers: Vec<(String, u32, u32)> = Vec::new();
     let mut entries: Vec<(String, u32)> =

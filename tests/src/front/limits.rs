@@ -1,4 +1,4 @@
-//! Limits that AWS documents and its service model does not have; each with AWS's refusal.
+//! Limits that AWS documents but its service model lacks; each with AWS's refusal.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::wire::{Ask, Refusal};
 
 /// User data before base64: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html>
 const USER_DATA_MAX: usize = 16_384;
-/// Ways to buy in one instant fleet: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/fleet-quotas.html>
+/// Overrides of one instant fleet: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/fleet-quotas.html>
 const OVERRIDES_MAX: usize = 300;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 const TAGS_MAX: usize = 50;
@@ -18,7 +18,7 @@ const TAG_VALUE_MAX: usize = 256;
 /// Values of one filter: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
 const FILTER_VALUES_MAX: usize = 200;
 
-/// The first documented limit that a request is beyond.
+/// Returns the refusal for the first documented limit that a request exceeds.
 pub(super) fn beyond(ask: &Ask) -> Option<Refusal> {
     if ask.service != "ec2" {
         return None;

@@ -1,10 +1,10 @@
-//! The EC2 test front: what AWS does and the emulator does not.
+//! The EC2 test front: AWS's behaviour that the emulator lacks.
 //!
-//! A thin proxy before the emulator. It adds idempotent client tokens, refusals (capacity, quota, permissions, throttling),
-//! 5xx and silence after a call was done, late visibility, AWS's own checks, image aliases and spot prices; all scripted
-//! per test. It knows images with their volumes, and regions that fail as a whole. It records every call, and holds each
-//! against AWS's own description of its interface: a request that AWS would not take fails its test. Everything else passes through byte for byte. Each front has an emulated account of
-//! its own.
+//! A thin proxy before the emulator. It adds idempotent client tokens, refusals (capacity, quota, permissions,
+//! throttling), 5xx and missing answers after a call was carried out, late visibility, AWS's own checks, image aliases
+//! and spot prices; all scripted per test. It has images with their volumes, and regions that fail as a whole. It
+//! records every call, and validates each against AWS's own description of its interface: a request that AWS would
+//! refuse fails its test. Everything else passes through byte for byte. Each front has an emulated account of its own.
 
 mod account;
 mod boot;
@@ -57,15 +57,15 @@ pub use wire::{Answer, Ask, Refusal};
 pub struct Call {
     /// `CreateFleet`.
     pub action: String,
-    /// `ec2`: what the permission's name begins with.
+    /// `ec2`: the prefix of the permission's name.
     pub service: String,
     /// `us-east-1`.
     pub region: String,
     /// Flat parameters.
     pub params: BTreeMap<String, String>,
-    /// HTTP status of the answer; 0 while (or for ever if) there is none.
+    /// HTTP status of the answer; 0 while (or if) there is none.
     pub status: u16,
-    /// When it came.
+    /// Time of the call.
     pub at: Timestamp,
 }
 
@@ -80,7 +80,7 @@ struct Inner {
     /// The account in the emulator.
     account: String,
     emulator: String,
-    /// What changed before it changed at the same moments for every call.
+    /// Start of the front: changes before it have the same times for every call.
     began: Timestamp,
     client: reqwest::Client,
     calls: Mutex<Vec<Call>>,
@@ -88,7 +88,7 @@ struct Inner {
     templates: Mutex<Vec<Template>>,
     known_images: Mutex<HashSet<String>>,
     images: Mutex<Vec<Image>>,
-    /// What each type runs, as far as it was asked.
+    /// Architectures of each type, as far as they were requested.
     architectures: Mutex<BTreeMap<String, Vec<String>>>,
     made_volumes: Mutex<BTreeMap<String, Vec<Volume>>>,
     /// GiB of the snapshots that tests have made.
@@ -102,10 +102,10 @@ struct Inner {
 }
 
 impl Front {
-    /// A front on a free loopback port with an empty account behind it.
+    /// Starts a front on a free loopback port with an empty account behind it.
     ///
     /// # Panics
-    /// When the emulator cannot be had; the message says why.
+    /// When the emulator is not available; the message contains the reason.
     pub async fn start() -> Self {
         static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_001);
         let emulator =
@@ -141,7 +141,7 @@ impl Front {
         Self { inner, port, server }
     }
 
-    /// `http://127.0.0.1:PORT`: what `AWS_ENDPOINT_URL` is set to.
+    /// Returns `http://127.0.0.1:PORT`, the value of `AWS_ENDPOINT_URL`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -162,56 +162,56 @@ impl Front {
         self.inner.sky().add(action, weather, None);
     }
 
-    /// No capacity for these ways to buy: said inside the 200 of CreateFleet, as AWS does.
+    /// Removes capacity for these overrides: reported inside the 200 of CreateFleet, as AWS does.
     pub fn dry(&self, is_dry: impl Fn(&Override) -> bool + Send + 'static) {
         self.refuse(move |one| is_dry(one).then(Refusal::capacity));
     }
 
-    /// These ways to buy are refused, each with its own reason, inside the 200 of CreateFleet.
+    /// Refuses these overrides, each with its own reason, inside the 200 of CreateFleet.
     pub fn refuse(&self, refusal: impl Fn(&Override) -> Option<Refusal> + Send + 'static) {
         self.inner.sky().refusals.push(Box::new(refusal));
     }
 
-    /// The next `describes` DescribeInstances calls see none of the account's machines yet.
+    /// Hides all of the account's machines from the next `describes` DescribeInstances calls.
     pub fn hide_instances(&self, describes: u32) {
         self.inner.sky().hidden_describes = describes;
     }
 
-    /// The next `calls` CreateFleet calls do not know their launch template yet: EC2 is eventually consistent.
+    /// Hides launch templates from the next `calls` CreateFleet calls: EC2 is eventually consistent.
     pub fn late_templates(&self, calls: u32) {
         self.inner.sky().late_templates = calls;
     }
 
-    /// From now on no page of spot prices has more entries than this, as AWS may do.
+    /// Limits each page of spot prices from now on, as AWS may do.
     pub fn small_price_pages(&self, entries: usize) {
         self.inner.sky().largest_price_page = Some(entries);
     }
 
-    /// From now on a new instance's user data really runs, here, and the instance ends when it ends.
+    /// Runs a new instance's user data from now on, on this machine; the instance ends when it ends.
     pub fn boot_instances(&self) {
         self.inner.boots().get_or_insert_with(Boots::new);
     }
 
-    /// Every call so far.
+    /// Returns every call so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.inner.calls.lock().expect("never poisoned").clone()
     }
 
-    /// The calls of one action.
+    /// Returns the calls of one action.
     #[must_use]
     pub fn calls_of(&self, action: &str) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.action == action).collect()
     }
 
-    /// How many calls of one action came.
+    /// Returns the number of calls of one action.
     #[must_use]
     pub fn count(&self, action: &str) -> usize {
         self.calls_of(action).len()
     }
 }
 
-/// User data as the machine reads it.
+/// Returns user data as the machine reads it.
 #[must_use]
 pub fn plain(user_data: &[u8]) -> String {
     String::from_utf8_lossy(&unpacked(user_data.to_vec())).into_owned()
@@ -220,7 +220,7 @@ pub fn plain(user_data: &[u8]) -> String {
 impl Drop for Front {
     fn drop(&mut self) {
         self.server.abort();
-        // Machines that still run end with the test, even while a call under way holds the rest.
+        // Machines that still run end with the test, even while a call in progress holds the rest.
         self.inner.boots().take();
         self.judge();
     }
@@ -267,7 +267,7 @@ impl Inner {
         self.rights.lock().expect("never poisoned")
     }
 
-    /// Keeps a call, and says its place.
+    /// Records a call, and returns its index.
     fn record(&self, call: Call) -> usize {
         let mut calls = self.calls.lock().expect("never poisoned");
         calls.push(call);
@@ -343,7 +343,7 @@ impl Inner {
         Answer::ec2("GetConsoleOutput", &children)
     }
 
-    /// To the emulator and back.
+    /// Forwards a call to the emulator.
     async fn forward(&self, ask: &Ask) -> Answer {
         let mut headers = ask.headers.clone();
         headers.remove(header::CONTENT_LENGTH);
@@ -404,7 +404,7 @@ async fn answer(
         status: 0,
         at: now(),
     });
-    // In a task of its own: AWS finishes what it began when the caller hangs up.
+    // In a separate task: AWS completes a call when the caller disconnects.
     let task = {
         let inner = Arc::clone(&inner);
         tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! S3's objects, by their paths: passed through and recorded as the actions that they take. Names of buckets are of no account.
+//! S3's objects, by their paths: passed through and recorded as the actions that they require. Names of buckets contain
+//! no account.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::{Call, Inner};
 use crate::edge::now;
 
 impl Inner {
-    /// To the emulator and back, as it is.
+    /// Forwards a call to the emulator unchanged.
     pub(super) async fn object(&self, method: Method, uri: &Uri, ask: &Ask) -> Response<Body> {
         let mut headers = ask.headers.clone();
         headers.remove(header::CONTENT_LENGTH);
@@ -18,7 +19,7 @@ impl Inner {
         let request = self.client.request(method.clone(), target).headers(headers).body(ask.body.clone());
         let answer = request.send().await.expect("the emulator answers");
         self.record(Call {
-            // Whoever may read an object may ask whether it is there.
+            // The permission to read an object includes the check for its existence.
             action: if method == Method::PUT { "PutObject" } else { "GetObject" }.to_owned(),
             service: "s3".to_owned(),
             region: ask.region.clone(),

@@ -1,4 +1,4 @@
-//! What is in the account, past the front: nothing here is recorded.
+//! Contents of the account, read past the front: nothing here is recorded.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use super::wire::all_between;
 use crate::moto::Moto;
 
 impl Front {
-    /// What AWS's own Python client reads from the account, past this front: instances, launch templates, groups, volumes.
+    /// Returns what AWS's own Python client reads from the account, past this front: instances, launch templates,
+    /// groups, volumes.
     ///
     /// # Panics
     /// When the reading fails.

@@ -1,9 +1,9 @@
-//! Regions that fail as a whole: not enabled for the account, down, or shut by a policy of the organization.
+//! Regions that fail as a whole: not enabled for the account, down, or closed by a policy of the organization.
 
 use super::wire::{Answer, Ask, Refusal};
 use super::{Front, Inner};
 
-/// What is the matter with a region.
+/// A failure of a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The account has not opted in: every regional endpoint refuses the credentials.
@@ -14,24 +14,24 @@ pub enum Trouble {
     /// A service control policy denies this action, or every action of EC2 for `*`.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
     DeniedByPolicy(&'static str),
-    /// SSM does not have the public parameters that begin so.
+    /// SSM lacks the public parameters with this prefix.
     NoParameter(&'static str),
 }
 
 impl Front {
-    /// From now on this is the matter with the region; several things may be at once.
+    /// Adds a failure to the region; several may be active at once.
     pub fn trouble(&self, region: &str, trouble: Trouble) {
         self.inner.sky().troubles.push((region.to_owned(), trouble));
     }
 
-    /// Nothing is the matter with the region any more.
+    /// Removes all failures of the region.
     pub fn recover(&self, region: &str) {
         self.inner.sky().troubles.retain(|(of, _)| of != region);
     }
 }
 
 impl Inner {
-    /// The answer of a region that is in trouble; none where this call is served.
+    /// Returns the answer of a region that fails; `None` where this call is served.
     pub(super) fn troubled(&self, ask: &Ask) -> Option<Answer> {
         let sky = self.sky();
         let of_here = sky.troubles.iter().filter(|(region, _)| *region == ask.region);
@@ -45,7 +45,7 @@ impl Inner {
 impl Trouble {
     fn refusal(&self, ask: &Ask) -> Option<Refusal> {
         let is_ec2 = ask.service == "ec2";
-        // IAM and the bill are of the whole account, whatever region stands in the signature.
+        // IAM and billing are for the whole account, whatever region is in the signature.
         let is_regional = !["iam", "ce", "pricing"].contains(&ask.service.as_str());
         match self {
             Self::NotEnabled if is_ec2 => Some(Refusal::bad_keys()),

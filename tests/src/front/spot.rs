@@ -1,11 +1,11 @@
-//! Spot machines that are taken back: first a notice, then the end. The emulator does neither.
+//! Interruptions of spot machines: first a notice, then the end. The emulator has neither.
 
 use std::collections::BTreeSet;
 
 use super::wire::Answer;
 use super::{Front, Inner, boot};
 
-/// What is taken back.
+/// Machines that are interrupted.
 #[derive(Debug, Default)]
 pub(super) struct Interruptions {
     noticed: BTreeSet<String>,
@@ -13,12 +13,12 @@ pub(super) struct Interruptions {
 }
 
 impl Front {
-    /// EC2 says that it takes these machines back.
+    /// Announces the interruption of these machines.
     pub fn give_notice(&self, ids: &[String]) {
         self.inner.interruptions().noticed.extend(ids.iter().cloned());
     }
 
-    /// EC2 takes a machine back: its power goes.
+    /// Interrupts a machine: its power is cut.
     ///
     /// # Panics
     /// When the emulator does not end it.
@@ -35,7 +35,7 @@ impl Front {
 }
 
 impl Inner {
-    /// Answers for machines that are about to go.
+    /// Answers DescribeSpotInstanceRequests for machines that will be interrupted.
     pub(super) fn spot_requests(&self) -> Answer {
         let item = |id: &String| {
             format!(
@@ -52,7 +52,7 @@ impl Inner {
         )
     }
 
-    /// Machines that were taken back say so, in AWS's words.
+    /// Adds the reason to machines that were interrupted, in AWS's words.
     pub(super) fn with_reasons(&self, mut answer: Answer) -> Answer {
         let taken = self.interruptions().taken.clone();
         if taken.is_empty() {

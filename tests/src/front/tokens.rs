@@ -1,10 +1,10 @@
-//! Idempotent client tokens as AWS keeps them, and the emulator does not.
+//! Idempotent client tokens as AWS keeps them; the emulator does not.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::wire::{Answer, Ask, Refusal};
 
-/// Whose token it is: an action of a region.
+/// Key of a token: an action of a region.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     region: String,
@@ -12,7 +12,7 @@ struct Key {
     token: String,
 }
 
-/// What was asked for under a token, and what was answered.
+/// Request and answer of a token.
 struct Kept {
     params: BTreeMap<String, String>,
     answer: Answer,

@@ -1,4 +1,4 @@
-//! What a test makes AWS do: refuse, break, hang, hide.
+//! Scripted failures of AWS: refusals, errors, missing answers, late visibility.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use super::regions::Trouble;
 use super::wire::Refusal;
 
-/// What happens to one call.
+/// Failure of one call.
 #[derive(Clone, Debug)]
 pub enum Weather {
-    /// The whole call is refused; nothing is done.
+    /// The whole call is refused and not carried out.
     Refuse(Refusal),
-    /// A 5xx; nothing is done.
+    /// A 5xx; the call is not carried out.
     ServerError(u16),
-    /// A 5xx although the call was done.
+    /// A 5xx although the call was carried out.
     ServerErrorAfterDoing(u16),
-    /// No answer ever; nothing is done.
+    /// There is no answer, and the call is not carried out.
     Hang,
-    /// No answer ever although the call was done.
+    /// There is no answer although the call was carried out.
     HangAfterDoing,
-    /// The answer comes late.
+    /// The answer is delayed.
     Late(Duration),
 }
 
-/// One entry of a fleet request: one way to buy.
+/// One entry of a fleet request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// `g4dn.xlarge`.
     pub instance_type: String,
-    /// `us-east-1a`, where the request says it.
+    /// `us-east-1a`, if the request has one.
     pub zone: Option<String>,
-    /// Subnet, where the request says it.
+    /// Subnet, if the request has one.
     pub subnet: Option<String>,
     /// `spot` or `on-demand`.
     pub market: String,
@@ -84,19 +84,19 @@ fn place(key: &str) -> Option<(u32, u32, &str)> {
     Some((config.parse().ok()?, entry.parse().ok()?, field))
 }
 
-/// Says whether a way to buy is refused, and how.
+/// Decides whether an override is refused, and how.
 pub(super) type Refuse = Box<dyn Fn(&Override) -> Option<Refusal> + Send>;
 
 /// Everything scripted so far.
 #[derive(Default)]
 pub(super) struct Sky {
-    /// Action, weather, how many calls are left (none: for ever).
+    /// Action, failure, how many calls are left (`None`: unlimited).
     scripted: Vec<(String, Weather, Option<u32>)>,
     pub(super) refusals: Vec<Refuse>,
-    /// What is the matter with each region.
+    /// Failures of regions.
     pub(super) troubles: Vec<(String, Trouble)>,
     pub(super) hidden_describes: u32,
-    /// How many more calls do not know the launch template yet that they name.
+    /// Number of further calls that do not see the launch template that they name.
     pub(super) late_templates: u32,
     pub(super) largest_price_page: Option<usize>,
 }
@@ -106,7 +106,7 @@ impl Sky {
         self.scripted.push((action.to_owned(), weather, times));
     }
 
-    /// The weather of this call, used up.
+    /// Takes the failure for this call.
     pub(super) fn next(&mut self, action: &str) -> Option<Weather> {
         let index = self.scripted.iter().position(|(of, ..)| of == action)?;
         let (_, weather, left) = self.scripted.get_mut(index)?;

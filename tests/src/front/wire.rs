@@ -1,4 +1,4 @@
-//! What goes over the wire: AWS's query and JSON requests, its answers and its errors.
+//! AWS's wire format: query and JSON requests, answers and errors.
 
 use std::collections::BTreeMap;
 
@@ -111,14 +111,14 @@ impl Answer {
     }
 }
 
-/// A refusal in AWS's words.
+/// A refusal as AWS sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status when the whole call is refused.
     pub status: u16,
     /// `InsufficientInstanceCapacity`.
     pub code: String,
-    /// AWS's sentence.
+    /// AWS's message.
     pub message: String,
 }
 
@@ -128,7 +128,7 @@ impl Refusal {
         Self { status, code: code.to_owned(), message: message.into() }
     }
 
-    /// No machine of that type in that zone now.
+    /// Returns the refusal for missing capacity of a type in a zone.
     #[must_use]
     pub fn capacity() -> Self {
         Self::new(
@@ -174,7 +174,7 @@ impl Refusal {
         Self::new(403, "UnauthorizedOperation", words)
     }
 
-    /// The same in the words of the services with JSON.
+    /// Returns the same in the format of the JSON services.
     #[must_use]
     pub fn denied_action(action: &str) -> Self {
         let words = format!(

@@ -1,5 +1,5 @@
-//! From a recorded call to what AWS asks of the caller's policies. Most actions are named as their call; the exceptions are
-//! those of AWS's tables of actions, resources and condition keys, and each has its reason here.
+//! Conversion of a recorded call to the permissions that AWS requires. Most actions have the name of their call; the
+//! exceptions are those of AWS's tables of actions, resources and condition keys, and each has its reason here.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Asked;
 use crate::front::{Call, Override};
 
-/// What is known of an account beside its calls: tags of things that calls name.
+/// Facts of an account in addition to its calls: tags of resources that calls name.
 #[derive(Debug, Default)]
 pub struct Known {
     /// By instance.
@@ -18,7 +18,7 @@ pub struct Known {
     pub job_role: String,
 }
 
-/// Everything that AWS asks for one call.
+/// Returns every permission that AWS requires for one call.
 #[must_use]
 pub fn asked(call: &Call, known: &Known) -> Vec<Asked> {
     let of = Of { call, known };
@@ -31,9 +31,9 @@ pub fn asked(call: &Call, known: &Known) -> Vec<Asked> {
         "GetConsoleOutput" => vec![of.of_instance("InstanceId")],
         "GetParameter" => vec![of.one(&of.parameter())],
         "RunInstances" => of.machine(),
-        // The role asks about itself; the emulator's caller has a name of its own.
+        // The role queries itself; the emulator's caller has another name.
         "SimulatePrincipalPolicy" => vec![of.one("arn:aws:iam::123456789012:role/cml-runner")],
-        // Takes no permission. <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+        // Requires no permission. <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
         "GetCallerIdentity" => Vec::new(),
         "PutObject" | "GetObject" => vec![of.one(&format!("arn:aws:s3:::{}", of.get("Path")))],
         _ => vec![of.one("*")],
@@ -113,7 +113,7 @@ impl Of<'_> {
             all.push(plain(action, self.arn(&format!("security-group/{group}"))));
             if let Some(snapshot) = data("BlockDeviceMapping.2.Ebs.SnapshotId") {
                 let of = plain(action, self.shared(&format!("snapshot/{snapshot}")));
-                // Whoever makes a snapshot for caches tags it so.
+                // Snapshots for caches have this tag by convention.
                 all.push(of.with("aws:ResourceTag/cml-runner:cache", ""));
             }
             if is_spot {
@@ -134,7 +134,7 @@ impl Of<'_> {
         all
     }
 
-    /// A machine without a template: asked for by `doctor` only, as a dry run.
+    /// A machine without a template: requested by `doctor` only, as a dry run.
     fn machine(&self) -> Vec<Asked> {
         assert_eq!(self.get("DryRun"), "true", "machines are bought by fleets");
         let mut all = Vec::new();
@@ -170,7 +170,7 @@ impl Of<'_> {
         with_tags(self.one(&self.arn(&format!("instance/{id}"))), "aws:ResourceTag", tags)
     }
 
-    /// Of a template that nobody made AWS says that there is none.
+    /// AWS reports a template that was never created as missing.
     fn removal(&self) -> Vec<Asked> {
         let Some(made) = self.known.templates.get(self.get("LaunchTemplateName")) else { return Vec::new() };
         let template = self.one(&self.arn("launch-template/lt-0123456789abcdef0"));

@@ -1,4 +1,4 @@
-//! AWS's rules for who may do what, as far as the files of `templates/iam` use them.
+//! AWS's evaluation of policies, as far as the files of `templates/iam` use it.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
 
 mod asked;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub use asked::{Known, asked};
 
-/// What AWS asks of the caller's policies: one action on one resource.
+/// A permission check of AWS: one action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asked {
     /// `ec2:RunInstances`.
@@ -48,7 +48,7 @@ impl Asked {
 pub struct Statement {
     /// Its name.
     pub sid: String,
-    /// Denies otherwise.
+    /// Whether it allows; it denies otherwise.
     pub allows: bool,
     /// With wildcards.
     pub actions: Vec<String>,
@@ -136,7 +136,7 @@ impl Statement {
         self.actions.iter().flat_map(of).collect()
     }
 
-    /// Whether it speaks of this.
+    /// Returns whether it matches this check.
     #[must_use]
     pub fn meets(&self, asked: &Asked) -> bool {
         self.actions.iter().any(|it| is_like(&it.to_ascii_lowercase(), &asked.action.to_ascii_lowercase()))
@@ -154,7 +154,7 @@ impl Condition {
         match self.operator.as_str() {
             "StringEquals" => is_one(&|wanted, value| wanted == value),
             "StringLike" => is_one(&is_like),
-            // True of a key that is not there.
+            // True when the key is missing.
             "StringNotEquals" => !is_one(&|wanted, value| wanted == value),
             "Null" => self.values.iter().all(|wanted| (wanted == "true") == value.is_none()),
             other => panic!("the tests do not know what {other} means"),
@@ -162,7 +162,7 @@ impl Condition {
     }
 }
 
-/// Whether policies let a request through: one allows it, and none denies it.
+/// Returns whether policies allow a request: one allows it, and none denies it.
 #[must_use]
 pub fn is_allowed(statements: &[Statement], asked: &Asked) -> bool {
     let meets = |allows: bool| statements.iter().any(|it| it.allows == allows && it.meets(asked));

@@ -1,7 +1,8 @@
-//! The guide's two workflows, for real: a repository with DVC and a remote on the emulator's S3, and the program that runs
-//! the jobs (see `tests/support/seed/execute.sh` for what stands in for what).
+//! The guide's two workflows, run for real: a repository with DVC and a remote on the emulator's S3, and the program
+//! that runs the jobs (see `tests/support/seed/execute.sh` for what replaces what).
 //!
-//! Needs root and mmdebstrap, for the image of `packaging/`. Without them a test says loudly that it was skipped, unless all tests are asked for.
+//! Requires root and mmdebstrap, for the image of `packaging/`. Without them a test prints that it was skipped, unless
+//! all tests are required.
 
 mod report;
 mod team;
@@ -39,7 +40,7 @@ pub fn workflow(name: &str) -> String {
     std::fs::read_to_string(paths::tests_dir().join("seed").join(name)).expect("the workflow is there")
 }
 
-/// True when this machine lacks what these tests need; it has been said then.
+/// Returns true, and prints it, when this machine lacks what these tests need.
 ///
 /// # Panics
 /// When they are required.
@@ -73,7 +74,7 @@ impl<'a> Seed<'a> {
         Self { sim, team }
     }
 
-    /// Pushes `main` with changes to a branch: in each file, one text for another. Gives the commit.
+    /// Pushes `main` with changes to a branch: in each file, one text replaced by another. Returns the commit.
     #[must_use]
     pub fn push(&self, branch: &str, edits: &[(&str, &str, &str)]) -> String {
         let sha = self.team.push(branch, edits);
@@ -81,7 +82,7 @@ impl<'a> Seed<'a> {
         sha
     }
 
-    /// The branch's results when somebody else reproduces them: `roc_curve.png`, `precision_recall_curve.png`.
+    /// Returns the branch's results when they are reproduced elsewhere: `roc_curve.png`, `precision_recall_curve.png`.
     #[must_use]
     pub fn reproduced(&self, branch: &str) -> BTreeMap<String, Vec<u8>> {
         self.team.reproduced(branch)

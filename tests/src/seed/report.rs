@@ -1,4 +1,4 @@
-//! A report as a reader of GitHub meets it.
+//! A report as a reader of GitHub sees it.
 
 use reqwest::Client;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Report {
             .unwrap_or_else(|| panic!("no {metric} in {}", self.body))
     }
 
-    /// What the images below this heading show.
+    /// Returns the images below this heading.
     pub async fn images(&self, heading: &str) -> Vec<Vec<u8>> {
         let below =
             self.body.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading} in {}", self.body));
@@ -58,7 +58,7 @@ impl Report {
     }
 }
 
-/// As a reader who has signed in.
+/// Fetches an address as a signed-in reader.
 async fn get(url: &str) -> Vec<u8> {
     let client = Client::builder().no_proxy().user_agent("a reader").build().expect("a client");
     let answer = client.get(url).bearer_auth(TOKEN).send().await.expect("an answer");

@@ -21,12 +21,12 @@ pub(super) struct Team {
     pub(super) act: PathBuf,
     pub(super) wheels: PathBuf,
     dir: PathBuf,
-    /// What the project requires, for what the team itself runs.
+    /// Python environment with the project's requirements, for the team's own commands.
     venv: PathBuf,
     main: String,
     /// There is one clone.
     clone: Mutex<()>,
-    /// Another test process is not to take the directory away.
+    /// Another test process must not take the directory.
     _lock: File,
 }
 
@@ -162,13 +162,13 @@ impl Team {
     }
 }
 
-/// What this machine's pip needs to reach its index.
+/// Returns the settings with which this machine's pip reaches its index.
 fn way_to_packages() -> impl Iterator<Item = (String, String)> {
     let named = ["PIP_INDEX_URL", "https_proxy"].into_iter().map(|name| (name.to_owned(), variable(name)));
     named.filter(|(_, value)| !value.is_empty())
 }
 
-/// By AWS's own client, as a person would.
+/// Creates the bucket with AWS's own client, as a person would.
 fn make_bucket() {
     let moto = Moto::shared();
     let program =

@@ -1,5 +1,5 @@
-//! From the start of a machine to its runner, beside what cloud-init takes for nothing at all, and beside the same script where
-//! others put it: in cloud-init's last stage. Run by `just bench-boot`; the results are in docs/benchmarks.md.
+//! Time from the start of a machine to its runner, compared with an empty cloud-init run, and with the same script
+//! where others put it: in cloud-init's last stage. Run by `just bench-boot`; the results are in docs/benchmarks.md.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use cml_e2e::boot::{Lab, Place, isolated_within};
 use cml_e2e::edge::variable;
 use jiff::SignedDuration;
 
-/// The first words of a kernel.
+/// First line of a kernel.
 const KERNEL: &str = "Linux version";
 /// For all machines of one benchmark.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -43,7 +43,7 @@ struct Stages {
 impl Stages {
     async fn boot(&mut self, lab: &Lab, place: &Place, in_last_stage: bool) {
         let mut bootstrap = if place.vm { lab.bootstrap_for_vm().await } else { lab.bootstrap().await };
-        // Long enough for the runner's own words to come out.
+        // Long enough for the runner's own messages to appear.
         bootstrap.idle_timeout = Some(SignedDuration::from_secs(5));
         let rendered = cml_bootstrap::render(&bootstrap).expect("fits");
         let guest = if in_last_stage {

@@ -1,4 +1,4 @@
-//! What the daemon can take, measured on the built binary. Run by `just bench`; the results are in docs/benchmarks.md.
+//! Capacity of the daemon, measured on the built binary. Run by `just bench`; the results are in docs/benchmarks.md.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,7 +134,7 @@ async fn a_burst_within_an_api_budget() {
     const PER_MINUTE: usize = 120;
     const JOBS: usize = 200;
     let port = free_port();
-    // GitHub is asked for every run, so they must be there: the simulated one sends the webhooks.
+    // GitHub is queried for every run, so they must exist: the simulated one sends the webhooks.
     let sim = Sim::start_with_webhook(port).await;
     let front = Front::start().await;
     let user = sim.user().on_aws(&front).with("CML_RUNNER_WEBHOOK_SECRET", WEBHOOK_SECRET);
@@ -231,7 +231,7 @@ async fn from_webhook_to_launch() {
     let _ = daemon.kill().await;
 }
 
-/// What anybody can do to the daemon without a secret, all at once.
+/// Load from clients without a secret, all at once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark: run it with `just bench`"]
 async fn the_door() {
@@ -266,7 +266,7 @@ async fn the_door() {
         open
     });
     let calls = sim.calls().len();
-    // The controller's own calls go on: a job that comes in the middle of it gets its machine.
+    // The controller's own calls continue: a job in the middle of it gets its machine.
     let job = sim.queue("a", "true");
     let (mut slowest, mut most, mut asked) = (Duration::ZERO, 0, 0);
     while !opened.is_finished() || asked < 20 {

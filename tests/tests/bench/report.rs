@@ -1,4 +1,4 @@
-//! What publishing a picture and writing a comment cost, against loopback. Run by `just bench`; the results are in
+//! Cost of publishing a picture and writing a comment, against loopback. Run by `just bench`; the results are in
 //! docs/benchmarks.md.
 
 use cml_e2e::desk::{Desk, PNG};

@@ -37,7 +37,7 @@ fn value<'a>(pairs: &'a str, name: &str) -> Option<&'a str> {
     pairs.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// EC2, as far as a look asks.
+/// Answers as EC2, as far as an observation needs it.
 async fn ec2(body: String) -> impl IntoResponse {
     let action = value(&body, "Action").unwrap_or_default();
     let answer = |children: &str| {

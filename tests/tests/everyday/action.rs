@@ -17,10 +17,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// What stands under `with:`.
+/// The inputs under `with:`.
 type Inputs = &'static [(&'static str, &'static str)];
 
-/// A release 9.9.9 whose program tells how it was called.
+/// Returns a release 9.9.9 whose program prints how it was called.
 fn telling_release() -> BTreeMap<String, Vec<u8>> {
     const PROGRAM: &str = r#"#!/bin/sh
 [ "$1" != --version ] || { echo "cml-runner 9.9.9"; exit; }
@@ -46,7 +46,7 @@ fn nobody() -> Runner {
     Runner::new().with("GITHUB_ACTIONS", "true")
 }
 
-/// The step fails with this on the run's page.
+/// Asserts that the step fails with this message on the run's page.
 #[track_caller]
 fn refuses(ran: &Ran, words: &[&str]) {
     assert_eq!(ran.code, Some(1), "{ran:#?}");
@@ -129,7 +129,7 @@ async fn setup_puts_the_program_on_the_path_under_all_its_names_and_downloads_it
     assert_eq!(left, 0, "nothing of the download is left");
 }
 
-/// Whoever had the runner before could have left anything in its tool cache, and what is found there gets the token.
+/// An earlier job on the runner could have left anything in its tool cache, and a program found there gets the token.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_runner_that_stays_no_program_of_an_earlier_job_is_run() {
     let shop = Shop::with(&telling_release(), "9.9.9").await;

@@ -1,4 +1,4 @@
-//! Bad input and bad weather on EC2: each ends with its exit code, a next step for the reader, and nothing left behind.
+//! Bad input and failures of EC2: each ends with its exit code, a next step for the reader, and nothing left behind.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 const ID: &str = "01k9z3v6p4q8r2s5t7w0x1y2z3";
 const REGION: &str = "us-east-1";
-/// Launches that wait out an unanswered call.
+/// Time limit of launches that wait for an unanswered call.
 const LONG: Duration = Duration::from_secs(120);
 
 struct World {
@@ -40,7 +40,7 @@ impl World {
         ran
     }
 
-    /// A launch that must fail with this code and these words, and leave nothing.
+    /// Asserts that a launch fails with this code and message, and leaves nothing.
     async fn refuses(&self, more: &[&str], code: i32, words: &[&str]) -> Ran {
         let ran = self.launch(more).await.expect_code(code);
         for word in words.iter().chain(&["hint: "]) {
@@ -57,7 +57,7 @@ impl World {
         assert!(self.sim.runners().is_empty(), "{:#?}", self.sim.runners());
     }
 
-    /// A launch that must succeed with one machine, however often it was asked for.
+    /// Asserts that a launch succeeds with one machine, however often it was requested.
     async fn gets_one_machine(&self, more: &[&str]) -> Ran {
         let ran = self.launch(more).await.expect_code(0);
         assert_eq!(self.front.alive_now(REGION).await, [ran.json()["instance_id"].as_str().expect("an id")]);
@@ -293,7 +293,7 @@ async fn a_signal_while_waiting_for_the_runner_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_launches_of_one_id_at_once_buy_one_machine() {
-    // With one type the runner's name tells more than the id, and is still this launch's.
+    // With one type the runner's name contains more than the id, and is still this launch's.
     for types in ["g4dn.xlarge,g5.xlarge", "g4dn.xlarge"] {
         let world = world().await;
         let arguments = arguments(&["--launch-id", ID, "--type", types]);
@@ -356,7 +356,7 @@ async fn nothing_is_bought_after_a_signal_though_ec2_did_not_know_the_template_y
 #[tokio::test(flavor = "multi_thread")]
 async fn one_call_never_mixes_types_with_and_without_a_gpu() {
     let world = world().await;
-    // The cheapest has none: what is dearer and has one would boot its image, and take the job without a driver.
+    // The cheapest has none: a dearer one with an accelerator would boot its image, and take the job without a driver.
     world.front.dry(|way| way.instance_type == "m5.large");
     let launched =
         world.gets_one_machine(&["--type", "m5.large,g4dn.xlarge", "--spot", "prefer"]).await.json();

@@ -1,4 +1,4 @@
-//! The book and the pages beside it: every block is run or validated, every link leads somewhere.
+//! The book and the other pages: every block is run or validated, every link has a target.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -178,7 +178,7 @@ fn every_message_of_the_troubleshooting_page_is_one_that_the_program_has() {
     none("messages that are not in the sources", &wrong);
 }
 
-/// Runs a page, and tells what of it was not run.
+/// Runs a page, and prints the blocks that were not run.
 async fn follow(name: &str, user: Runner, at: &str) {
     let pages = book::pages();
     let page = pages.iter().find(|page| page.name == name).unwrap_or_else(|| panic!("no {name}"));
@@ -191,7 +191,7 @@ async fn follow(name: &str, user: Runner, at: &str) {
     assert!(told.ran > 0, "nothing of {name} was run");
 }
 
-/// A checkout with one commit on `main`, as a workflow's step finds it.
+/// Creates a checkout with one commit on `main`, as a workflow's step finds it.
 async fn checkout(user: &Runner, files: &[(&str, &str)]) {
     let work = user.home().join("vision");
     std::fs::create_dir_all(&work).expect("a directory");

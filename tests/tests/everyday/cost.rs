@@ -1,4 +1,5 @@
-//! `cml-runner cost`: from a daemon's journal while it runs and afterwards, from a launch's own, and from what GitHub remembers.
+//! `cml-runner cost`: from a daemon's journal while it runs and afterwards, from a launch's own, and from GitHub's
+//! records.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `cml-runner daemon` as a process, with machines on this machine: jobs come by webhook and by poll, the page and the API
-//! tell what is so, and whatever ends the daemon, nothing is left.
+//! `cml-runner daemon` as a process, with machines on this machine: jobs arrive by webhook and by poll, the page and
+//! the API show the truth, and whatever ends the daemon, nothing is left.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use cml_e2e::sim::Sim;
 use cml_e2e::tier;
 use serde_json::Value;
 
-/// A machine is gone this long after its reason to end, on a busy core.
+/// Time from a machine's reason to end to its end, on a busy core.
 const VANISH: Duration = Duration::from_secs(25);
 
 const LOCAL: &str = "
@@ -251,7 +251,7 @@ async fn a_daemon_that_is_killed_again_and_again_loses_no_job_doubles_none_and_l
     let ran = user.home().join("ran");
     let script = format!("echo $GITHUB_JOB >> {}; sleep 1", ran.display());
     let mut queued = Vec::new();
-    // The moments are the same in every run, and spread over everything that a start and a look do.
+    // The moments are the same in every run, and spread over everything that a start and an observation do.
     for number in 0..kills {
         let daemon = Daemon::start_again(&user, port, &["--poll", "10s"]);
         if number % 2 == 0 {

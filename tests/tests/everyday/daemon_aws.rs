@@ -18,7 +18,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 
 const REGION: &str = "us-east-1";
-/// A machine is gone this long after its reason to end, on a busy core.
+/// Time from a machine's reason to end to its end, on a busy core.
 const VANISH: Duration = Duration::from_secs(40);
 
 fn config(max: u32) -> String {
@@ -133,7 +133,7 @@ async fn throttling_and_missing_capacity_delay_jobs_and_lose_none() {
     let _ = daemon.until("/api/v1/runners", "no machine is left", none).await;
     wait::until_true("the cloud is empty", VANISH, async || world.front.alive_now(REGION).await.is_empty())
         .await;
-    // They go at the look that sees their machines gone.
+    // They are removed at the observation that shows their machines gone.
     wait::until_true("no launch template is left", VANISH, async || {
         world.front.third_party(REGION).await["templates"] == serde_json::json!([])
     })

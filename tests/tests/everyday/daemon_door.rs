@@ -1,5 +1,6 @@
-//! The daemon's door, as a process: requests that are only half sent, bodies that nobody signed, deliveries that are replayed,
-//! of other people's repositories or of strangers' code. Nothing is bought for them, and everybody else is served.
+//! The daemon's web server, as a process: requests that are only half sent, unsigned bodies, deliveries that are
+//! replayed, that belong to other repositories or to strangers' code. Nothing is bought for them, and all other clients
+//! are served.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +22,7 @@ runners:
     boot_timeout: 60s
     max_lifetime: 5m
 ";
-/// GitHub waits no longer for anything of ours; a person neither.
+/// Time limit of an answer: neither GitHub nor a person waits longer.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn user(sim: &Sim) -> Runner {
@@ -52,7 +53,7 @@ async fn half_sent_requests_keep_nobody_out_and_do_not_hold_up_the_end() {
     let sim = Sim::start_with_webhook(port).await;
     let user = user(&sim);
     std::fs::write(user.home().join("cml.yaml"), LOCAL).expect("is written");
-    // As systemd's default; what may be had beyond it is not.
+    // As systemd's default; the hard limit does not allow more.
     let script = format!(
         "ulimit -n 1024 && exec {} daemon --listen 127.0.0.1:{port} --poll 10s",
         cml_e2e::paths::cml_runner().display()
@@ -214,7 +215,7 @@ async fn a_delivery_that_is_replayed_buys_nothing() {
     let run = sim.jobs().iter().find(|one| one.id == job).expect("is listed").run_id.0;
     let launches = || sim.calls().iter().filter(|call| call.ends_with("generate-jitconfig")).count();
     let before = launches();
-    // The run is over, whatever a captured delivery says of its jobs.
+    // The run is over, whatever a captured delivery states about its jobs.
     let body = delivery(4242, run, 1, "acme/vision", "mona");
     assert_eq!(send(&daemon, "first", &body).await.0, 202);
     let (status, words) = send(&daemon, "another id", &body).await;

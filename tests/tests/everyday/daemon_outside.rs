@@ -1,4 +1,4 @@
-//! `cml-runner daemon` where GitHub, AWS and its neighbours are as they are: labels, regions, machines of others.
+//! `cml-runner daemon` with realistic surroundings at GitHub and AWS: labels, regions, machines of others.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use cml_e2e::tier;
 use cml_e2e::wait;
 use serde_json::Value;
 
-/// A machine is gone this long after its reason to end, on a busy core.
+/// Time from a machine's reason to end to its end, on a busy core.
 const VANISH: Duration = Duration::from_secs(60);
 
 const LOCAL: &str = "
@@ -60,7 +60,7 @@ async fn a_machine_of_a_launch_is_left_alone_by_a_daemon_of_the_same_scope() {
     let launched = user.run(&[&flags[..], &["--max-lifetime", "10m"]].concat()).await.expect_code(0).json();
     let mut daemon = Daemon::start(&user, LOCAL, port, &["--poll", "10s"]);
     daemon.until_ready().await;
-    // The daemon looks, decides and works meanwhile: its one machine is beside that of the launch.
+    // The daemon observes, decides and works meanwhile: its one machine exists in addition to that of the launch.
     let job = sim.queue("gpu", "true");
     sim.succeeds(job).await;
     assert!(!daemon.log().contains("ending a machine"), "{}", daemon.log());

@@ -1,5 +1,5 @@
-//! `cml-runner daemon` as a process in a bad world: webhooks that get lost, come twice or late, a disk that is full, a clock
-//! that jumps, an organization without webhooks. Every job gets its machine, and no machine is left.
+//! `cml-runner daemon` as a process under faults: webhooks that get lost, arrive twice or late, a disk that is full, a
+//! clock that jumps, an organization without webhooks. Every job gets its machine, and no machine is left.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use cml_e2e::wait;
 use cml_world::{SimSettings, Webhook};
 use serde_json::Value;
 
-/// A machine is gone this long after its reason to end, on a busy core.
+/// Time from a machine's reason to end to its end, on a busy core.
 const VANISH: Duration = Duration::from_secs(25);
 
 const LOCAL: &str = "
@@ -27,7 +27,7 @@ runners:
     max_lifetime: 5m
 ";
 
-/// A GitHub that sends its webhooks to this address.
+/// Starts a GitHub that sends its webhooks to this address.
 async fn told_at(url: String) -> Sim {
     let webhook = Some(Webhook { url, secret: WEBHOOK_SECRET.to_owned() });
     Sim::start_with(SimSettings { webhook, ..SimSettings::default() }).await
@@ -43,7 +43,7 @@ async fn nothing_is_left(user: &Runner, daemon: &Daemon) {
     user.until_only_this_is_left("daemon", VANISH).await;
 }
 
-/// Registrations that GitHub was asked for: one for each launch.
+/// Counts the registrations at GitHub: one for each launch.
 fn launches(sim: &Sim) -> usize {
     sim.calls().iter().filter(|call| call.ends_with("generate-jitconfig")).count()
 }
@@ -183,7 +183,7 @@ async fn a_clock_that_jumps_back_and_forth_loses_no_job_and_leaves_no_machine() 
             .await;
         }
     }
-    // By two days nothing is bought and nobody is late.
+    // With a skew of two days nothing is bought.
     step("+2d");
     let waits = sim.queue("small", "echo once the clock is right");
     let told = |all: &Value| {

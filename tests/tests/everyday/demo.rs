@@ -1,4 +1,4 @@
-//! `cml-runner demo`: what a newcomer runs first.
+//! `cml-runner demo`: the first command of a new user.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `cml-runner doctor`: each thing that can stand in the way of a launch is met for real, and told with what to do about it.
+//! `cml-runner doctor`: each problem that prevents a launch is created for real, and reported with its fix.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn where_all_is_well_each_check_is_a_line_and_nothing_was_made() {
     assert_eq!(ran.stderr, "");
     let state = user.home().join("state").display().to_string();
     let told = ran.stdout.replace(&state, "/home/ada/.local/state");
-    // Each account and VPC of the emulator is another one.
+    // Each account and VPC of the emulator has another id.
     let told = masked(&masked(&told, "vpc-"), "arn:aws:sts::");
     insta::assert_snapshot!("all_is_well", told);
     for call in front.calls() {
@@ -151,7 +151,7 @@ async fn a_quota_of_nothing_is_told_with_the_line_that_asks_for_more() {
     );
 
     front.quota(ON_DEMAND_GPU_QUOTA, 0);
-    // With none in either market there is no way left.
+    // With none in either market a launch is impossible.
     let both = checks(&user, &GPU).await;
     has_failures(&both, &["quota us-east-1", "quota us-east-1"]);
     let only: Vec<&str> = GPU.iter().copied().chain(["--spot", "only"]).collect();
@@ -329,7 +329,7 @@ async fn a_daemons_webhook_is_looked_at_with_its_last_deliveries() {
     let odd = Posture { hook_content_type: "xml".to_owned(), ..Posture::default() };
     let (found, _) = the(&daemon_checks(hooked(url, odd)).await, "webhook", "fail");
     assert!(found.contains("neither JSON nor a form"), "{found}");
-    // A hook that is somebody else's is none of ours, and its address is nobody's business.
+    // Another service's webhook is not ours, and its address is private.
     let foreign = daemon_checks(hooked("http://127.0.0.1:9/v1/input?key=s3cret", Posture::default())).await;
     let (found, _) = the(&foreign, "webhook", "warn");
     assert!(
@@ -396,7 +396,7 @@ async fn without_a_look_at_routes_the_rest_of_the_network_is_looked_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_that_nobody_takes_are_told_with_what_their_status_means() {
-    // Nobody listens there.
+    // No program listens there.
     let port = cml_e2e::daemon::free_port();
     let sim = Sim::start_with_webhook(port).await;
     let _job = sim.queue("desk", "true");

@@ -1,4 +1,4 @@
-//! The EC2 front itself: that it does what AWS does, before anything of ours is held against it.
+//! Tests of the EC2 front itself: it must behave as AWS does before it can test our code.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `templates/iam`: the CloudFormation template and the Terraform module give a role what the JSON files say, and the README
-//! explains every statement.
+//! `templates/iam`: the CloudFormation template and the Terraform module grant a role the same as the JSON files, and
+//! the README explains every statement.
 
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ const REGION: &str = "us-east-1";
 const PROVIDER: &str = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com";
 const JOB_ROLE: &str = "arn:aws:iam::123456789012:role/training";
 
-/// Something for every name that the files leave open.
+/// Values for every name that the files leave open.
 const FILLED: [(&str, &str); 8] = [
     ("ROLE_ARN", "x"),
     ("JOB_ROLE_ARN", "x"),

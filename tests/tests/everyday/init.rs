@@ -1,5 +1,5 @@
-//! `cml-runner init` in a git repository: files that the program itself finds right, nothing overwritten unseen, every
-//! document that it prints.
+//! `cml-runner init` in a git repository: files that the program itself accepts, nothing overwritten without consent,
+//! every document that it prints.
 
 use std::fs;
 use std::path::PathBuf;

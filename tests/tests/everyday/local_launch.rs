@@ -15,7 +15,7 @@ use cml_world::{Fault, FaultKind};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// A machine is gone this long after its reason to end, on a busy core.
+/// Time from a machine's reason to end to its end, on a busy core.
 const VANISH: Duration = Duration::from_secs(25);
 /// A launch id for each test that names one: on one machine the processes of an instance are found by it.
 fn id(test: u8) -> String {
@@ -267,7 +267,7 @@ async fn a_second_signal_says_what_may_stay() {
     let running =
         user.start(&launch(&["--launch-id", &id(9), "--startup-script", &hold, "--max-lifetime", "60s"]));
     running.until_it_says("got local-").await;
-    // Taking the runner back takes a minute: GitHub asks for it.
+    // Removing the runner takes a minute: GitHub requires the wait.
     sim.fail_next(Fault { method: "DELETE".to_owned(), ..a_minutes_limit("/actions/runners") });
     running.signal(Signal::TERM);
     while !sim.exchanges().iter().any(|it| it.method == "DELETE") {
@@ -488,7 +488,7 @@ async fn another_process_of_the_same_user_reads_neither_environment_nor_memory_o
     user.until_quiet(VANISH + Duration::from_secs(20)).await;
 }
 
-/// Looks at processes and files all the while that a launch and its machine live.
+/// Checks processes and files all the while that a launch and its machine live.
 async fn watch(user: &Runner, sim: &Sim, mut running: Running) -> Ran {
     let mut ended = false;
     while !ended || user.processes().len() > 1 {

@@ -1,5 +1,6 @@
-//! `docs/outside.md`, what we believe about the outside: each row has a source that is not ours, a place that simulates it, and a
-//! test that is there, or says that nothing outside checks it. And beliefs that a third party on this machine can be asked about.
+//! `docs/outside.md`, our assumptions about the outside: each row has a source that is not ours, a place that simulates
+//! it, and an existing test, or states that nothing outside checks it. Also assumptions that a third party on this
+//! machine can verify.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

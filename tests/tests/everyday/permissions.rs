@@ -1,5 +1,5 @@
-//! The policies of `templates/iam` beside what is really asked of AWS: every way through the program that asks something is
-//! walked, and what is asked and what is allowed must be the same. Whatever comes to ask something new belongs here.
+//! The policies of `templates/iam` compared with the calls to AWS: every path through the program that makes a call is
+//! run, and the required and the allowed permissions must be the same. A new call must be added here.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ const EVERY: [&str; 5] = [
     "reports-policy.json",
 ];
 
-/// The ways through `cml-runner doctor`, each a command line.
+/// The runs of `cml-runner doctor`, each a command line.
 const DOCTOR: [&[&str]; 2] =
     [&["doctor", "--type", "m+t4", "--spot", "prefer"], &["doctor", "--type", "m", "--daemon"]];
 
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-/// What was asked of AWS so far.
+/// Returns the permissions that were required so far.
 async fn all_asked(front: &Front) -> Vec<Asked> {
     let calls = front.calls();
     let account = front.third_party(REGION).await;
@@ -101,7 +101,7 @@ async fn all_asked(front: &Front) -> Vec<Asked> {
     all
 }
 
-/// Nothing is asked that these do not allow, nor that the boundary forbids.
+/// Asserts that nothing is required that these do not allow, or that the boundary forbids.
 fn nothing_is_denied(all: &[Asked], allowing: &[&str]) {
     let boundary = policy("permission-boundary.json");
     let owner = [policy("owner-policy.json"), everything()].concat();
@@ -111,7 +111,7 @@ fn nothing_is_denied(all: &[Asked], allowing: &[&str]) {
     }
 }
 
-/// Every action, with every resource that it is allowed on, is asked for.
+/// Asserts that every action, with every resource that it is allowed on, is used.
 fn nothing_is_too_much(all: &[Asked], file: &str) {
     let each: Vec<Statement> = policy(file).iter().flat_map(Statement::each).collect();
     // Everything is allowed only where AWS knows nothing narrower.
@@ -171,7 +171,7 @@ async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
     drop(world.sim);
 }
 
-/// The same questions without our tag, and questions that are never asked.
+/// Asserts that the same requests without our tag are denied, and requests that are never made.
 fn what_is_not_ours_is_denied(all: &[Asked]) {
     let launch = policies(&LAUNCH);
     // Beside everything that somebody may attach, what it does not allow is denied.
@@ -368,7 +368,7 @@ fn below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
 }
 
-/// What a message tells the reader to allow must be in a file that they can attach.
+/// A permission that a message recommends must be in a file that the reader can attach.
 #[test]
 fn every_permission_that_the_sources_name_is_in_a_policy_and_the_boundary_is_their_sum() {
     let mut allowed: Vec<String> = policies(&EVERY).iter().flat_map(|it| it.actions.clone()).collect();

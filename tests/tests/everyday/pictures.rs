@@ -1,4 +1,4 @@
-//! The pictures of the book: what people see of the program, made by running it.
+//! The pictures of the book: output of the program, made by running it.
 
 use cml_e2e::browser;
 use cml_e2e::desk::{Desk, sim_with_workflow_token};
@@ -14,7 +14,7 @@ const WIDTH: u32 = 1180;
 const LINE: usize = 22;
 const MARGIN: usize = 60;
 
-/// Makes a picture of a terminal, and holds it against the book's.
+/// Takes a picture of a terminal, and compares it with the book's.
 async fn terminal(user: &Runner, name: &str, commands: &[(&str, &str)]) {
     let page = user.home().join(format!("{name}.html"));
     std::fs::write(&page, terminal::page(commands)).expect("written");

@@ -1,4 +1,4 @@
-//! `cml-runner prices`: asking AWS over the wire, keeping what it says, and telling how old it is.
+//! `cml-runner prices`: queries to AWS over the wire, stored answers, and their age.
 
 use std::time::Duration;
 

@@ -194,7 +194,7 @@ fn what_workflows_use_is_pinned_and_they_may_no_more_than_they_say() {
         for (job, what) in jobs(workflow) {
             assert!(what["timeout-minutes"].is_u64(), "{name}: {job} may run for six hours");
             for step in steps(what) {
-                // What somebody else may write (a branch's name) is never code.
+                // Text that others may write (a branch's name) is never code.
                 assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{name}: {step:#}");
                 if step["uses"].as_str().is_some_and(|uses| uses.starts_with("actions/checkout@")) {
                     assert_eq!(step["with"]["persist-credentials"], false, "{name}: {job}");

@@ -1,4 +1,4 @@
-//! `cml-send-comment` against the simulated GitHub: where a report goes, and what of it.
+//! `cml-send-comment` against the simulated GitHub: targets of a report, and their content.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn bodies(sim: &Sim) -> Vec<String> {
     sim.comments().into_iter().map(|comment| comment.body).collect()
 }
 
-/// What the user wrote, without our mark.
+/// Returns the user's text, without our mark.
 fn written(body: &str) -> &str {
     body.split_once("\n\n<!-- cml-watermark ").map_or(body, |(text, _)| text)
 }

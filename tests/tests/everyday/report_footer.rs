@@ -1,4 +1,4 @@
-//! `--footer`: on which machine a report was made, and what that has cost. On machines that boot for real: `boot.rs`.
+//! `--footer`: the machine on which a report was made, and its cost. On machines that boot for real: `boot.rs`.
 
 use cml_e2e::desk::{Desk, WORKFLOW_TOKEN, sim_with_workflow_token};
 use cml_e2e::paths;

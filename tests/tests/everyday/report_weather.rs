@@ -1,4 +1,4 @@
-//! Reports in bad weather: the network, GitHub's limits, and tokens that may only read.
+//! Reports under failures: the network, GitHub's limits, and tokens that may only read.
 
 use std::time::Duration;
 

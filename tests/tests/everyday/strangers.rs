@@ -1,8 +1,8 @@
-//! Strangers who ask for machines: pull requests from forks, forks that are deleted, attempts that others start. However the daemon learns
-//! of their jobs, each has its reason, and as many machines are launched as without them.
+//! Strangers who request machines: pull requests from forks, forks that are deleted, attempts that others start.
+//! However the daemon learns of their jobs, each has its reason, and as many machines are launched as without them.
 //!
-//! GitHub gives a runner to the oldest job with its labels, a stranger's too: jobs that get a machine are queued first, or ask for other
-//! labels.
+//! GitHub assigns a runner to the oldest job with its labels, a stranger's too: jobs that get a machine are queued
+//! first, or ask for other labels.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use cml_e2e::{tier, wait};
 use cml_world::RunId;
 use serde_json::Value;
 
-/// Forks are refused where nothing is said of them.
+/// Forks are refused by default.
 const CONFIG: &str = "
 runners:
   guarded:
@@ -30,9 +30,9 @@ runners:
     max_lifetime: 5m
 ";
 const NO_FORKS: &str = "pool guarded does not run code from forks";
-/// From one poll to the next, on a busy core.
+/// Time from one poll to the next, on a busy core.
 const NEXT_POLL: Duration = Duration::from_secs(30);
-/// A machine is gone this long after its job, on a busy core.
+/// Time from a job's end to its machine's, on a busy core.
 const VANISH: Duration = Duration::from_secs(25);
 
 fn user(sim: &Sim) -> Runner {
@@ -54,7 +54,7 @@ fn launches(sim: &Sim) -> usize {
     sim.calls().iter().filter(|call| call.ends_with("generate-jitconfig")).count()
 }
 
-/// Waits until the daemon says why a job gets no machine, in these words.
+/// Waits until the daemon reports this reason for a job without a machine.
 async fn is_refused(daemon: &Daemon, job: u64, why: &str) {
     let says = |all: &Value| {
         let rows = all["jobs"].as_array().expect("a list");
@@ -105,7 +105,7 @@ async fn jobs_of_forks_that_a_poll_finds_launch_nothing() {
     let sim = Sim::start().await;
     let user = user(&sim);
     let (own, strangers) = queue_all(&sim);
-    // Its first look is a poll.
+    // Its first observation is a poll.
     let daemon = started(&user, CONFIG, free_port(), "1h").await;
     only_the_own_job_gets_a_machine(&sim, &daemon, own, strangers).await;
     ends(daemon, &user).await;
@@ -139,7 +139,7 @@ async fn a_fork_that_is_deleted_between_two_looks_stays_a_strangers() {
             was_listed_without_head(&sim, run)
         })
         .await;
-        // Its machine comes of a look after that poll.
+        // Its machine is launched by an observation after that poll.
         let own = sim.queue("other", "true");
         let _ = sim.succeeds(own).await;
         is_refused(&daemon, job, NO_FORKS).await;
@@ -148,7 +148,7 @@ async fn a_fork_that_is_deleted_between_two_looks_stays_a_strangers() {
     }
 }
 
-/// The first attempt is started by who may, the second one by somebody else.
+/// The first attempt is started by a permitted login, the second one by another.
 async fn only_the_first_attempt_gets_a_machine(sim: &Sim, port: u16, poll: &str) {
     let user = user(sim);
     let config = CONFIG.replacen("max: 4", "max: 4\n    allow: { actors: [acme] }", 1);

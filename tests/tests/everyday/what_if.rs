@@ -95,7 +95,7 @@ async fn a_simulation_tells_cost_and_waits_and_sets_two_files_side_by_side() {
     assert!(table.stdout.contains("wait p95") && table.stderr.is_empty(), "{table:#?}");
 }
 
-/// Has a machine run the oldest job that waits.
+/// Runs the oldest queued job on a machine.
 async fn runs(sim: &Sim, user: &Runner, job: u64) {
     let line = ["launch", "--cloud", "local", "--labels", "cml,gpu", "--max-lifetime", "5m", "--json"];
     let _ = user.run(&line).await.expect_code(0);

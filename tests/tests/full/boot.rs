@@ -1,5 +1,5 @@
-//! The machine really boots: the rendered user data under the real cloud-init and systemd, in system containers.
-//! Every test ends with the machine off, within time, by itself.
+//! Real boots: the rendered user data under the real cloud-init and systemd, in system containers. Every test ends with
+//! the machine off, within time, by itself.
 
 use cml_bootstrap::{Machine, Registration};
 use cml_cloud::{Arch, Deadline, Market, Offer, Resources, UsdPerHour};
@@ -128,7 +128,7 @@ fn disks_that_the_image_has_mounted_itself_are_the_jobs_scratch() {
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.setup.scratch = true;
         let job = lab.sim.queue("boot", "pwd -P; mountpoint /opt/dlami/nvme; ls /opt/dlami/nvme/cml-runner");
-        // As Deep Learning AMIs have it when our script comes.
+        // As Deep Learning AMIs have it when our script starts.
         let more = vec!["--tmpfs=/opt/dlami/nvme:mode=0755".to_owned()];
         let guest = lab.boot_in(&bootstrap, &Place { more, ..Place::default() });
         lab.sim.succeeds(job).await;
@@ -147,7 +147,7 @@ fn what_the_user_wants_on_the_machine_is_there_before_the_job() {
         let lab = Lab::new().await;
         let mirror = cml_e2e::boot::Mirror::start(&lab, |_| cml_e2e::boot::Fate::Served).await;
         let mut bootstrap = lab.bootstrap().await;
-        // Reached by the proxy only: its name is nobody's.
+        // Reachable through the proxy only: its name does not resolve.
         bootstrap.package.url = "http://packages.invalid/runner.tar.gz".to_owned();
         let proxy = mirror.url.trim_end_matches("/runner.tar.gz").to_owned();
         let awkward = r#".example.com,a"b$HOME`id`\c'd e"#;
@@ -269,7 +269,7 @@ fn a_runner_in_the_image_is_used_if_it_is_the_version_that_github_gives_out() {
             ..Place::default()
         };
         let mut bootstrap = lab.bootstrap().await;
-        // Nothing is fetched: there is nothing.
+        // Nothing is downloaded: there is no server.
         bootstrap.package.url = "http://192.0.2.1:9/actions-runner-linux-x64-2.336.0.tar.gz".to_owned();
         let job = lab.sim.queue("boot", "pwd -P");
         lab.boot_in(&bootstrap, &place).off().await.expect_words("stage=listening cause=job_done status=0");
@@ -291,7 +291,7 @@ fn a_machine_bought_for_its_gpu_takes_no_job_without_one() {
         let off = lab.boot(&bootstrap).off().await;
         off.expect_words("stage=gpu cause=gpu_driver_missing status=1").expect("no NVIDIA driver");
 
-        // What the driver says of a card that has fallen off its bus.
+        // The driver's message for a card that has fallen off its bus.
         let mut bootstrap = lab.bootstrap().await;
         bootstrap.machine = Machine::Cloud { gpu: true };
         let broken = "#!/bin/sh\\necho 'No devices were found'; exit 6\\n";
@@ -410,7 +410,7 @@ fn a_notice_of_interruption_runs_the_hook_stops_the_job_and_github_hears_of_it()
             guest.until_it_says("saving: interruption 4").await;
             assert_eq!(lab.sim.ended(job).await.conclusion.as_deref(), Some("cancelled"));
             guest.until_it_says("cml-runner: last words: stage=listening cause=interrupted status=0").await;
-            // EC2 comes for it.
+            // EC2 cuts its power.
             let off = guest.cut().await;
             off.expect("notice: the job is told to stop");
         },

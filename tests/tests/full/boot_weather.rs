@@ -1,4 +1,4 @@
-//! Boots in bad weather: each ends with the machine off in bounded time and last words that name the cause.
+//! Boots under failures: each ends with the machine off in bounded time and a last message that names the cause.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The Debian package: built of a binary, looked at, installed into an empty root, and run from there.
+//! The Debian package: built from a binary, inspected, installed into an empty root, and run from there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_inst
     service(&root);
 }
 
-/// What is before a release is older than it, for Debian, too.
+/// A prerelease is older than its release, for Debian, too.
 #[test]
 fn a_candidate_of_a_release_is_older_than_the_release() {
     if !has("dpkg-deb") {
@@ -123,7 +123,7 @@ fn control(deb: &Path, version: &str, architecture: &str) {
     assert!(fields["Maintainer"].contains('@') && !fields["Description"].is_empty());
 }
 
-/// Who owns what, and with which rights.
+/// Checks owners and permissions.
 fn contents(deb: &Path) {
     let listed = says(Command::new("dpkg-deb").arg("--contents").arg(deb));
     let mut files: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
@@ -181,7 +181,7 @@ fn installed(dir: &Path, deb: &Path) -> PathBuf {
     root
 }
 
-/// The pages can be read, under every name, and tell of it.
+/// Checks that the pages can be read, under every name.
 fn manual(root: &Path) {
     let pages = root.join("usr/share/man/man1");
     for (name, page) in [
@@ -225,7 +225,7 @@ fn manual(root: &Path) {
     for part in ["cml-runner launch [OPTIONS]", "--idle-timeout <TIME>", "CML_RUNNER_MAX_LIFETIME"] {
         assert!(launch.contains(part), "{part:?} is not in:\n{launch}");
     }
-    // Not one page has anything to say against.
+    // Not one page has a warning.
     for entry in std::fs::read_dir(&pages).expect("pages") {
         let _ = read(&entry.expect("a page").path());
     }

@@ -1,5 +1,5 @@
-//! The first hour, followed to the letter: the front page and the quick start from a bare Debian, and the first GPU job from
-//! there on, with emulators in place of AWS and GitHub. What is typed is what stands in the pages.
+//! The first hour, followed to the letter: the front page and the quick start from a bare Debian, and the first GPU job
+//! from there on, with emulators instead of AWS and GitHub. The commands are those of the pages.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl Rust {
     }
 }
 
-/// What the front page tells to type, in the clone.
+/// Returns the commands of the front page, in the clone.
 fn of_the_front_page() -> String {
     let text = bare::script(&bare::page("README.md"));
     let is_typed = |line: &&str| !NOT_TYPED.iter().any(|(words, _)| line.starts_with(words));

@@ -1,7 +1,7 @@
 //! The guide's two workflows, unchanged, on machines that `launch` got: with a real executor of workflows, a real DVC with
 //! its data on S3 (the emulator's), a real model and its real plots.
 //!
-//! What is not real, and why, is told in `tests/support/seed/execute.sh`.
+//! What is not real, and why, is documented in `tests/support/seed/execute.sh`.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ const LOCAL: &[&str] = &["--cloud", "local"];
 const AWS: &[&str] = &["--cloud", "aws", "--type", "m5.xlarge", "--spot", "only"];
 const ROC: &str = "### ROC Curve";
 const PRECISION_RECALL: &str = "### Precision and Recall Curve";
-/// More of what the data knows makes a better model.
+/// A change for a better model: more features of the data.
 const BETTER: (&str, &str, &str) = ("params.yaml", "features: 4", "features: 30");
-/// Changes no number.
+/// A change that affects no number.
 const CALMER: (&str, &str, &str) = ("src/train.py", "Trains the model", "Trains a model");
 
 /// Queues a workflow of one job, launches a machine for it and waits for the job's end; the job and its log.
@@ -50,7 +50,7 @@ fn one(mut reports: Vec<Report>) -> Report {
     reports.remove(0)
 }
 
-/// The table has the better model's numbers beside those of `main`.
+/// Asserts that the table has the better model's numbers next to those of `main`.
 fn shows_the_better_model(report: &Report) {
     let row = report.row("accuracy");
     let number = |cell: &String| cell.parse::<f64>().unwrap_or_else(|_| panic!("no number in {row:?}"));

@@ -1,4 +1,4 @@
-//! The program as one static file: it runs where there is nothing else, and finds real host names there.
+//! The program as one static file: it runs where there is nothing else, and resolves real host names there.
 //!
 //! What is released is built with musl; here it is the same code with the GNU C library linked into it, which looks up names in
 //! its own, more delicate way (docs/decisions/0010-static-binaries.md).
@@ -18,7 +18,7 @@ use cml_e2e::runner::Runner;
 use cml_e2e::{dns, paths, tier};
 use tempfile::TempDir;
 
-/// Tells the test inside of the namespace where the root is.
+/// Variable with the path of the root, for the test inside of the namespace.
 const ROOT: &str = "CML_STATIC_ROOT";
 const NO_MACHINES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId><reservationSet/></DescribeInstancesResponse>"#;
