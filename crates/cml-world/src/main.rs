@@ -1,4 +1,4 @@
-//! Plays histories of the simulated world: `check --seeds A..B` looks for broken laws, `replay SEED` tells one history.
+//! Runs histories of the simulated world: `check --seeds A..B` reports broken laws, `replay SEED` prints one history.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose words are its result")]
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ pub enum Mutant {
     TerminatingIsFree,
     /// Machines live far beyond the deadline of their spec.
     IgnoreTheDeadline,
-    /// Busy runners look idle, and a refused removal looks done.
+    /// Busy runners count as idle, and a refused removal as done.
     UnknownIsIdle,
     /// Jobs are never polled: a lost webhook is a lost job.
     TrustWebhooks,
@@ -26,7 +26,7 @@ pub enum Mutant {
     NoRerunCap,
     /// Interrupted jobs never run again.
     NeverRerun,
-    /// The registration's secret goes into a tag.
+    /// The registration's secret is put into a tag.
     LeakTheSecret,
     /// Registrations without a machine stay.
     KeepOrphans,
