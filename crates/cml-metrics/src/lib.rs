@@ -3,8 +3,8 @@
 //! Files come in as bytes with a path that only serves their format and messages ([`MetricsFile::read`],
 //! [`Table::read`]); values and Markdown go out ([`compare`], [`check`]).
 //!
-//! Forbidden here: anything except text. No file, no git, no network, no environment. And no panic, whatever the bytes
-//! are: they come from pull requests of strangers, so rendered text must not break out of its cell either.
+//! Forbidden here: anything except text. No file, no git, no network, no environment. And no panic for any bytes: they
+//! come from pull requests of strangers, so rendered text must not break out of its cell either.
 
 mod check;
 mod compare;
