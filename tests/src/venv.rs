@@ -14,7 +14,7 @@ pub fn made(name: &str, requirements: &str) -> PathBuf {
     let parent = paths::target_dir().join("cml-e2e");
     let venv = parent.join(name);
     fs::create_dir_all(&parent).unwrap_or_else(|error| panic!("cannot make {}: {error}", parent.display()));
-    // Test processes run in parallel; the first installs, the others wait. The lock goes with the process.
+    // Test processes run in parallel; the first installs, the others wait. The lock ends with the process.
     let lock = File::create(parent.join(format!("{name}.lock"))).expect("the lock file can be made");
     lock.lock().expect("the lock can be taken");
     let requirements = paths::tests_dir().join(requirements);

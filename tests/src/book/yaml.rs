@@ -15,13 +15,13 @@ pub enum Kind {
     Workflow(Value),
     /// The text of a `cml.yaml`; parts are completed.
     Config(String),
-    /// Neither, as its directive says.
+    /// Neither, according to its directive.
     Other,
 }
 
 /// Keys of a `cml.yaml`.
 const OF_CONFIG: [&str; 4] = ["github", "reports", "runners", "budgets"];
-/// Keys of a workflow or one of its jobs that may stand alone in a page.
+/// Keys of a workflow or one of its jobs that may be alone in a page.
 const OF_WORKFLOW: [&str; 12] = [
     "name",
     "on",

@@ -8,7 +8,7 @@ use super::wire::{Answer, Ask, Refusal, all_between, escape};
 use super::{Front, Inner};
 use crate::iam::{self, Asked, Statement};
 
-/// vCPUs of every class, unless a test says otherwise.
+/// Default vCPU quota of every class.
 const USUAL_VCPUS: u32 = 256;
 
 /// Settings of the account by a test.

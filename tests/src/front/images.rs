@@ -239,7 +239,7 @@ pub(super) fn named_by(parameter: &str) -> Option<&'static str> {
     }
 }
 
-/// The block device mapping of a request: device, and what is said of it by the rest of the name (`Ebs.VolumeSize`).
+/// Returns the block device mapping of a request: device, and its settings by the rest of the name (`Ebs.VolumeSize`).
 fn mapping(params: &BTreeMap<String, String>, prefix: &str) -> Vec<BTreeMap<String, String>> {
     let mut found: BTreeMap<u32, BTreeMap<String, String>> = BTreeMap::new();
     for (key, value) in params {

@@ -47,7 +47,8 @@ fn has_ids(ask: &Ask) -> bool {
     !ask.list("InstanceId").is_empty()
 }
 
-/// Tags, wherever they stand: `TagSpecification.1.Tag.2.Key`, `LaunchTemplateData.TagSpecification.1.Tag.2.Key`, `Tag.1.Key`.
+/// Checks tags at any level: `TagSpecification.1.Tag.2.Key`, `LaunchTemplateData.TagSpecification.1.Tag.2.Key`,
+/// `Tag.1.Key`.
 fn tags(ask: &Ask) -> Option<Refusal> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, value) in &ask.params {

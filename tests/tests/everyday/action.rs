@@ -156,7 +156,7 @@ async fn on_a_runner_that_stays_no_program_of_an_earlier_job_is_run() {
     }
 }
 
-/// Two steps at once, of two jobs on one machine: each finds a whole program, and nothing half is left beside it.
+/// Two steps at once, of two jobs on one machine: each finds a whole program, and no partial file is left next to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_at_the_same_time_put_one_whole_program_into_its_place() {
     let shop = Shop::with(&telling_release(), "9.9.9").await;
@@ -174,7 +174,7 @@ async fn steps_at_the_same_time_put_one_whole_program_into_its_place() {
     assert_eq!(path.lines().count(), 6, "{path}");
 }
 
-/// The action as a program that runs workflows understands it, whatever we understand.
+/// The action as a program that runs workflows understands it, independently of our own reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_uses_the_action_and_its_later_steps_have_the_program() {
     const WORKFLOW: &str = "

@@ -181,7 +181,7 @@ async fn the_next_region_is_tried_when_the_first_has_nothing() {
     });
     let flags = ["--type", "g5.xlarge", "--spot", "only", "--region", "us-east-1,us-west-2"];
     let ran = user.run(&launch(&flags)).await;
-    // With subnets instead of zones the front cannot tell regions apart: then the calls themselves must show both.
+    // With subnets instead of zones the front cannot distinguish regions: then the calls themselves must show both.
     let regions: BTreeSet<String> =
         front.calls_of("CreateFleet").into_iter().map(|call| call.region).collect();
     assert_eq!(regions.into_iter().collect::<Vec<_>>(), ["us-east-1", "us-west-2"], "{ran:#?}");

@@ -1,4 +1,4 @@
-//! Regions that fail: each alone, and the launch goes on in the others.
+//! Regions that fail: each alone, and the launch continues in the others.
 
 use cml_e2e::front::{Front, Trouble};
 use cml_e2e::runner::{Ran, Runner};

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Pages whose blocks are run here, each by its test below.
 const RUN: [&str; 4] = ["docs/cost.md", "docs/operations.md", "docs/pool.md", "docs/reports.md"];
-/// Pages whose blocks other tests run as they stand: here they are held against the command line only.
+/// Pages whose blocks other tests run unmodified: here they are checked against the command line only.
 const RUN_ELSEWHERE: [(&str, &str); 2] = [
     ("docs/quick-start.md", "followed in a bare Debian"),
     ("docs/first-gpu-job.md", "followed against the emulators of AWS and GitHub"),

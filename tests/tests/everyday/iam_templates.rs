@@ -107,7 +107,8 @@ async fn a_stack_with_everything_has_the_statements_of_the_files_word_for_word()
     }
 }
 
-/// Without a job role no role may be given, without a bucket no file be touched: not even a statement says so.
+/// The boundary without a job role, which allows no role, and without a bucket, which allows no file: the statements
+/// are absent.
 fn boundary_without_role_and_bucket() -> Value {
     let mut boundary = document("permission-boundary.json", &[("JOB_ROLE_ARN", "-"), ("BUCKET", "-")]);
     let all = boundary["Statement"].as_array_mut().expect("statements");
@@ -115,8 +116,8 @@ fn boundary_without_role_and_bucket() -> Value {
     boundary
 }
 
-/// GitHub puts the owner's and the repository's number into subjects of newer repositories, after `@`. A star in place of a
-/// number would also stand for what follows it.
+/// GitHub puts the owner's and the repository's number into subjects of newer repositories, after `@`. A star instead
+/// of a number would also match the text after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_trusts_the_subjects_with_numbers_only_where_the_numbers_are_given() {
     let front = Front::start().await;

@@ -22,7 +22,7 @@ const TAGGED: &str = "aws:RequestTag/cml-runner:launch";
 const OURS: &str = "aws:ResourceTag/cml-runner:launch";
 const OWNED: &str = "aws:ResourceTag/cml-runner:owner";
 
-/// What each file's names stand for here.
+/// Returns the statements of a file, with this test's values for its names.
 fn policy(file: &str) -> Vec<Statement> {
     let names = [
         ("JOB_ROLE_ARN", JOB_ROLE),
@@ -131,7 +131,7 @@ fn everything() -> Vec<Statement> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
     let world = world().await;
-    // Spot, with whatever is made and looked up the first time; then looked at, read, ended and tidied up after.
+    // Spot, with everything that is created and looked up the first time; then listed, read, ended and cleaned up.
     let launched = world
         .launch(&["--type", "m", "--spot", "only", "--idle-timeout", "never"])
         .await
@@ -158,7 +158,7 @@ async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
     let _ = world.launch(&["--image", "ssm:/cml-runner/images/vision"]).await.expect_code(1);
     let _ = world.launch(&["--image", "ubuntu@099720109477:x86_64:*vision*"]).await.expect_code(1);
     let _ = world.launch(&["--type", "g99.huge"]).await.expect_code(1);
-    // What goes wrong: a machine that does not come up is read and ended; then there is none to be had.
+    // Failures: a machine that does not come up is read and ended; then there is no capacity.
     let script = base64::engine::general_purpose::STANDARD.encode("exit 9");
     let _ = world.launch(&["--type", "m", "--startup-script", &script]).await.expect_code(6);
     world.front.dry(|_: &Override| true);
@@ -174,7 +174,7 @@ async fn a_launch_is_allowed_what_it_asks_for_and_nothing_else() {
 /// Asserts that the same requests without our tag are denied, and requests that are never made.
 fn what_is_not_ours_is_denied(all: &[Asked]) {
     let launch = policies(&LAUNCH);
-    // Beside everything that somebody may attach, what it does not allow is denied.
+    // In addition to everything that an administrator may attach, the boundary denies what it does not allow.
     let boundary = policy("permission-boundary.json");
     let owner = [policies(&LAUNCH), policy("owner-policy.json")].concat();
     let of = |action: &str, kind: &str| -> Vec<Asked> {
@@ -288,7 +288,7 @@ async fn a_daemon_is_allowed_what_it_asks_for_and_nothing_else() {
     );
     let mut daemon = Daemon::start(&user, &config, port, &["--poll", "10s", "--prices-every", "10s"]);
     daemon.until_ready().await;
-    // One machine works, one is told that it goes; prices are asked for; at the end nothing is left.
+    // One machine works, one is interrupted; prices are requested; at the end nothing is left.
     let held = user.home().join("held");
     let job = sim.queue("gpu", &format!("until [ -e {} ]; do sleep 0.2; done", held.display()));
     let at_work = |all: &Value| all["runners"][0]["state"] == "busy";
@@ -343,7 +343,7 @@ async fn reports_are_allowed_what_they_ask_for_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_is_allowed_what_it_asks_for_and_nothing_else() {
     let world = world().await;
-    // What it says of a role that has just these policies, one owner and the boundary: that nothing is missing.
+    // Doctor's result for a role that has just these policies, one owner and the boundary: that nothing is missing.
     let own = policies(&["launch-policy.json", "daemon-policy.json", "owner-policy.json"]);
     world.front.is_bound_by(vec![own, policy("permission-boundary.json")]);
     for command in DOCTOR {
@@ -358,7 +358,7 @@ async fn the_doctor_is_allowed_what_it_asks_for_and_nothing_else() {
     nothing_is_too_much(&all, "doctor-policy.json");
 }
 
-/// What looks like a permission and is none: a call that takes none, and keys of conditions.
+/// Names that resemble a permission but are none: a call that takes none, and keys of conditions.
 const NO_PERMISSIONS: [&str; 4] =
     ["sts:GetCallerIdentity", "ec2:CreateAction", "iam:AWSServiceName", "ec2:ResourceTag"];
 

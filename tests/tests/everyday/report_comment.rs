@@ -146,11 +146,11 @@ async fn a_comment_with_our_mark_is_told_by_its_writer_and_a_copy_of_the_mark_is
     let _ = sim.say_as("bob", number, &copy);
     desk.write("report.md", b"two\n");
     assert_eq!(desk.says(&["cml-send-comment", "report.md", "--update"]).await, first);
-    // The team goes over to the workflow's own token: its comment is taken over, and stays with its author.
+    // The team switches to the workflow's own token: its comment is taken over, and stays with its author.
     let workflow = desk.with("REPO_TOKEN", WORKFLOW_TOKEN);
     workflow.write("report.md", b"three\n");
     assert_eq!(workflow.says(&["cml-send-comment", "report.md", "--update"]).await, first);
-    // And back: by what the mark says of its author.
+    // And back: by the author in the mark.
     let desk = workflow.with("REPO_TOKEN", cml_e2e::secrets::TOKEN);
     desk.write("report.md", b"four\n");
     assert_eq!(desk.says(&["cml-send-comment", "report.md", "--update"]).await, first);

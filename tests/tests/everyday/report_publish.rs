@@ -272,7 +272,7 @@ async fn the_checkouts_cml_yaml_says_where_files_go_unless_a_flag_or_a_variable_
         desk.run(&["cml-send-github-check", "report.md"]).await,
         &["cannot show files of a directory", "--to repo"],
     );
-    // What leaves the checkout, or goes in the clear, only who types it may say.
+    // Only the user's own flags may name a place outside the checkout, or one without TLS.
     for place in ["http://127.0.0.1:9/steal", "../outside", "/tmp/outside"] {
         desk.write("cml.yaml", format!("reports:\n  to: {place}\n").as_bytes());
         refused(

@@ -8,7 +8,7 @@ use cml_e2e::release::{has, says, script, stripped};
 use cml_e2e::tier;
 use tempfile::TempDir;
 
-/// The names that the program answers to, beside its own.
+/// The names of the program, in addition to its own.
 const NAMES: [&str; 7] = [
     "cml",
     "cml-publish",
@@ -78,7 +78,7 @@ fn a_candidate_of_a_release_is_older_than_the_release() {
     if !has("dpkg-deb") {
         return tier::skip("the version of a candidate", "dpkg-deb is not installed");
     }
-    // A tree like this one but for its version; what goes into the package does not matter here.
+    // A tree like this one except for its version; the content of the package does not matter here.
     let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
     let top = dir.path().join("top");
     std::fs::create_dir_all(&top).expect("a directory");

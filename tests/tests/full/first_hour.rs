@@ -138,7 +138,7 @@ async fn the_first_gpu_job_is_launched_as_its_page_says() {
         ("GITHUB_SERVER_URL", &sim.web_url()),
         ("GITHUB_API_URL", &sim.api_url()),
         ("GITHUB_REPOSITORY", "acme/vision"),
-        // What the page has the reader store and export; its value is nobody else's.
+        // The token that the page has the reader store and export; its value is unique.
         ("REPO_TOKEN", TOKEN),
         ("GIT_AUTHOR_NAME", "Ada"),
         ("GIT_AUTHOR_EMAIL", "ada@example.com"),

@@ -12,7 +12,7 @@ use cml_e2e::seed::{Report, Seed, is_skipped, workflow};
 use cml_e2e::sim::Sim;
 use cml_world::{JobView, Verbatim};
 
-/// From queued to completed, on a busy core and with packages that nobody has asked for yet.
+/// Time limit from queued to completed, on a busy core and with packages that are not cached yet.
 const JOB_LIMIT: Duration = Duration::from_secs(480);
 const LOCAL: &[&str] = &["--cloud", "local"];
 const AWS: &[&str] = &["--cloud", "aws", "--type", "m5.xlarge", "--spot", "only"];
