@@ -14,11 +14,16 @@ def main() -> None:
         for reservation in page["Reservations"]
         for instance in reservation["Instances"]
     ]
-    templates = ec2.describe_launch_templates()["LaunchTemplates"]
-    for template in templates:
-        template["Versions"] = ec2.describe_launch_template_versions(
-            LaunchTemplateId=template["LaunchTemplateId"]
-        )["LaunchTemplateVersions"]
+    templates = []
+    for template in ec2.describe_launch_templates()["LaunchTemplates"]:
+        try:
+            versions = ec2.describe_launch_template_versions(LaunchTemplateId=template["LaunchTemplateId"])
+        except ec2.exceptions.ClientError as error:
+            # The program deletes templates meanwhile.
+            if error.response["Error"]["Code"] == "InvalidLaunchTemplateId.NotFound":
+                continue
+            raise
+        templates.append({**template, "Versions": versions["LaunchTemplateVersions"]})
     answer = {
         "instances": instances,
         "templates": templates,

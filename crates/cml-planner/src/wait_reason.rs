@@ -102,7 +102,8 @@ impl fmt::Display for WaitReason {
             }
             Self::Policy { spec, rule } => write!(out, "pool {spec} does not run {rule}"),
             Self::Full { spec, max } => {
-                write!(out, "pool {spec} is at its limit of {max} machines; the job starts when one is free")
+                let machines = if *max == 1 { "machine" } else { "machines" };
+                write!(out, "pool {spec} is at its limit of {max} {machines}; the job starts when one is free")
             }
             Self::Budget { balance: it, asked } => {
                 let renews = it.renews_at.strftime("%Y-%m-%d %H:%M UTC");

@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(flags("publish", &[("CML_ASSET_GITLAB_UPLOADS", "true")]).as_deref(), Ok("--native"));
         assert_eq!(flags("launch", &vars).as_deref(), Ok(""));
         let typo = flags("comment create", &[("CML_COMMENT_TARGTE", "pr")]).expect_err("a typo");
-        assert!(typo.contains("CML_COMMENT_TARGTE means nothing"), "{typo}");
+        assert!(typo.contains("unknown environment variable CML_COMMENT_TARGTE"), "{typo}");
     }
 
     #[test]

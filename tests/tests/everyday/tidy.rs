@@ -44,7 +44,7 @@ fn prose(text: &str) -> Vec<(usize, String)> {
 fn banned(line: &str) -> Option<&'static str> {
     let line = format!(" {} ", line.to_lowercase());
     let is_word = |word: &&str| {
-        line.match_indices(**word).any(|(at, found)| {
+        line.match_indices(*word).any(|(at, found)| {
             let edge = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
             edge(line[..at].chars().next_back()) && edge(line[at + found.len()..].chars().next())
         })
