@@ -40,7 +40,7 @@ pub const LOCAL: &str = "local";
 const TICK: Duration = Duration::from_millis(50);
 /// A supervisor takes some milliseconds to report; on a machine that swaps, seconds.
 const START_WAIT: Duration = Duration::from_secs(20);
-/// The supervisor gives its processes 5 s to end by themselves, then kills them.
+/// The supervisor waits 5 s for its processes to end by themselves, then kills them.
 const END_WAIT: Duration = Duration::from_secs(25);
 /// Parent directory of machines that run as users of their own; other users may pass through and see nothing.
 const PLACES: &str = "/var/lib/cml-runner-machines";

@@ -14,7 +14,7 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Creates a directory, and missing parents, for this user only. An existing one is not changed.
 ///
 /// # Errors
-/// As the system says.
+/// As the system reports.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() {
         return Ok(());

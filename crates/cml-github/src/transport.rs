@@ -272,7 +272,7 @@ fn rate_limit_wait(call: &RequestContext<'_>, answer: &ApiResponse) -> Option<Du
     {
         return None;
     }
-    // GitHub documents a minute at least where it gives no time.
+    // GitHub documents a minute at least where the answer has no time.
     let asked = retry_after(answer).map_or(Some(UNSAID_WAIT), |asked| Duration::try_from(asked).ok())?;
     (asked <= RATE_LIMIT_WAIT_MAX).then(|| asked.max(Duration::from_secs(1)))
 }
