@@ -102,8 +102,7 @@ impl fmt::Display for WaitReason {
             }
             Self::Policy { spec, rule } => write!(out, "pool {spec} does not run {rule}"),
             Self::Full { spec, max } => {
-                let machines = if *max == 1 { "machine" } else { "machines" };
-                write!(out, "pool {spec} is at its limit of {max} {machines}; the job starts when one is free")
+                write!(out, "pool {spec} is at its limit ({max}); the job starts when a machine is free")
             }
             Self::Budget { balance: it, asked } => {
                 let renews = it.renews_at.strftime("%Y-%m-%d %H:%M UTC");

@@ -101,8 +101,7 @@ fn the_oldest_jobs_come_first_and_the_limit_counts_everything_that_lives() {
     let shown = shown(&world);
     assert!(shown.contains("launch gpu for job 1"), "{shown}");
     assert!(
-        shown.contains("job 5 waits: pool gpu is at its limit of 3 machines")
-            && shown.contains("job 9 waits"),
+        shown.contains("job 5 waits: pool gpu is at its limit (3)") && shown.contains("job 9 waits"),
         "{shown}"
     );
 }

@@ -91,9 +91,7 @@ async fn a_burst_gets_a_machine_for_every_job_the_pool_may_have_and_not_one_more
     let full = |all: &Value| {
         let jobs = all["jobs"].as_array().expect("a list");
         jobs.iter()
-            .filter(|job| {
-                job["why"].as_str().is_some_and(|why| why.contains("is at its limit of 60 machines"))
-            })
+            .filter(|job| job["why"].as_str().is_some_and(|why| why.contains("is at its limit (60)")))
             .count()
             == 20
     };

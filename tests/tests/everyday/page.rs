@@ -56,7 +56,7 @@ async fn a_browser_shows_pools_jobs_with_reasons_runners_and_events() {
     let sent = daemon.get("/").await.expect("the page").1;
     let shown = browser::read(&user, &url).await;
     for words in [
-        "pool gpu is at its limit of 1 machine; the job starts when one is free",
+        "pool gpu is at its limit (1); the job starts when a machine is free",
         "no pool has all of its labels: cpu lacks tpu",
         "id=\"pool-cpu\"",
         "of $60.00 today",

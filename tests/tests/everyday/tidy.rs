@@ -65,8 +65,8 @@ fn prose_uses_plain_words() {
         "SECURITY.md",
         "CONTRIBUTING.md",
         "docs/*.md",
-        "docs/reference/*.md",
         ":!docs/style.md",
+        ":!docs/decisions",
     ]) {
         let text = std::fs::read_to_string(&path).expect("a page");
         let found = prose(&text).into_iter().filter_map(|(number, line)| Some((number, banned(&line)?)));
@@ -86,6 +86,7 @@ fn pages_are_wrapped() {
         ":!docs/outside.md",
         ":!docs/SUMMARY.md",
         ":!docs/decisions",
+        ":!docs/reference",
     ];
     for path in files(&pages) {
         let text = std::fs::read_to_string(&path).expect("a page");

@@ -52,8 +52,7 @@ async fn a_plan_says_what_would_be_launched_and_why_the_rest_waits_and_touches_n
     let told = user.run(&["plan", &spec]).await.expect_code(0).stdout;
     assert!(told.contains("launch box for job") && told.contains("on-demand local in local"), "{told}");
     assert!(
-        told.contains("pool box is at its limit of 1 machine")
-            && told.contains("no pool has all of its labels"),
+        told.contains("pool box is at its limit (1)") && told.contains("no pool has all of its labels"),
         "{told}"
     );
     let json = user.run(&["plan", &spec, "--json"]).await.expect_code(0).json();
