@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use cml_world::fleet::{Fault, RunConfig, RunResult, run};
 use serde_json::json;
 
-/// Plays histories of the simulated world.
+/// Run histories of the simulated world.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Play many histories and look for broken laws.
+    /// Run many histories and check the laws.
     Check {
         /// The seeds, the last one excluded: 1..2001.
         #[arg(long, value_parser = seeds)]
@@ -29,11 +29,11 @@ enum Command {
         /// Jobs in each history.
         #[arg(long, default_value_t = 50)]
         jobs: usize,
-        /// Print nothing but one JSON object.
+        /// Print one JSON object only.
         #[arg(long)]
         json: bool,
     },
-    /// Play one history and tell it.
+    /// Run one history and print its log.
     Replay {
         /// The seed.
         seed: u64,
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long, default_value_t = 50)]
         jobs: usize,
     },
-    /// Play until told to stop, from a seed on.
+    /// Run histories from a seed on, until interrupted.
     Night {
         /// The first seed.
         #[arg(long, default_value_t = 1_000_000)]
