@@ -212,7 +212,7 @@ fn manual(root: &Path) {
     };
     let first = read(&pages.join("cml-runner.1.gz"));
     for part in [
-        "cml-runner - A machine for",
+        "cml-runner - Ephemeral GitHub Actions runners",
         "/etc/cml-runner/cml.yaml",
         "cml-send-comment",
         "EXIT STATUS",
@@ -222,7 +222,7 @@ fn manual(root: &Path) {
         assert!(words.contains(part), "{part:?} is not in:\n{first}");
     }
     let launch = read(&pages.join("cml-runner-launch.1.gz"));
-    for part in ["cml-runner launch [OPTIONS]", "--idle-timeout <TIME>", "CML_RUNNER_MAX_LIFETIME"] {
+    for part in ["cml-runner launch [OPTIONS]", "--idle-timeout <DURATION>", "CML_RUNNER_MAX_LIFETIME"] {
         assert!(launch.contains(part), "{part:?} is not in:\n{launch}");
     }
     // Not one page has a warning.
