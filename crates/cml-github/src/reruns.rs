@@ -54,7 +54,7 @@ impl GitHub {
                     hint: Some("run it again once its jobs have ended".to_owned()),
                 });
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            call.pause(tokio::time::sleep(LOOK_EVERY)).await?;
             waited += LOOK_EVERY;
         }
         transport::post(client, &format!("{path}/rerun"), None::<&()>, &call)

@@ -39,18 +39,14 @@ impl Ci {
         let head_of_pull =
             pull.filter(|_| name == "pull_request").and_then(|pull| pull["head"]["sha"].as_str());
         let full_name = |side: &str| pull.and_then(|pull| pull[side]["repo"]["full_name"].as_str());
+        let (base, head) = (full_name("base").unwrap_or_default(), full_name("head"));
         // Without the event its origin is unknown: it counts as a fork's.
-        let is_of_fork =
-            is_of_pull && (full_name("head").is_none() || full_name("head") != full_name("base"));
+        let is_of_fork = is_of_pull && Origin::of(&name, base, head, false) == Origin::Foreign;
         // Outside of Actions there is no event, only the user at the keyboard.
         let is_run = !name.is_empty() || env("GITHUB_ACTIONS").as_deref() == Some("true");
         let may_be_strangers = is_run && {
             // For a pull request the event has the origin; all other runs are the repository's own.
-            let (repository, head) = if is_of_pull {
-                (full_name("base").unwrap_or_default(), full_name("head"))
-            } else {
-                ("its own", Some("its own"))
-            };
+            let (repository, head) = if is_of_pull { (base, head) } else { ("its own", Some("its own")) };
             // Without the event the inputs are unknown.
             let inputs = event.map(|event| &event["inputs"]);
             let has_inputs =
