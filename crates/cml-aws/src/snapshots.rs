@@ -28,8 +28,9 @@ impl AwsCloud {
             call.send().await.map_err(|error| failed(&doing, "ec2:DescribeSnapshots", &error))
         })
         .await;
-        let missing = || {
-            CloudError::new(ErrorKind::Invalid, &doing, "it is not there, or not for this account")
+        let missing = |said: &str| {
+            let cause = format!("it is not there, or not for this account{said}");
+            CloudError::new(ErrorKind::Invalid, &doing, cause)
                 .hint("a snapshot is in one region: ask for that region only, or copy it to the others")
         };
         let answer = match asked {
@@ -38,10 +39,12 @@ impl AwsCloud {
                 tracing::warn!(%error, "the cache's disk is not counted in prices and budgets");
                 return Ok(0);
             }
-            Err(error) if error.kind == ErrorKind::Invalid => return Err(missing()),
+            Err(error) if error.kind == ErrorKind::Invalid => {
+                return Err(missing(&format!(" ({})", error.code.unwrap_or(error.cause))));
+            }
             Err(error) => return Err(error),
         };
-        let snapshot = answer.snapshots().first().ok_or_else(missing)?;
+        let snapshot = answer.snapshots().first().ok_or_else(|| missing(""))?;
         let gib = snapshot.volume_size().and_then(|gib| u32::try_from(gib).ok()).unwrap_or_default();
         self.cache.write(&question, gib);
         Ok(gib)

@@ -99,12 +99,10 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
             group: self.plan.template.group.clone(),
             work_folder: None,
         };
-        // If the answer is lost, what is registered under a name that the user chose must be ours.
-        if !self.has_own_name()
-            && self.forge.runner_by_name(&request.name).await.map_err(Reason::GitHub)?.is_some()
-        {
-            return Err(Reason::NameTaken { name: request.name });
-        }
+        // If the answer is lost, what is registered under a name that was free is ours. A list may still show a runner that
+        // was just removed, so only GitHub's refusal means that the name is taken.
+        let would_be_ours = self.has_own_name()
+            || self.forge.runner_by_name(&request.name).await.map_err(Reason::GitHub)?.is_none();
         let mut answer = self.forge.jit_runner(&request).await;
         if let Err(error) = &answer {
             match error.kind {
@@ -112,9 +110,10 @@ impl<C: Cloud, F: Forge> LaunchSteps<'_, C, F> {
                     Some(found) => return Ok(found),
                     None => answer = self.forge.jit_runner(&request).await,
                 },
-                GitHubErrorKind::Transient => {
+                GitHubErrorKind::Transient if would_be_ours => {
                     answer = self.register_again(&request, error.clone(), made).await?;
                 }
+                GitHubErrorKind::Transient => return Err(Reason::NameTaken { name: request.name }),
                 _ => {}
             }
         }

@@ -8,7 +8,7 @@ use cml_controller::{
     Event, Failure, LaunchPlan, MachineTemplate, Outcome, Reason, Reuse, RunnerMode, RunnerPackageSource,
     launch, reap,
 };
-use cml_github::{GitHubTime, RunnerDownload, RunnerGroup};
+use cml_github::{GitHubTime, Runner, RunnerDownload, RunnerGroup};
 use cml_journal::MemoryJournal;
 use cml_spec::Setup;
 use jiff::SignedDuration;
@@ -159,6 +159,15 @@ async fn a_stranger_s_runner_of_the_same_name_stays_though_github_stumbles() {
         assert!(matches!(failure.reason, Reason::NameTaken { .. }), "{failure:?}");
         assert_eq!(outside.removed(), Vec::<u64>::new());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_still_shows_a_removed_runner_does_not_take_its_name() {
+    let mut outside = Outside::selling(vec![offer("us-east-1", Arch::X64, Driver::Nvidia, Market::Spot)]);
+    let (name, labels) = ("gpu-box".to_owned(), Vec::new());
+    outside.ghost = Some(Runner { id: 77, name: name.clone(), online: false, busy: false, labels });
+    let (outcome, _) = launched(&outside, &LaunchPlan { runner_name: name, ..order(Reuse::Never) }).await;
+    assert_eq!(bought_in(&outcome), "us-east-1");
 }
 
 #[tokio::test(start_paused = true)]

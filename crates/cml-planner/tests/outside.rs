@@ -63,7 +63,7 @@ fn a_machine_of_a_pool_that_is_gone_from_the_file_winds_down() {
     assert_eq!(
         causes(&world),
         [TerminationReason::Idle],
-        "what no pool serves keeps no machine, whoever asks for it"
+        "what no pool serves keeps no machine, for any number of jobs"
     );
 }
 

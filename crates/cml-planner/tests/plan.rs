@@ -438,7 +438,7 @@ fn a_refused_job_reserves_no_machine_and_holds_no_idle_one_back() {
     world.specs[0].warm.clear();
     assert_eq!(launches(&world), 0, "the idle one is for job 10");
     world.jobs.get_or_insert_default().pop();
-    assert_eq!(causes(&world), [TerminationReason::Idle], "nobody who may have it wants it");
+    assert_eq!(causes(&world), [TerminationReason::Idle], "no job that may have it is queued");
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(crate) struct Outside {
     pub(crate) closed: Vec<String>,
     /// What is said to the first launches; those after them are sold.
     pub(crate) answers: Vec<Answer>,
+    /// A runner that was removed, and that lists by its name still show.
+    pub(crate) ghost: Option<Runner>,
     /// How many registrations are made without an answer.
     pub(crate) unanswered: usize,
     /// What time it is at GitHub, where it says so.
@@ -286,7 +288,8 @@ impl Forge for Outside {
             Some(name) => runner.name == name,
             None => !seen.unlisted.contains(&runner.id),
         };
-        Ok(seen.runners.values().filter(is_told).cloned().collect())
+        let ghost = self.ghost.iter().filter(|_| name.is_some());
+        Ok(seen.runners.values().chain(ghost).filter(is_told).cloned().collect())
     }
 
     async fn runner(&self, id: u64) -> Result<Option<Runner>, GitHubError> {
