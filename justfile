@@ -45,8 +45,8 @@ bench-boot:
 # Run the benchmarks and print the tables of docs/benchmarks.md
 bench:
     cargo build --release -p cml-runner
-    cargo test --release -p cml-e2e --test bench -- local:: report:: -- --ignored --nocapture --test-threads 1
-    cargo test --release -p cml-e2e --test bench -- daemon:: scale:: -- --ignored --nocapture --test-threads 1
+    cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1 local:: report::
+    cargo test --release -p cml-e2e --test bench -- --ignored --nocapture --test-threads 1 daemon:: scale::
     cargo test --release -p cml-planner --test bench -- --ignored --nocapture
 
 # Give a surface what nobody would type, for so many seconds (cargo install --locked cargo-fuzz@0.13.2): webhook, cml_yaml, report, …

@@ -11,7 +11,7 @@ use crate::venv::tell;
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
 /// Waits for builds to end, and delays the next one. Not from within a runtime.
-pub(crate) fn booting() -> RwLockReadGuard<'static, ()> {
+pub fn booting() -> RwLockReadGuard<'static, ()> {
     MACHINE.blocking_read()
 }
 

@@ -185,7 +185,6 @@ impl AwsCloud {
 
     /// Returns the size of all disks of a machine together, that of its cache too, GiB, by the properties that decide
     /// about its image. A combination without an image here is not offered, as long as another has one.
-    /// offered, as long as another has one.
     async fn disk_sizes(
         &self,
         region: &str,

@@ -1,15 +1,11 @@
 //! The snapshot that the cache's disk is created from; it has the size of that disk.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html>
 
-use cml_cloud::{CloudError, ErrorKind};
-use jiff::SignedDuration;
-
 use crate::clients::repeat;
 use crate::cloud::AwsCloud;
 use crate::errors::failed;
-
-/// A snapshot does not change.
-const KEEP: SignedDuration = SignedDuration::from_hours(24);
+use crate::pages::incomplete;
+use cml_cloud::{CloudError, ErrorKind};
 
 impl AwsCloud {
     /// Returns its size, GiB; 0 where these credentials may not read it.
@@ -17,10 +13,6 @@ impl AwsCloud {
     /// # Errors
     /// [`ErrorKind::Invalid`] where the region does not have it.
     pub(crate) async fn snapshot_gib(&self, region: &str, id: &str) -> Result<u32, CloudError> {
-        let question = format!("snapshot-{region}-{id}");
-        if let Some(kept) = self.cache.read(&question, KEEP) {
-            return Ok(kept);
-        }
         let doing = format!("looking at the cache's snapshot {id} in {region}");
         let client = self.clients.ec2(region);
         let asked = repeat(|| async {
@@ -45,8 +37,7 @@ impl AwsCloud {
             Err(error) => return Err(error),
         };
         let snapshot = answer.snapshots().first().ok_or_else(|| missing(""))?;
-        let gib = snapshot.volume_size().and_then(|gib| u32::try_from(gib).ok()).unwrap_or_default();
-        self.cache.write(&question, gib);
-        Ok(gib)
+        let gib = snapshot.volume_size().and_then(|gib| u32::try_from(gib).ok());
+        gib.ok_or_else(|| incomplete(&doing, "it has no size"))
     }
 }

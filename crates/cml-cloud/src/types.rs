@@ -404,8 +404,8 @@ pub struct Instance {
     pub runner_name: Option<String>,
     /// Reason of its end, in the cloud's words, where it is reported.
     pub ended_because: Option<String>,
-    /// Whether its end was a spot interruption.
-    #[serde(default)]
+    /// Whether its end was a spot interruption. `ls --json` has it under this key.
+    #[serde(default, rename = "taken_back")]
     pub is_interrupted: bool,
 }
 

@@ -39,11 +39,14 @@ pub fn choices(query: &OfferQuery) -> Result<Vec<Choice>, CloudError> {
     let choice = |facts: &InstanceTypeInfo| Choice {
         name: facts.name.clone(),
         resources: Some(facts.resources.clone()),
-        driver: drivers::needed(&facts.name, facts.resources.gpu.as_ref()),
+        driver: driver(facts),
         on_demand: facts.on_demand,
     };
     if let Some(needs) = &query.needs {
-        return Ok(served(needs, &query.image)?.into_iter().map(choice).collect());
+        // A pool that no image serves makes no file invalid: its launches fail, and those of the others do not.
+        let (served, unserved) = by_image(fitting(needs)?, &query.image);
+        let types = if served.is_empty() { unserved } else { served };
+        return Ok(types.into_iter().map(choice).collect());
     }
     let mut all = Vec::new();
     for name in &query.types {
@@ -67,13 +70,22 @@ pub fn served(
     needs: &InstanceRequirements,
     image: &Image,
 ) -> Result<Vec<&'static InstanceTypeInfo>, CloudError> {
-    let driver = |facts: &InstanceTypeInfo| drivers::needed(&facts.name, facts.resources.gpu.as_ref());
-    let (served, unserved): (Vec<&InstanceTypeInfo>, Vec<&InstanceTypeInfo>) =
-        fitting(needs)?.into_iter().partition(|facts| images::has_image(image, driver(facts)));
+    let (served, unserved) = by_image(fitting(needs)?, image);
     match unserved.first() {
         Some(facts) if served.is_empty() => Err(images::no_image(&[&facts.name], driver(facts))),
         _ => Ok(served),
     }
+}
+
+type Types = Vec<&'static InstanceTypeInfo>;
+
+/// Splits types into those that the image has a driver for, and the others.
+fn by_image(types: Types, image: &Image) -> (Types, Types) {
+    types.into_iter().partition(|facts| images::has_image(image, driver(facts)))
+}
+
+fn driver(facts: &InstanceTypeInfo) -> Driver {
+    drivers::needed(&facts.name, facts.resources.gpu.as_ref())
 }
 
 fn fitting(needs: &InstanceRequirements) -> Result<Vec<&'static InstanceTypeInfo>, CloudError> {
@@ -163,6 +175,19 @@ mod tests {
         };
         assert!(types(&["v100"], None).expect_err("no image drives it").cause.contains("no default image"));
         assert!(types(&["v100"], Some("ami-1")).expect("an image of yours")[0].starts_with("p3"));
+        let query = OfferQuery {
+            regions: Vec::new(),
+            types: Vec::new(),
+            needs: Some(needs(Some(&["v100"]))),
+            gpu: None,
+            spot: cml_cloud::SpotPolicy::Prefer,
+            spot_price_max: None,
+            network: cml_cloud::Network::default(),
+            image: Image::default(),
+            disk_gib: None,
+            cache_snapshot: None,
+        };
+        assert!(choices(&query).expect("a file with such a pool is valid")[0].name.starts_with("p3"));
         assert!(types(&["v100", "t4"], None).expect("t4").iter().all(|name| name.starts_with("g4dn")));
     }
 

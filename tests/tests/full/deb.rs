@@ -41,6 +41,7 @@ fn the_package_has_the_program_under_all_its_names_and_it_runs_where_it_was_inst
     if !has("dpkg-deb") {
         return tier::skip("the Debian package", "dpkg-deb is not installed");
     }
+    let _turn = tier::booting();
     let dir = TempDir::with_prefix("cml-e2e-deb-").expect("a directory");
     let deb = package(dir.path());
     let version = env!("CARGO_PKG_VERSION");

@@ -10,6 +10,7 @@ use cml_e2e::runner::Runner;
 use cml_e2e::secrets::{AWS_SECRET, TOKEN, assert_no_secret};
 use cml_e2e::seed::{Report, Seed, is_skipped, workflow};
 use cml_e2e::sim::Sim;
+use cml_e2e::tier;
 use cml_world::{JobView, Verbatim};
 
 /// Time limit from queued to completed, on a busy core and with packages that are not cached yet.
@@ -65,6 +66,7 @@ async fn the_guides_first_workflow_tests_a_push_and_fails_where_black_would_refo
     if is_skipped("the first workflow") {
         return;
     }
+    let _turn = tier::building().await;
     let sim = Sim::start().await;
     let (user, seed) = (sim.user(), Seed::known_to(&sim));
     let good = seed.push("tidy", &[CALMER]);
@@ -88,6 +90,7 @@ async fn the_guides_report_goes_to_the_commit_of_a_push_with_the_very_images_of_
     if is_skipped("the report on a commit") {
         return;
     }
+    let _turn = tier::building().await;
     let sim = Sim::start().await;
     let (user, seed) = (sim.user(), Seed::known_to(&sim));
     let sha = seed.push("better", &[BETTER]);
@@ -105,6 +108,7 @@ async fn a_second_push_to_an_open_pull_request_reports_there_what_has_changed() 
     if is_skipped("the report on a pull request") {
         return;
     }
+    let _turn = tier::building().await;
     let sim = Sim::start().await;
     let front = Front::start().await;
     front.boot_instances();
@@ -134,6 +138,7 @@ async fn a_team_that_adds_the_event_has_its_report_on_the_pull_request_that_was_
     if is_skipped("the pull_request event") {
         return;
     }
+    let _turn = tier::building().await;
     let sim = Sim::start().await;
     let (user, seed) = (sim.user(), Seed::known_to(&sim));
     let sha = seed.push("opened", &[BETTER]);

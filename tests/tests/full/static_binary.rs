@@ -76,14 +76,15 @@ async fn it_needs_no_other_file_and_finds_host_names_in_an_empty_root() {
 
     // The rest of this test, on a network where port 53 is ours.
     let this = std::env::current_exe().expect("the test program has a path");
-    let status = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
         .arg(this)
         .args(["--ignored", "--exact", "static_binary::names_in_a_network_of_its_own", "--nocapture"])
         .env(ROOT, root.path())
-        .status()
+        .output()
         .expect("unshare starts");
-    assert!(status.success(), "{status}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
 }
 
 /// Runs the program in the root, with nothing of this process's environment.
